@@ -1,0 +1,199 @@
+//! What the servers beside Kubernetes show: database sessions, cache counters, certificates, the service itself.
+//! The world writes it on every tick, the servers read it. It knows neither the world nor any protocol.
+
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+
+/// The meeting point of the world and the servers. Clones share one state.
+#[derive(Clone, Debug, Default)]
+pub struct Signals(Arc<RwLock<Shown>>);
+
+/// Everything the servers show, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    pub database: Database,
+    pub cache: Cache,
+    /// One entry per certificate the HTTPS endpoint serves; chosen by the client's SNI.
+    pub certificates: Vec<Certificate>,
+    pub service: Service,
+}
+
+impl Signals {
+    /// Looks at the state. Keep `look` short: the world waits for it.
+    pub fn read<R>(&self, look: impl FnOnce(&Shown) -> R) -> R {
+        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the state. The world's tick is the only regular writer.
+    pub fn write<R>(&self, change: impl FnOnce(&mut Shown) -> R) -> R {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The `PostgreSQL` server as its own views would show it.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// False: connections are refused at the socket (closed at once).
+    pub up: bool,
+    /// `pg_settings.max_connections`.
+    pub max_connections: u32,
+    /// Sum of `superuser_reserved_connections` and its kin; usable = `max_connections - reserved`.
+    pub reserved: u32,
+    /// One row of `pg_stat_activity` each; only client backends count as used.
+    /// Connections really open to the lab's own server are added by that server, not listed here.
+    pub sessions: Vec<Session>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { up: true, max_connections: 90, reserved: 3, sessions: Vec::new() }
+    }
+}
+
+/// One row of `pg_stat_activity`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub pid: i32,
+    /// `datname`.
+    pub database: String,
+    /// `usename`.
+    pub user: String,
+    /// `application_name`.
+    pub application: String,
+    /// `None` for a local socket or a server process.
+    pub client_addr: Option<IpAddr>,
+    /// `client backend`, `autovacuum worker`, …
+    pub backend_type: &'static str,
+    pub backend_start: Timestamp,
+    /// `None` for server processes.
+    pub state: Option<SessionState>,
+    pub state_change: Option<Timestamp>,
+    pub xact_start: Option<Timestamp>,
+    pub query_start: Option<Timestamp>,
+    /// `Lock`, `Client`, `IO`, …; `None` while on CPU.
+    pub wait_event_type: Option<&'static str>,
+    pub wait_event: Option<&'static str>,
+    pub query: String,
+}
+
+impl Session {
+    /// An idle client backend that connected at `since`; the caller changes what differs.
+    pub fn idle(pid: i32, application: &str, client_addr: Option<IpAddr>, since: Timestamp) -> Self {
+        Self {
+            pid,
+            database: "covetpy".to_owned(),
+            user: "app".to_owned(),
+            application: application.to_owned(),
+            client_addr,
+            backend_type: CLIENT_BACKEND,
+            backend_start: since,
+            state: Some(SessionState::Idle),
+            state_change: Some(since),
+            xact_start: None,
+            query_start: Some(since),
+            wait_event_type: Some("Client"),
+            wait_event: Some("ClientRead"),
+            query: String::new(),
+        }
+    }
+}
+
+/// `backend_type` of an ordinary connection.
+pub const CLIENT_BACKEND: &str = "client backend";
+
+/// `pg_stat_activity.state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    Active,
+    Idle,
+    IdleInTransaction,
+    IdleInTransactionAborted,
+}
+
+impl SessionState {
+    /// The word `PostgreSQL` uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Idle => "idle",
+            Self::IdleInTransaction => "idle in transaction",
+            Self::IdleInTransactionAborted => "idle in transaction (aborted)",
+        }
+    }
+}
+
+/// The Redis server as INFO would show it. Counters only grow.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    pub up: bool,
+    /// `requirepass`; commands before AUTH answer NOAUTH when set.
+    pub password: Option<String>,
+    pub started: Timestamp,
+    pub keyspace_hits: u64,
+    pub keyspace_misses: u64,
+    pub evicted_keys: u64,
+    pub expired_keys: u64,
+    pub total_commands_processed: u64,
+    pub instantaneous_ops_per_sec: u64,
+    /// Bytes.
+    pub used_memory: u64,
+    /// Bytes; 0 means no limit.
+    pub maxmemory: u64,
+    pub maxmemory_policy: &'static str,
+    /// Clients of the world; connections really open to the lab's server are added by that server.
+    pub connected_clients: u64,
+    pub blocked_clients: u64,
+    pub maxclients: u64,
+    pub keys: u64,
+    pub keys_with_expiry: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            up: true,
+            password: None,
+            started: Timestamp::UNIX_EPOCH,
+            keyspace_hits: 0,
+            keyspace_misses: 0,
+            evicted_keys: 0,
+            expired_keys: 0,
+            total_commands_processed: 0,
+            instantaneous_ops_per_sec: 0,
+            used_memory: 64 << 20,
+            maxmemory: 256 << 20,
+            maxmemory_policy: "allkeys-lru",
+            connected_clients: 0,
+            blocked_clients: 0,
+            maxclients: 10_000,
+            keys: 0,
+            keys_with_expiry: 0,
+        }
+    }
+}
+
+/// A served certificate: the HTTPS endpoint issues a new one (new serial) whenever this changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Subject alternative names; the first is the common name.
+    pub hosts: Vec<String>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+}
+
+/// What `GET /health/ready` answers on the HTTPS endpoint.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// False: 503.
+    pub ready: bool,
+    /// How long an answer takes, in milliseconds.
+    pub latency_ms: f64,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self { ready: true, latency_ms: 20.0 }
+    }
+}
