@@ -1,1 +1,10 @@
 //! The one integration binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::allow_attributes
+)]
+
+mod house;

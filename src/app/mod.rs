@@ -1,0 +1,1 @@
+//! Event in, Effects out: values only, synchronous and replayable.

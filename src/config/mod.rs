@@ -1,0 +1,1 @@
+//! Settings: file < environment < flags, what was discovered from the cluster, each value with where it came from.

@@ -1,0 +1,362 @@
+//! Everything the cockpit can do, as a closed list: each action's effect is fixed by its type, and each can
+//! be written as the command a person could paste.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Key, Name, ObjectRef};
+
+/// What an action does to the world (the audit's R, C, D, X).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Changes nothing.
+    Read,
+    /// No effect on capacity or data; exactly undoable. One key confirms it.
+    Change,
+    /// Restarts, capacity, connections or traffic. The object's name is typed to confirm it.
+    Disruptive,
+    /// Data, an instance, a key or evidence cannot come back. The object's name is typed to confirm it.
+    Destructive,
+}
+
+/// One typed action, bound to real targets.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    // Reads: performed by `probes`, without any confirmation.
+    /// Pods and their states; `waiting` keeps those that wait for one of these reasons.
+    ListPods {
+        namespace: Name,
+        selector: Option<String>,
+        node: Option<Name>,
+        waiting: Vec<Name>,
+    },
+    ListNodes,
+    ListReplicaSets {
+        deployment: Key,
+    },
+    /// Warning events of an object and everything it owns.
+    ListEvents {
+        about: ObjectRef,
+    },
+    Describe {
+        object: ObjectRef,
+    },
+    Logs {
+        pods: Vec<Key>,
+        container: Option<Name>,
+        previous: bool,
+        tail: u32,
+        since: Option<Duration>,
+    },
+    PodUsage {
+        namespace: Name,
+        pods: Vec<Key>,
+    },
+    NodeUsage,
+    /// Requests of the pods on each node against what it can allocate.
+    NodeAllocation {
+        node: Option<Name>,
+    },
+    /// Which ConfigMaps the workload references, which are missing, which changed lately.
+    CheckConfigMaps {
+        deployment: Key,
+    },
+    /// The same for Secrets: key names only, never values.
+    CheckSecrets {
+        deployment: Key,
+    },
+    ListExternalSecrets {
+        namespace: Name,
+    },
+    /// Which revisions crash and which are healthy.
+    CompareRevisions {
+        deployment: Key,
+    },
+    RolloutStatus {
+        deployment: Key,
+        timeout: Duration,
+    },
+    /// Pull secrets the pod uses, and whether their registry host matches the image.
+    CheckPullSecrets {
+        pod: Key,
+    },
+    /// Whether the database answers, how quickly, or with which SQLSTATE it refuses.
+    PingDatabase,
+    HttpProbe {
+        url: String,
+        times: u32,
+    },
+    NodeLease {
+        node: Name,
+    },
+
+    // Changes: performed by `hands`, each with a Warrant.
+    Scale {
+        object: ObjectRef,
+        replicas: u32,
+    },
+    AutoscalerBounds {
+        autoscaler: Key,
+        min: u32,
+        max: u32,
+    },
+    Patch {
+        object: ObjectRef,
+        kind: PatchKind,
+        body: Value,
+    },
+    RolloutRestart {
+        object: ObjectRef,
+    },
+    /// To a pinned revision: pressing twice does not flip back (audit D112).
+    RolloutUndo {
+        deployment: Key,
+        to_revision: u64,
+    },
+    RolloutPause {
+        deployment: Key,
+    },
+    RolloutResume {
+        deployment: Key,
+    },
+    /// One by one, within the disruption budget.
+    DeletePods {
+        pods: Vec<PodTarget>,
+    },
+    Evict {
+        pod: PodTarget,
+    },
+    Cordon {
+        node: Name,
+    },
+    Uncordon {
+        node: Name,
+    },
+    Drain {
+        node: Name,
+        options: DrainOptions,
+    },
+    /// Sets (Some) or removes (None) annotations.
+    Annotate {
+        object: ObjectRef,
+        annotations: Vec<(String, Option<String>)>,
+    },
+    Label {
+        object: ObjectRef,
+        labels: Vec<(String, Option<String>)>,
+    },
+    /// Adds (or removes, with `remove`) a taint `key=value:effect`.
+    Taint {
+        node: Name,
+        key: String,
+        value: String,
+        effect: String,
+        remove: bool,
+    },
+    /// Server-side apply with field manager `covet-tui`.
+    Apply {
+        manifest: Value,
+        force: bool,
+    },
+    /// A Secret of type kubernetes.io/dockerconfigjson. The token is never part of the action: the hand
+    /// takes it from the environment variable named here at the moment it acts.
+    PullSecret {
+        secret: Key,
+        registry: String,
+        username: String,
+        token_env: String,
+    },
+    /// Adds a pull secret to a Deployment's template.
+    ReferencePullSecret {
+        deployment: Key,
+        secret: Name,
+    },
+    SetImage {
+        deployment: Key,
+        images: Vec<ImageChange>,
+    },
+    SetResources {
+        deployment: Key,
+        container: Name,
+        change: ResourceChange,
+    },
+    /// Keys of a ConfigMap: Some sets, None removes.
+    SetConfig {
+        config_map: Key,
+        data: Vec<(String, Option<String>)>,
+    },
+    /// `argv` in a container, no shell, no terminal.
+    Exec {
+        pod: Key,
+        container: Name,
+        argv: Vec<String>,
+    },
+    /// Merge patch on the `status` subresource.
+    PatchStatus {
+        object: ObjectRef,
+        body: Value,
+    },
+    DeleteNode {
+        node: Name,
+    },
+
+    /// An action on a system this build has no hands for yet; always blocked as "not configured".
+    Elsewhere {
+        system: System,
+        operation: String,
+        effect: Effect,
+    },
+}
+
+/// Systems that playbooks mention and that are reached by their own clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum System {
+    Aws,
+    Ssh,
+    Registry,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PatchKind {
+    Strategic,
+    Merge,
+    Json,
+}
+
+/// A pod, pinned by uid: a pod of the same name that came later is not meant.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct PodTarget {
+    pub key: Key,
+    pub uid: Name,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DrainOptions {
+    /// Evict pods with emptyDir volumes, whose data is lost.
+    pub delete_empty_dir: bool,
+    /// Delete pods that no controller will recreate.
+    pub force: bool,
+    pub timeout: Duration,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ImageChange {
+    pub container: Name,
+    pub image: String,
+}
+
+/// New requests and limits as Kubernetes quantities; None leaves one as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ResourceChange {
+    pub cpu_request: Option<String>,
+    pub cpu_limit: Option<String>,
+    pub memory_request: Option<String>,
+    pub memory_limit: Option<String>,
+}
+
+impl Action {
+    /// Fixed by the type, never by a playbook's author.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Action::ListPods { .. }
+            | Action::ListNodes
+            | Action::ListReplicaSets { .. }
+            | Action::ListEvents { .. }
+            | Action::Describe { .. }
+            | Action::Logs { .. }
+            | Action::PodUsage { .. }
+            | Action::NodeUsage
+            | Action::NodeAllocation { .. }
+            | Action::CheckConfigMaps { .. }
+            | Action::CheckSecrets { .. }
+            | Action::ListExternalSecrets { .. }
+            | Action::CompareRevisions { .. }
+            | Action::RolloutStatus { .. }
+            | Action::CheckPullSecrets { .. }
+            | Action::PingDatabase
+            | Action::HttpProbe { .. }
+            | Action::NodeLease { .. } => Effect::Read,
+            Action::Cordon { .. }
+            | Action::Uncordon { .. }
+            | Action::Annotate { .. }
+            | Action::Label { .. }
+            | Action::SetConfig { .. }
+            | Action::PullSecret { .. }
+            | Action::PatchStatus { .. }
+            | Action::RolloutPause { .. }
+            | Action::RolloutResume { .. } => Effect::Change,
+            Action::Scale { .. }
+            | Action::AutoscalerBounds { .. }
+            | Action::Patch { .. }
+            | Action::RolloutRestart { .. }
+            | Action::RolloutUndo { .. }
+            | Action::DeletePods { .. }
+            | Action::Evict { .. }
+            | Action::Taint { .. }
+            | Action::Apply { .. }
+            | Action::ReferencePullSecret { .. }
+            | Action::SetImage { .. }
+            | Action::SetResources { .. }
+            | Action::Exec { .. } => Effect::Disruptive,
+            Action::Drain { options, .. } if options.delete_empty_dir || options.force => Effect::Destructive,
+            Action::Drain { .. } => Effect::Disruptive,
+            Action::DeleteNode { .. } => Effect::Destructive,
+            Action::Elsewhere { effect, .. } => *effect,
+        }
+    }
+
+    /// What it acts on, as typed to confirm it: the object's bare name.
+    pub fn target(&self) -> Option<Name> {
+        Some(match self {
+            Action::Scale { object, .. }
+            | Action::Patch { object, .. }
+            | Action::RolloutRestart { object }
+            | Action::Annotate { object, .. }
+            | Action::Label { object, .. }
+            | Action::PatchStatus { object, .. }
+            | Action::Describe { object }
+            | Action::ListEvents { about: object } => object.key.name.clone(),
+            Action::AutoscalerBounds { autoscaler: key, .. }
+            | Action::RolloutUndo { deployment: key, .. }
+            | Action::RolloutPause { deployment: key }
+            | Action::RolloutResume { deployment: key }
+            | Action::RolloutStatus { deployment: key, .. }
+            | Action::ListReplicaSets { deployment: key }
+            | Action::CheckConfigMaps { deployment: key }
+            | Action::CheckSecrets { deployment: key }
+            | Action::CompareRevisions { deployment: key }
+            | Action::PullSecret { secret: key, .. }
+            | Action::ReferencePullSecret { deployment: key, .. }
+            | Action::SetImage { deployment: key, .. }
+            | Action::SetResources { deployment: key, .. }
+            | Action::SetConfig { config_map: key, .. }
+            | Action::CheckPullSecrets { pod: key }
+            | Action::Exec { pod: key, .. } => key.name.clone(),
+            Action::DeletePods { pods } => pods.first()?.key.name.clone(),
+            Action::Evict { pod } => pod.key.name.clone(),
+            Action::Cordon { node }
+            | Action::Uncordon { node }
+            | Action::Drain { node, .. }
+            | Action::Taint { node, .. }
+            | Action::DeleteNode { node }
+            | Action::NodeLease { node } => node.clone(),
+            Action::Apply { manifest, .. } => manifest.pointer("/metadata/name")?.as_str()?.into(),
+            Action::Logs { pods, .. } => pods.first()?.name.clone(),
+            Action::ListPods { .. }
+            | Action::ListNodes
+            | Action::PodUsage { .. }
+            | Action::NodeUsage
+            | Action::NodeAllocation { .. }
+            | Action::ListExternalSecrets { .. }
+            | Action::PingDatabase
+            | Action::HttpProbe { .. }
+            | Action::Elsewhere { .. } => return None,
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! Something that changed: what an incident's onset is compared with.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Name, ObjectRef, Timestamp};
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Change {
+    pub at: Timestamp,
+    pub kind: ChangeKind,
+    pub object: ObjectRef,
+    /// In words: `revision 7: image covetpy:v1.2.4`.
+    pub says: String,
+    /// Who did it, where it is known.
+    pub by: Option<Name>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum ChangeKind {
+    /// A new revision of a workload.
+    Rollout,
+    /// A ConfigMap or Secret was written.
+    Config,
+    /// Replicas changed, by an autoscaler or a person.
+    Scaling,
+    /// A node came, went, was cordoned or changed its state.
+    Node,
+    /// An action of this cockpit.
+    Ours,
+}

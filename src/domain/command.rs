@@ -1,0 +1,284 @@
+//! Actions as the command lines a person could paste into a shell.
+
+use std::time::Duration;
+
+use super::{Action, Key, Kind, Name, ObjectRef, PatchKind, ResourceChange, text};
+
+impl Action {
+    /// The line a person could paste into a shell for the same effect.
+    pub fn as_command(&self) -> String {
+        match self {
+            Action::ListPods { namespace, selector, node, .. } => {
+                let mut line = format!("kubectl get pods {} -o wide", scope(namespace));
+                if let Some(selector) = selector {
+                    line.push_str(&format!(" -l {}", shell_quote(selector)));
+                }
+                if let Some(node) = node {
+                    line.push_str(&format!(" --field-selector spec.nodeName={}", shell_quote(node)));
+                }
+                line
+            }
+            Action::ListNodes => "kubectl get nodes -o wide".into(),
+            Action::ListReplicaSets { deployment } => {
+                format!("kubectl get replicasets {} -o wide", scope(&deployment.namespace))
+            }
+            Action::ListEvents { about } => format!(
+                "kubectl get events {} --field-selector involvedObject.name={},type=Warning",
+                scope(&about.key.namespace),
+                shell_quote(&about.key.name)
+            ),
+            Action::Describe { object } => on(object, "kubectl describe", ""),
+            Action::Logs { pods, container, previous, tail, since } => {
+                logs(pods, container.as_ref(), *previous, *tail, *since)
+            }
+            Action::PodUsage { namespace, .. } => {
+                format!("kubectl top pods {} --containers", scope(namespace))
+            }
+            Action::NodeUsage => "kubectl top nodes".into(),
+            Action::NodeAllocation { node } => {
+                format!("kubectl describe node {}", node.as_deref().map(shell_quote).unwrap_or_default())
+                    .trim_end()
+                    .into()
+            }
+            Action::CheckConfigMaps { deployment } => {
+                format!("kubectl get configmaps {}", scope(&deployment.namespace))
+            }
+            Action::CheckSecrets { deployment } => {
+                format!("kubectl get secrets {}", scope(&deployment.namespace))
+            }
+            Action::ListExternalSecrets { namespace } => {
+                format!("kubectl get externalsecrets {}", scope(namespace))
+            }
+            Action::CompareRevisions { deployment } => rollout("history", deployment, ""),
+            Action::RolloutStatus { deployment, timeout } => {
+                rollout("status", deployment, &format!(" --timeout={}s", timeout.as_secs()))
+            }
+            Action::CheckPullSecrets { pod } => format!(
+                "kubectl get pod {} {} -o jsonpath='{{.spec.imagePullSecrets}}'",
+                shell_quote(&pod.name),
+                scope(&pod.namespace)
+            ),
+            Action::PingDatabase => r#"psql "$DATABASE_URL" -c 'SELECT 1'"#.into(),
+            Action::HttpProbe { url, .. } => {
+                format!("curl -fsS -o /dev/null -w '%{{http_code}}\\n' {}", shell_quote(url))
+            }
+            Action::NodeLease { node } => {
+                format!("kubectl get lease {} -n kube-node-lease -o yaml", shell_quote(node))
+            }
+            other => other.change_command(),
+        }
+    }
+
+    fn change_command(&self) -> String {
+        match self {
+            Action::Scale { object, replicas } => on(object, "kubectl scale", &format!(" --replicas={replicas}")),
+            Action::AutoscalerBounds { autoscaler, min, max } => format!(
+                "kubectl patch hpa {} {} --type=merge -p '{{\"spec\":{{\"minReplicas\":{min},\"maxReplicas\":{max}}}}}'",
+                shell_quote(&autoscaler.name),
+                scope(&autoscaler.namespace)
+            ),
+            Action::Patch { object, kind, body } => {
+                let kind = match kind {
+                    PatchKind::Strategic => "strategic",
+                    PatchKind::Merge => "merge",
+                    PatchKind::Json => "json",
+                };
+                on(object, "kubectl patch", &format!(" --type={kind} -p {}", shell_quote(&body.to_string())))
+            }
+            Action::RolloutRestart { object } => on(object, "kubectl rollout restart", ""),
+            Action::RolloutUndo { deployment, to_revision } => {
+                rollout("undo", deployment, &format!(" --to-revision={to_revision}"))
+            }
+            Action::RolloutPause { deployment } => rollout("pause", deployment, ""),
+            Action::RolloutResume { deployment } => rollout("resume", deployment, ""),
+            Action::DeletePods { pods } => pods
+                .iter()
+                .map(|pod| format!("kubectl delete pod {} {}", shell_quote(&pod.key.name), scope(&pod.key.namespace)))
+                .collect::<Vec<_>>()
+                .join(" && "),
+            Action::Evict { pod } => format!(
+                "kubectl create --raw /api/v1/namespaces/{}/pods/{}/eviction -f - <<<{}",
+                pod.key.namespace,
+                pod.key.name,
+                shell_quote(&format!(
+                    r#"{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"{}"}}}}"#,
+                    pod.key.name
+                ))
+            ),
+            Action::Cordon { node } => format!("kubectl cordon {}", shell_quote(node)),
+            Action::Uncordon { node } => format!("kubectl uncordon {}", shell_quote(node)),
+            Action::Drain { node, options } => {
+                let mut line = format!(
+                    "kubectl drain {} --ignore-daemonsets --timeout={}s",
+                    shell_quote(node),
+                    options.timeout.as_secs()
+                );
+                if options.delete_empty_dir {
+                    line.push_str(" --delete-emptydir-data");
+                }
+                if options.force {
+                    line.push_str(" --force");
+                }
+                line
+            }
+            Action::Annotate { object, annotations } => on(object, "kubectl annotate --overwrite", &pairs(annotations)),
+            Action::Label { object, labels } => on(object, "kubectl label --overwrite", &pairs(labels)),
+            Action::Taint { node, key, value, effect, remove } => format!(
+                "kubectl taint nodes {} {}{}",
+                shell_quote(node),
+                shell_quote(&format!("{key}={value}:{effect}")),
+                if *remove { "-" } else { "" }
+            ),
+            Action::Apply { manifest, force } => format!(
+                "kubectl apply --server-side --field-manager=covet-tui{} -f - <<<{}",
+                if *force { " --force-conflicts" } else { "" },
+                shell_quote(&manifest.to_string())
+            ),
+            Action::PullSecret { secret, registry, username, token_env } => format!(
+                "kubectl create secret docker-registry {} {} --docker-server={} --docker-username={} \
+                 --docker-password=\"${token_env}\" --dry-run=client -o yaml | kubectl apply --server-side -f -",
+                shell_quote(&secret.name),
+                scope(&secret.namespace),
+                shell_quote(registry),
+                shell_quote(username)
+            ),
+            Action::ReferencePullSecret { deployment, secret } => on(
+                &ObjectRef::new(Kind::Deployment, deployment.clone()),
+                "kubectl patch",
+                &format!(
+                    " -p {}",
+                    shell_quote(
+                        &serde_json::json!({"spec": {"template": {"spec": {"imagePullSecrets": [{"name": secret}]}}}})
+                            .to_string()
+                    )
+                ),
+            ),
+            Action::SetImage { deployment, images } => {
+                let images: String = images
+                    .iter()
+                    .map(|change| format!(" {}", shell_quote(&format!("{}={}", change.container, change.image))))
+                    .collect();
+                on(&ObjectRef::new(Kind::Deployment, deployment.clone()), "kubectl set image", &images)
+            }
+            Action::SetResources { deployment, container, change } => on(
+                &ObjectRef::new(Kind::Deployment, deployment.clone()),
+                "kubectl set resources",
+                &format!(" -c {}{}", shell_quote(container), resources(change)),
+            ),
+            Action::SetConfig { config_map, data } => on(
+                &ObjectRef::new(Kind::ConfigMap, config_map.clone()),
+                "kubectl patch",
+                &format!(
+                    " --type=merge -p {}",
+                    shell_quote(
+                        &serde_json::json!({"data": data.iter().cloned().collect::<std::collections::BTreeMap<_, _>>()})
+                            .to_string()
+                    )
+                ),
+            ),
+            Action::Exec { pod, container, argv } => format!(
+                "kubectl exec {} {} -c {} -- {}",
+                shell_quote(&pod.name),
+                scope(&pod.namespace),
+                shell_quote(container),
+                argv.iter().map(|word| shell_quote(word)).collect::<Vec<_>>().join(" ")
+            ),
+            Action::PatchStatus { object, body } => on(
+                object,
+                "kubectl patch --subresource=status --type=merge",
+                &format!(" -p {}", shell_quote(&body.to_string())),
+            ),
+            Action::DeleteNode { node } => format!("kubectl delete node {}", shell_quote(node)),
+            Action::Elsewhere { operation, .. } => operation.clone(),
+            // Reads were answered by `as_command`.
+            _ => String::new(),
+        }
+    }
+}
+
+fn scope(namespace: &str) -> String {
+    if namespace.is_empty() { String::new() } else { format!("-n {}", shell_quote(namespace)) }
+}
+
+fn on(object: &ObjectRef, verb: &str, rest: &str) -> String {
+    let line = format!(
+        "{verb} {} {} {}",
+        object.kind.for_kubectl(),
+        shell_quote(&object.key.name),
+        scope(&object.key.namespace)
+    );
+    format!("{}{rest}", line.trim_end())
+}
+
+fn rollout(verb: &str, deployment: &Key, rest: &str) -> String {
+    format!(
+        "kubectl rollout {verb} deployment/{} {}{rest}",
+        shell_quote(&deployment.name),
+        scope(&deployment.namespace)
+    )
+}
+
+fn logs(
+    pods: &[Key],
+    container: Option<&Name>,
+    previous: bool,
+    tail: u32,
+    since: Option<Duration>,
+) -> String {
+    pods.iter()
+        .map(|pod| {
+            let mut line = format!("kubectl logs {} {}", shell_quote(&pod.name), scope(&pod.namespace));
+            match container {
+                Some(container) => line.push_str(&format!(" -c {}", shell_quote(container))),
+                None => line.push_str(" --all-containers"),
+            }
+            if previous {
+                line.push_str(" --previous");
+            }
+            if let Some(since) = since {
+                line.push_str(&format!(" --since={}s", since.as_secs()));
+            }
+            line.push_str(&format!(" --tail={tail}"));
+            line
+        })
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn pairs(pairs: &[(String, Option<String>)]) -> String {
+    pairs
+        .iter()
+        .map(|(key, value)| match value {
+            Some(value) => format!(" {}", shell_quote(&format!("{key}={value}"))),
+            None => format!(" {}", shell_quote(&format!("{key}-"))),
+        })
+        .collect()
+}
+
+fn resources(change: &ResourceChange) -> String {
+    let list = |cpu: &Option<String>, memory: &Option<String>| {
+        [("cpu", cpu), ("memory", memory)]
+            .iter()
+            .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}")))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    [
+        ("--requests", list(&change.cpu_request, &change.memory_request)),
+        ("--limits", list(&change.cpu_limit, &change.memory_limit)),
+    ]
+    .iter()
+    .filter(|(_, list)| !list.is_empty())
+    .map(|(flag, list)| format!(" {flag}={}", shell_quote(list)))
+    .collect()
+}
+
+/// A word as a POSIX shell reads it back unchanged, made harmless for the terminal.
+pub fn shell_quote(word: &str) -> String {
+    let word = text::clean(word);
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=,@+%".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,50 @@
+//! What is true: the values that walk through the house, from Observation to Action.
+//! No I/O, no async, no clock, no UI; imports nothing of ours.
+
+mod action;
+mod anomaly;
+mod change;
+mod command;
+mod config_object;
+mod key;
+mod network;
+mod node;
+mod observation;
+mod outside;
+mod pod;
+mod reading;
+mod series;
+mod snapshot;
+mod table;
+pub mod text;
+mod workload;
+
+pub use action::{Action, DrainOptions, Effect, ImageChange, PatchKind, PodTarget, ResourceChange, System};
+pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
+pub use change::{Change, ChangeKind};
+pub use command::shell_quote;
+pub use config_object::{ConfigObject, Keeper};
+pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
+pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
+pub use node::{Lease, Node, NodeCondition, Taint};
+pub use observation::{Age, Blind, BlindKind, Delta, Fact, Observation, Origin};
+pub use outside::{
+    Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
+};
+pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use reading::{Found, Reading, Tone};
+pub use series::Series;
+pub use snapshot::{Sight, Snapshot};
+pub use table::{Keyed, Table};
+pub use workload::{
+    Autoscaler, ConfigReference, Deployment, DisruptionBudget, Event, IntOrPercent, MetricReading, Probe,
+    ReplicaSet, Strategy, Template, TemplateContainer,
+};
+
+/// A moment on the wall clock. Only `main` reads it from the machine; everybody else is told.
+pub type Timestamp = jiff::Timestamp;
+
+/// The time from `earlier` to `later`; zero if they are the other way round.
+pub fn between(earlier: Timestamp, later: Timestamp) -> std::time::Duration {
+    std::time::Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
+}

@@ -1,0 +1,67 @@
+//! How traffic gets in and where data lives: Services, EndpointSlices, Ingresses, claims, Certificates.
+
+use super::pod::Condition;
+use super::{Key, Labels, Name, Selector, Timestamp};
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Service {
+    pub key: Key,
+    pub labels: Labels,
+    pub selector: Selector,
+    /// Port names and numbers.
+    pub ports: Box<[(Option<Name>, u16)]>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct EndpointSlice {
+    pub key: Key,
+    /// Label `kubernetes.io/service-name`.
+    pub service: Option<Name>,
+    pub ready: u32,
+    pub total: u32,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ingress {
+    pub key: Key,
+    pub class: Option<Name>,
+    /// Hosts of the rules.
+    pub hosts: Box<[Name]>,
+    /// Hosts with the Secret that holds their certificate.
+    pub tls: Box<[(Name, Name)]>,
+    /// Backend services.
+    pub services: Box<[Name]>,
+    /// `status.loadBalancer.ingress[]`: IP or hostname.
+    pub addresses: Box<[Name]>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct PersistentVolumeClaim {
+    pub key: Key,
+    /// `Bound`, `Pending` or `Lost`.
+    pub phase: Name,
+    pub capacity_bytes: Option<u64>,
+    pub storage_class: Option<Name>,
+}
+
+/// A cert-manager Certificate.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Certificate {
+    pub key: Key,
+    pub resource_version: Name,
+    /// `spec.secretName`.
+    pub secret: Name,
+    pub dns_names: Box<[Name]>,
+    pub issuer: Name,
+    pub not_after: Option<Timestamp>,
+    pub renewal_time: Option<Timestamp>,
+    pub last_failure: Option<Timestamp>,
+    pub failed_attempts: u32,
+    pub conditions: Box<[Condition]>,
+}
+
+impl Certificate {
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| &*condition.kind == kind)
+    }
+}

@@ -1,0 +1,200 @@
+//! What eyes say: facts, or why they cannot see.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
+    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, ReplicaSet,
+    Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+};
+
+/// One thing seen, or not seen, by one eye at one moment.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    pub at: Timestamp,
+    pub origin: Origin,
+    pub seen: Result<Fact, Blind>,
+}
+
+/// Where an observation comes from: one for each thing that can fail alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Whether the API server answers at all; when it doesn't, every watch below is blind.
+    ApiServer,
+    Pods,
+    Nodes,
+    Deployments,
+    ReplicaSets,
+    Autoscalers,
+    DisruptionBudgets,
+    Events,
+    Services,
+    EndpointSlices,
+    Ingresses,
+    PersistentVolumeClaims,
+    ConfigMaps,
+    Secrets,
+    Leases,
+    Certificates,
+    PodUsage,
+    NodeUsage,
+    Prometheus,
+    Alertmanager,
+    Postgres,
+    Redis,
+    Tls,
+    /// The cockpit's own actions.
+    Cockpit,
+}
+
+impl Origin {
+    pub const ALL: [Origin; 24] = [
+        Origin::ApiServer,
+        Origin::Pods,
+        Origin::Nodes,
+        Origin::Deployments,
+        Origin::ReplicaSets,
+        Origin::Autoscalers,
+        Origin::DisruptionBudgets,
+        Origin::Events,
+        Origin::Services,
+        Origin::EndpointSlices,
+        Origin::Ingresses,
+        Origin::PersistentVolumeClaims,
+        Origin::ConfigMaps,
+        Origin::Secrets,
+        Origin::Leases,
+        Origin::Certificates,
+        Origin::PodUsage,
+        Origin::NodeUsage,
+        Origin::Prometheus,
+        Origin::Alertmanager,
+        Origin::Postgres,
+        Origin::Redis,
+        Origin::Tls,
+        Origin::Cockpit,
+    ];
+
+    /// Seen through the API server, so blind when it is.
+    pub fn is_kubernetes(self) -> bool {
+        self <= Origin::NodeUsage
+    }
+
+    /// For a person: `pods`, `Prometheus`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::ApiServer => "API server",
+            Origin::Pods => "pods",
+            Origin::Nodes => "nodes",
+            Origin::Deployments => "deployments",
+            Origin::ReplicaSets => "replicasets",
+            Origin::Autoscalers => "HPAs",
+            Origin::DisruptionBudgets => "PDBs",
+            Origin::Events => "events",
+            Origin::Services => "services",
+            Origin::EndpointSlices => "endpointslices",
+            Origin::Ingresses => "ingresses",
+            Origin::PersistentVolumeClaims => "PVCs",
+            Origin::ConfigMaps => "configmaps",
+            Origin::Secrets => "secrets",
+            Origin::Leases => "node leases",
+            Origin::Certificates => "certificates",
+            Origin::PodUsage => "pod metrics",
+            Origin::NodeUsage => "node metrics",
+            Origin::Prometheus => "Prometheus",
+            Origin::Alertmanager => "Alertmanager",
+            Origin::Postgres => "PostgreSQL",
+            Origin::Redis => "Redis",
+            Origin::Tls => "TLS",
+            Origin::Cockpit => "cockpit",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// The API server answered, and how quickly.
+    Answered(Duration),
+    Pods(Delta<Pod>),
+    Nodes(Delta<Node>),
+    Deployments(Delta<Deployment>),
+    ReplicaSets(Delta<ReplicaSet>),
+    Autoscalers(Delta<Autoscaler>),
+    DisruptionBudgets(Delta<DisruptionBudget>),
+    Events(Delta<Event>),
+    Services(Delta<Service>),
+    EndpointSlices(Delta<EndpointSlice>),
+    Ingresses(Delta<Ingress>),
+    PersistentVolumeClaims(Delta<PersistentVolumeClaim>),
+    /// ConfigMaps under [`Origin::ConfigMaps`].
+    ConfigMaps(Delta<ConfigObject>),
+    /// Secrets under [`Origin::Secrets`].
+    Secrets(Delta<ConfigObject>),
+    Leases(Delta<Lease>),
+    Certificates(Delta<Certificate>),
+    /// All at once: pod key and container name.
+    PodUsage(UsageSource, Vec<((Key, Name), Usage)>),
+    /// All at once, by node name.
+    NodeUsage(UsageSource, Vec<(Name, Usage)>),
+    Traffic(Box<Traffic>),
+    Alerts {
+        alerts: Vec<Alert>,
+        silences: Vec<Silence>,
+    },
+    Database(Database),
+    Cache(Cache),
+    /// All addresses of one host and port.
+    Handshakes(Vec<Handshake>),
+    /// This cockpit acted.
+    Acted(Change),
+}
+
+/// A piece of a watched list.
+#[derive(Clone, Debug)]
+pub enum Delta<T> {
+    /// A list begins; what isn't seen before `Listed` is gone by then.
+    Relisting,
+    Seen(Vec<T>),
+    Gone(Vec<Key>),
+    /// The list is complete.
+    Listed,
+}
+
+/// Why an origin cannot be seen. Blindness is never health.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Blind {
+    pub kind: BlindKind,
+    /// In words for a tired person, e.g. `the API server does not answer (timed out after 2 s)`.
+    pub why: String,
+    /// What to do about it, e.g. `set PROMETHEUS_URL or [prometheus] url`.
+    pub repair: Option<String>,
+    pub since: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BlindKind {
+    /// Nobody told us where it is: not an error.
+    NotConfigured,
+    /// The other side said no: a permission or a credential.
+    Refused,
+    /// The other side doesn't answer.
+    Unreachable,
+    /// It answers, but not what we need.
+    Broken,
+}
+
+/// How old what we know from an origin is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Age {
+    /// Nothing was seen yet, and nothing failed yet.
+    Waiting,
+    /// Live: seen this long ago, within what is usual for this origin.
+    Live(Duration),
+    /// Not refreshed for this long although nobody said why.
+    Stale(Duration),
+    /// Not seeing; the last sight, if any, was this long ago.
+    Blind(Blind, Option<Duration>),
+}

@@ -1,0 +1,143 @@
+//! What the systems beside Kubernetes say: traffic, alerts, the database, the cache, served certificates.
+
+use std::time::Duration;
+
+use super::{Labels, Name, Series, Timestamp};
+
+/// What Prometheus knows about the application's traffic.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Traffic {
+    /// Latency quantiles in seconds.
+    pub p50: Series,
+    pub p95: Series,
+    pub p99: Series,
+    /// 5xx responses ÷ all responses, 0 to 1.
+    pub error_ratio: Series,
+    /// Requests per second.
+    pub rate: Series,
+    /// Share of all 5xx responses by pod, largest first, 0 to 1.
+    pub errors_by_pod: Vec<(Name, f64)>,
+    /// Working-set memory of the application's containers in bytes, the largest pod.
+    pub memory: Series,
+}
+
+/// One look at Alertmanager.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Alert {
+    pub fingerprint: Name,
+    pub name: Name,
+    pub labels: Labels,
+    /// Annotation `summary`, else `description`, else `message`.
+    pub summary: Option<Name>,
+    pub starts: Timestamp,
+    pub state: AlertState,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AlertState {
+    Active,
+    Silenced { by: Box<[Name]> },
+    Inhibited { by: Box<[Name]> },
+    Unprocessed,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Silence {
+    pub id: Name,
+    /// As written in PromQL: `alertname="X"`.
+    pub matchers: Box<[Name]>,
+    pub ends: Timestamp,
+    pub by: Name,
+    pub comment: Name,
+}
+
+/// What the database said, or how it refused.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Database {
+    Capacity(Capacity),
+    /// SQLSTATE 53300 on connect: no slot is left for us. An observation, not blindness.
+    Exhausted {
+        message: Name,
+    },
+}
+
+/// The capacity query (Q1): counts of server processes, for the whole server.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Capacity {
+    pub max_connections: u32,
+    /// Slots for superusers and reserved roles.
+    pub reserved: u32,
+    pub used: u32,
+    pub active: u32,
+    pub idle: u32,
+    pub idle_in_transaction: u32,
+    pub lock_waiters: u32,
+    /// Active and waiting for nothing: on a CPU, or wanting one.
+    pub on_cpu: u32,
+    pub oldest_transaction: Option<Duration>,
+}
+
+impl Capacity {
+    /// Slots ordinary roles can use.
+    pub fn usable(&self) -> u32 {
+        self.max_connections.saturating_sub(self.reserved)
+    }
+
+    /// used ÷ usable.
+    pub fn fill(&self) -> f64 {
+        f64::from(self.used) / f64::from(self.usable().max(1))
+    }
+}
+
+/// Redis, by two INFOs and a PING.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Cache {
+    pub ping: Duration,
+    /// hits ÷ (hits + misses) between the last two looks; None without lookups.
+    pub hit_ratio: Option<f64>,
+    pub evicted_per_second: f64,
+    pub used_memory: u64,
+    /// 0 means no limit.
+    pub max_memory: u64,
+    pub clients: u32,
+}
+
+/// The last TLS handshake with a host.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Handshake {
+    pub host: Name,
+    pub port: u16,
+    /// Where we connected: one row per address.
+    pub address: Name,
+    pub at: Timestamp,
+    /// The certificate, or why there was none, in words.
+    pub served: Result<Served, Name>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Served {
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub names: Box<[Name]>,
+    pub issuer: Name,
+    /// Hexadecimal.
+    pub serial: Name,
+    /// The host is among the names.
+    pub name_matches: bool,
+    /// None when a client would trust it, else why not.
+    pub distrust: Option<Name>,
+}
+
+/// CPU and memory in use by a pod's container or a node.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Usage {
+    pub cpu_milli: u64,
+    pub memory_bytes: u64,
+}
+
+/// Who measured usage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UsageSource {
+    MetricsServer,
+    Prometheus,
+}

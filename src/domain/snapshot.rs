@@ -1,0 +1,269 @@
+//! Everything known at one moment, folded from observations.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::{
+    Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject, Database,
+    Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name, Node,
+    Observation, Origin, PersistentVolumeClaim, Pod, ReplicaSet, Series, Service, Silence, Table, Timestamp,
+    Traffic, Usage, UsageSource, between,
+};
+
+/// How long the database and cache histories reach back.
+const HISTORY: Duration = Duration::from_hours(1);
+
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub pods: Table<Pod>,
+    pub nodes: Table<Node>,
+    pub deployments: Table<Deployment>,
+    pub replica_sets: Table<ReplicaSet>,
+    pub autoscalers: Table<Autoscaler>,
+    pub disruption_budgets: Table<DisruptionBudget>,
+    pub events: Table<Event>,
+    pub services: Table<Service>,
+    pub endpoint_slices: Table<EndpointSlice>,
+    pub ingresses: Table<Ingress>,
+    pub claims: Table<PersistentVolumeClaim>,
+    pub config_maps: Table<ConfigObject>,
+    pub secrets: Table<ConfigObject>,
+    pub leases: Table<Lease>,
+    pub certificates: Table<Certificate>,
+    /// By pod and container.
+    pub pod_usage: HashMap<(Key, Name), Usage>,
+    pub node_usage: HashMap<Name, Usage>,
+    pub usage_source: Option<UsageSource>,
+    pub traffic: Traffic,
+    pub alerts: Vec<Alert>,
+    pub silences: Vec<Silence>,
+    /// The last answer to the capacity query; stays when the server is exhausted.
+    pub capacity: Option<Capacity>,
+    /// Since when the database has been refusing connections for lack of slots (53300), and its words.
+    pub exhausted: Option<(Timestamp, Name)>,
+    /// Used connections over the last hour.
+    pub connections: Series,
+    /// Idle-in-transaction connections over the last hour.
+    pub idle_in_transaction: Series,
+    pub cache: Option<Cache>,
+    /// By host and port.
+    pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
+    /// What this cockpit did, oldest first.
+    pub deeds: Vec<Change>,
+    pub answered_in: Option<Duration>,
+    sights: BTreeMap<Origin, Sight>,
+}
+
+/// When an origin was last seen, and what stands in the way now.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Sight {
+    pub seen: Option<Timestamp>,
+    pub blind: Option<Blind>,
+}
+
+impl Snapshot {
+    pub fn fold(&mut self, observation: Observation) {
+        let Observation { at, origin, seen } = observation;
+        let sight = self.sights.entry(origin).or_default();
+        match seen {
+            Err(blind) => {
+                // The first moment of a lasting blindness is the one to show.
+                let since =
+                    sight.blind.as_ref().map_or(blind.since, |earlier| earlier.since.min(blind.since));
+                sight.blind = Some(Blind { since, ..blind });
+            }
+            Ok(fact) => {
+                sight.seen = Some(at);
+                sight.blind = None;
+                self.learn(at, fact);
+            }
+        }
+    }
+
+    fn learn(&mut self, at: Timestamp, fact: Fact) {
+        match fact {
+            Fact::Answered(took) => self.answered_in = Some(took),
+            Fact::Pods(delta) => self.pods.fold(delta),
+            Fact::Nodes(delta) => self.nodes.fold(delta),
+            Fact::Deployments(delta) => self.deployments.fold(delta),
+            Fact::ReplicaSets(delta) => self.replica_sets.fold(delta),
+            Fact::Autoscalers(delta) => self.autoscalers.fold(delta),
+            Fact::DisruptionBudgets(delta) => self.disruption_budgets.fold(delta),
+            Fact::Events(delta) => self.events.fold(delta),
+            Fact::Services(delta) => self.services.fold(delta),
+            Fact::EndpointSlices(delta) => self.endpoint_slices.fold(delta),
+            Fact::Ingresses(delta) => self.ingresses.fold(delta),
+            Fact::PersistentVolumeClaims(delta) => self.claims.fold(delta),
+            Fact::ConfigMaps(delta) => self.config_maps.fold(delta),
+            Fact::Secrets(delta) => self.secrets.fold(delta),
+            Fact::Leases(delta) => self.leases.fold(delta),
+            Fact::Certificates(delta) => self.certificates.fold(delta),
+            Fact::PodUsage(source, usage) => {
+                self.usage_source = Some(source);
+                self.pod_usage = usage.into_iter().collect();
+            }
+            Fact::NodeUsage(source, usage) => {
+                self.usage_source = Some(source);
+                self.node_usage = usage.into_iter().collect();
+            }
+            Fact::Traffic(traffic) => self.traffic = *traffic,
+            Fact::Alerts { alerts, silences } => {
+                self.alerts = alerts;
+                self.silences = silences;
+            }
+            Fact::Database(Database::Capacity(capacity)) => {
+                self.exhausted = None;
+                self.connections.push(at, f64::from(capacity.used), HISTORY);
+                self.idle_in_transaction.push(at, f64::from(capacity.idle_in_transaction), HISTORY);
+                self.capacity = Some(capacity);
+            }
+            Fact::Database(Database::Exhausted { message }) => {
+                let since = self.exhausted.as_ref().map_or(at, |(since, _)| *since);
+                self.exhausted = Some((since, message));
+            }
+            Fact::Cache(cache) => self.cache = Some(cache),
+            Fact::Handshakes(rows) => {
+                if let Some(first) = rows.first() {
+                    self.handshakes.insert((first.host.clone(), first.port), rows);
+                }
+            }
+            Fact::Acted(change) => self.deeds.push(change),
+        }
+    }
+
+    pub fn sight(&self, origin: Origin) -> Option<&Sight> {
+        self.sights.get(&origin)
+    }
+
+    /// How old what is known from an origin is.
+    ///
+    /// A quiet watch is live as long as the API server answers; a polled origin goes stale after three
+    /// missed polls.
+    pub fn age(&self, origin: Origin, now: Timestamp) -> Age {
+        let Some(sight) = self.sights.get(&origin) else {
+            return match self.api_server_blind() {
+                Some(blind) if origin.is_kubernetes() => Age::Blind(blind.clone(), None),
+                _ => Age::Waiting,
+            };
+        };
+        let seen = sight.seen.map(|seen| between(seen, now));
+        if let Some(blind) = &sight.blind {
+            return Age::Blind(blind.clone(), seen);
+        }
+        if let Some(blind) = self.api_server_blind().filter(|_| origin.is_kubernetes()) {
+            return Age::Blind(blind.clone(), Some(between(blind.since, now)));
+        }
+        match seen {
+            None => Age::Waiting,
+            Some(seen) => match stale_after(origin) {
+                Some(limit) if seen > limit => Age::Stale(seen),
+                Some(_) => Age::Live(seen),
+                None => Age::Live(self.heard_from_api_server(now).unwrap_or(seen)),
+            },
+        }
+    }
+
+    /// Why this origin can't be relied on now, if it can't. Waiting for the first sight counts: before a
+    /// list is complete, nothing about what is absent is known.
+    pub fn blindness(&self, origin: Origin, now: Timestamp) -> Option<Blind> {
+        match self.age(origin, now) {
+            Age::Live(_) if self.is_complete(origin) => None,
+            Age::Blind(blind, _) => Some(blind),
+            Age::Stale(age) => Some(Blind {
+                kind: BlindKind::Unreachable,
+                why: format!("no news from {} for {} s", origin.as_str(), age.as_secs()),
+                repair: None,
+                since: now - jiff::SignedDuration::try_from(age).unwrap_or_default(),
+            }),
+            Age::Waiting | Age::Live(_) => Some(Blind {
+                kind: BlindKind::Unreachable,
+                why: format!("{} not listed yet", origin.as_str()),
+                repair: None,
+                since: now,
+            }),
+        }
+    }
+
+    fn api_server_blind(&self) -> Option<&Blind> {
+        self.sights.get(&Origin::ApiServer).and_then(|sight| sight.blind.as_ref())
+    }
+
+    fn heard_from_api_server(&self, now: Timestamp) -> Option<Duration> {
+        let seen = self.sights.get(&Origin::ApiServer)?.seen?;
+        Some(between(seen, now))
+    }
+
+    /// Whether a list was seen to its end.
+    fn is_complete(&self, origin: Origin) -> bool {
+        match origin {
+            Origin::Pods => self.pods.is_listed(),
+            Origin::Nodes => self.nodes.is_listed(),
+            Origin::Deployments => self.deployments.is_listed(),
+            Origin::ReplicaSets => self.replica_sets.is_listed(),
+            Origin::Autoscalers => self.autoscalers.is_listed(),
+            Origin::DisruptionBudgets => self.disruption_budgets.is_listed(),
+            Origin::Events => self.events.is_listed(),
+            Origin::Services => self.services.is_listed(),
+            Origin::EndpointSlices => self.endpoint_slices.is_listed(),
+            Origin::Ingresses => self.ingresses.is_listed(),
+            Origin::PersistentVolumeClaims => self.claims.is_listed(),
+            Origin::ConfigMaps => self.config_maps.is_listed(),
+            Origin::Secrets => self.secrets.is_listed(),
+            Origin::Leases => self.leases.is_listed(),
+            Origin::Certificates => self.certificates.is_listed(),
+            _ => true,
+        }
+    }
+
+    /// Pods of a Deployment, through its ReplicaSets.
+    pub fn pods_of(&self, deployment: &Deployment) -> Vec<&Pod> {
+        let uids: Vec<&Name> = self
+            .replica_sets
+            .iter()
+            .filter(|set| set.owner.as_ref().is_some_and(|owner| owner.uid == deployment.uid))
+            .map(|set| &set.uid)
+            .collect();
+        self.pods
+            .iter()
+            .filter(|pod| pod.owner.as_ref().is_some_and(|owner| uids.contains(&&owner.uid)))
+            .collect()
+    }
+
+    /// ReplicaSets of a Deployment, newest revision first.
+    pub fn revisions_of(&self, deployment: &Deployment) -> Vec<&ReplicaSet> {
+        let mut sets: Vec<_> = self
+            .replica_sets
+            .iter()
+            .filter(|set| set.owner.as_ref().is_some_and(|owner| owner.uid == deployment.uid))
+            .collect();
+        sets.sort_by_key(|set| std::cmp::Reverse(set.revision));
+        sets
+    }
+
+    /// The Deployment a pod belongs to.
+    pub fn deployment_of(&self, pod: &Pod) -> Option<&Deployment> {
+        let owner = pod.owner.as_ref().filter(|owner| &*owner.kind == "ReplicaSet")?;
+        let set = self.replica_sets.get(&Key::new(pod.key.namespace.clone(), owner.name.clone()))?;
+        let owner = set.owner.as_ref()?;
+        self.deployments.get(&Key::new(pod.key.namespace.clone(), owner.name.clone()))
+    }
+
+    /// The autoscaler whose target this workload is.
+    pub fn autoscaler_of(&self, kind: &str, key: &Key) -> Option<&Autoscaler> {
+        self.autoscalers.iter().find(|scaler| {
+            &*scaler.target_kind == kind && scaler.target == key.name && scaler.key.namespace == key.namespace
+        })
+    }
+}
+
+/// After how long without news a polled origin is stale; None for watches, whose silence is normal.
+fn stale_after(origin: Origin) -> Option<Duration> {
+    match origin {
+        Origin::ApiServer => Some(Duration::from_secs(5)),
+        Origin::PodUsage | Origin::NodeUsage => Some(Duration::from_secs(90)),
+        Origin::Prometheus | Origin::Alertmanager => Some(Duration::from_secs(45)),
+        Origin::Postgres | Origin::Redis => Some(Duration::from_secs(15)),
+        Origin::Tls => Some(Duration::from_mins(10)),
+        _ => None,
+    }
+}

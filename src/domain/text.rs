@@ -1,0 +1,168 @@
+//! Words and numbers: text from outside made harmless, secrets struck out, quantities as people read them.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use regex::Regex;
+
+/// Text from outside without anything that could steer a terminal: control characters (C0, C1, DEL) become
+/// spaces, escape sequences go whole, bidirectional overrides go.
+pub fn clean(raw: &str) -> String {
+    static ESCAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?)").ok()
+    });
+    if !raw.chars().any(is_hostile) {
+        return raw.to_owned();
+    }
+    let stripped = match &*ESCAPES {
+        Some(escapes) => escapes.replace_all(raw, ""),
+        None => raw.into(),
+    };
+    stripped
+        .chars()
+        .filter(|character| !is_bidi(*character))
+        .map(|character| if is_hostile(character) { ' ' } else { character })
+        .collect()
+}
+
+fn is_hostile(character: char) -> bool {
+    character.is_control() || is_bidi(character)
+}
+
+fn is_bidi(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}')
+}
+
+/// Strikes out what looks like a secret: passwords in URLs, `key=value` and JSON pairs with telling names,
+/// bearer tokens, private keys, well-known token prefixes.
+pub fn redact(line: &str) -> String {
+    static SECRETS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
+        [
+            (r"(?i)([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@", "${1}•••@"),
+            (r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", "$1 •••"),
+            (
+                r#"(?i)((?:pass(?:word|wd)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?[a-z0-9_-]*["']?\s*[:=]\s*["']?)([^\s"',;}]{3,})"#,
+                "${1}•••",
+            ),
+            (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", "•••"),
+            (r"\b(?:ghp_|gho_|ghs_|github_pat_|xox[abpr]-|AKIA|ASIA|sk-|eyJ)[A-Za-z0-9_\-.]{12,}", "•••"),
+        ]
+        .into_iter()
+        .filter_map(|(pattern, with)| Some((Regex::new(pattern).ok()?, with)))
+        .collect()
+    });
+    let mut text = line.to_owned();
+    for (pattern, with) in SECRETS.iter() {
+        if pattern.is_match(&text) {
+            text = pattern.replace_all(&text, *with).into_owned();
+        }
+    }
+    text
+}
+
+/// A duration as people say it, two units at most: `4m12s`, `3d4h`, `850ms`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{}ms", duration.as_millis()),
+        1..60 => format!("{seconds}s"),
+        60..3_600 => two(seconds / 60, "m", seconds % 60, "s"),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "m"),
+        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+    }
+}
+
+fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    match small {
+        0 => format!("{large}{large_unit}"),
+        _ => format!("{large}{large_unit}{small}{small_unit}"),
+    }
+}
+
+/// A count-down or an age in one unit: `42s`, `11m`, `3h`, `19d`.
+pub fn span_short(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..100 => format!("{seconds}s"),
+        100..6_000 => format!("{}m", seconds / 60),
+        6_000..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// Bytes in binary units: `2.0 GiB`, `512 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit >= 3 || (value < 10.0 && unit > 0) {
+        format!("{value:.1} {}", UNITS[unit])
+    } else {
+        format!("{value:.0} {}", UNITS[unit])
+    }
+}
+
+/// A byte count as Kubernetes writes quantities: `3Gi`, `1536Mi`.
+pub fn quantity(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")];
+    UNITS
+        .iter()
+        .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))
+        .map_or_else(|| bytes.to_string(), |(unit, suffix)| format!("{}{suffix}", bytes / unit))
+}
+
+/// CPU in cores: `250m`, `1.5`.
+pub fn cores(milli: u64) -> String {
+    if milli < 1000 { format!("{milli}m") } else { format!("{:.1}", milli as f64 / 1000.0) }
+}
+
+/// `1 pod`, `2 pods`.
+pub fn count(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_steers_a_terminal_survives() {
+        let hostile = "a\x1b]0;owned\x07b\x1b[31mred\x1b[0m\u{9b}2J\r\n\u{202e}c\x1bPq\x1b\\d\x1b";
+        let safe = clean(hostile);
+        assert!(!safe.chars().any(is_hostile), "{safe:?}");
+        assert!(safe.contains("red") && !safe.contains("owned"), "{safe:?}");
+    }
+
+    #[test]
+    fn secrets_are_struck_out_and_the_rest_stays() {
+        for (line, secret) in [
+            ("connecting to postgres://app:hunter2@db:5432/x", "hunter2"),
+            ("DB_PASSWORD=hunter22 retrying", "hunter22"),
+            (r#"{"api_key": "abcdef123456"}"#, "abcdef123456"),
+            ("Authorization: Bearer abc.def-ghi_jkl", "abc.def"),
+            ("using token ghp_0123456789abcdefABCD", "ghp_0"),
+        ] {
+            let redacted = redact(line);
+            assert!(!redacted.contains(secret), "{redacted}");
+            assert!(redacted.contains("•••"));
+        }
+        assert_eq!(
+            redact("password authentication failed for user app"),
+            "password authentication failed for user app"
+        );
+    }
+
+    #[test]
+    fn quantities_read_as_people_write_them() {
+        assert_eq!(span(Duration::from_secs(252)), "4m12s");
+        assert_eq!(span(Duration::from_hours(2)), "2h");
+        assert_eq!(bytes(2 << 30), "2.0 GiB");
+        assert_eq!(quantity(3 << 30), "3Gi");
+        assert_eq!(quantity(1536 << 20), "1536Mi");
+        assert_eq!(cores(250), "250m");
+    }
+}

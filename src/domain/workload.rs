@@ -1,0 +1,212 @@
+//! What runs pods and what bounds them: Deployments, ReplicaSets, autoscalers, disruption budgets, events.
+
+use super::pod::{Condition, Owner};
+use super::{Keeper, Key, Labels, Name, ObjectRef, Quantities, Selector, Timestamp};
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Deployment {
+    pub key: Key,
+    pub uid: Name,
+    pub resource_version: Name,
+    pub labels: Labels,
+    pub created: Timestamp,
+    pub generation: i64,
+    /// Annotation `deployment.kubernetes.io/revision`.
+    pub revision: Option<u64>,
+    /// Who would revert a change made by hand.
+    pub keeper: Option<Keeper>,
+    pub replicas: u32,
+    pub selector: Selector,
+    pub strategy: Strategy,
+    pub paused: bool,
+    /// `spec.progressDeadlineSeconds`; Kubernetes' default is 600 s.
+    pub progress_deadline_seconds: u32,
+    pub template: Template,
+    pub observed_generation: i64,
+    pub status_replicas: u32,
+    pub updated: u32,
+    pub ready: u32,
+    pub available: u32,
+    pub conditions: Box<[Condition]>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct ReplicaSet {
+    pub key: Key,
+    pub uid: Name,
+    pub resource_version: Name,
+    pub owner: Option<Owner>,
+    pub created: Timestamp,
+    /// Annotation `deployment.kubernetes.io/revision`.
+    pub revision: Option<u64>,
+    /// Label `pod-template-hash`.
+    pub template_hash: Option<Name>,
+    /// Annotation `kubernetes.io/change-cause`.
+    pub change_cause: Option<Name>,
+    pub replicas: u32,
+    pub ready: u32,
+    pub available: u32,
+    pub conditions: Box<[Condition]>,
+    pub template: Template,
+}
+
+/// The part of a pod template that rules and previews look at.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Template {
+    pub containers: Box<[TemplateContainer]>,
+    pub references: Box<[ConfigReference]>,
+    pub pull_secrets: Box<[Name]>,
+    pub service_account: Option<Name>,
+    /// Annotation `kubectl.kubernetes.io/restartedAt`.
+    pub restarted_at: Option<Name>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct TemplateContainer {
+    pub name: Name,
+    pub image: Name,
+    pub requests: Quantities,
+    pub limits: Quantities,
+    pub ports: Box<[u16]>,
+    pub liveness: Option<Probe>,
+    pub readiness: Option<Probe>,
+    pub startup: Option<Probe>,
+}
+
+/// A probe, as far as a person wants to see it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Probe {
+    /// `httpGet.path`, if it is an HTTP probe.
+    pub path: Option<Name>,
+    /// `httpGet.port` or `tcpSocket.port`, as written.
+    pub port: Option<Name>,
+    pub period_seconds: u32,
+    pub failure_threshold: u32,
+    pub timeout_seconds: u32,
+}
+
+/// A ConfigMap or Secret (and key) the template needs, through `env`, `envFrom` or a volume.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigReference {
+    /// [`super::Kind::ConfigMap`] or [`super::Kind::Secret`] and its key.
+    pub object: ObjectRef,
+    /// A single key, or None when the whole object is used.
+    pub key: Option<Name>,
+    pub optional: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Strategy {
+    RollingUpdate { max_surge: IntOrPercent, max_unavailable: IntOrPercent },
+    Recreate,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IntOrPercent {
+    Int(u32),
+    Percent(u32),
+}
+
+impl IntOrPercent {
+    /// Of `replicas`, rounded up as for maxSurge and minAvailable.
+    pub fn up(self, replicas: u32) -> u32 {
+        match self {
+            Self::Int(count) => count,
+            Self::Percent(percent) => (replicas * percent).div_ceil(100),
+        }
+    }
+
+    /// Of `replicas`, rounded down as for maxUnavailable.
+    pub fn down(self, replicas: u32) -> u32 {
+        match self {
+            Self::Int(count) => count,
+            Self::Percent(percent) => replicas * percent / 100,
+        }
+    }
+}
+
+impl Deployment {
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| &*condition.kind == kind)
+    }
+
+    /// `kubectl rollout status` would say "successfully rolled out".
+    pub fn is_rolled_out(&self) -> bool {
+        self.observed_generation >= self.generation
+            && self.updated >= self.replicas
+            && self.status_replicas <= self.updated
+            && self.available >= self.updated
+    }
+
+    /// How many replicas may be missing by the strategy.
+    pub fn max_unavailable(&self) -> u32 {
+        match self.strategy {
+            Strategy::RollingUpdate { max_unavailable, .. } => max_unavailable.down(self.replicas),
+            Strategy::Recreate => self.replicas,
+        }
+    }
+}
+
+/// A HorizontalPodAutoscaler (autoscaling/v2).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Autoscaler {
+    pub key: Key,
+    pub uid: Name,
+    pub resource_version: Name,
+    /// `spec.scaleTargetRef`: kind as written, and name.
+    pub target_kind: Name,
+    pub target: Name,
+    pub min: u32,
+    pub max: u32,
+    pub current: u32,
+    pub desired: u32,
+    pub last_scaled: Option<Timestamp>,
+    pub metrics: Box<[MetricReading]>,
+    pub conditions: Box<[Condition]>,
+}
+
+/// One metric of an autoscaler, in the unit of its target.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MetricReading {
+    /// `cpu`, `memory`, or the custom metric's name.
+    pub name: Name,
+    pub current: Option<Name>,
+    pub target: Option<Name>,
+    /// current ÷ target, where both are numbers.
+    pub ratio: Option<f64>,
+}
+
+impl Autoscaler {
+    pub fn condition(&self, kind: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| &*condition.kind == kind)
+    }
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct DisruptionBudget {
+    pub key: Key,
+    pub selector: Selector,
+    /// `status.disruptionsAllowed`.
+    pub allowed: u32,
+    pub healthy: u32,
+    pub desired_healthy: u32,
+    pub expected: u32,
+}
+
+/// An event, of core/v1 or events.k8s.io/v1 (they are the same objects).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Event {
+    pub key: Key,
+    /// What it is about; the kind as written, because events are about anything.
+    pub about_kind: Name,
+    pub about: Key,
+    pub about_uid: Option<Name>,
+    pub warning: bool,
+    pub reason: Name,
+    pub message: Name,
+    pub count: u32,
+    pub first: Timestamp,
+    /// The latest of eventTime, series.lastObservedTime and lastTimestamp (audit D113).
+    pub last: Timestamp,
+    pub source: Option<Name>,
+}

@@ -1,0 +1,1 @@
+//! Continuous watching, one file per outside system. Streams that never end and never err.

@@ -1,0 +1,1 @@
+//! The only room that changes the world, one file per outside system.

@@ -1,0 +1,1 @@
+//! What was done: append-only, on disk before the hand moves.

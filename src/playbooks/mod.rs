@@ -1,0 +1,1 @@
+//! TOML in, Playbooks out; Finding in, Plan out: the next step and why.

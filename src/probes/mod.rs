@@ -1,0 +1,1 @@
+//! Reads on demand: logs, describe, SQL, HTTP. They change nothing.

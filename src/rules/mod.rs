@@ -1,0 +1,1 @@
+//! Snapshot in, Findings out: one rule, one file. No I/O, no clock.

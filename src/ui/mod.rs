@@ -1,0 +1,1 @@
+//! App in, cells out: one panel, one file. Draws and decides nothing.
