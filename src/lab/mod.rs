@@ -4,6 +4,7 @@
 pub mod logs;
 pub mod object;
 pub mod resources;
+pub mod promql;
 pub mod signals;
 pub mod store;
 pub mod tsdb;

@@ -2,6 +2,7 @@
 //! It knows nothing of what is measured, and evaluates no expression.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -18,16 +19,22 @@ pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_MARKER
 }
 
-/// A label set, sorted by name; `__name__` is one of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels(Vec<(Arc<str>, Arc<str>)>);
+/// A label set, sorted by name; `__name__` is one of them. Clones are cheap.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self(Arc::from([]))
+    }
+}
 
 impl Labels {
     /// Sorts the pairs and drops empty values, which Prometheus counts as absent.
     pub fn new(pairs: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
         let mut pairs: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         pairs.sort_unstable();
-        Self(pairs)
+        Self(pairs.into())
     }
 
     /// The value, or "" when the label is absent: Prometheus does not tell the two apart.
@@ -53,8 +60,37 @@ impl Labels {
         Self(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
     }
 
+    /// The set without the metric's name.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        if self.get(NAME).is_empty() { self.clone() } else { self.retain(|name| name != NAME) }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl FromIterator<(String, String)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self::new(pairs.into_iter().map(|(name, value)| (name.into(), value.into())))
+    }
+}
+
+impl fmt::Display for Labels {
+    /// As Prometheus writes a metric: `name{label="value", …}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.get(NAME);
+        let pairs: Vec<String> = self
+            .iter()
+            .filter(|(key, _)| *key != NAME)
+            .map(|(key, value)| format!("{key}={value:?}"))
+            .collect();
+        if name.is_empty() || !pairs.is_empty() {
+            write!(f, "{name}{{{}}}", pairs.join(", "))
+        } else {
+            f.write_str(name)
+        }
     }
 }
 
