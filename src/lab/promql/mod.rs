@@ -18,6 +18,7 @@ use promql_parser::parser::{self, Expr};
 
 use super::tsdb::{Labels, Sample, Series, Tsdb};
 use eval::Evaluator;
+pub(super) use selector::{metric_name, passes};
 
 /// How far back an instant selector looks for a sample.
 pub const LOOKBACK_MS: i64 = 5 * 60 * 1000;

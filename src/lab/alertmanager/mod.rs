@@ -1,0 +1,281 @@
+//! The lab's Alertmanager, API v2: alerts told by the rules (or posted), silences that suppress, inhibition.
+//! It knows nothing of rules and samples, and notifies nobody.
+
+mod matcher;
+mod render;
+mod silence;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, response};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value as Json_, json};
+
+use super::prometheus::Form;
+use super::rules::Notice;
+use super::tsdb::Labels;
+use matcher::{Matcher, all_match};
+use silence::{Posted, Silence};
+
+/// The configuration shown by the status, and followed: one receiver, grouping, one inhibition.
+const CONFIG: &str = "route:\n  receiver: on-call\n  group_by:\n  - alertname\n  - namespace\n\
+    inhibit_rules:\n- source_matchers:\n  - severity=\"critical\"\n  target_matchers:\n  - severity=~\"warning|info\"\n  \
+    equal:\n  - namespace\n  - alertname\nreceivers:\n- name: on-call\n";
+/// The only receiver.
+const RECEIVER: &str = "on-call";
+/// An alert not told again for this long counts as resolved; Prometheus itself promises four resends.
+const RESOLVE_AFTER: SignedDuration = SignedDuration::from_secs(4 * 60);
+
+/// The Alertmanager. Clones share one state.
+#[derive(Clone)]
+pub struct Alertmanager {
+    state: Arc<Mutex<Held>>,
+    started: Timestamp,
+}
+
+#[derive(Default)]
+struct Held {
+    alerts: BTreeMap<Labels, Alert>,
+    silences: Vec<Silence>,
+}
+
+/// An alert as it was last told.
+#[derive(Clone)]
+struct Alert {
+    labels: Labels,
+    annotations: BTreeMap<String, String>,
+    starts: Timestamp,
+    ends: Timestamp,
+    updated: Timestamp,
+    generator: String,
+}
+
+/// Who keeps an alert from being notified.
+#[derive(Default)]
+struct Suppression {
+    silenced_by: Vec<String>,
+    inhibited_by: Vec<String>,
+}
+
+impl Alertmanager {
+    pub fn new(started: Timestamp) -> Self {
+        Self { state: Arc::default(), started }
+    }
+
+    /// Takes what the rules say; `generator` is the Prometheus it comes from.
+    pub fn tell(&self, notices: Vec<Notice>, generator: &str, now: Timestamp) {
+        self.with(|held| {
+            for Notice { labels, annotations, starts, ends } in notices {
+                let ends = ends.unwrap_or_else(|| now.saturating_add(RESOLVE_AFTER).unwrap_or(now));
+                let generator = format!("{generator}/graph");
+                held.alerts.insert(
+                    labels.clone(),
+                    Alert { labels, annotations, starts, ends, updated: now, generator },
+                );
+            }
+            held.alerts.retain(|_, alert| alert.ends > now);
+        });
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut Held) -> R) -> R {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Held {
+    /// Alerts that have not ended, each with what suppresses it.
+    fn current(&self, now: Timestamp) -> Vec<(&Alert, Suppression)> {
+        let live: Vec<&Alert> = self.alerts.values().filter(|alert| alert.ends > now).collect();
+        live.iter().map(|alert| (*alert, self.suppression(alert, &live, now))).collect()
+    }
+
+    fn suppression(&self, alert: &Alert, live: &[&Alert], now: Timestamp) -> Suppression {
+        let silences = self.silences.iter().filter(|silence| silence.suppresses(&alert.labels, now));
+        let inhibitors = live.iter().filter(|source| inhibits(&source.labels, &alert.labels));
+        Suppression {
+            silenced_by: silences.map(|silence| silence.id.clone()).collect(),
+            inhibited_by: inhibitors.map(|source| render::fingerprint(&source.labels)).collect(),
+        }
+    }
+}
+
+/// The inhibition of [`CONFIG`].
+fn inhibits(source: &Labels, target: &Labels) -> bool {
+    source.get("severity") == "critical"
+        && matches!(target.get("severity"), "warning" | "info")
+        && ["namespace", "alertname"].iter().all(|label| source.get(label) == target.get(label))
+}
+
+/// The whole API.
+pub fn router(alertmanager: Alertmanager) -> Router {
+    Router::new()
+        .route("/api/v2/status", get(status))
+        .route("/api/v2/receivers", get(|| async { Json(json!([{"name": RECEIVER}])) }))
+        .route("/api/v2/alerts", get(alerts).post(post_alerts))
+        .route("/api/v2/alerts/groups", get(groups))
+        .route("/api/v2/silences", get(silences).post(post_silence))
+        .route("/api/v2/silence/{id}", get(silence).delete(expire_silence))
+        .route("/-/ready", get(|| async { "OK" }))
+        .route("/-/healthy", get(|| async { "OK" }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
+        .with_state(alertmanager)
+}
+
+/// An error in the Alertmanager's own form: a JSON string.
+struct Failure(StatusCode, String);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+fn bad_request(why: impl Into<String>) -> Failure {
+    Failure(StatusCode::BAD_REQUEST, why.into())
+}
+
+async fn status(State(alertmanager): State<Alertmanager>) -> response::Json<Json_> {
+    Json(json!({
+        "cluster": {"status": "disabled", "peers": []},
+        "config": {"original": CONFIG},
+        "uptime": alertmanager.started.to_string(),
+        "versionInfo": {"version": "0.25.0", "revision": "lab", "branch": "HEAD", "buildUser": "covet-tui lab",
+                        "buildDate": "", "goVersion": ""},
+    }))
+}
+
+/// What a listing asks for.
+struct Wanted {
+    active: bool,
+    silenced: bool,
+    inhibited: bool,
+    filters: Vec<Matcher>,
+}
+
+impl Wanted {
+    fn read(url: Option<&str>) -> Result<Self, Failure> {
+        let form = Form::read(url, &[]);
+        let wants = |name| form.get(name) != Some("false");
+        let filters =
+            form.all("filter").map(matcher::parse).collect::<Result<_, _>>().map_err(bad_request)?;
+        if form.get("receiver").is_some_and(|receiver| {
+            regex::Regex::new(&format!("^(?:{receiver})$")).is_ok_and(|receiver| !receiver.is_match(RECEIVER))
+        }) {
+            return Ok(Self { active: false, silenced: false, inhibited: false, filters });
+        }
+        let (active, silenced, inhibited) = (wants("active"), wants("silenced"), wants("inhibited"));
+        Ok(Self { active, silenced, inhibited, filters })
+    }
+
+    fn takes(&self, alert: &Alert, suppression: &Suppression) -> bool {
+        let (silenced, inhibited) =
+            (!suppression.silenced_by.is_empty(), !suppression.inhibited_by.is_empty());
+        all_match(&self.filters, &alert.labels)
+            && (self.active || silenced || inhibited)
+            && (self.silenced || !silenced)
+            && (self.inhibited || !inhibited)
+    }
+}
+
+async fn alerts(
+    State(alertmanager): State<Alertmanager>,
+    RawQuery(url): RawQuery,
+) -> Result<Json<Json_>, Failure> {
+    let wanted = Wanted::read(url.as_deref())?;
+    Ok(Json(alertmanager.with(|held| {
+        let current = held.current(Timestamp::now()).into_iter();
+        current
+            .filter(|(alert, by)| wanted.takes(alert, by))
+            .map(|(alert, by)| render::alert(alert, &by))
+            .collect()
+    })))
+}
+
+async fn groups(
+    State(alertmanager): State<Alertmanager>,
+    RawQuery(url): RawQuery,
+) -> Result<Json<Json_>, Failure> {
+    let wanted = Wanted::read(url.as_deref())?;
+    Ok(Json(alertmanager.with(|held| {
+        let mut groups: BTreeMap<Labels, Vec<Json_>> = BTreeMap::new();
+        for (alert, by) in held.current(Timestamp::now()) {
+            if wanted.takes(alert, &by) {
+                let group = alert.labels.retain(|name| matches!(name, "alertname" | "namespace"));
+                groups.entry(group).or_default().push(render::alert(alert, &by));
+            }
+        }
+        let group = |(labels, alerts): (Labels, Vec<Json_>)| {
+            json!({"labels": render::labels(&labels), "receiver": {"name": RECEIVER}, "alerts": alerts})
+        };
+        groups.into_iter().map(group).collect()
+    })))
+}
+
+async fn post_alerts(State(alertmanager): State<Alertmanager>, body: Bytes) -> Result<(), Failure> {
+    let posted: Vec<render::PostedAlert> =
+        serde_json::from_slice(&body).map_err(|why| bad_request(why.to_string()))?;
+    let now = Timestamp::now();
+    if posted.iter().any(|alert| alert.labels.is_empty()) {
+        return Err(bad_request("at least one label pair required"));
+    }
+    alertmanager.with(|held| {
+        for alert in posted {
+            let alert = alert.received(now);
+            held.alerts.insert(alert.labels.clone(), alert);
+        }
+    });
+    Ok(())
+}
+
+async fn silences(
+    State(alertmanager): State<Alertmanager>,
+    RawQuery(url): RawQuery,
+) -> Result<Json<Json_>, Failure> {
+    let form = Form::read(url.as_deref(), &[]);
+    let filters: Vec<Matcher> =
+        form.all("filter").map(matcher::parse).collect::<Result<_, _>>().map_err(bad_request)?;
+    let now = Timestamp::now();
+    Ok(Json(alertmanager.with(|held| {
+        held.silences.iter().filter(|silence| silence.is_about(&filters)).map(|s| s.to_json(now)).collect()
+    })))
+}
+
+async fn post_silence(State(alertmanager): State<Alertmanager>, body: Bytes) -> Result<Json<Json_>, Failure> {
+    let posted: Posted = serde_json::from_slice(&body).map_err(|why| bad_request(why.to_string()))?;
+    let now = Timestamp::now();
+    let id = alertmanager.with(|held| silence::accept(&mut held.silences, posted, now))?;
+    Ok(Json(json!({"silenceID": id})))
+}
+
+async fn silence(
+    State(alertmanager): State<Alertmanager>,
+    Path(id): Path<String>,
+) -> Result<Json<Json_>, Failure> {
+    let now = Timestamp::now();
+    alertmanager.with(|held| {
+        let found = held.silences.iter().find(|silence| silence.id == id);
+        found.map(|silence| Json(silence.to_json(now))).ok_or_else(|| not_found(&id))
+    })
+}
+
+async fn expire_silence(
+    State(alertmanager): State<Alertmanager>,
+    Path(id): Path<String>,
+) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    alertmanager.with(|held| {
+        let found = held.silences.iter_mut().find(|silence| silence.id == id);
+        found.ok_or_else(|| not_found(&id))?.expire(now)
+    })
+}
+
+fn not_found(id: &str) -> Failure {
+    Failure(StatusCode::NOT_FOUND, format!("silence {id} not found"))
+}
