@@ -65,7 +65,8 @@ impl Action {
             Action::NodeLease { node } => {
                 format!("kubectl get lease {} -n kube-node-lease -o yaml", shell_quote(node))
             }
-            other => other.change_command(),
+            // Secrets never reach a clipboard.
+            other => other.masked().change_command(),
         }
     }
 

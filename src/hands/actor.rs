@@ -1,0 +1,57 @@
+//! Who we are to the API server, the machine and tmux: for the journal's lines.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::{Api, PostParams};
+
+use crate::guard::Actor;
+
+/// Asks the API server who we are (SelfSubjectReview); `fallback` names the kubeconfig's user in case it
+/// doesn't say. `env` reads the environment. Never takes longer than 5 s.
+pub async fn actor(
+    client: Option<kube::Client>,
+    fallback: &str,
+    env: &(dyn Fn(&str) -> Option<String> + Sync),
+) -> Actor {
+    let kube_user = match client {
+        Some(client) => tokio::time::timeout(Duration::from_secs(5), review(client)).await.ok().flatten(),
+        None => None,
+    };
+    Actor {
+        kube_user: kube_user.unwrap_or_else(|| format!("{fallback} (by kubeconfig)")),
+        os_user: env("SUDO_USER").or_else(|| env("USER")).or_else(|| env("LOGNAME")).unwrap_or_else(uid),
+        host: host().await,
+        tmux: match env("TMUX") {
+            Some(_) => said("tmux", &["display-message", "-p", "#S"]).await,
+            None => None,
+        },
+    }
+}
+
+async fn review(client: kube::Client) -> Option<String> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client);
+    let answer = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.ok()?;
+    answer.status?.user_info?.username
+}
+
+fn uid() -> String {
+    format!("uid {}", rustix::process::getuid().as_raw())
+}
+
+async fn host() -> String {
+    let kernel = tokio::fs::read_to_string("/proc/sys/kernel/hostname").await.unwrap_or_default();
+    match kernel.trim() {
+        "" => said("hostname", &[]).await.unwrap_or_else(|| "unknown host".into()),
+        name => name.to_owned(),
+    }
+}
+
+/// What a program of this machine says, if it says it within 2 s.
+async fn said(program: &str, arguments: &[&str]) -> Option<String> {
+    let mut ask = tokio::process::Command::new(program);
+    ask.args(arguments).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let answer = tokio::time::timeout(Duration::from_secs(2), ask.output()).await.ok()?.ok()?;
+    let name = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+    answer.status.success().then_some(name).filter(|name| !name.is_empty())
+}
