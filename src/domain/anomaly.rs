@@ -53,6 +53,8 @@ pub enum Subject {
     Cache(Name),
     /// A public host name.
     Host(Name),
+    /// The cluster as a whole.
+    Cluster,
 }
 
 impl fmt::Display for Subject {
@@ -63,6 +65,7 @@ impl fmt::Display for Subject {
             Subject::Database(name) => write!(f, "database/{name}"),
             Subject::Cache(name) => write!(f, "cache/{name}"),
             Subject::Host(name) => write!(f, "host/{name}"),
+            Subject::Cluster => f.write_str("cluster"),
         }
     }
 }
@@ -94,7 +97,7 @@ pub struct Evidence {
     pub says: String,
 }
 
-/// A named cause, from a closed vocabulary that playbooks refer to (`for_causes`).
+/// A named cause, from the vocabulary of [`super::cause`] that playbooks refer to (`for_causes`).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Cause {
     /// E.g. `oom-killed`, `missing-reference`, `bad-revision`, `image-not-found`.

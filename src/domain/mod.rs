@@ -3,6 +3,7 @@
 
 mod action;
 mod anomaly;
+pub mod cause;
 mod change;
 mod command;
 mod config_object;
@@ -22,6 +23,7 @@ mod workload;
 
 pub use action::{Action, DrainOptions, Effect, ImageChange, PatchKind, PodTarget, ResourceChange, System};
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
+pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use command::shell_quote;
 pub use config_object::{ConfigObject, Keeper};

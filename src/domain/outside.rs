@@ -7,6 +7,8 @@ use super::{Labels, Name, Series, Timestamp};
 /// What Prometheus knows about the application's traffic.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Traffic {
+    /// The namespace whose traffic it is; empty when all of it was asked for.
+    pub namespace: Name,
     /// Latency quantiles in seconds.
     pub p50: Series,
     pub p95: Series,

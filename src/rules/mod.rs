@@ -1,1 +1,140 @@
-//! Snapshot in, Findings out: one rule, one file. No I/O, no clock.
+//! Snapshot in, Findings out: one rule, one file; a rule is a row. No I/O, no clock.
+//! A rule knows what public fields prove. It must not know playbooks, incidents or the screen.
+
+mod scene;
+mod thresholds;
+
+use crate::domain::{Anomaly, Blind, Origin, Snapshot, Timestamp};
+
+pub use scene::Scene;
+pub use thresholds::{Threshold, Thresholds, Unit, UnknownThreshold};
+
+/// One thing that can be wrong, and how it is recognised.
+#[derive(Debug)]
+pub struct Rule {
+    /// Also the id of its playbook: `crash-loop`.
+    pub name: &'static str,
+    /// As a heading: `Pods crash-looping`.
+    pub title: &'static str,
+    /// What it looks at and what it stays silent about, in two or three sentences.
+    pub says: &'static str,
+    pub needs: Needs,
+    pub thresholds: &'static [Threshold],
+    pub examine: fn(&Scene<'_>) -> Vec<Anomaly>,
+}
+
+/// What a rule must see before it may say that all is well.
+#[derive(Clone, Copy, Debug)]
+pub enum Needs {
+    /// Every one of these.
+    All(&'static [Origin]),
+    /// Any one of these is enough.
+    Any(&'static [Origin]),
+}
+
+/// A rule's answer. Not seeing is not health.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Finding {
+    Clear,
+    /// The worst first. Direct evidence counts even when something else cannot be seen.
+    Firing(Vec<Anomaly>),
+    Blind(Blind),
+}
+
+/// The answers of all rules to one snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Judgement {
+    /// In the order of [`RULES`].
+    pub findings: Vec<(&'static Rule, Finding)>,
+    /// Rules that fire on what they see but cannot see all they need.
+    pub half_blind: Vec<(&'static Rule, Blind)>,
+}
+
+/// Every rule, in the order people read them.
+pub static RULES: &[Rule] = &[];
+
+/// The rule with this name.
+pub fn rule(name: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.name == name)
+}
+
+/// Asks every rule.
+pub fn judge(snapshot: &Snapshot, thresholds: &Thresholds, now: Timestamp) -> Judgement {
+    let scene = Scene::new(snapshot, thresholds, now);
+    let mut judgement = Judgement::default();
+    for rule in RULES {
+        let mut anomalies = (rule.examine)(&scene);
+        anomalies.sort_by(worst_first);
+        let finding = match (anomalies.is_empty(), rule.needs.blindness(snapshot, now)) {
+            (true, None) => Finding::Clear,
+            (true, Some(blind)) => Finding::Blind(blind),
+            (false, blind) => {
+                judgement.half_blind.extend(blind.map(|blind| (rule, blind)));
+                Finding::Firing(anomalies)
+            }
+        };
+        judgement.findings.push((rule, finding));
+    }
+    judgement
+}
+
+/// Severity, then score, then age, then name.
+pub fn worst_first(one: &Anomaly, other: &Anomaly) -> std::cmp::Ordering {
+    other
+        .severity
+        .cmp(&one.severity)
+        .then_with(|| other.score.total_cmp(&one.score))
+        .then_with(|| one.onset.cmp(&other.onset))
+        .then_with(|| one.id.cmp(&other.id))
+}
+
+impl Needs {
+    pub fn origins(&self) -> &'static [Origin] {
+        match self {
+            Needs::All(origins) | Needs::Any(origins) => origins,
+        }
+    }
+
+    /// Why the rule cannot see, if it can't.
+    fn blindness(&self, snapshot: &Snapshot, now: Timestamp) -> Option<Blind> {
+        let mut blind = self.origins().iter().map(|origin| snapshot.blindness(*origin, now));
+        match self {
+            Needs::All(_) => blind.find_map(|blind| blind),
+            // When none is to be seen, the first is the one to repair.
+            Needs::Any(_) => {
+                let all: Option<Vec<Blind>> = blind.collect();
+                all.and_then(|all| all.into_iter().next())
+            }
+        }
+    }
+}
+
+impl Judgement {
+    /// All anomalies, the worst first.
+    pub fn anomalies(&self) -> Vec<Anomaly> {
+        let mut all: Vec<Anomaly> = self
+            .findings
+            .iter()
+            .filter_map(|(_, finding)| match finding {
+                Finding::Firing(anomalies) => Some(anomalies),
+                _ => None,
+            })
+            .flatten()
+            .cloned()
+            .collect();
+        all.sort_by(worst_first);
+        all
+    }
+
+    /// Rules that cannot say that all is well, and why.
+    pub fn blind(&self) -> Vec<(&'static Rule, Blind)> {
+        self.findings
+            .iter()
+            .filter_map(|(rule, finding)| match finding {
+                Finding::Blind(blind) => Some((*rule, blind.clone())),
+                _ => None,
+            })
+            .chain(self.half_blind.iter().cloned())
+            .collect()
+    }
+}

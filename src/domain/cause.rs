@@ -1,0 +1,107 @@
+//! The vocabulary of causes: the words that join what rules prove, what reads find and what playbooks mend.
+//! Closed, so that a playbook that mentions anything else is a mistake its linter can name.
+
+/// One word of the vocabulary.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CauseName {
+    /// As in `for_causes`: `oom-killed`.
+    pub name: &'static str,
+    /// What it means, in a sentence.
+    pub says: &'static str,
+}
+
+macro_rules! causes {
+    ($($constant:ident = $name:literal: $says:literal;)+) => {
+        /// Every cause that rules and reads may name.
+        pub static CAUSES: &[CauseName] = &[$(CauseName { name: $name, says: $says }),+];
+        $(#[doc = $says] pub const $constant: &str = $name;)+
+    };
+}
+
+causes! {
+    // Why a container does not stay up.
+    OOM_KILLED = "oom-killed": "The kernel killed it at its memory limit.";
+    MEMORY_LEAK = "memory-leak": "It ran well for a long time and then reached its memory limit.";
+    LIVENESS_KILLED = "liveness-killed": "The kubelet killed it because its liveness or startup probe failed.";
+    KILLED = "killed": "Something killed it (SIGKILL); who is not recorded.";
+    NATIVE_CRASH = "native-crash": "It crashed in native code (SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE).";
+    COMMAND_ERROR = "command-error": "Its command cannot be run (exit 126, 127, 128, StartError).";
+    MISSING_REFERENCE = "missing-reference": "A ConfigMap, a Secret or a key in one that it needs does not exist.";
+    SPEC_REFUSED = "spec-refused": "The kubelet refuses to start it as specified (security context, mounts).";
+    CONFIG_ERROR = "config-error": "It starts and then rejects its configuration.";
+    CONFIG_CHANGED = "config-changed": "A ConfigMap or Secret it uses was changed shortly before.";
+    DATABASE_AUTH = "database-auth": "The database, or another service, rejects its credentials.";
+    DATABASE_UNREACHABLE = "database-unreachable": "It cannot reach the database or another service it needs.";
+    DATABASE_EXHAUSTED = "database-exhausted": "The database has no free connection slot for it.";
+    COMPLETES = "completes": "It ends by itself with exit code 0 although it should keep running.";
+    NO_SPACE = "no-space": "It cannot write: no space is left.";
+    CRASH = "crash": "It exits with an error; the status does not say why, its log may.";
+    BAD_REVISION = "bad-revision": "Only the newest revision is affected, older ones were healthy.";
+    // Why an image does not come.
+    BAD_IMAGE_REFERENCE = "bad-image-reference": "The image reference is not a valid name.";
+    IMAGE_NOT_FOUND = "image-not-found": "The registry does not have this repository or tag.";
+    IMAGE_AUTH = "image-auth": "The registry refuses the credentials, or there are none.";
+    IMAGE_RATE_LIMIT = "image-rate-limit": "The registry limits our pulls (429).";
+    IMAGE_NETWORK = "image-network": "The node cannot reach the registry, or does not trust it.";
+    IMAGE_ARCH = "image-arch": "The image does not exist for the node's architecture.";
+    IMAGE_DISK = "image-disk": "The node has no space left for the image.";
+    IMAGE_SIGNATURE = "image-signature": "The image's signature is not accepted.";
+    IMAGE_NEVER_PULLED = "image-never-pulled": "imagePullPolicy is Never and the node does not have the image.";
+    IMAGE_BROKEN = "image-broken": "The node has the image but cannot inspect it.";
+    IMAGE_PULL = "image-pull": "The image cannot be pulled; the status does not say why.";
+    // Why new pods do not come up.
+    UNSCHEDULABLE = "unschedulable": "No node has room for the pod, or none may take it.";
+    QUOTA = "quota": "A ResourceQuota or LimitRange forbids the pod.";
+    WEBHOOK = "webhook": "An admission webhook refuses the pod or does not answer.";
+    POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
+    READINESS = "readiness": "The containers run but do not become ready.";
+    STARTING_SLOWLY = "starting-slowly": "The pods are still being created; nothing has failed so far.";
+    // Why a node is not ready.
+    KUBELET_SILENT = "kubelet-silent": "The kubelet stopped reporting: dead, cut off, or the machine is.";
+    NODE_STOPPED = "node-stopped": "The cloud says that the machine is shut down.";
+    NODE_NETWORK = "node-network": "The node's network plugin is not ready.";
+    NODE_PRESSURE = "node-pressure": "The node runs out of disk, memory or process ids.";
+    NODE_FLAPPING = "node-flapping": "The node goes and comes back.";
+    RUNTIME = "runtime": "The node's container runtime is down or hangs (PLEG).";
+    NODE_UNREADY = "node-unready": "The kubelet says it is not ready, for a reason we do not know.";
+    CONTROL_PLANE = "control-plane": "Many nodes at once: the control plane or the network between, not the nodes.";
+    // Why there is not enough of something.
+    AT_CAPACITY = "at-capacity": "The autoscaler wants more replicas than it may have.";
+    REPLICAS_NOT_READY = "replicas-not-ready": "Replicas exist but are not ready, so the others carry their load.";
+    IDLE_IN_TRANSACTION = "idle-in-transaction": "Sessions keep transactions open and do nothing.";
+    LOCK_CHAIN = "lock-chain": "Sessions wait for each other's locks.";
+    POOL_BUDGET = "pool-budget": "Replicas times pool size is more than the database has.";
+    CONNECTIONS_IDLE = "connections-idle": "Most slots are held by idle connections of pools.";
+    CONNECTIONS_BUSY = "connections-busy": "Most slots are really working.";
+    ONE_POD = "one-pod": "One pod causes most of the errors.";
+    // Why a certificate is a problem.
+    NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";
+    ISSUANCE_FAILING = "issuance-failing": "Attempts to issue it fail.";
+    ISSUANCE_RATE_LIMITED = "issuance-rate-limited": "The issuer limits our attempts (429).";
+    SERVED_STALE = "served-stale": "A newer certificate exists than the one that is served.";
+    DEFAULT_CERTIFICATE = "default-certificate": "The ingress controller serves its own placeholder certificate.";
+    NAME_MISMATCH = "name-mismatch": "The served certificate is for other names.";
+    UNTRUSTED = "untrusted": "Clients do not trust the served chain.";
+    EXPIRED = "expired": "It has expired.";
+    HANDSHAKE_FAILED = "handshake-failed": "The TLS handshake fails.";
+    NOT_MANAGED = "not-managed": "No Certificate object renews it.";
+}
+
+/// The word of the vocabulary with this name.
+pub fn cause(name: &str) -> Option<&'static CauseName> {
+    CAUSES.iter().find(|cause| cause.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_there_once() {
+        for word in CAUSES {
+            assert_eq!(cause(word.name), Some(word));
+        }
+        assert_eq!(cause("bad-luck"), None);
+        assert_eq!(cause(OOM_KILLED).map(|word| word.name), Some("oom-killed"));
+    }
+}
