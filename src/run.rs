@@ -352,10 +352,6 @@ fn as_change(outcome: &Outcome, who: &Actor) -> Option<Change> {
         Ending::Unknown(says) => format!("unknown outcome: {says}"),
         Ending::Refused(..) | Ending::Failed(_) => return None,
     };
-    let object = target_of(&outcome.action)?;
+    let object = outcome.action.object()?;
     Some(Change { at: outcome.at, kind: ChangeKind::Ours, object, says, by: Some(who.to_string().into()) })
-}
-
-fn target_of(action: &Action) -> Option<crate::domain::ObjectRef> {
-    action.object()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Key, Name, ObjectRef};
+use super::{Key, Kind, Name, ObjectRef};
 
 /// What an action does to the world (the audit's R, C, D, X).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -313,7 +313,12 @@ impl Action {
 
     /// What it acts on, as typed to confirm it: the object's bare name.
     pub fn target(&self) -> Option<Name> {
-        Some(match self {
+        self.object().map(|object| object.key.name)
+    }
+
+    /// The object it is about; the first one of several.
+    pub fn object(&self) -> Option<ObjectRef> {
+        let (kind, key) = match self {
             Action::Scale { object, .. }
             | Action::Patch { object, .. }
             | Action::RolloutRestart { object }
@@ -321,33 +326,34 @@ impl Action {
             | Action::Label { object, .. }
             | Action::PatchStatus { object, .. }
             | Action::Describe { object }
-            | Action::ListEvents { about: object } => object.key.name.clone(),
-            Action::AutoscalerBounds { autoscaler: key, .. }
-            | Action::RolloutUndo { deployment: key, .. }
-            | Action::RolloutPause { deployment: key }
-            | Action::RolloutResume { deployment: key }
-            | Action::RolloutStatus { deployment: key, .. }
-            | Action::ListReplicaSets { deployment: key }
-            | Action::CheckConfigMaps { deployment: key }
-            | Action::CheckSecrets { deployment: key }
-            | Action::CompareRevisions { deployment: key }
-            | Action::PullSecret { secret: key, .. }
-            | Action::ReferencePullSecret { deployment: key, .. }
-            | Action::SetImage { deployment: key, .. }
-            | Action::SetResources { deployment: key, .. }
-            | Action::SetConfig { config_map: key, .. }
-            | Action::CheckPullSecrets { pod: key }
-            | Action::Exec { pod: key, .. } => key.name.clone(),
-            Action::DeletePods { pods } => pods.first()?.key.name.clone(),
-            Action::Evict { pod } => pod.key.name.clone(),
+            | Action::ListEvents { about: object } => return Some(object.clone()),
+            Action::AutoscalerBounds { autoscaler, .. } => {
+                (Kind::HorizontalPodAutoscaler, autoscaler.clone())
+            }
+            Action::RolloutUndo { deployment, .. }
+            | Action::RolloutPause { deployment }
+            | Action::RolloutResume { deployment }
+            | Action::RolloutStatus { deployment, .. }
+            | Action::ListReplicaSets { deployment }
+            | Action::CheckConfigMaps { deployment }
+            | Action::CheckSecrets { deployment }
+            | Action::CompareRevisions { deployment }
+            | Action::ReferencePullSecret { deployment, .. }
+            | Action::SetImage { deployment, .. }
+            | Action::SetResources { deployment, .. } => (Kind::Deployment, deployment.clone()),
+            Action::PullSecret { secret, .. } => (Kind::Secret, secret.clone()),
+            Action::SetConfig { config_map, .. } => (Kind::ConfigMap, config_map.clone()),
+            Action::CheckPullSecrets { pod } | Action::Exec { pod, .. } => (Kind::Pod, pod.clone()),
+            Action::DeletePods { pods } => (Kind::Pod, pods.first()?.key.clone()),
+            Action::Evict { pod } => (Kind::Pod, pod.key.clone()),
+            Action::Logs { pods, .. } => (Kind::Pod, pods.first()?.clone()),
             Action::Cordon { node }
             | Action::Uncordon { node }
             | Action::Drain { node, .. }
             | Action::Taint { node, .. }
             | Action::DeleteNode { node }
-            | Action::NodeLease { node } => node.clone(),
-            Action::Apply { manifest, .. } => manifest.pointer("/metadata/name")?.as_str()?.into(),
-            Action::Logs { pods, .. } => pods.first()?.name.clone(),
+            | Action::NodeLease { node } => (Kind::Node, Key::cluster(node.clone())),
+            Action::Apply { manifest, .. } => applied(manifest)?,
             Action::ListPods { .. }
             | Action::ListNodes
             | Action::PodUsage { .. }
@@ -357,6 +363,13 @@ impl Action {
             | Action::PingDatabase
             | Action::HttpProbe { .. }
             | Action::Elsewhere { .. } => return None,
-        })
+        };
+        Some(ObjectRef::new(kind, key))
     }
+}
+
+fn applied(manifest: &Value) -> Option<(Kind, Key)> {
+    let text = |path| manifest.pointer(path).and_then(Value::as_str);
+    let kind = Kind::parse(text("/kind")?)?;
+    Some((kind, Key::new(text("/metadata/namespace").unwrap_or_default(), text("/metadata/name")?)))
 }
