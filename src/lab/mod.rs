@@ -2,10 +2,13 @@
 //! It knows nothing of the cockpit, and the cockpit cannot tell it from the real thing.
 
 pub mod alertmanager;
+pub mod https;
 pub mod logs;
 pub mod object;
+pub mod postgres;
 pub mod prometheus;
 pub mod promql;
+pub mod redis;
 pub mod resources;
 pub mod rules;
 pub mod signals;

@@ -1,0 +1,335 @@
+//! Statements and their answers: the product's queries by their leading tag, clients' small talk by its text.
+//! Everything else gets the SQL error a real server would give to something it does not have.
+
+use jiff::Timestamp;
+use pgwire::api::Type;
+
+use super::cell::Cell;
+use super::session::Settings;
+use crate::lab::signals::{CLIENT_BACKEND, Database, Session, SessionState};
+
+/// What a statement asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Statement {
+    /// `/* covet:capacity */`: connection slots and who holds them.
+    Capacity,
+    /// `/* covet:clients */`: sessions by client.
+    Clients,
+    /// `/* covet:transactions */`: long transactions.
+    Transactions,
+    /// `SELECT` of one thing a client wants to know.
+    One(Known),
+    /// `SHOW name`.
+    Show(String),
+    Set(String, String),
+    Reset(String),
+    /// `BEGIN` and its kin.
+    Begin,
+    /// `COMMIT` or `ROLLBACK`, by that name.
+    End(&'static str),
+    /// `DISCARD`, `DEALLOCATE` and the like: done by doing nothing.
+    Nothing(&'static str),
+    /// Not for this server.
+    Refused {
+        code: &'static str,
+        message: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Known {
+    One,
+    Version,
+    BackendPid,
+    Database,
+    User,
+    Now,
+}
+
+/// Splits what a client sent at once into statements, at semicolons outside quotes and comments.
+pub(super) fn split(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut quote, mut in_comment, mut previous) = (0, None, false, ' ');
+    for (at, letter) in text.char_indices() {
+        match (quote, letter) {
+            _ if in_comment => in_comment = !(previous == '*' && letter == '/'),
+            (Some(open), _) if letter == open => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, '*') if previous == '/' => in_comment = true,
+            (None, ';') => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+        previous = letter;
+    }
+    parts.push(&text[start..]);
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// Understands one statement.
+pub(super) fn understand(text: &str) -> Statement {
+    let (tag, sql) = strip_comments(text.trim());
+    match tag {
+        Some("capacity") => return Statement::Capacity,
+        Some("clients" | "by-client") => return Statement::Clients,
+        Some("transactions" | "long-transactions") => return Statement::Transactions,
+        _ => {}
+    }
+    let sql = sql.trim_end_matches(';').split_whitespace().collect::<Vec<_>>().join(" ");
+    let lower = sql.to_ascii_lowercase();
+    let (verb, rest) = lower.split_once(' ').unwrap_or((&lower, ""));
+    match verb {
+        "select" => select(rest).unwrap_or_else(|| refuse_select(&sql)),
+        "show" => Statement::Show(rest.trim_matches('"').to_owned()),
+        "set" => set(sql.split_once(' ').map_or("", |(_, rest)| rest)),
+        "reset" => Statement::Reset(rest.to_owned()),
+        "begin" | "start" => Statement::Begin,
+        "commit" | "end" => Statement::End("COMMIT"),
+        "rollback" | "abort" => Statement::End("ROLLBACK"),
+        "discard" => Statement::Nothing("DISCARD ALL"),
+        "deallocate" => Statement::Nothing("DEALLOCATE"),
+        "insert" | "update" | "delete" | "create" | "drop" | "alter" | "truncate" | "grant" => {
+            Statement::Refused { code: "42501", message: "permission denied".to_owned() }
+        }
+        _ => Statement::Refused { code: "42601", message: format!("syntax error at or near \"{verb}\"") },
+    }
+}
+
+/// The product's tag, if the statement begins with one, and the text without leading comments.
+fn strip_comments(mut text: &str) -> (Option<&str>, &str) {
+    let mut tag = None;
+    loop {
+        if let Some((comment, rest)) = text.strip_prefix("/*").and_then(|text| text.split_once("*/")) {
+            tag = tag.or(comment.trim().strip_prefix("covet:").map(str::trim));
+            text = rest.trim_start();
+        } else if let Some(rest) = text.strip_prefix("--") {
+            text = rest.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
+        } else {
+            return (tag, text);
+        }
+    }
+}
+
+fn select(what: &str) -> Option<Statement> {
+    let known = match what {
+        "1" => Known::One,
+        "version()" | "pg_catalog.version()" => Known::Version,
+        "pg_backend_pid()" | "pg_catalog.pg_backend_pid()" => Known::BackendPid,
+        "current_database()" => Known::Database,
+        "current_user" | "session_user" | "user" => Known::User,
+        "now()" => Known::Now,
+        _ => {
+            let setting = what.strip_prefix("current_setting('")?.strip_suffix("')")?;
+            return Some(Statement::Show(setting.to_owned()));
+        }
+    };
+    Some(Statement::One(known))
+}
+
+/// The likeliest error: an unknown relation after FROM, else an unknown function, else an unknown column.
+fn refuse_select(sql: &str) -> Statement {
+    let words: Vec<&str> = sql.split_whitespace().collect();
+    let from = words.iter().position(|word| word.eq_ignore_ascii_case("from"));
+    if let Some(relation) = from.and_then(|at| words.get(at + 1)) {
+        let relation = relation.trim_matches(|c: char| !c.is_alphanumeric() && c != '_' && c != '.');
+        return Statement::Refused {
+            code: "42P01",
+            message: format!("relation \"{relation}\" does not exist"),
+        };
+    }
+    let what = words.get(1).copied().unwrap_or_default();
+    if let Some((function, _)) = what.split_once('(') {
+        return Statement::Refused {
+            code: "42883",
+            message: format!("function {function}() does not exist"),
+        };
+    }
+    if what.is_empty() {
+        return Statement::Refused { code: "42601", message: "syntax error at end of input".to_owned() };
+    }
+    Statement::Refused { code: "42703", message: format!("column \"{what}\" does not exist") }
+}
+
+fn set(rest: &str) -> Statement {
+    let rest = rest
+        .strip_prefix("SESSION ")
+        .or_else(|| rest.strip_prefix("LOCAL "))
+        .or_else(|| rest.strip_prefix("session "))
+        .unwrap_or(rest);
+    let lower = rest.to_ascii_lowercase();
+    if lower.starts_with("characteristics as transaction read only")
+        || lower.starts_with("transaction read only")
+    {
+        return Statement::Set("default_transaction_read_only".to_owned(), "on".to_owned());
+    }
+    let pair = rest.split_once('=').or_else(|| {
+        let at = lower.find(" to ")?;
+        Some((&rest[..at], &rest[at + 4..]))
+    });
+    match pair {
+        Some((name, value)) => Statement::Set(
+            name.trim().to_ascii_lowercase(),
+            value.trim().trim_matches(|c| c == '\'' || c == '"').to_owned(),
+        ),
+        None => Statement::Refused { code: "42601", message: "syntax error in SET".to_owned() },
+    }
+}
+
+/// The columns of a statement that returns rows.
+pub(super) fn columns(statement: &Statement) -> Option<Vec<(&'static str, Type)>> {
+    Some(match statement {
+        Statement::Capacity => vec![
+            ("max_conn", Type::INT4),
+            ("reserved", Type::INT8),
+            ("used", Type::INT8),
+            ("active", Type::INT8),
+            ("idle", Type::INT8),
+            ("idle_in_tx", Type::INT8),
+            ("lock_waiters", Type::INT8),
+            ("on_cpu", Type::INT8),
+            ("oldest_xact", Type::INTERVAL),
+        ],
+        Statement::Clients => vec![
+            ("datname", Type::NAME),
+            ("usename", Type::NAME),
+            ("application_name", Type::TEXT),
+            ("client_addr", Type::INET),
+            ("state", Type::TEXT),
+            ("count", Type::INT8),
+            ("max_in_state", Type::INTERVAL),
+        ],
+        Statement::Transactions => vec![
+            ("pid", Type::INT4),
+            ("usename", Type::NAME),
+            ("application_name", Type::TEXT),
+            ("client_addr", Type::INET),
+            ("state", Type::TEXT),
+            ("xact_age", Type::INTERVAL),
+            ("query_age", Type::INTERVAL),
+            ("wait_event_type", Type::TEXT),
+            ("wait_event", Type::TEXT),
+            ("left", Type::TEXT),
+        ],
+        Statement::One(Known::One) => vec![("?column?", Type::INT4)],
+        Statement::One(Known::Version) => vec![("version", Type::TEXT)],
+        Statement::One(Known::BackendPid) => vec![("pg_backend_pid", Type::INT4)],
+        Statement::One(Known::Database) => vec![("current_database", Type::NAME)],
+        Statement::One(Known::User) => vec![("current_user", Type::NAME)],
+        Statement::One(Known::Now) => vec![("now", Type::TIMESTAMPTZ)],
+        // The column is named after the setting; clients read it by position.
+        Statement::Show(_) => vec![("setting", Type::TEXT)],
+        _ => return None,
+    })
+}
+
+/// The rows of a statement that returns rows; the error is (code, message).
+pub(super) fn rows(
+    statement: &Statement,
+    database: &Database,
+    settings: &Settings,
+    pid: i32,
+    now: Timestamp,
+) -> Result<Vec<Vec<Cell>>, (&'static str, String)> {
+    Ok(match statement {
+        Statement::Capacity => vec![capacity(database, now)],
+        Statement::Clients => clients(database, now),
+        Statement::Transactions => transactions(database, pid, now),
+        Statement::One(known) => vec![vec![one(*known, settings, pid, now)]],
+        Statement::Show(name) => match settings.show(name, database) {
+            Some(value) => vec![vec![Cell::Text(value)]],
+            None => return Err(("42704", format!("unrecognized configuration parameter \"{name}\""))),
+        },
+        _ => Vec::new(),
+    })
+}
+
+fn one(known: Known, settings: &Settings, pid: i32, now: Timestamp) -> Cell {
+    match known {
+        Known::One => Cell::Int4(1),
+        Known::Version => Cell::Text(format!("PostgreSQL {} on x86_64-pc-linux-gnu (lab)", super::VERSION)),
+        Known::BackendPid => Cell::Int4(pid),
+        Known::Database => Cell::text(settings.database()),
+        Known::User => Cell::text(settings.user()),
+        Known::Now => Cell::Moment(now),
+    }
+}
+
+fn capacity(database: &Database, now: Timestamp) -> Vec<Cell> {
+    let count = |wanted: &dyn Fn(&Session) -> bool| {
+        Cell::Int8(database.sessions.iter().filter(|session| wanted(session)).count() as i64)
+    };
+    let oldest = database.sessions.iter().filter(|s| is_client(s)).filter_map(|s| s.xact_start).min();
+    vec![
+        Cell::Int4(database.max_connections as i32),
+        Cell::Int8(database.reserved.into()),
+        count(&is_client),
+        count(&|s| s.state == Some(SessionState::Active)),
+        count(&|s| s.state == Some(SessionState::Idle)),
+        count(&|s| {
+            let idle = [SessionState::IdleInTransaction, SessionState::IdleInTransactionAborted];
+            s.state.is_some_and(|state| idle.contains(&state))
+        }),
+        count(&|s| s.wait_event_type == Some("Lock")),
+        count(&|s| s.state == Some(SessionState::Active) && s.wait_event_type.is_none()),
+        Cell::age(oldest, now),
+    ]
+}
+
+fn clients(database: &Database, now: Timestamp) -> Vec<Vec<Cell>> {
+    let mut groups: Vec<(Vec<Cell>, i64, Option<Timestamp>)> = Vec::new();
+    for session in database.sessions.iter().filter(|session| is_client(session)) {
+        let key = vec![
+            Cell::text(&session.database),
+            Cell::text(&session.user),
+            Cell::text(&session.application),
+            session.client_addr.map_or(Cell::Null, Cell::Inet),
+            Cell::word(session.state.map(SessionState::as_str)),
+        ];
+        match groups.iter_mut().find(|(group, ..)| *group == key) {
+            Some((_, count, oldest)) => {
+                *count += 1;
+                *oldest = [*oldest, session.state_change].into_iter().flatten().min();
+            }
+            None => groups.push((key, 1, session.state_change)),
+        }
+    }
+    groups.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
+    groups.truncate(30);
+    let row = |(mut key, count, oldest): (Vec<Cell>, i64, Option<Timestamp>)| {
+        key.extend([Cell::Int8(count), Cell::age(oldest, now)]);
+        key
+    };
+    groups.into_iter().map(row).collect()
+}
+
+fn transactions(database: &Database, pid: i32, now: Timestamp) -> Vec<Vec<Cell>> {
+    let mut open: Vec<&Session> = database
+        .sessions
+        .iter()
+        .filter(|session| is_client(session) && session.pid != pid && session.xact_start.is_some())
+        .collect();
+    open.sort_by_key(|session| session.xact_start);
+    open.truncate(20);
+    let row = |session: &Session| {
+        vec![
+            Cell::Int4(session.pid),
+            Cell::text(&session.user),
+            Cell::text(&session.application),
+            session.client_addr.map_or(Cell::Null, Cell::Inet),
+            Cell::word(session.state.map(SessionState::as_str)),
+            Cell::age(session.xact_start, now),
+            Cell::age(session.query_start, now),
+            Cell::word(session.wait_event_type),
+            Cell::word(session.wait_event),
+            Cell::Text(session.query.chars().take(200).collect()),
+        ]
+    };
+    open.into_iter().map(row).collect()
+}
+
+fn is_client(session: &Session) -> bool {
+    session.backend_type == CLIENT_BACKEND
+}

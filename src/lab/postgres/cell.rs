@@ -1,0 +1,122 @@
+//! A value of a result row, in `PostgreSQL`'s text and binary formats.
+
+use std::error::Error;
+use std::net::IpAddr;
+
+use bytes::{BufMut, BytesMut};
+use jiff::{SignedDuration, Timestamp};
+use pgwire::api::Type;
+use pgwire::types::ToSqlText;
+use pgwire::types::format::FormatOptions;
+use tokio_postgres::types::{IsNull, ToSql, to_sql_checked};
+
+/// One value; its variant fixes the column's type.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cell {
+    Null,
+    Int4(i32),
+    Int8(i64),
+    Text(String),
+    Interval(SignedDuration),
+    Inet(IpAddr),
+    Moment(Timestamp),
+}
+
+impl Cell {
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    pub(super) fn word(text: Option<&str>) -> Self {
+        text.map_or(Self::Null, Self::text)
+    }
+
+    /// The age of something that may not be there.
+    pub(super) fn age(of: Option<Timestamp>, now: Timestamp) -> Self {
+        of.map_or(Self::Null, |of| Self::Interval(now.duration_since(of)))
+    }
+}
+
+type Encoded = Result<IsNull, Box<dyn Error + Sync + Send>>;
+
+const DAY: i64 = 86_400_000_000;
+/// Microseconds from the Unix epoch to `PostgreSQL`'s, 2000-01-01.
+const EPOCH: i64 = 946_684_800_000_000;
+
+impl ToSql for Cell {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
+        match self {
+            Self::Null => return Ok(IsNull::Yes),
+            Self::Int4(value) => out.put_i32(*value),
+            Self::Int8(value) if *kind == Type::INT4 => out.put_i32(i32::try_from(*value)?),
+            Self::Int8(value) => out.put_i64(*value),
+            Self::Text(value) => out.put_slice(value.as_bytes()),
+            Self::Interval(value) => {
+                let micros = micros(*value);
+                out.put_i64(micros % DAY);
+                out.put_i32(i32::try_from(micros / DAY)?);
+                out.put_i32(0);
+            }
+            Self::Inet(IpAddr::V4(address)) => {
+                out.put_slice(&[2, 32, 0, 4]);
+                out.put_slice(&address.octets());
+            }
+            Self::Inet(IpAddr::V6(address)) => {
+                out.put_slice(&[3, 128, 0, 16]);
+                out.put_slice(&address.octets());
+            }
+            Self::Moment(value) => out.put_i64(value.as_microsecond() - EPOCH),
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl ToSqlText for Cell {
+    fn to_sql_text(&self, _: &Type, out: &mut BytesMut, _: &FormatOptions) -> Encoded {
+        let text = match self {
+            Self::Null => return Ok(IsNull::Yes),
+            Self::Int4(value) => value.to_string(),
+            Self::Int8(value) => value.to_string(),
+            Self::Text(value) => value.clone(),
+            Self::Interval(value) => interval(*value),
+            Self::Inet(address) => address.to_string(),
+            Self::Moment(value) => moment(*value),
+        };
+        out.put_slice(text.as_bytes());
+        Ok(IsNull::No)
+    }
+}
+
+fn micros(value: SignedDuration) -> i64 {
+    i64::try_from(value.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// `1 day 02:03:04.5`, as `IntervalStyle = postgres` writes the difference of two moments.
+fn interval(value: SignedDuration) -> String {
+    let micros = micros(value);
+    let (days, rest) = (micros / DAY, (micros % DAY).abs());
+    let days = match days {
+        0 => String::new(),
+        1 => "1 day ".to_owned(),
+        days => format!("{days} days "),
+    };
+    let sign = if micros % DAY < 0 { "-" } else { "" };
+    let seconds = rest / 1_000_000;
+    let fraction = format!(".{:06}", rest % 1_000_000);
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{days}{sign}{:02}:{:02}:{:02}{fraction}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// `2026-11-23 06:54:25.123456+00`.
+fn moment(value: Timestamp) -> String {
+    let utc = value.to_zoned(jiff::tz::TimeZone::UTC);
+    let fraction = utc.strftime("%.6f").to_string();
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{}{fraction}+00", utc.strftime("%Y-%m-%d %H:%M:%S"))
+}

@@ -1,0 +1,254 @@
+//! One connection's conversation: simple and extended queries, and the settings it has made.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+use futures::{Sink, stream};
+use jiff::Timestamp;
+use pgwire::api::portal::{Format, Portal};
+use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
+use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo, QueryResponse, Response, Tag};
+use pgwire::api::stmt::QueryParser;
+use pgwire::api::store::PortalStore;
+use pgwire::api::{ClientInfo, ClientPortalStore, Type};
+use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use pgwire::messages::PgWireBackendMessage;
+
+use super::answer::{self, Statement};
+use super::{Backend, VERSION};
+use crate::lab::signals::{Database, Session, SessionState};
+
+/// What SHOW answers for this connection.
+#[derive(Default)]
+pub(super) struct Settings {
+    user: String,
+    database: String,
+    made: BTreeMap<String, String>,
+    in_transaction: bool,
+}
+
+impl Settings {
+    /// The settings a client brings: `application_name`, and `-c name=value` in `options`.
+    pub(super) fn of_startup(said: &HashMap<String, String>, session: &Session) -> Self {
+        let mut made = BTreeMap::new();
+        for (name, value) in said {
+            if !matches!(name.as_str(), "user" | "database" | "options" | "replication") {
+                made.insert(name.to_ascii_lowercase(), value.clone());
+            }
+        }
+        let options = said.get("options").map(String::as_str).unwrap_or_default();
+        for word in options.split_whitespace() {
+            let word = word.strip_prefix("-c").or_else(|| word.strip_prefix("--")).unwrap_or(word);
+            if let Some((name, value)) = word.split_once('=') {
+                made.insert(name.replace('-', "_").to_ascii_lowercase(), value.to_owned());
+            }
+        }
+        Self { user: session.user.clone(), database: session.database.clone(), made, in_transaction: false }
+    }
+
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub(super) fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// The value of a setting; `None` when there is no such setting.
+    pub(super) fn show(&self, name: &str, database: &Database) -> Option<String> {
+        if let Some(value) = self.made.get(name) {
+            return Some(value.clone());
+        }
+        Some(match name {
+            "server_version" => VERSION.to_owned(),
+            "server_version_num" => "150018".to_owned(),
+            "max_connections" => database.max_connections.to_string(),
+            "superuser_reserved_connections" => database.reserved.to_string(),
+            "transaction_read_only" => return self.show("default_transaction_read_only", database),
+            "default_transaction_read_only" => "off".to_owned(),
+            "transaction_isolation" | "transaction isolation level" => "read committed".to_owned(),
+            "server_encoding" | "client_encoding" => "UTF8".to_owned(),
+            "statement_timeout" | "lock_timeout" | "idle_in_transaction_session_timeout" => "0".to_owned(),
+            "timezone" | "time zone" => "Etc/UTC".to_owned(),
+            "datestyle" => "ISO, MDY".to_owned(),
+            "intervalstyle" => "postgres".to_owned(),
+            "standard_conforming_strings" | "integer_datetimes" => "on".to_owned(),
+            "search_path" => "\"$user\", public".to_owned(),
+            "application_name" => String::new(),
+            "is_superuser" => "off".to_owned(),
+            "session_authorization" => self.user.clone(),
+            _ => return None,
+        })
+    }
+}
+
+impl Backend {
+    /// Runs one statement.
+    fn run(&self, statement: &Statement, format: &Format) -> PgWireResult<Response> {
+        if let Some(columns) = answer::columns(statement) {
+            return self.select(statement, &columns, format);
+        }
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match statement {
+            Statement::Set(name, value) => {
+                settings.made.insert(name.clone(), value.clone());
+                Response::Execution(Tag::new("SET"))
+            }
+            Statement::Reset(name) => {
+                settings.made.remove(name);
+                Response::Execution(Tag::new("RESET"))
+            }
+            Statement::Begin => {
+                settings.in_transaction = true;
+                Response::TransactionStart(Tag::new("BEGIN"))
+            }
+            Statement::End(how) => {
+                settings.in_transaction = false;
+                Response::TransactionEnd(Tag::new(how))
+            }
+            Statement::Nothing(tag) => Response::Execution(Tag::new(tag)),
+            Statement::Refused { code, message } => return Err(error(code, message.clone())),
+            _ => return Err(error("XX000", "not a command".to_owned())),
+        })
+    }
+
+    fn select(
+        &self,
+        statement: &Statement,
+        columns: &[(&'static str, Type)],
+        format: &Format,
+    ) -> PgWireResult<Response> {
+        let database = self.shared.database();
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = answer::rows(statement, &database, &settings, self.pid, Timestamp::now())
+            .map_err(|(code, message)| error(code, message))?;
+        let fields = Arc::new(fields(columns, format));
+        let mut encoder = DataRowEncoder::new(Arc::clone(&fields));
+        let mut encoded = Vec::with_capacity(rows.len());
+        for row in rows {
+            row.iter().try_for_each(|cell| encoder.encode_field(cell))?;
+            encoded.push(Ok(encoder.take_row()));
+        }
+        Ok(Response::Query(QueryResponse::new(fields, stream::iter(encoded))))
+    }
+
+    fn rest(&self) {
+        let in_transaction = self.settings.lock().unwrap_or_else(PoisonError::into_inner).in_transaction;
+        let state = if in_transaction { SessionState::IdleInTransaction } else { SessionState::Idle };
+        self.note(state, None);
+    }
+}
+
+#[async_trait]
+impl SimpleQueryHandler for Backend {
+    async fn do_query<C>(&self, _client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        self.note(SessionState::Active, Some(query));
+        let run = |text: &str| self.run(&answer::understand(text), &Format::UnifiedText);
+        let responses = answer::split(query).into_iter().map(run).collect();
+        self.rest();
+        responses
+    }
+}
+
+/// The parser of the extended protocol; the statements have no parameters.
+pub(super) struct Parser;
+
+/// A prepared statement keeps its text for the sessions' `query` column.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    text: String,
+    statement: Statement,
+}
+
+#[async_trait]
+impl QueryParser for Parser {
+    type Statement = Prepared;
+
+    async fn parse_sql<C>(
+        &self,
+        _client: &C,
+        sql: &str,
+        _types: &[Option<Type>],
+    ) -> PgWireResult<Option<Prepared>>
+    where
+        C: ClientInfo + Unpin + Send + Sync,
+    {
+        match answer::split(sql).as_slice() {
+            [] => Ok(None),
+            [one] => match answer::understand(one) {
+                Statement::Refused { code, message } => Err(error(code, message)),
+                statement => Ok(Some(Prepared { text: sql.to_owned(), statement })),
+            },
+            _ => Err(error("42601", "cannot insert multiple commands into a prepared statement".to_owned())),
+        }
+    }
+
+    fn get_parameter_types(&self, _: &Prepared) -> PgWireResult<Vec<Type>> {
+        Ok(Vec::new())
+    }
+
+    fn get_result_schema(
+        &self,
+        prepared: &Prepared,
+        format: Option<&Format>,
+    ) -> PgWireResult<Vec<FieldInfo>> {
+        let columns = answer::columns(&prepared.statement).unwrap_or_default();
+        Ok(fields(&columns, format.unwrap_or(&Format::UnifiedBinary)))
+    }
+}
+
+#[async_trait]
+impl ExtendedQueryHandler for Backend {
+    type Statement = Prepared;
+    type QueryParser = Parser;
+
+    fn query_parser(&self) -> Arc<Parser> {
+        Arc::new(Parser)
+    }
+
+    async fn do_query<C>(
+        &self,
+        _client: &mut C,
+        portal: &Portal<Prepared>,
+        _max_rows: usize,
+    ) -> PgWireResult<Response>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let Prepared { text, statement } = &portal.statement.statement;
+        self.note(SessionState::Active, Some(text));
+        let response = self.run(statement, &portal.result_column_format);
+        self.rest();
+        response
+    }
+}
+
+fn fields(columns: &[(&'static str, Type)], format: &Format) -> Vec<FieldInfo> {
+    let field = |(index, (name, kind)): (usize, &(&'static str, Type))| {
+        FieldInfo::new((*name).to_owned(), None, None, kind.clone(), format_of(format, index))
+    };
+    columns.iter().enumerate().map(field).collect()
+}
+
+/// A client may name fewer formats than there are columns; indexing would panic.
+fn format_of(format: &Format, index: usize) -> FieldFormat {
+    match format {
+        Format::Individual(codes) => FieldFormat::from(codes.get(index).copied().unwrap_or(0)),
+        format => format.format_for(index),
+    }
+}
+
+fn error(code: &str, message: String) -> PgWireError {
+    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message)))
+}
