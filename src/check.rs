@@ -1,0 +1,339 @@
+//! One look without a screen: the same eyes, rules and playbooks, printed for people or scripts.
+//!
+//! The JSON form is versioned: fields may be added within a version, never renamed or removed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::domain::{
+    Age, Anomaly, AnomalyId, Change, Observation, Origin, Severity, Snapshot, Timestamp, between, text,
+};
+use crate::incident::{Incident, incidents};
+use crate::playbooks::{Done, Facts, Library, Plan, Progress, find, plan};
+use crate::probes::Probes;
+use crate::rules::{Judgement, Thresholds, judge};
+
+/// The version of the JSON form.
+pub const VERSION: u32 = 1;
+
+/// How long sources get to say something before the look is taken without them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What to look with.
+pub struct Look<'a> {
+    pub clock: fn() -> Timestamp,
+    pub thresholds: &'a Thresholds,
+    pub library: &'a Library,
+    /// Values for playbook placeholders.
+    pub settings: &'a BTreeMap<String, String>,
+    pub read_only: bool,
+    /// None when there is no cluster to ask: then reads are not done.
+    pub probes: Option<&'a Probes>,
+    /// Keep looking this long for something to fire.
+    pub wait: Option<Duration>,
+}
+
+/// Everything one look found.
+#[derive(Serialize, Debug)]
+pub struct Report {
+    pub version: u32,
+    pub at: Timestamp,
+    pub verdict: Verdict,
+    pub incidents: Vec<IncidentRow>,
+    pub anomalies: Vec<AnomalyRow>,
+    pub blind: Vec<BlindRow>,
+}
+
+/// In words and as exit code.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// 0: every rule sees and none fires.
+    Clear,
+    /// 1: something is wrong.
+    Firing,
+    /// 2: nothing fires, but some rules cannot see.
+    Blind,
+}
+
+#[derive(Serialize, Debug)]
+pub struct IncidentRow {
+    pub id: String,
+    pub title: String,
+    pub severity: Severity,
+    pub onset: Timestamp,
+    /// The id of the anomaly that explains the others.
+    pub root: String,
+    pub symptoms: Vec<String>,
+    pub changes: Vec<Change>,
+}
+
+#[derive(Serialize, Debug)]
+pub struct AnomalyRow {
+    pub id: String,
+    pub rule: String,
+    pub subject: String,
+    pub title: String,
+    pub severity: Severity,
+    pub score: f64,
+    pub onset: Timestamp,
+    pub causes: Vec<CauseRow>,
+    pub evidence: Vec<EvidenceRow>,
+    pub suggested: Option<Suggestion>,
+}
+
+#[derive(Serialize, Debug)]
+pub struct CauseRow {
+    pub name: String,
+    pub says: String,
+    pub weight: f64,
+}
+
+#[derive(Serialize, Debug)]
+pub struct EvidenceRow {
+    pub from: &'static str,
+    pub says: String,
+    pub at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Debug)]
+pub struct Suggestion {
+    /// The step's id, with its playbook: `crash-loop.res.1c`.
+    pub step: String,
+    pub title: String,
+    pub why: String,
+    /// What a person could paste instead.
+    pub command: Option<String>,
+}
+
+#[derive(Serialize, Debug)]
+pub struct BlindRow {
+    pub rule: String,
+    pub why: String,
+    pub repair: Option<String>,
+    pub since: Timestamp,
+}
+
+impl Verdict {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Verdict::Clear => 0,
+            Verdict::Firing => 1,
+            Verdict::Blind => 2,
+        }
+    }
+}
+
+/// Looks until every source has spoken, then judges; with `wait`, until something fires or the time is over.
+pub async fn look(look: &Look<'_>, observations: &mut mpsc::Receiver<Observation>) -> Report {
+    let mut snapshot = Snapshot::default();
+    settle(&mut snapshot, observations, look.clock, Instant::now() + PATIENCE).await;
+    let deadline = Instant::now() + look.wait.unwrap_or_default();
+    let mut judged = judge(&snapshot, look.thresholds, (look.clock)());
+    while !fires(&judged) && Instant::now() < deadline {
+        let until = (Instant::now() + Duration::from_secs(1)).min(deadline);
+        while let Ok(Some(observation)) = timeout_at(until, observations.recv()).await {
+            snapshot.fold(observation);
+        }
+        judged = judge(&snapshot, look.thresholds, (look.clock)());
+    }
+    report(look, &snapshot, &judged).await
+}
+
+/// Suspects pass by themselves; they are shown but don't end the waiting.
+fn fires(judgement: &Judgement) -> bool {
+    judgement.anomalies().iter().any(|anomaly| anomaly.severity > Severity::Suspect)
+}
+
+async fn settle(
+    snapshot: &mut Snapshot,
+    observations: &mut mpsc::Receiver<Observation>,
+    clock: fn() -> Timestamp,
+    deadline: Instant,
+) {
+    while Origin::ALL.iter().any(|origin| *origin != Origin::Cockpit && is_waiting(snapshot, *origin, clock())) {
+        match timeout_at(deadline, observations.recv()).await {
+            Ok(Some(observation)) => snapshot.fold(observation),
+            _ => return,
+        }
+    }
+}
+
+/// Not seen yet, or a list not yet at its end.
+fn is_waiting(snapshot: &Snapshot, origin: Origin, now: Timestamp) -> bool {
+    match snapshot.age(origin, now) {
+        Age::Waiting => true,
+        Age::Live(_) => snapshot.blindness(origin, now).is_some(),
+        Age::Stale(_) | Age::Blind(..) => false,
+    }
+}
+
+async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Report {
+    let now = (look.clock)();
+    let anomalies = judged.anomalies();
+    let mut rows = Vec::with_capacity(anomalies.len());
+    for anomaly in &anomalies {
+        rows.push(row(anomaly, suggestion(look, snapshot, anomaly).await));
+    }
+    let blind: Vec<BlindRow> = judged
+        .blind()
+        .into_iter()
+        .map(|(rule, blind)| BlindRow {
+            rule: rule.name.to_owned(),
+            why: blind.why,
+            repair: blind.repair,
+            since: blind.since,
+        })
+        .collect();
+    let verdict = match (rows.is_empty(), blind.is_empty()) {
+        (false, _) => Verdict::Firing,
+        (true, false) => Verdict::Blind,
+        (true, true) => Verdict::Clear,
+    };
+    let incidents = incidents(&anomalies, snapshot, now).iter().map(|incident| folded(incident, now)).collect();
+    Report { version: VERSION, at: now, verdict, incidents, anomalies: rows, blind }
+}
+
+fn folded(incident: &Incident, now: Timestamp) -> IncidentRow {
+    IncidentRow {
+        id: incident.id.to_string(),
+        title: incident.title.at(now),
+        severity: incident.severity,
+        onset: incident.onset,
+        root: incident.root.to_string(),
+        symptoms: incident.symptoms.iter().map(AnomalyId::to_string).collect(),
+        changes: incident.changes.clone(),
+    }
+}
+
+fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
+    AnomalyRow {
+        id: anomaly.id.to_string(),
+        rule: anomaly.rule.to_string(),
+        subject: anomaly.subject.to_string(),
+        title: anomaly.title.clone(),
+        severity: anomaly.severity,
+        score: anomaly.score,
+        onset: anomaly.onset,
+        causes: anomaly
+            .causes
+            .iter()
+            .map(|cause| CauseRow { name: cause.name.to_string(), says: cause.says.clone(), weight: cause.weight })
+            .collect(),
+        evidence: anomaly
+            .evidence
+            .iter()
+            .map(|evidence| EvidenceRow {
+                from: evidence.from.as_str(),
+                says: evidence.says.clone(),
+                at: evidence.at,
+            })
+            .collect(),
+        suggested,
+    }
+}
+
+/// What the playbook suggests after its own reads have been done, as in the cockpit.
+async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> Option<Suggestion> {
+    let playbook = look.library.get(&anomaly.rule)?;
+    let mut progress = Progress::default();
+    let advise = |progress: &Progress| {
+        plan(
+            playbook,
+            &Facts {
+                anomaly,
+                snapshot,
+                settings: look.settings,
+                read_only: look.read_only,
+                now: (look.clock)(),
+                progress,
+            },
+        )
+    };
+    let mut advice: Plan = advise(&progress);
+    if let Some(probes) = look.probes {
+        let reads = advice.steps.iter().filter(|step| step.auto).filter_map(|step| {
+            let action = step.action.clone()?;
+            Some(async move { (step.id.clone(), probes.read(&action, (look.clock)()).await) })
+        });
+        for (id, reading) in futures::future::join_all(reads).await {
+            let found = playbook.steps.iter().find(|step| step.id == id).map(|step| find(step, &reading));
+            let done = Done {
+                at: reading.at,
+                ok: reading.ok,
+                says: reading.summary,
+                found: found.unwrap_or_default(),
+                bindings: reading.bindings,
+                undone: false,
+            };
+            progress.steps.insert(id, done);
+        }
+        advice = advise(&progress);
+    }
+    let step = &advice.steps[advice.suggested?];
+    Some(Suggestion {
+        step: step.id.clone(),
+        title: step.title.clone(),
+        why: advice.why.clone(),
+        command: step.action.as_ref().map(crate::domain::Action::as_command),
+    })
+}
+
+impl Report {
+    /// For people: incidents first, then anomalies with what speaks for them, then what is blind.
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        let age = |at: Timestamp| text::span(between(at, self.at));
+        for incident in &self.incidents {
+            let _ = writeln!(out, "{:<8}  {}", incident.severity.as_str().to_uppercase(), incident.title);
+            for change in &incident.changes {
+                let _ = writeln!(out, "          changed {} ago: {} {}", age(change.at), change.object, change.says);
+            }
+        }
+        for anomaly in &self.anomalies {
+            let _ = writeln!(
+                out,
+                "\n{:<8}  {}  {}\n          {}, since {}",
+                anomaly.severity.as_str(),
+                anomaly.rule,
+                anomaly.subject,
+                anomaly.title,
+                age(anomaly.onset)
+            );
+            for cause in &anomaly.causes {
+                let _ = writeln!(out, "          cause    {} ({:.0} %)", cause.says, cause.weight * 100.0);
+            }
+            for evidence in &anomaly.evidence {
+                let _ = writeln!(out, "          seen     {}", evidence.says);
+            }
+            if let Some(next) = &anomaly.suggested {
+                let _ = writeln!(out, "          next     {} ({})", next.title, next.step);
+                let _ = writeln!(out, "          why      {}", next.why);
+                if let Some(command) = &next.command {
+                    let _ = writeln!(out, "          by hand  {command}");
+                }
+            }
+        }
+        for blind in &self.blind {
+            let repair = blind.repair.as_ref().map(|repair| format!(" ({repair})")).unwrap_or_default();
+            let _ = writeln!(out, "{:<8}  {}: {}{repair}", "blind", blind.rule, blind.why);
+        }
+        let _ = match self.verdict {
+            Verdict::Clear => writeln!(out, "all clear: every rule sees, none fires"),
+            Verdict::Firing => writeln!(
+                out,
+                "\n{}, {}, {} blind",
+                text::count(self.incidents.len(), "incident"),
+                text::count(self.anomalies.len(), "anomaly").replace("anomalys", "anomalies"),
+                text::count(self.blind.len(), "rule"),
+            ),
+            Verdict::Blind => writeln!(out, "cannot tell: nothing fires, but the rules above cannot see"),
+        };
+        out
+    }
+}
