@@ -8,3 +8,4 @@
 )]
 
 mod house;
+mod lab_promql;

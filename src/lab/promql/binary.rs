@@ -70,8 +70,9 @@ impl Operator {
         if self.returns_bool { Some(f64::from(keep)) } else { keep.then_some(value) }
     }
 
+    /// All arithmetic drops the metric's name, except (in 2.42, by oversight) `atan2`.
     fn drops_name(self) -> bool {
-        !self.compares() || self.returns_bool
+        self.returns_bool || !(self.compares() || self.id == T_ATAN2)
     }
 }
 
