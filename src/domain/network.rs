@@ -31,7 +31,8 @@ pub struct Ingress {
     pub tls: Box<[(Name, Name)]>,
     /// Backend services.
     pub services: Box<[Name]>,
-    /// `status.loadBalancer.ingress[]`: IP or hostname.
+    /// `status.loadBalancer.ingress[]`: IP or hostname, with `:port` when its `ports[]` name one (the lab's
+    /// load balancer does not listen on 443).
     pub addresses: Box<[Name]>,
 }
 

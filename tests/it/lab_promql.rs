@@ -250,7 +250,7 @@ async fn the_lab_evaluates_promql_like_prometheus() {
             }
         }
     }
-    assert!(asked > 2000 && elements > 10_000, "only {asked} questions, {elements} elements in the answers");
+    assert!(asked > 2000 && elements > 5_000, "only {asked} questions, {elements} elements in the answers");
     assert!(differences.is_empty(), "{answered} of {asked} alike; these differ:\n{differences}");
 }
 

@@ -9,3 +9,5 @@
 
 mod house;
 mod lab_promql;
+mod lab_wire;
+mod lab_wire_http;
