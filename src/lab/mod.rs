@@ -2,6 +2,7 @@
 //! It knows nothing of the cockpit, and the cockpit cannot tell it from the real thing.
 
 pub mod alertmanager;
+mod folder;
 pub mod https;
 pub mod logs;
 pub mod object;
@@ -12,5 +13,9 @@ pub mod redis;
 pub mod resources;
 pub mod rules;
 pub mod signals;
+mod start;
 pub mod store;
+mod ticker;
 pub mod tsdb;
+
+pub use start::{Addresses, Lab, LabError, Options, start};

@@ -243,3 +243,71 @@ impl FileRule {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::constant(1_767_312_000 + seconds, 0)
+    }
+
+    /// Steps through ten seconds each: the value of `up`, and what is expected of `TargetDown` (for: 10m / 30).
+    fn play(rules: &Rules, tsdb: &Tsdb, from: i64, values: &[f64]) -> Vec<Vec<Notice>> {
+        let step = |(index, value): (usize, &f64)| {
+            let now = at(from + 10 * index as i64);
+            tsdb.append("up", &[("job", "app"), ("instance", "a:80")], now, *value);
+            let mut notices = rules.evaluate(tsdb, now);
+            notices.retain(|notice| notice.labels.get("alertname") == "TargetDown");
+            notices
+        };
+        values.iter().enumerate().map(step).collect()
+    }
+
+    fn state(rules: &Rules) -> Option<bool> {
+        let groups = rules.groups();
+        let rule = groups.iter().flat_map(|group| &group.rules).find(|rule| rule.name == "TargetDown");
+        rule.and_then(|rule| rule.active.values().next().map(|active| active.firing))
+    }
+
+    fn alerts(tsdb: &Tsdb, now: i64) -> Vec<String> {
+        let query = r#"ALERTS{alertname="TargetDown"}"#;
+        match promql::parse(query).and_then(|expr| promql::instant(tsdb, &expr, at(now).as_millisecond())) {
+            Ok(Value::Vector(points)) => {
+                points.iter().map(|point| point.labels.get("alertstate").to_owned()).collect()
+            }
+            other => vec![format!("{other:?}")],
+        }
+    }
+
+    #[test]
+    fn an_alert_waits_fires_and_ends() -> Result<(), RulesError> {
+        let (rules, tsdb) = (Rules::load(30.0)?, Tsdb::default());
+        let told = play(&rules, &tsdb, 0, &[1.0, 0.0, 0.0]);
+        assert!(told.iter().all(Vec::is_empty));
+        assert_eq!(state(&rules), Some(false));
+        assert_eq!(alerts(&tsdb, 20), ["pending"]);
+        let told = play(&rules, &tsdb, 30, &[0.0, 0.0]);
+        assert_eq!(told[1].len(), 1, "the alert fires after 20 s instead of 10 min");
+        let notice = &told[1][0];
+        assert!(notice.ends.is_none());
+        assert_eq!(notice.starts, at(30));
+        assert_eq!(notice.annotations["summary"], "Target a:80 of job app is down");
+        assert_eq!(alerts(&tsdb, 40), ["firing"]);
+        let told = play(&rules, &tsdb, 50, &[1.0, 1.0]);
+        assert_eq!(told[0][0].ends, Some(at(50)));
+        assert!(told[1].is_empty());
+        assert_eq!(state(&rules), None);
+        assert!(alerts(&tsdb, 60).is_empty(), "the series ends with the alert");
+        Ok(())
+    }
+
+    #[test]
+    fn a_pending_alert_that_goes_away_is_never_told() -> Result<(), RulesError> {
+        let (rules, tsdb) = (Rules::load(1.0)?, Tsdb::default());
+        let told = play(&rules, &tsdb, 0, &[0.0, 0.0, 1.0, 0.0]);
+        assert!(told.iter().all(Vec::is_empty));
+        assert_eq!(alerts(&tsdb, 30), ["pending"]);
+        Ok(())
+    }
+}

@@ -134,8 +134,11 @@ struct Stored {
     samples: VecDeque<Sample>,
 }
 
-/// What is kept: longer than the longest window a rule of the lab can fill.
+/// What is kept: longer than the longest window a rule of the lab can fill …
 const RETENTION_MS: i64 = 6 * 3600 * 1000;
+/// … but, with more series than this (a cluster of thousands of pods), only what the screen shows.
+const MANY_SERIES: usize = 20_000;
+const RETENTION_OF_MANY_MS: i64 = 75 * 60 * 1000;
 
 impl Tsdb {
     /// Adds a sample. Samples of one series must come in time order: an older one is dropped, one of the
@@ -247,12 +250,13 @@ impl Head {
     }
 
     fn end_scrape(&mut self, at: i64) {
+        let retention = if self.series.len() > MANY_SERIES { RETENTION_OF_MANY_MS } else { RETENTION_MS };
         for stored in self.series.values_mut() {
             let ended = stored.samples.back().is_none_or(|last| last.at >= at || is_stale(last.value));
             if !ended && !stored.labels.get(NAME).starts_with("ALERTS") {
                 stored.push(at, f64::from_bits(STALE_MARKER));
             }
-            while stored.samples.front().is_some_and(|first| first.at < at - RETENTION_MS) {
+            while stored.samples.front().is_some_and(|first| first.at < at - retention) {
                 stored.samples.pop_front();
             }
         }
@@ -301,4 +305,57 @@ fn fingerprint(pairs: &[(&str, &str)]) -> u64 {
     let mut hasher = DefaultHasher::new();
     pairs.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::constant(1_767_312_000 + seconds, 0)
+    }
+
+    fn values(tsdb: &Tsdb, name: &str) -> Vec<Vec<f64>> {
+        let found = tsdb.select(Some(name), |_| true, 0, i64::MAX);
+        found.into_iter().map(|series| series.samples.iter().map(|sample| sample.value).collect()).collect()
+    }
+
+    #[test]
+    fn a_series_missing_from_a_scrape_ends() {
+        let tsdb = Tsdb::default();
+        for second in [0, 15] {
+            tsdb.append("pods", &[("pod", "a")], at(second), 1.0);
+            if second == 0 {
+                tsdb.append("pods", &[("pod", "b")], at(second), 1.0);
+            }
+            tsdb.append("ALERTS", &[], at(0), 1.0);
+            tsdb.end_scrape(at(second));
+        }
+        let found = values(&tsdb, "pods");
+        assert_eq!(found[0], [1.0, 1.0]);
+        assert_eq!(found[1].len(), 2);
+        assert!(is_stale(found[1][1]));
+        assert_eq!(values(&tsdb, "ALERTS"), [[1.0]], "the evaluator ends its own series");
+    }
+
+    #[test]
+    fn label_order_and_empty_labels_make_no_other_series() {
+        let tsdb = Tsdb::default();
+        tsdb.append("m", &[("a", "1"), ("b", "2"), ("c", "")], at(0), 1.0);
+        tsdb.append("m", &[("b", "2"), ("a", "1")], at(1), 2.0);
+        tsdb.append("m", &[("b", "2"), ("a", "1")], at(0), 9.0);
+        assert_eq!(values(&tsdb, "m"), [[1.0, 2.0]], "one series, and the past is not rewritten");
+    }
+
+    #[test]
+    fn old_samples_and_empty_series_go() {
+        let tsdb = Tsdb::default();
+        tsdb.append("m", &[("a", "1")], at(0), 1.0);
+        tsdb.append("m", &[("a", "2")], at(RETENTION_MS / 1000), 1.0);
+        tsdb.end_scrape(at(RETENTION_MS / 1000 + 60));
+        assert_eq!(tsdb.series_count(), 2, "the first still holds its end");
+        tsdb.end_scrape(at(2 * RETENTION_MS / 1000 + 120));
+        assert_eq!(tsdb.series_count(), 0);
+        assert!(values(&tsdb, "m").is_empty());
+    }
 }
