@@ -182,6 +182,12 @@ pub enum JournalCommand {
     Show { id: String },
 }
 
+impl Default for DrillArgs {
+    fn default() -> Self {
+        Self { name: None, speed: 1.0, seed: 1 }
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_| format!("`{text}` is not a duration: try 30s, 5m or 1h30m"))?;

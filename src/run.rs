@@ -120,6 +120,13 @@ pub async fn run(mut cockpit: Cockpit, screen: &mut Screen) -> Result<Ended> {
     }
 }
 
+/// Waits for a signal that ends a session politely.
+pub async fn until_signalled() {
+    if let Ok(mut signals) = Signals::listen() {
+        signals.received().await;
+    }
+}
+
 /// Key presses, not releases; everything else that matters.
 fn translate(event: Input) -> Option<Event> {
     match event {
@@ -348,7 +355,7 @@ impl Deed {
 /// What the timeline says of an outcome; nothing of an action that did not happen.
 fn as_change(outcome: &Outcome, who: &Actor) -> Option<Change> {
     let says = match &outcome.result {
-        Ending::Performed(says) => says.clone(),
+        Ending::Performed(says) | Ending::Unverified(says) => says.clone(),
         Ending::Unknown(says) => format!("unknown outcome: {says}"),
         Ending::Refused(..) | Ending::Failed(_) => return None,
     };

@@ -84,7 +84,17 @@ impl Lab {
             .map(|_| {
                 let start = Instant::now();
                 let ended = Command::new("curl")
-                    .args(["-sk", "--compressed", "-A", "covet-tui-bench", "-o", "/dev/null", "-H", &bearer, &url])
+                    .args([
+                        "-sk",
+                        "--compressed",
+                        "-A",
+                        "covet-tui-bench",
+                        "-o",
+                        "/dev/null",
+                        "-H",
+                        &bearer,
+                        &url,
+                    ])
                     .status()
                     .expect("curl runs");
                 assert!(ended.success(), "curl could not list the pods");
@@ -146,7 +156,9 @@ impl Cockpit {
             let digits: String = text.replace(['\u{2009}', '\u{202f}', '\''], "");
             let count = count_of_pods(&digits);
             for (slot, reached) in
-                [!text.trim().is_empty(), count > 0, count >= pods || digits.contains(&all)].into_iter().enumerate()
+                [!text.trim().is_empty(), count > 0, count >= pods || digits.contains(&all)]
+                    .into_iter()
+                    .enumerate()
             {
                 if reached && seen[slot].is_none() {
                     seen[slot] = Some(at - start);
@@ -170,7 +182,8 @@ impl Cockpit {
     fn cpu_ticks(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
+        let ticks =
+            |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or_default();
         ticks(11) + ticks(12)
     }
 

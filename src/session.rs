@@ -1,0 +1,380 @@
+//! Puts the rooms together for one run: settings, library, connection, eyes, screen.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use color_eyre::Result;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Mutex, mpsc, watch};
+
+use crate::app::picker::{Choice, Item, Picker};
+use crate::app::{App, Options};
+use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, LabArgs, Output};
+use crate::commands::{self, USAGE, fail, print};
+use crate::config::{self, Settings};
+use crate::domain::{Observation, Timestamp};
+use crate::eyes::{self, Eyes};
+use crate::guard::Armed;
+use crate::hands::{self, Hands};
+use crate::journal::Journal;
+use crate::lab;
+use crate::playbooks::Library;
+use crate::probes::{Outside, Probes};
+use crate::rules::Thresholds;
+use crate::run::{self, Arms, Cockpit, Ended, Reach};
+use crate::terminal::Screen;
+use crate::{check, ui};
+
+/// How far the eyes may run ahead of the loop before they wait.
+const CHANNEL: usize = 1024;
+
+/// What `main` hands over: the flags, the clock, and the only way to the right to act.
+pub struct Start {
+    pub connection: Connection,
+    pub clock: fn() -> Timestamp,
+    pub arm: fn(read_only: bool) -> Option<Armed>,
+}
+
+/// Environment variables, of this process or of a lab.
+type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+fn process_environment() -> Environment {
+    Arc::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// A start with its settings loaded.
+pub struct Session {
+    pub settings: Settings,
+    thresholds: Thresholds,
+    clock: fn() -> Timestamp,
+    arm: fn(bool) -> Option<Armed>,
+    environment: Environment,
+}
+
+impl Session {
+    /// With the environment of this process. Errors are sentences.
+    pub fn load(start: &Start) -> Result<Session, String> {
+        Self::load_in(start, process_environment())
+    }
+
+    fn load_in(start: &Start, environment: Environment) -> Result<Session, String> {
+        let flags = start.connection.flags();
+        let settings = config::load(&flags, &*environment, start.connection.config.as_deref())
+            .map_err(|error| error.to_string())?;
+        let overrides = settings.threshold_values();
+        let thresholds = Thresholds::new(overrides.iter().map(|(key, value)| (key.as_str(), *value)))
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+        Ok(Session { settings, thresholds, clock: start.clock, arm: start.arm, environment })
+    }
+
+    /// The built-in playbooks, and the team's where there are any.
+    pub fn library(&self) -> Result<Library, String> {
+        let named = self.settings.playbooks.value.clone();
+        let path = named.clone().unwrap_or_else(|| PathBuf::from("playbooks.toml"));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if named.is_some() => return Err(format!("{}: {error}", path.display())),
+            Err(_) => return Ok(Library::built_in()),
+        };
+        Library::with_team_file(&path.display().to_string(), &text)
+            .map_err(|lints| lints.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Values that playbooks may use as placeholders.
+    fn bindings(&self) -> BTreeMap<String, String> {
+        let settings = &self.settings;
+        let mut bindings = BTreeMap::new();
+        if let Some(url) = &settings.probe_url.value {
+            bindings.insert("probe_url".to_owned(), url.clone());
+        }
+        if !settings.sheddable.is_empty() {
+            bindings.insert("sheddable".to_owned(), settings.sheddable.join(","));
+        }
+        bindings
+    }
+
+    fn outside(&self) -> Outside {
+        Outside { database_url: self.settings.database_url.value.clone() }
+    }
+
+    fn journal_folder(&self) -> PathBuf {
+        commands::journal_folder(&*self.environment).unwrap_or_else(|| PathBuf::from(".covet-tui"))
+    }
+}
+
+fn runtime() -> Result<Runtime, String> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime could not be started: {error}"))
+}
+
+/// The cockpit on the cluster of the kubeconfig; without one, the offer of a drill.
+pub fn cockpit(start: &Start) -> ExitCode {
+    let session = match Session::load(start) {
+        Ok(session) => session,
+        Err(error) => return fail(&error, USAGE),
+    };
+    if session.settings.has_cluster() {
+        return match open(session) {
+            Ok(Ended::Quit) => ExitCode::SUCCESS,
+            Ok(Ended::Drill) => drill(start, DrillArgs::default()),
+            Err(code) => code,
+        };
+    }
+    let intro = vec![
+        "There is no kubeconfig, so there is no cluster to look at.".to_owned(),
+        "Give one with --kubeconfig FILE or $KUBECONFIG, or practise on a pretend production:".to_owned(),
+    ];
+    match pick(intro) {
+        Ok(Some(name)) => drill(start, DrillArgs { name: Some(name), ..DrillArgs::default() }),
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, USAGE),
+    }
+}
+
+/// The lab with a fault, and the cockpit on it.
+pub fn drill(start: &Start, mut drill: DrillArgs) -> ExitCode {
+    if drill.name.is_none() {
+        drill.name = match pick(vec!["A pretend production on this machine. Choose what goes wrong:".to_owned()]) {
+            Ok(Some(name)) => Some(name),
+            Ok(None) => return ExitCode::SUCCESS,
+            Err(error) => return fail(&error, USAGE),
+        };
+    }
+    let options = lab::Options { drill: drill.name, speed: drill.speed, seed: drill.seed, ..lab::Options::default() };
+    // Its own threads: a busy pretend production must not make the screen wait.
+    let lab_runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let lab = match lab_runtime.block_on(lab::start(options)) {
+        Ok(lab) => lab,
+        Err(error) => return fail(&error.to_string(), USAGE),
+    };
+    let served: BTreeMap<String, String> =
+        lab.env().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let own = process_environment();
+    // A drill must never see the clusters and databases this shell points at.
+    let environment: Environment = Arc::new(move |name| match name {
+        "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM" | "TMUX" => own(name),
+        _ => served.get(name).cloned(),
+    });
+    let mut connection = start.connection.clone();
+    connection.kubeconfig = None;
+    connection.context = None;
+    let start = Start { connection, clock: start.clock, arm: start.arm };
+    let ended = match Session::load_in(&start, environment) {
+        Ok(session) => open(session).map_or_else(|code| code, |_| ExitCode::SUCCESS),
+        Err(error) => fail(&error, USAGE),
+    };
+    lab_runtime.block_on(lab.stop());
+    lab_runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// The lab alone, in the foreground, until a signal ends it.
+pub fn lab(args: LabArgs) -> ExitCode {
+    let options = lab::Options {
+        drill: args.name,
+        speed: args.speed,
+        seed: args.seed,
+        pods: args.pods,
+        nodes: args.nodes,
+        churn: args.churn,
+        kubeconfig_out: args.kubeconfig_out,
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    runtime.block_on(async {
+        let lab = match lab::start(options).await {
+            Ok(lab) => lab,
+            Err(error) => return fail(&error.to_string(), USAGE),
+        };
+        let exports: String =
+            lab.env().iter().map(|(name, value)| format!("export {name}={}\n", crate::domain::shell_quote(value))).collect();
+        let printed = print(&exports);
+        run::until_signalled().await;
+        lab.stop().await;
+        printed
+    })
+}
+
+/// One look, printed.
+pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
+    let session = match Session::load(start) {
+        Ok(session) => session,
+        Err(error) => return fail(&error, USAGE),
+    };
+    let library = match session.library() {
+        Ok(library) => library,
+        Err(error) => return fail(&error, USAGE),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let report = runtime.block_on(async {
+        let (out, mut observations) = mpsc::channel(CHANNEL);
+        let probes = match config::client(&session.settings).await {
+            Ok(client) => Some(Probes::new(client, session.clock, session.outside())),
+            Err(_) => None,
+        };
+        let _eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let look = check::Look {
+            clock: session.clock,
+            thresholds: &session.thresholds,
+            library: &library,
+            settings: &session.bindings(),
+            read_only: session.settings.read_only.value,
+            probes: probes.as_ref(),
+            wait: args.wait,
+        };
+        check::look(&look, &mut observations).await
+    });
+    runtime.shutdown_background();
+    let text = match args.output {
+        Output::Table => report.table(),
+        Output::Json => serde_json::to_string_pretty(&report).unwrap_or_default(),
+    };
+    print(&text);
+    ExitCode::from(report.verdict.exit_code())
+}
+
+/// Every connection, credential and permission.
+pub fn doctor(start: &Start) -> ExitCode {
+    let session = match Session::load(start) {
+        Ok(session) => session,
+        Err(error) => return fail(&error, USAGE),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let rows = runtime.block_on(eyes::doctor(&session.settings, session.clock));
+    runtime.shutdown_background();
+    let healthy = rows.iter().all(|row| row.ok);
+    print(&eyes::doctor_table(&rows));
+    ExitCode::from(u8::from(!healthy))
+}
+
+pub fn config(start: &Start, command: &ConfigCommand) -> ExitCode {
+    match Session::load(start) {
+        Ok(session) => {
+            let file = start.connection.config.clone().or_else(|| config::usual_file(&*session.environment));
+            commands::config(command, &session.settings, file)
+        }
+        Err(error) => fail(&error, USAGE),
+    }
+}
+
+pub fn journal(command: &JournalCommand) -> ExitCode {
+    match commands::journal_folder(&*process_environment()) {
+        Some(folder) => commands::journal(command, &folder),
+        None => fail("no place for a journal: set HOME or XDG_STATE_HOME", USAGE),
+    }
+}
+
+/// Takes the screen, paints the first frame, and only then looks at the network.
+fn open(session: Session) -> Result<Ended, ExitCode> {
+    let library = session.library().map_err(|error| fail(&error, USAGE))?;
+    let armed = (session.arm)(session.settings.read_only.value);
+    let folder = session.journal_folder();
+    let (arms, orphans) = match armed {
+        None => (None, Vec::new()),
+        Some(armed) => {
+            let (journal, orphans) = Journal::open(&folder).map_err(|error| {
+                let says = format!(
+                    "the journal in {} cannot be opened, so nothing could be changed: {error}\n\
+                     mend it, or look only: covet-tui --read-only",
+                    folder.display()
+                );
+                fail(&says, 1)
+            })?;
+            (Some(Arc::new(Arms { armed, journal: Mutex::new(journal) })), orphans)
+        }
+    };
+    let app = App::new(
+        Options {
+            context: session.settings.context.value.clone(),
+            namespace: session.settings.namespace.one().cloned(),
+            protected: session.settings.is_protected(),
+            armed: arms.is_some(),
+            theme: session.settings.theme.value.clone(),
+            thresholds: session.thresholds.clone(),
+            library,
+            bindings: session.bindings(),
+            orphans,
+        },
+        (session.clock)(),
+    );
+    let mut screen = Screen::take(session.settings.mouse.value).map_err(|error| fail(&error.to_string(), 1))?;
+    screen.draw(|frame| ui::view(&app, frame)).map_err(|error| fail(&error.to_string(), 1))?;
+
+    let runtime = runtime().map_err(|error| fail(&error, 1))?;
+    let ended = runtime.block_on(async {
+        let (observe, observations) = mpsc::channel::<Observation>(CHANNEL);
+        let (reached, reach) = watch::channel(None);
+        let clock = session.clock;
+        let _eyes = Eyes::open(&session.settings, clock, observe.clone()).await;
+        tokio::spawn(connect(session, reached));
+        let cockpit = Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder };
+        run::run(cockpit, &mut screen).await
+    });
+    drop(screen);
+    runtime.shutdown_background();
+    ended.map_err(|error| fail(&format!("{error:?}"), 1))
+}
+
+/// Connects for reads on demand and for the hands, for as long as it takes.
+async fn connect(session: Session, reached: watch::Sender<Option<Reach>>) {
+    let mut pause = Duration::from_secs(1);
+    loop {
+        if let Ok(client) = config::client(&session.settings).await {
+            let who = hands::actor(&client, &*session.environment).await;
+            let mut hands = Hands::new(client.clone(), session.clock);
+            if let (true, Some(context)) = (session.settings.is_protected(), &session.settings.context.value) {
+                hands = hands.protecting(context.clone());
+            }
+            let probes = Probes::new(client, session.clock, session.outside());
+            let _ = reached.send(Some(Reach { probes, hands, who }));
+            return;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+}
+
+/// Lets a person choose a drill; None when they leave.
+fn pick(intro: Vec<String>) -> Result<Option<String>, String> {
+    let items = lab::drills()
+        .iter()
+        .map(|drill| Item {
+            name: drill.name.to_string(),
+            group: drill.playbook.to_string(),
+            title: drill.title.to_string(),
+            story: drill.story.to_string(),
+        })
+        .collect();
+    let mut picker = Picker::new(intro, items);
+    let mut screen = Screen::take(false).map_err(|error| error.to_string())?;
+    loop {
+        screen.draw(|frame| ui::picker::view(&picker, frame)).map_err(|error| error.to_string())?;
+        match crossterm::event::read().map_err(|error| error.to_string())? {
+            crossterm::event::Event::Key(key) if key.kind != crossterm::event::KeyEventKind::Release => {
+                match picker.update(key) {
+                    Choice::Open => {}
+                    Choice::Chosen(name) => return Ok(Some(name)),
+                    Choice::Left => return Ok(None),
+                }
+            }
+            _ => {}
+        }
+    }
+}
