@@ -98,12 +98,15 @@ fn fallback() -> Result<CertifiedKey, HttpsError> {
     certified(vec![certificate.der().clone()], &key)
 }
 
+type Issued = BTreeMap<Vec<String>, (Certificate, Arc<CertifiedKey>)>;
+
 /// Picks the certificate for each handshake, issuing it when the world has changed it.
 struct Certificates {
     signals: Signals,
     authority: Arc<Authority>,
     fallback: Arc<CertifiedKey>,
-    issued: Mutex<BTreeMap<Vec<String>, (Certificate, Arc<CertifiedKey>)>>,
+    /// By the hosts they are for: what was asked, and what was issued for it.
+    issued: Mutex<Issued>,
 }
 
 impl std::fmt::Debug for Certificates {

@@ -180,10 +180,8 @@ fn expand(text: &str, point: &Point) -> String {
         expanded.push_str(before);
         let (inside, after) = after.split_once("}}").unwrap_or((after, ""));
         match inside.trim() {
-            "$value" => expanded.push_str(&point.value.to_string()),
-            label => {
-                expanded.push_str(label.strip_prefix("$labels.").map_or("", |name| point.labels.get(name)))
-            }
+            "$value" => expanded += &point.value.to_string(),
+            label => expanded += label.strip_prefix("$labels.").map_or("", |name| point.labels.get(name)),
         }
         rest = after;
     }

@@ -125,7 +125,7 @@ struct Head {
     series: HashMap<u64, Stored>,
     /// Keys of `series` by metric name: a selector nearly always names its metric.
     by_name: BTreeMap<Arc<str>, Vec<u64>>,
-    words: HashMap<Arc<str>, ()>,
+    words: HashSet<Arc<str>>,
     metadata: BTreeMap<&'static str, Metadata>,
 }
 
@@ -241,11 +241,11 @@ impl Head {
     }
 
     fn word(&mut self, text: &str) -> Arc<str> {
-        if let Some((word, ())) = self.words.get_key_value(text) {
+        if let Some(word) = self.words.get(text) {
             return Arc::clone(word);
         }
         let word: Arc<str> = Arc::from(text);
-        self.words.insert(Arc::clone(&word), ());
+        self.words.insert(Arc::clone(&word));
         word
     }
 
@@ -268,7 +268,7 @@ impl Head {
                 keys.retain(|key| !empty.contains(key));
             }
             self.by_name.retain(|_, keys| !keys.is_empty());
-            self.words.retain(|word, ()| Arc::strong_count(word) > 1);
+            self.words.retain(|word| Arc::strong_count(word) > 1);
         }
     }
 

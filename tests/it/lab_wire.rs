@@ -55,7 +55,7 @@ fn busy(signals: &Signals) {
                 session.state = Some(SessionState::IdleInTransaction);
                 session.state_change = Some(ago(600));
                 session.xact_start = Some(ago(600 + i64::from(pid)));
-                session.query = "UPDATE users SET last_seen = now()".to_owned();
+                session.query = String::from("UPDATE users SET last_seen = now()");
             }
             shown.database.sessions.push(session);
         }

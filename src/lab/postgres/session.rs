@@ -126,12 +126,12 @@ impl Backend {
             .map_err(|(code, message)| error(code, message))?;
         let fields = Arc::new(fields(columns, format));
         let mut encoder = DataRowEncoder::new(Arc::clone(&fields));
-        let mut encoded = Vec::with_capacity(rows.len());
+        let mut data = Vec::with_capacity(rows.len());
         for row in rows {
             row.iter().try_for_each(|cell| encoder.encode_field(cell))?;
-            encoded.push(Ok(encoder.take_row()));
+            data.push(Ok(encoder.take_row()));
         }
-        Ok(Response::Query(QueryResponse::new(fields, stream::iter(encoded))))
+        Ok(Response::Query(QueryResponse::new(fields, stream::iter(data))))
     }
 
     fn rest(&self) {

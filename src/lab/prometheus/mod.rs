@@ -78,8 +78,8 @@ impl IntoResponse for Failure {
 
 type Answer = Result<Json<Json_>, Failure>;
 
-fn success(data: Json_) -> Json<Json_> {
-    Json(json!({"status": "success", "data": data}))
+fn success(data: impl Into<Json_>) -> Json<Json_> {
+    Json(json!({"status": "success", "data": data.into()}))
 }
 
 async fn query(State(prometheus): State<Prometheus>, RawQuery(url): RawQuery, body: Bytes) -> Answer {
@@ -115,7 +115,7 @@ async fn series(State(prometheus): State<Prometheus>, RawQuery(url): RawQuery, b
         return Err(QueryError::BadData("no match[] parameter provided".to_owned()).into());
     }
     let found = matching(&prometheus.tsdb, &form)?;
-    Ok(success(found.iter().map(|series| render::labels(&series.labels)).collect()))
+    Ok(success(found.iter().map(|series| render::labels(&series.labels)).collect::<Json_>()))
 }
 
 async fn labels(State(prometheus): State<Prometheus>, RawQuery(url): RawQuery, body: Bytes) -> Answer {

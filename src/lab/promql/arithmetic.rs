@@ -42,21 +42,21 @@ pub(super) fn regression(samples: &[Sample], intercept: i64) -> (f64, f64) {
     if samples.iter().skip(1).all(|sample| same(sample.value, first.value)) {
         return if first.value.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first.value) };
     }
-    let (mut sum_x, mut sum_y, mut sum_xy, mut sum_x2) =
+    let (mut xs, mut ys, mut products, mut squares) =
         (Kahan::default(), Kahan::default(), Kahan::default(), Kahan::default());
     for sample in samples {
         let x = (sample.at - intercept) as f64 / 1e3;
-        sum_x.add(x);
-        sum_y.add(sample.value);
-        sum_xy.add(x * sample.value);
-        sum_x2.add(x * x);
+        xs.add(x);
+        ys.add(sample.value);
+        products.add(x * sample.value);
+        squares.add(x * x);
     }
     let n = samples.len() as f64;
-    let (sum_x, sum_y) = (sum_x.compensated(), sum_y.compensated());
-    let covariance = sum_xy.compensated() - sum_x * sum_y / n;
-    let variance = sum_x2.compensated() - sum_x * sum_x / n;
+    let (xs, ys) = (xs.compensated(), ys.compensated());
+    let covariance = products.compensated() - xs * ys / n;
+    let variance = squares.compensated() - xs * xs / n;
     let slope = covariance / variance;
-    (slope, sum_y / n - slope * sum_x / n)
+    (slope, ys / n - slope * xs / n)
 }
 
 /// The φ-quantile of any values, interpolated; NaN of nothing, ∓Inf outside 0..=1. NaN values sort first.

@@ -2,7 +2,7 @@
 
 use promql_parser::parser::{Call, Expr};
 
-use super::arithmetic::{go_max, go_min, nan_first};
+use super::arithmetic::{go_max, go_min, nan_first, same};
 use super::eval::{Evaluator, Window, distinct};
 use super::{Point, QueryError, Value, histogram, labelling, over_time};
 use crate::lab::tsdb::Labels;
@@ -200,7 +200,7 @@ fn of_number(name: &str) -> Option<fn(f64) -> f64> {
         "atanh" => f64::atanh,
         "deg" => f64::to_degrees,
         "rad" => f64::to_radians,
-        "sgn" => |value| if value > 0.0 || value < 0.0 { value.signum() } else { value },
+        "sgn" => |value| if value.is_nan() || same(value, 0.0) { value } else { value.signum() },
         _ => return None,
     })
 }

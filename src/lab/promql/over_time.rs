@@ -17,7 +17,7 @@ pub(super) fn find(name: &str) -> Option<OverTime> {
         "irate" => |s, _| last_two(s, true),
         "idelta" => |s, _| last_two(s, false),
         "deriv" => |s, _| (s.len() > 1).then(|| regression(s, s[0].at).0),
-        "changes" => |s, _| Some(pairs(s, |a, b| !same(a, b) && !(a.is_nan() && b.is_nan()))),
+        "changes" => |s, _| Some(pairs(s, |a, b| !(same(a, b) || a.is_nan() && b.is_nan()))),
         "resets" => |s, _| Some(pairs(s, |a, b| b < a)),
         "avg_over_time" => |s, _| Some(average(s)),
         "sum_over_time" => |s, _| Some(sum(s)),
@@ -64,17 +64,17 @@ fn extrapolated(samples: &[Sample], bounds: Bounds, counter: bool) -> Option<f64
     }
     let mut to_start = (first.at - bounds.from) as f64 / 1e3;
     let to_end = (bounds.to - last.at) as f64 / 1e3;
-    let sampled = (last.at - first.at) as f64 / 1e3;
-    let distance = sampled / (samples.len() - 1) as f64;
+    let covered = (last.at - first.at) as f64 / 1e3;
+    let distance = covered / (samples.len() - 1) as f64;
     if counter && growth > 0.0 && first.value >= 0.0 {
-        let to_zero = sampled * (first.value / growth);
+        let to_zero = covered * (first.value / growth);
         if to_zero < to_start {
             to_start = to_zero;
         }
     }
     let threshold = distance * 1.1;
     let edge = |gap: f64| if gap < threshold { gap } else { distance / 2.0 };
-    Some(growth * ((sampled + edge(to_start) + edge(to_end)) / sampled))
+    Some(growth * ((covered + edge(to_start) + edge(to_end)) / covered))
 }
 
 fn seconds(bounds: Bounds) -> f64 {
@@ -107,7 +107,9 @@ fn average(samples: &[Sample]) -> f64 {
 
 fn sum(samples: &[Sample]) -> f64 {
     let mut total = Kahan::default();
-    samples.iter().for_each(|sample| total.add(sample.value));
+    for sample in samples {
+        total.add(sample.value);
+    }
     total.total()
 }
 

@@ -105,7 +105,9 @@ impl Reply {
             Self::Nothing => push(out, if version == 3 { "_\r\n" } else { "$-1\r\n" }),
             Self::Array(items) => {
                 push(out, &format!("*{}\r\n", items.len()));
-                items.iter().for_each(|item| item.write(version, out));
+                for item in items {
+                    item.write(version, out);
+                }
             }
             Self::Map(pairs) => {
                 let head = if version == 3 {
