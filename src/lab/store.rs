@@ -78,8 +78,10 @@ struct Shelf {
     /// Keyed `namespace/name`, so that a namespace is a range and pages have an order.
     objects: BTreeMap<String, Arc<Object>>,
     log: VecDeque<Changed>,
-    /// Changes up to this revision have left the log.
+    /// A watch may not start before this revision any more.
     compacted: u64,
+    /// The newest change that has left the log; a running watch that has not seen it has lost something.
+    dropped: u64,
     wake: watch::Sender<u64>,
 }
 
@@ -210,20 +212,27 @@ impl Store {
         self.read(|shelves| shelves.revision)
     }
 
-    /// Forgets the log up to now, as etcd does every five minutes: older watches and pages are [`Expired`].
+    /// Forgets the log up to now, as etcd does every five minutes: watches and pages that start before now
+    /// are [`Expired`]; those that are running go on.
     pub fn compact(&self) {
         let mut shelves = self.0.shelves.write().unwrap_or_else(PoisonError::into_inner);
         let revision = shelves.revision;
         for shelf in shelves.by_resource.values_mut() {
+            shelf.dropped = shelf.log.back().map_or(shelf.dropped, |last| last.revision);
             shelf.log.clear();
             shelf.compacted = revision;
-            shelf.wake.send_replace(revision);
+            shelf.wake.send_modify(|_| ());
         }
     }
 
     /// The oldest revision that can still be watched from.
     pub fn oldest(&self, resource: &str) -> u64 {
         self.read(|shelves| shelves.by_resource.get(resource).map_or(0, |shelf| shelf.compacted))
+    }
+
+    /// The revision of the last change of any object of this resource.
+    pub fn last_change(&self, resource: &str) -> u64 {
+        self.read(|shelves| shelves.by_resource.get(resource).map_or(0, |shelf| *shelf.wake.borrow()))
     }
 
     /// A suffix as `generateName` makes it.
@@ -285,14 +294,15 @@ impl Shelves {
 impl Shelf {
     fn new(resource: &'static Resource) -> Self {
         let wake = watch::Sender::new(1);
-        Self { resource, objects: BTreeMap::new(), log: VecDeque::new(), compacted: 0, wake }
+        Self { resource, objects: BTreeMap::new(), log: VecDeque::new(), compacted: 0, dropped: 0, wake }
     }
 
     fn note(&mut self, changed: Changed) {
         if self.log.len() >= HISTORY
             && let Some(oldest) = self.log.pop_front()
         {
-            self.compacted = oldest.revision;
+            self.compacted = self.compacted.max(oldest.revision);
+            self.dropped = oldest.revision;
         }
         debug_assert_eq!(self.resource.plural, changed.object.resource.plural);
         self.log.push_back(changed);
@@ -306,7 +316,7 @@ impl Watch {
         let (from, resource) = (self.at, self.resource);
         let (changes, now) = self.store.read(|shelves| {
             let shelf = &shelves.by_resource[resource.plural];
-            if from < shelf.compacted {
+            if from < shelf.dropped {
                 return Err(Expired { wanted: from, oldest: shelf.compacted });
             }
             let start = shelf.log.partition_point(|entry| entry.revision <= from);

@@ -1,0 +1,118 @@
+//! `services/NAME:PORT/proxy/…` and `pods/NAME:PORT/proxy/…`: requests handed on to the lab's other servers.
+//! It knows where services lead because someone routed them; it understands nothing of what it carries.
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::body::Body;
+use http::{HeaderValue, Request, Response, header};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::Api;
+use super::call::{Call, Target};
+use super::select::map_takes;
+use super::status::Status;
+
+/// namespace, service, port → the address that answers. Cheap to clone; routes can be added at any time.
+#[derive(Clone, Default)]
+pub struct ProxyRoutes(Arc<RwLock<HashMap<(String, String, u16), SocketAddr>>>);
+
+impl ProxyRoutes {
+    /// `port` is the Service's port. The server there speaks plain HTTP/1.1.
+    pub fn add(&self, namespace: &str, service: &str, port: u16, to: SocketAddr) {
+        let key = (namespace.to_owned(), service.to_owned(), port);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, to);
+    }
+
+    pub fn remove(&self, namespace: &str, service: &str, port: u16) {
+        let key = (namespace.to_owned(), service.to_owned(), port);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+
+    fn find(&self, namespace: &str, service: &str, port: u16) -> Option<SocketAddr> {
+        let key = (namespace.to_owned(), service.to_owned(), port);
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
+    }
+}
+
+pub async fn forward(api: &Api, call: &Call, target: &Target, uri: &http::Uri) -> Result<Response<Body>, Status> {
+    let (name, port) = parts(target.name());
+    let to = match target.resource.plural {
+        "services" => service(api, target, name, port)?,
+        "pods" => pod(api, target, name, port)?,
+        _ => return Err(Status::no_path()),
+    };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = format!("/{}{query}", target.rest);
+    let refused = |error: &dyn std::fmt::Display| {
+        let message = format!("error trying to reach service: dial tcp {to}: {error}");
+        Status::new(503, "ServiceUnavailable", message)
+    };
+    let socket = TcpStream::connect(to).await.map_err(|error| refused(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(|error| refused(&error))?;
+    tokio::spawn(connection);
+    let mut request = Request::new(Body::from(call.body.clone()));
+    *request.method_mut() = call.method.clone();
+    *request.uri_mut() = path.parse().map_err(|_| Status::bad_request("the proxied path is not a path"))?;
+    let passed = [header::ACCEPT, header::CONTENT_TYPE, header::USER_AGENT, header::ACCEPT_ENCODING];
+    for name in passed {
+        if let Some(value) = call.headers.get(&name) {
+            request.headers_mut().insert(name, value.clone());
+        }
+    }
+    let host = HeaderValue::from_str(&to.to_string()).map_err(Status::internal)?;
+    request.headers_mut().insert(header::HOST, host);
+    let mut response = sender.send_request(request).await.map_err(|error| refused(&error))?.map(Body::new);
+    for hop in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE] {
+        response.headers_mut().remove(hop);
+    }
+    Ok(response)
+}
+
+/// `[scheme:]name[:port]`.
+fn parts(text: &str) -> (&str, &str) {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        [name] => (name, ""),
+        [name, port] | [_, name, port, ..] => (name, port),
+        [] => ("", ""),
+    }
+}
+
+fn service(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr, Status> {
+    let object =
+        api.store.get("services", target.place(), name).ok_or_else(|| Status::not_found(target.resource, name))?;
+    let value = object.value();
+    let mut ports = value["spec"]["ports"].as_array().into_iter().flatten();
+    let found = ports.find(|one| port.is_empty() || one["name"] == port || one["port"].to_string() == port);
+    let number = found.and_then(|one| one["port"].as_u64()).unwrap_or(0) as u16;
+    api.routes.find(target.place(), name, number).ok_or_else(|| {
+        let message = format!("no endpoints available for service {name:?}");
+        Status::new(503, "ServiceUnavailable", message)
+    })
+}
+
+/// A pod is reached like the Service that selects it.
+fn pod(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr, Status> {
+    let object =
+        api.store.get("pods", target.place(), name).ok_or_else(|| Status::not_found(target.resource, name))?;
+    let services = api.store.list("services", Some(target.place())).0;
+    let found = services.iter().find_map(|service| {
+        let value = service.value();
+        if !map_takes(&value["spec"]["selector"], &object.labels) {
+            return None;
+        }
+        let leads = |one: &&Value| {
+            port.is_empty() || one["targetPort"].to_string().trim_matches('"') == port || one["port"].to_string() == port
+        };
+        let ports = value["spec"]["ports"].as_array()?;
+        let number = ports.iter().find(leads)?["port"].as_u64()? as u16;
+        api.routes.find(target.place(), &service.name, number)
+    });
+    found.ok_or_else(|| {
+        let message = format!("error trying to reach service: dial tcp: connect to {name}:{port}: connection refused");
+        Status::new(503, "ServiceUnavailable", message)
+    })
+}
