@@ -2,6 +2,7 @@
 //! It knows nothing of the cockpit, and the cockpit cannot tell it from the real thing.
 
 pub mod alertmanager;
+pub mod api;
 mod folder;
 pub mod https;
 pub mod logs;

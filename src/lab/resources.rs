@@ -116,7 +116,7 @@ pub static RESOURCES: &[Resource] = &[
     Resource::new("", "v1", "pods", "pod", "Pod")
         .short(&["po"])
         .all()
-        .sub(&["attach", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "proxy", "status"])
+        .sub(&["eviction", "exec", "log", "proxy", "status"])
         .fields(&[
             "spec.nodeName",
             "status.phase",
@@ -134,7 +134,7 @@ pub static RESOURCES: &[Resource] = &[
     Resource::new("", "v1", "nodes", "node", "Node")
         .short(&["no"])
         .cluster()
-        .sub(&["proxy", "status"])
+        .sub(&["status"])
         .fields(&["spec.unschedulable"]),
     Resource::new("", "v1", "namespaces", "namespace", "Namespace")
         .short(&["ns"])

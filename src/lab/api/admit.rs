@@ -8,8 +8,15 @@ use super::{apply, defaults, fields, validate};
 use crate::lab::store::Resource;
 
 /// Fields of metadata that only the server writes.
-const SERVERS: &[&str] =
-    &["namespace", "uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"];
+const SERVERS: &[&str] = &[
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+];
 
 /// A new object.
 pub fn new(resource: &'static Resource, object: &mut Value, call: &Call) -> Result<(), Status> {
@@ -71,7 +78,8 @@ pub fn changed(target: &Target, before: &Value, after: &mut Value, call: &Call) 
 }
 
 fn check_identity(target: &Target, before: &Value, after: &Value) -> Result<(), Status> {
-    let text = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let text =
+        |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
     let name = text(after, "name");
     if !name.is_empty() && name != text(before, "name") {
         return Err(Status::bad_request(format!(

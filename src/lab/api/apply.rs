@@ -27,7 +27,9 @@ pub fn apply(api: &Api, call: &Call, target: &Target) -> Result<Response<Body>, 
     }
     for field in ["apiVersion", "kind"] {
         if !config[field].is_string() {
-            return Err(Status::bad_request(format!("invalid object type: {field} must be set to apply an object")));
+            return Err(Status::bad_request(format!(
+                "invalid object type: {field} must be set to apply an object"
+            )));
         }
     }
     config["metadata"]["name"] = target.name().into();
@@ -61,7 +63,16 @@ fn create(
     }
     let note = |object: &mut Value| {
         let mut entries = Vec::new();
-        fields::put(&mut entries, manager, "Apply", target.subresource.as_deref(), &owned, true, &version, call.now);
+        fields::put(
+            &mut entries,
+            manager,
+            "Apply",
+            target.subresource.as_deref(),
+            &owned,
+            true,
+            &version,
+            call.now,
+        );
         fields::store(object, entries);
     };
     Ok(api.store.update(target.resource.plural, target.place(), target.name(), call.now, note)?)
@@ -103,7 +114,10 @@ fn merge(
     if !conflicts.is_empty() {
         return Err(conflict(&conflicts));
     }
-    let dropped: Vec<_> = before.difference(&wanted).filter(|path| !others.iter().any(|other| other.starts_with(path))).collect();
+    let dropped: Vec<_> = before
+        .difference(&wanted)
+        .filter(|path| !others.iter().any(|other| other.starts_with(path)))
+        .collect();
     for path in dropped.iter().rev() {
         fields::remove(live, path);
     }
@@ -153,7 +167,10 @@ fn put(name: &str, live: &mut Value, config: &Value) {
 fn conflict(conflicts: &[(Value, Paths)]) -> Status {
     let who = |entry: &Value| {
         let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
-        let sub = entry["subresource"].as_str().map(|name| format!(" with subresource {name:?}")).unwrap_or_default();
+        let sub = entry["subresource"]
+            .as_str()
+            .map(|name| format!(" with subresource {name:?}"))
+            .unwrap_or_default();
         format!("{:?}{sub} using {}", text("manager"), text("apiVersion"))
     };
     let count: usize = conflicts.iter().map(|(_, paths)| paths.len()).sum();

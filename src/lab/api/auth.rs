@@ -80,7 +80,8 @@ impl User {
             return Ok(());
         }
         let Wish { verb, group, resource, subresource, namespace, name } = wish;
-        let path = if subresource.is_empty() { (*resource).to_owned() } else { format!("{resource}/{subresource}") };
+        let path =
+            if subresource.is_empty() { (*resource).to_owned() } else { format!("{resource}/{subresource}") };
         let place = if namespace.is_empty() {
             "at the cluster scope".to_owned()
         } else {
@@ -111,7 +112,8 @@ impl<'a> Wish<'a> {
 
 fn is_own_review(wish: &Wish<'_>) -> bool {
     wish.verb == "create"
-        && ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"].contains(&wish.resource)
+        && ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"]
+            .contains(&wish.resource)
 }
 
 /// Reading, which `pods/exec` is not even when it is a GET.

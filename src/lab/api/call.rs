@@ -61,7 +61,9 @@ impl Query {
     pub fn number(&self, name: &str) -> Result<Option<u64>, Status> {
         let Some(text) = self.get(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| {
-            Status::bad_request(format!("strconv.ParseUint: parsing {text:?}: invalid syntax (in parameter {name})"))
+            Status::bad_request(format!(
+                "strconv.ParseUint: parsing {text:?}: invalid syntax (in parameter {name})"
+            ))
         })
     }
 }
@@ -113,7 +115,8 @@ impl Call {
 
     /// Who writes, for managedFields: asked for, or the first word of the user agent.
     pub fn manager(&self) -> String {
-        let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
+        let agent =
+            self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
         let own = agent.split(['/', ' ']).next().unwrap_or("unknown");
         self.query.get("fieldManager").unwrap_or(own).chars().take(128).collect()
     }
@@ -145,7 +148,9 @@ impl Target {
         };
         let parts: Vec<String> = parts.map(decode).collect();
         let (namespace, rest) = match parts.as_slice() {
-            [word, namespace, plural, ..] if word == "namespaces" && known(&group, &version, plural).is_some() => {
+            [word, namespace, plural, ..]
+                if word == "namespaces" && known(&group, &version, plural).is_some() =>
+            {
                 (Some(namespace.clone()), &parts[2..])
             }
             _ => (None, &parts[..]),
@@ -214,7 +219,8 @@ mod tests {
         assert_eq!((namespace.resource.plural, namespace.name()), ("namespaces", "shop"));
         let status = Target::parse("/api/v1/namespaces/shop/status").unwrap();
         assert_eq!((status.resource.plural, status.subresource.as_deref()), ("namespaces", Some("status")));
-        let proxy = Target::parse("/api/v1/namespaces/m/services/prometheus-server:80/proxy/api/v1/query").unwrap();
+        let proxy =
+            Target::parse("/api/v1/namespaces/m/services/prometheus-server:80/proxy/api/v1/query").unwrap();
         assert_eq!((proxy.name(), proxy.rest.as_str()), ("prometheus-server:80", "api/v1/query"));
         let metrics = Target::parse("/apis/metrics.k8s.io/v1beta1/nodes").unwrap();
         assert_eq!(metrics.resource.plural, "nodemetrics");

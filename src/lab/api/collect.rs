@@ -11,7 +11,15 @@ use crate::lab::store::{Change, Changed, Object, RESOURCES, Store, Watch};
 
 /// Kinds that can own others.
 const OWNERS: &[&str] = &[
-    "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "services", "nodes", "certificates",
+    "deployments",
+    "replicasets",
+    "statefulsets",
+    "daemonsets",
+    "jobs",
+    "cronjobs",
+    "services",
+    "nodes",
+    "certificates",
     "externalsecrets",
 ];
 
@@ -60,9 +68,9 @@ fn collect(store: &Store, changed: &Changed, now: Timestamp) {
             }
         }
         Change::Modified if object.deleting && OWNERS.contains(&plural) => {
-            let waiting = object.value()["metadata"]["finalizers"].as_array().is_some_and(|all| {
-                all.iter().any(|finalizer| finalizer == FOREGROUND)
-            });
+            let waiting = object.value()["metadata"]["finalizers"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|finalizer| finalizer == FOREGROUND));
             if waiting {
                 let left = dependents(store, &object.uid);
                 erase_all(store, &left, now);
@@ -108,11 +116,16 @@ fn finish(store: &Store, owner: &Object, now: Timestamp) {
 
 /// After missing changes: whatever names a controller that no longer exists is collected.
 fn sweep(store: &Store, now: Timestamp) {
-    let alive: std::collections::HashSet<String> =
-        OWNERS.iter().flat_map(|plural| store.list(plural, None).0).map(|object| object.uid.clone()).collect();
+    let alive: std::collections::HashSet<String> = OWNERS
+        .iter()
+        .flat_map(|plural| store.list(plural, None).0)
+        .map(|object| object.uid.clone())
+        .collect();
     for row in RESOURCES {
         for object in store.list(row.plural, None).0 {
-            if object.controller.as_ref().is_some_and(|owner| !alive.contains(owner)) && owned_by_known(&object) {
+            if object.controller.as_ref().is_some_and(|owner| !alive.contains(owner))
+                && owned_by_known(&object)
+            {
                 let _ = erase(store, &object, &Options::default(), now);
             }
         }
@@ -123,6 +136,9 @@ fn sweep(store: &Store, now: Timestamp) {
 fn owned_by_known(object: &Object) -> bool {
     let value = object.value();
     let owners = value["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-    let kind = owners.iter().find(|owner| owner["controller"] == true).map_or(Value::Null, |owner| owner["kind"].clone());
+    let kind = owners
+        .iter()
+        .find(|owner| owner["controller"] == true)
+        .map_or(Value::Null, |owner| owner["kind"].clone());
     RESOURCES.iter().any(|row| kind == row.kind && OWNERS.contains(&row.plural))
 }

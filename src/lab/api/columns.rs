@@ -65,7 +65,8 @@ static NODES: &[Column] = &[
     Column::text("Internal-IP", |node, _| node_address(node, "InternalIP")).wide(),
     Column::text("External-IP", |node, _| node_address(node, "ExternalIP")).wide(),
     Column::text("OS-Image", |node, _| or(&node["status"]["nodeInfo"]["osImage"], "<unknown>")).wide(),
-    Column::text("Kernel-Version", |node, _| or(&node["status"]["nodeInfo"]["kernelVersion"], "<unknown>")).wide(),
+    Column::text("Kernel-Version", |node, _| or(&node["status"]["nodeInfo"]["kernelVersion"], "<unknown>"))
+        .wide(),
     Column::text("Container-Runtime", |node, _| {
         or(&node["status"]["nodeInfo"]["containerRuntimeVersion"], "<unknown>")
     })
@@ -100,7 +101,8 @@ static EVENTS: &[Column] = &[
     Column::text("Source", |event, _| source(event)).wide(),
     Column::text("Message", |event, _| trimmed(&event["message"])),
     Column::text("First Seen", |event, now| {
-        let first = if event["firstTimestamp"].is_string() { &event["firstTimestamp"] } else { &event["eventTime"] };
+        let first =
+            if event["firstTimestamp"].is_string() { &event["firstTimestamp"] } else { &event["eventTime"] };
         since(first, now).into()
     })
     .wide(),
@@ -108,7 +110,8 @@ static EVENTS: &[Column] = &[
     Column { name: "Name", kind: "string", wide: true, cell: |event, _| event["metadata"]["name"].clone() },
 ];
 
-static ENDPOINTS: &[Column] = &[NAME, Column::text("Endpoints", |endpoints, _| endpoint_list(endpoints)), AGE];
+static ENDPOINTS: &[Column] =
+    &[NAME, Column::text("Endpoints", |endpoints, _| endpoint_list(endpoints)), AGE];
 
 static CLAIMS: &[Column] = &[
     NAME,
@@ -132,7 +135,9 @@ static VOLUMES: &[Column] = &[
     NAME,
     Column::text("Capacity", |volume, _| volume["spec"]["capacity"]["storage"].clone()),
     Column::text("Access Modes", |volume, _| access_modes(&volume["spec"]["accessModes"])),
-    Column::text("Reclaim Policy", |volume, _| or(&volume["spec"]["persistentVolumeReclaimPolicy"], "Retain")),
+    Column::text("Reclaim Policy", |volume, _| {
+        or(&volume["spec"]["persistentVolumeReclaimPolicy"], "Retain")
+    }),
     Column::text("Status", |volume, _| volume["status"]["phase"].clone()),
     Column::text("Claim", |volume, _| {
         let claim = &volume["spec"]["claimRef"];
@@ -207,7 +212,8 @@ fn service_ports(service: &Value) -> Value {
 
 fn node_status(node: &Value) -> Value {
     let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
-    let ready = conditions.filter(|condition| condition["type"] == "Ready").map(|condition| &condition["status"]);
+    let ready =
+        conditions.filter(|condition| condition["type"] == "Ready").map(|condition| &condition["status"]);
     let mut words = match ready.last() {
         Some(status) if status == "True" => "Ready".to_owned(),
         Some(_) => "NotReady".to_owned(),
@@ -227,7 +233,9 @@ fn node_roles(node: &Value) -> Value {
 
 fn node_address(node: &Value, kind: &str) -> Value {
     let mut addresses = node["status"]["addresses"].as_array().into_iter().flatten();
-    addresses.find(|address| address["type"] == kind).map_or_else(|| "<none>".into(), |found| found["address"].clone())
+    addresses
+        .find(|address| address["type"] == kind)
+        .map_or_else(|| "<none>".into(), |found| found["address"].clone())
 }
 
 fn last_seen(event: &Value) -> &Value {

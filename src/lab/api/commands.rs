@@ -52,7 +52,8 @@ impl Place<'_> {
             if let Some(content) = self.file(path) {
                 ended.stdout.extend_from_slice(content.as_bytes());
             } else {
-                let why = if self.is_secret(path) { "Permission denied" } else { "No such file or directory" };
+                let why =
+                    if self.is_secret(path) { "Permission denied" } else { "No such file or directory" };
                 ended.stderr.extend_from_slice(format!("cat: {path}: {why}\n").as_bytes());
                 ended.code = 1;
             }
@@ -64,7 +65,8 @@ impl Place<'_> {
         let path = words.iter().find(|word| !word.starts_with('-')).copied().unwrap_or("/app");
         let mounted = self.mounts().into_iter().find(|mount| mount.path == path.trim_end_matches('/'));
         if let Some(mount) = mounted {
-            let names: String = mount.keys(self.store, self.namespace()).iter().map(|key| format!("{key}\n")).collect();
+            let names: String =
+                mount.keys(self.store, self.namespace()).iter().map(|key| format!("{key}\n")).collect();
             return Ended::said(names);
         }
         match path {
@@ -77,7 +79,9 @@ impl Place<'_> {
 
     fn df(&self) -> Ended {
         let mut table = String::from("Filesystem      Size  Used Avail Use% Mounted on\n");
-        table.push_str("overlay          80G   31G   49G  39% /\ntmpfs            64M     0   64M   0% /dev\n");
+        table.push_str(
+            "overlay          80G   31G   49G  39% /\ntmpfs            64M     0   64M   0% /dev\n",
+        );
         table.push_str("/dev/nvme0n1p1   80G   31G   49G  39% /etc/hosts\nshm              64M     0   64M   0% /dev/shm\n");
         for mount in self.mounts() {
             table.push_str(&format!("tmpfs           2.0G  4.0K  2.0G   1% {}\n", mount.path));
@@ -93,7 +97,9 @@ impl Place<'_> {
             if let Some(map) = self.config_map(&source["configMapRef"]["name"]) {
                 let prefix = text(&source["prefix"]);
                 let data = map["data"].as_object().cloned().unwrap_or_default();
-                variables.extend(data.iter().map(|(key, value)| (format!("{prefix}{key}"), text(value).to_owned())));
+                variables.extend(
+                    data.iter().map(|(key, value)| (format!("{prefix}{key}"), text(value).to_owned())),
+                );
             }
         }
         for variable in items(&spec["env"]) {
@@ -102,7 +108,9 @@ impl Place<'_> {
                 Some(text(&variable["value"]).to_owned())
             } else if from["configMapKeyRef"].is_object() {
                 let map = self.config_map(&from["configMapKeyRef"]["name"]);
-                map.and_then(|map| Some(map["data"][text(&from["configMapKeyRef"]["key"])].as_str()?.to_owned()))
+                map.and_then(|map| {
+                    Some(map["data"][text(&from["configMapKeyRef"]["key"])].as_str()?.to_owned())
+                })
             } else {
                 let path = text(&from["fieldRef"]["fieldPath"]).replace('.', "/");
                 self.pod.pointer(&format!("/{path}")).and_then(Value::as_str).map(str::to_owned)
@@ -110,7 +118,9 @@ impl Place<'_> {
             variables.extend(value.map(|value| (text(&variable["name"]).to_owned(), value)));
         }
         match name {
-            None => Ended::said(variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>()),
+            None => Ended::said(
+                variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>(),
+            ),
             Some(name) => match variables.iter().rev().find(|(known, _)| known == name) {
                 Some((_, value)) => Ended::said(format!("{value}\n")),
                 None => Ended::failed(1, ""),
@@ -129,11 +139,15 @@ impl Place<'_> {
                 ));
             }
             "/sys/fs/cgroup/memory.max" => {
-                let bytes = quantity::parse(&limit()).map_or_else(|| "max".to_owned(), |bytes| format!("{bytes:.0}"));
+                let bytes =
+                    quantity::parse(&limit()).map_or_else(|| "max".to_owned(), |bytes| format!("{bytes:.0}"));
                 return Some(format!("{bytes}\n"));
             }
             "/sys/fs/cgroup/memory.current" => {
-                let metrics = self.store.get("podmetrics", self.namespace(), text(&self.pod["metadata"]["name"]))?.value();
+                let metrics = self
+                    .store
+                    .get("podmetrics", self.namespace(), text(&self.pod["metadata"]["name"]))?
+                    .value();
                 let used = items(&metrics["containers"]).find(|one| one["name"] == self.container)?;
                 return Some(format!("{:.0}\n", quantity::parse(text(&used["usage"]["memory"]))?));
             }

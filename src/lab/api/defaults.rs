@@ -29,7 +29,11 @@ pub fn fill(resource: &Resource, object: &mut Value) {
         "statefulsets" => {
             or(spec, "replicas", || 1.into());
             or(spec, "podManagementPolicy", || "OrderedReady".into());
-            or(spec, "updateStrategy", || json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}));
+            or(
+                spec,
+                "updateStrategy",
+                || json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}),
+            );
         }
         "replicasets" => or(spec, "replicas", || 1.into()),
         "cronjobs" => {
@@ -114,9 +118,12 @@ fn container(container: &mut Value) {
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if container[probe].is_object() {
-            for (field, value) in
-                [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
-            {
+            for (field, value) in [
+                ("timeoutSeconds", 1),
+                ("periodSeconds", 10),
+                ("successThreshold", 1),
+                ("failureThreshold", 3),
+            ] {
                 or(&mut container[probe], field, || value.into());
             }
         } else if let Some(fields) = container.as_object_mut() {
@@ -151,7 +158,8 @@ fn quality(spec: &Value) -> &'static str {
 /// `stringData` is written into `data` and never stored.
 fn fold_string_data(secret: &mut Value) {
     use base64::{Engine, prelude::BASE64_STANDARD};
-    let Some(Value::Object(plain)) = secret.as_object_mut().and_then(|fields| fields.remove("stringData")) else {
+    let Some(Value::Object(plain)) = secret.as_object_mut().and_then(|fields| fields.remove("stringData"))
+    else {
         return;
     };
     for (key, value) in plain {

@@ -55,7 +55,8 @@ impl Options {
     /// `body` is a `DeleteOptions` object (an Eviction carries one, too).
     pub fn from(body: &Value, call: &Call) -> Result<Self, Status> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        let policy = text(&body["propagationPolicy"]).or_else(|| call.query.get("propagationPolicy").map(str::to_owned));
+        let policy = text(&body["propagationPolicy"])
+            .or_else(|| call.query.get("propagationPolicy").map(str::to_owned));
         let orphan = body["orphanDependents"] == true || call.query.is("orphanDependents");
         let propagation = match policy.as_deref() {
             Some("Orphan") => Propagation::Orphan,
@@ -86,8 +87,7 @@ pub fn one(api: &Api, call: &Call, target: &Target) -> Result<Response<Body>, St
         Erased::Going(object) => render::object(call, target, 200, &object),
         Erased::Gone(object) if resource.plural == "pods" => render::object(call, target, 200, &object),
         Erased::Gone(object) => {
-            let details =
-                json!({"name": object.name, "group": resource.group, "kind": resource.path, "uid": object.uid});
+            let details = json!({"name": object.name, "group": resource.group, "kind": resource.path, "uid": object.uid});
             Ok(route::success(call, 200, &details))
         }
     }
@@ -105,7 +105,8 @@ pub fn many(api: &Api, call: &Call, target: &Target) -> Result<Response<Body>, S
     }
     let metadata = json!({"resourceVersion": api.store.revision().to_string()});
     let (kind, version) = (target.resource.kind, target.resource.api_version());
-    let head = format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":[");
+    let head =
+        format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":[");
     Ok(render::joined(call, head, items, "]}"))
 }
 
@@ -114,8 +115,11 @@ pub fn erase(store: &Store, object: &Object, options: &Options, now: Timestamp) 
     check_preconditions(object, options)?;
     let value = object.value();
     let grace = grace_of(object, &value, options);
-    let foreground = options.propagation == Propagation::Foreground && !dependents(store, &object.uid).is_empty();
-    let waits = grace > 0 || foreground || value["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
+    let foreground =
+        options.propagation == Propagation::Foreground && !dependents(store, &object.uid).is_empty();
+    let waits = grace > 0
+        || foreground
+        || value["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty());
     if options.dry_run {
         let mut marked = value;
         if waits {
@@ -128,8 +132,9 @@ pub fn erase(store: &Store, object: &Object, options: &Options, now: Timestamp) 
     }
     let plural = object.resource.plural;
     if waits {
-        let marked =
-            store.update(plural, &object.namespace, &object.name, now, |object| mark(object, grace, foreground, now))?;
+        let marked = store.update(plural, &object.namespace, &object.name, now, |object| {
+            mark(object, grace, foreground, now)
+        })?;
         return Ok(Erased::Going(marked));
     }
     Ok(Erased::Gone(store.delete(plural, &object.namespace, &object.name)?))
@@ -144,7 +149,8 @@ pub fn dependents(store: &Store, uid: &str) -> Vec<Arc<Object>> {
 fn check_preconditions(object: &Object, options: &Options) -> Result<(), Status> {
     let (resource, name) = (object.resource, object.name.as_str());
     if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != object.uid) {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object.uid);
+        let why =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object.uid);
         return Err(Status::conflict(resource, name, &why));
     }
     let version = object.revision.to_string();
@@ -160,10 +166,16 @@ fn check_preconditions(object: &Object, options: &Options) -> Result<(), Status>
 /// Only pods that a kubelet may be running have a grace period.
 fn grace_of(object: &Object, value: &Value, options: &Options) -> i64 {
     let ended = ["Succeeded", "Failed"].contains(&value["status"]["phase"].as_str().unwrap_or_default());
-    if object.resource.plural != "pods" || ended || value["spec"]["nodeName"].as_str().is_none_or(str::is_empty) {
+    if object.resource.plural != "pods"
+        || ended
+        || value["spec"]["nodeName"].as_str().is_none_or(str::is_empty)
+    {
         return 0;
     }
-    options.grace.unwrap_or_else(|| value["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30)).max(0)
+    options
+        .grace
+        .unwrap_or_else(|| value["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30))
+        .max(0)
 }
 
 fn mark(object: &mut Value, grace: i64, foreground: bool, now: Timestamp) {

@@ -34,7 +34,8 @@ pub fn answer(call: &Call) -> Option<Result<Response<Body>, Status>> {
         ["apis"] if aggregated => aggregate(call, &versions()),
         ["api"] => render::value(call, 200, &json!({"kind": "APIVersions", "versions": ["v1"]})),
         ["apis"] => {
-            let groups: Vec<Value> = versions().iter().map(|(group, version)| named_group(group, version)).collect();
+            let groups: Vec<Value> =
+                versions().iter().map(|(group, version)| named_group(group, version)).collect();
             render::value(call, 200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
         }
         ["apis", group] => {
@@ -48,7 +49,9 @@ pub fn answer(call: &Call) -> Option<Result<Response<Body>, Status>> {
             render::value(call, 200, &found)
         }
         ["api", "v1"] => resource_list(call, "", "v1"),
-        ["apis", group, version] if versions().contains(&(*group, *version)) => resource_list(call, group, version),
+        ["apis", group, version] if versions().contains(&(*group, *version)) => {
+            resource_list(call, group, version)
+        }
         _ => return None,
     }))
 }
@@ -161,7 +164,16 @@ impl Entry {
             _ => (row.kind, None, &["get", "patch", "update"]),
         };
         let path = format!("{}/{name}", row.path);
-        Self { path, kind: kind.to_owned(), foreign, verbs, singular: String::new(), short_names: &[], categories: &[], ..Self::of(row) }
+        Self {
+            path,
+            kind: kind.to_owned(),
+            foreign,
+            verbs,
+            singular: String::new(),
+            short_names: &[],
+            categories: &[],
+            ..Self::of(row)
+        }
     }
 
     fn review(path: &str, kind: &str) -> Self {

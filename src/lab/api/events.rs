@@ -27,7 +27,10 @@ pub fn to_core(event: &Value) -> Value {
     renamed
 }
 
-fn rename(event: &Value, direction: fn((&'static str, &'static str)) -> (&'static str, &'static str)) -> Value {
+fn rename(
+    event: &Value,
+    direction: fn((&'static str, &'static str)) -> (&'static str, &'static str),
+) -> Value {
     let fields = event.as_object().into_iter().flatten();
     let renamed = fields.map(|(key, value)| {
         let name = NAMES.iter().map(|pair| direction(*pair)).find(|(from, _)| from == key);

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::Api;
 use super::call::{Call, Target};
 use super::delete::{Options, erase};
+use super::route;
 use super::select::label_selector_takes;
 use super::status::Status;
-use super::route;
 use crate::lab::store::{Object, Store, seconds};
 
 pub fn evict(api: &Api, call: &Call, target: &Target) -> Result<Response<Body>, Status> {

@@ -45,7 +45,9 @@ pub fn exec(
     let offered = call.headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
     let offered: Vec<&str> = offered.unwrap_or_default().split(',').map(str::trim).collect();
     let protocol = PROTOCOLS.iter().find(|protocol| offered.contains(protocol)).ok_or_else(|| {
-        Status::bad_request(format!("unable to upgrade: unable to negotiate protocol: client supports {offered:?}"))
+        Status::bad_request(format!(
+            "unable to upgrade: unable to negotiate protocol: client supports {offered:?}"
+        ))
     })?;
     let ended = commands::run(&api.store, &value, &container, &argv);
     let wants_input = call.query.is("stdin") && argv[0] == "cat" && argv.len() == 1;
@@ -89,7 +91,8 @@ fn running_container(call: &Call, pod: &Value, name: &str) -> Result<String, Sta
         None => containers.first().copied().unwrap_or_default(),
     };
     let mut statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-    let running = statuses.any(|status| status["name"] == container && status["state"]["running"].is_object());
+    let running =
+        statuses.any(|status| status["name"] == container && status["state"]["running"].is_object());
     if !running {
         let why = format!("unable to upgrade connection: container not found ({container:?})");
         return Err(Status::new(500, "InternalError", why));

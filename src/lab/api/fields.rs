@@ -24,7 +24,12 @@ pub type Paths = BTreeSet<Path>;
 pub fn list_keys(name: &str, items: &[Value]) -> Option<&'static [&'static str]> {
     let has = |key: &str| !items.is_empty() && items.iter().all(|item| item.get(key).is_some());
     let keys: &'static [&'static str] = match name {
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "imagePullSecrets" | "env"
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "imagePullSecrets"
+        | "env"
         | "secrets" => &["name"],
         "volumeMounts" => &["mountPath"],
         "volumeDevices" => &["devicePath"],
@@ -59,8 +64,17 @@ pub fn leaves(object: &Value) -> Paths {
         fields.remove("kind");
         if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
             for name in [
-                "name", "namespace", "uid", "creationTimestamp", "resourceVersion", "generation", "managedFields",
-                "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generateName",
+                "name",
+                "namespace",
+                "uid",
+                "creationTimestamp",
+                "resourceVersion",
+                "generation",
+                "managedFields",
+                "deletionTimestamp",
+                "deletionGracePeriodSeconds",
+                "selfLink",
+                "generateName",
             ] {
                 metadata.remove(name);
             }
@@ -127,7 +141,9 @@ pub fn remove(object: &mut Value, path: &[Step]) {
     for step in parents {
         let next = match step {
             Step::Field(name) => here.get_mut(name),
-            Step::Key(key) => here.as_array_mut().and_then(|all| all.iter_mut().find(|item| is_keyed(item, key))),
+            Step::Key(key) => {
+                here.as_array_mut().and_then(|all| all.iter_mut().find(|item| is_keyed(item, key)))
+            }
             Step::Item(_) => None,
         };
         let Some(next) = next else { return };
@@ -246,7 +262,9 @@ pub fn entries_of(object: &Value) -> Vec<Value> {
 }
 
 pub fn is_entry(entry: &Value, manager: &str, operation: &str, subresource: Option<&str>) -> bool {
-    entry["manager"] == manager && entry["operation"] == operation && entry["subresource"].as_str() == subresource
+    entry["manager"] == manager
+        && entry["operation"] == operation
+        && entry["subresource"].as_str() == subresource
 }
 
 /// Adds to a manager's entry, or replaces it.

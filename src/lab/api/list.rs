@@ -162,7 +162,8 @@ impl Pages {
     }
 
     fn cut(&self, pinned: &Arc<Pinned>, after: Option<&str>, limit: usize) -> Page {
-        let start = after.map_or(0, |after| pinned.items.partition_point(|object| key(object).as_str() <= after));
+        let start =
+            after.map_or(0, |after| pinned.items.partition_point(|object| key(object).as_str() <= after));
         let limit = if limit == 0 { usize::MAX } else { limit };
         let items: Vec<_> = pinned.items[start..].iter().take(limit).cloned().collect();
         let remaining = pinned.items.len() - start - items.len();

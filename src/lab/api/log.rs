@@ -45,7 +45,9 @@ pub async fn read(api: &Arc<Api>, call: &Call, target: &Target) -> Result<Respon
         return Ok(text(Body::empty()));
     }
     reach_kubelet(api, &value, &format!("containerLogs/{}/{}/{container}", pod.namespace, pod.name))?;
-    let Some(instance) = instance(api, call, &pod, &value, &container)? else { return Ok(text(Body::empty())) };
+    let Some(instance) = instance(api, call, &pod, &value, &container)? else {
+        return Ok(text(Body::empty()));
+    };
     let wanted = wanted(call, &pod, container, instance)?;
     let (lines, next) = first(api, &wanted);
     if !follow {
@@ -77,7 +79,8 @@ pub fn reach_kubelet(api: &Api, pod: &Value, path: &str) -> Result<(), Status> {
     let addresses = items(&node["status"]["addresses"]);
     let address = addresses.iter().find(|address| address["type"] == "InternalIP");
     let ip = address.and_then(|address| address["address"].as_str()).unwrap_or(name);
-    let message = format!("Get \"https://{ip}:10250/{path}\": dial tcp {ip}:10250: connect: no route to host");
+    let message =
+        format!("Get \"https://{ip}:10250/{path}\": dial tcp {ip}:10250: connect: no route to host");
     Err(Status::new(500, "InternalError", message))
 }
 
@@ -108,7 +111,13 @@ fn container(call: &Call, pod: &Object, value: &Value) -> Result<String, Status>
 }
 
 /// The restart count whose output is meant; `None` if the container has printed nothing yet.
-fn instance(api: &Api, call: &Call, pod: &Object, value: &Value, container: &str) -> Result<Option<u32>, Status> {
+fn instance(
+    api: &Api,
+    call: &Call,
+    pod: &Object,
+    value: &Value,
+    container: &str,
+) -> Result<Option<u32>, Status> {
     let lists = ["containerStatuses", "initContainerStatuses"];
     let mut statuses = lists.iter().flat_map(|list| value["status"][list].as_array().into_iter().flatten());
     let (name, pod_name) = (container, &pod.name);
@@ -137,7 +146,9 @@ fn instance(api: &Api, call: &Call, pod: &Object, value: &Value, container: &str
             None => "ContainerCreating",
         }));
     }
-    Ok(Some(count).filter(|_| api.logs.newest(&pod.namespace, &pod.name, container).is_some() || call.query.is("follow")))
+    Ok(Some(count).filter(|_| {
+        api.logs.newest(&pod.namespace, &pod.name, container).is_some() || call.query.is("follow")
+    }))
 }
 
 fn wanted(call: &Call, pod: &Object, container: String, instance: u32) -> Result<Wanted, Status> {
@@ -179,7 +190,12 @@ fn rest(api: &Api, wanted: &Wanted, from: u64) -> Vec<Line> {
     found.unwrap_or_default()
 }
 
-async fn go_on(api: &Api, wanted: &Wanted, mut next: u64, sender: &mpsc::Sender<Result<Bytes, std::io::Error>>) {
+async fn go_on(
+    api: &Api,
+    wanted: &Wanted,
+    mut next: u64,
+    sender: &mpsc::Sender<Result<Bytes, std::io::Error>>,
+) {
     let mut changed = api.logs.changed();
     loop {
         let running = is_running(api, wanted);
@@ -204,7 +220,8 @@ async fn go_on(api: &Api, wanted: &Wanted, mut next: u64, sender: &mpsc::Sender<
 
 /// Whether this very instance may still print.
 fn is_running(api: &Api, wanted: &Wanted) -> bool {
-    let Some(pod) = api.store.get("pods", &wanted.namespace, &wanted.pod).filter(|pod| pod.uid == wanted.uid) else {
+    let Some(pod) = api.store.get("pods", &wanted.namespace, &wanted.pod).filter(|pod| pod.uid == wanted.uid)
+    else {
         return false;
     };
     let value = pod.value();

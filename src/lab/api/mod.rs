@@ -5,7 +5,7 @@
 //! `patch`, `delete` and the subresources → `render` (bytes out).
 mod admit;
 mod apply;
-pub mod auth;
+mod auth;
 mod call;
 mod collect;
 mod columns;
@@ -22,7 +22,7 @@ mod log;
 mod openapi;
 mod patch;
 mod pod_words;
-pub mod proxy;
+mod proxy;
 mod quantity;
 mod render;
 mod review;
@@ -33,7 +33,7 @@ mod server;
 mod status;
 mod strategic;
 mod table;
-pub mod tls;
+mod tls;
 mod validate;
 mod validate_pod;
 mod watch;
@@ -50,7 +50,7 @@ use tokio_util::sync::CancellationToken;
 pub use auth::{Role, Tokens};
 pub use proxy::ProxyRoutes;
 pub use server::{Running, serve};
-pub use tls::Authority;
+pub use tls::{Authority, TlsError};
 
 use crate::lab::logs::Logs;
 use crate::lab::store::Store;

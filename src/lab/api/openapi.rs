@@ -62,7 +62,8 @@ fn info() -> Value {
 }
 
 fn paths_of(row: &Resource) -> Vec<(String, Value)> {
-    let root = if row.group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{}", row.api_version()) };
+    let root =
+        if row.group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{}", row.api_version()) };
     let place = if row.namespaced { "/namespaces/{namespace}" } else { "" };
     let list = format!("{root}{place}/{}", row.path);
     let kind = json!({"group": row.group, "version": row.version, "kind": row.kind});

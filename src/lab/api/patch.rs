@@ -27,7 +27,8 @@ pub enum Patch {
 
 impl Patch {
     pub fn of(call: &Call, resource: &Resource) -> Result<Self, Status> {
-        let unreadable = |error: serde_json::Error| Status::bad_request(format!("error decoding patch: {error}"));
+        let unreadable =
+            |error: serde_json::Error| Status::bad_request(format!("error decoding patch: {error}"));
         let value = || serde_json::from_slice::<Value>(&call.body).map_err(unreadable);
         match call.content_type() {
             "application/json-patch+json" => {
@@ -67,5 +68,9 @@ pub fn takes_strategic(resource: &Resource) -> bool {
 }
 
 fn object(value: Value) -> Result<Value, Status> {
-    if value.is_object() { Ok(value) } else { Err(Status::bad_request("error decoding patch: it is not an object")) }
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(Status::bad_request("error decoding patch: it is not an object"))
+    }
 }

@@ -19,7 +19,8 @@ pub fn ready(pod: &Value) -> String {
 
 /// The reason that matters most: a waiting or ended container over the phase, deletion over all.
 pub fn status(pod: &Value) -> String {
-    let mut word = text(&pod["status"]["reason"]).or(text(&pod["status"]["phase"])).unwrap_or_default().to_owned();
+    let mut word =
+        text(&pod["status"]["reason"]).or(text(&pod["status"]["phase"])).unwrap_or_default().to_owned();
     for condition in items(&pod["status"]["conditions"]) {
         if condition["type"] == "PodScheduled" && condition["reason"] == "SchedulingGated" {
             "SchedulingGated".clone_into(&mut word);

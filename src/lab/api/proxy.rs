@@ -37,7 +37,12 @@ impl ProxyRoutes {
     }
 }
 
-pub async fn forward(api: &Api, call: &Call, target: &Target, uri: &http::Uri) -> Result<Response<Body>, Status> {
+pub async fn forward(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    uri: &http::Uri,
+) -> Result<Response<Body>, Status> {
     let (name, port) = parts(target.name());
     let to = match target.resource.plural {
         "services" => service(api, target, name, port)?,
@@ -82,8 +87,10 @@ fn parts(text: &str) -> (&str, &str) {
 }
 
 fn service(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr, Status> {
-    let object =
-        api.store.get("services", target.place(), name).ok_or_else(|| Status::not_found(target.resource, name))?;
+    let object = api
+        .store
+        .get("services", target.place(), name)
+        .ok_or_else(|| Status::not_found(target.resource, name))?;
     let value = object.value();
     let mut ports = value["spec"]["ports"].as_array().into_iter().flatten();
     let found = ports.find(|one| port.is_empty() || one["name"] == port || one["port"].to_string() == port);
@@ -96,8 +103,10 @@ fn service(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketA
 
 /// A pod is reached like the Service that selects it.
 fn pod(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr, Status> {
-    let object =
-        api.store.get("pods", target.place(), name).ok_or_else(|| Status::not_found(target.resource, name))?;
+    let object = api
+        .store
+        .get("pods", target.place(), name)
+        .ok_or_else(|| Status::not_found(target.resource, name))?;
     let services = api.store.list("services", Some(target.place())).0;
     let found = services.iter().find_map(|service| {
         let value = service.value();
@@ -105,14 +114,17 @@ fn pod(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr,
             return None;
         }
         let leads = |one: &&Value| {
-            port.is_empty() || one["targetPort"].to_string().trim_matches('"') == port || one["port"].to_string() == port
+            port.is_empty()
+                || one["targetPort"].to_string().trim_matches('"') == port
+                || one["port"].to_string() == port
         };
         let ports = value["spec"]["ports"].as_array()?;
         let number = ports.iter().find(leads)?["port"].as_u64()? as u16;
         api.routes.find(target.place(), &service.name, number)
     });
     found.ok_or_else(|| {
-        let message = format!("error trying to reach service: dial tcp: connect to {name}:{port}: connection refused");
+        let message =
+            format!("error trying to reach service: dial tcp: connect to {name}:{port}: connection refused");
         Status::new(503, "ServiceUnavailable", message)
     })
 }

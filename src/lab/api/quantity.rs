@@ -23,7 +23,9 @@ pub fn parse(text: &str) -> Option<f64> {
         let legal = digits.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first));
         legal.then(|| digits.parse::<f64>().ok().filter(|number| number.is_finite())).flatten()
     };
-    if let Some((digits, factor)) = SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, factor))) {
+    if let Some((digits, factor)) =
+        SUFFIXES.iter().find_map(|(suffix, factor)| Some((text.strip_suffix(suffix)?, factor)))
+    {
         return plain(digits).map(|number| number * factor);
     }
     plain(text)

@@ -139,7 +139,11 @@ pub fn joined(call: &Call, head: String, parts: Vec<Bytes>, tail: &'static str) 
 }
 
 fn answer(code: u16, gzip: bool, parts: impl Iterator<Item = Bytes> + Send + 'static) -> Response<Body> {
-    let body = if gzip { compressed(parts) } else { Body::from_stream(stream::iter(parts.map(Ok::<_, Infallible>))) };
+    let body = if gzip {
+        compressed(parts)
+    } else {
+        Body::from_stream(stream::iter(parts.map(Ok::<_, Infallible>)))
+    };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();

@@ -58,7 +58,7 @@ fn rules(call: &Call, mut review: Value) -> Value {
                 .iter()
                 .filter(|row| row.plural != "secrets")
                 .map(|row| row.path.to_owned())
-                .chain(["pods/log", "services/proxy", "pods/proxy", "nodes/proxy"].map(str::to_owned))
+                .chain(["pods/log", "services/proxy", "pods/proxy"].map(str::to_owned))
                 .collect();
             json!([{"verbs": read, "apiGroups": ["*"], "resources": everything_but_secrets},
                    {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],

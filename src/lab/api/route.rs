@@ -11,7 +11,8 @@ use super::auth::Wish;
 use super::call::{Call, Query, Target};
 use super::status::Status;
 use super::{
-    Api, apply, delete, discovery, evict, exec, list, log, openapi, patch, proxy, render, review, scale, watch, write,
+    Api, apply, delete, discovery, evict, exec, list, log, openapi, patch, proxy, render, review, scale,
+    watch, write,
 };
 
 /// The largest body the real server takes.

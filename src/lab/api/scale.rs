@@ -60,7 +60,8 @@ fn check(scale: &Value, target: &Target) -> Result<(), Status> {
     if causes.is_empty() {
         return Ok(());
     }
-    let each: Vec<String> = causes.iter().map(|Cause { field, message, .. }| format!("{field}: {message}")).collect();
+    let each: Vec<String> =
+        causes.iter().map(|Cause { field, message, .. }| format!("{field}: {message}")).collect();
     let message = format!("Scale.autoscaling {:?} is invalid: {}", target.name(), each.join(", "));
     let details: Vec<Value> = causes
         .iter()

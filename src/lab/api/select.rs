@@ -77,7 +77,8 @@ pub fn label_selector_takes(selector: &Value, labels: &BTreeMap<String, String>)
 /// Whether a plain map (a Service's selector) takes these labels. An empty one takes nothing.
 pub fn map_takes(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
     selector.as_object().is_some_and(|wanted| {
-        !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
+        !wanted.is_empty()
+            && wanted.iter().all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
     })
 }
 

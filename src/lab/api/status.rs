@@ -28,7 +28,8 @@ pub struct Cause {
 
 impl Cause {
     pub fn required(field: impl Into<String>, note: &str) -> Self {
-        let message = if note.is_empty() { "Required value".into() } else { format!("Required value: {note}") };
+        let message =
+            if note.is_empty() { "Required value".into() } else { format!("Required value: {note}") };
         Self { field: field.into(), reason: "FieldValueRequired", message }
     }
     pub fn invalid(field: impl Into<String>, value: &Value, note: &str) -> Self {
@@ -97,7 +98,8 @@ impl Status {
 
     /// The caller's resourceVersion is not the stored one.
     pub fn modified(resource: &Resource, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
     }
 
@@ -109,7 +111,8 @@ impl Status {
     }
 
     pub fn invalid(resource: &Resource, name: &str, causes: &[Cause]) -> Self {
-        let each: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let each: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let all = if each.len() == 1 { each.concat() } else { format!("[{}]", each.join(", ")) };
         let kind = if resource.group.is_empty() {
             resource.kind.to_owned()

@@ -101,8 +101,14 @@ fn merge_list(name: &str, target: &mut Vec<Value>, patch: &[Value]) -> Result<()
 fn merge_key(name: &str, example: &[Value]) -> Option<&'static str> {
     let first = example.first()?;
     Some(match name {
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "imagePullSecrets" | "env"
-        | "secrets" | "resourceClaims" => "name",
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "imagePullSecrets"
+        | "env"
+        | "secrets"
+        | "resourceClaims" => "name",
         "volumeMounts" => "mountPath",
         "volumeDevices" => "devicePath",
         "ports" if first.get("containerPort").is_some() => "containerPort",
@@ -137,9 +143,7 @@ fn reorder(items: &mut Vec<Value>, order: &[Value], key: Option<&str>) {
 fn clean(value: &Value) -> Value {
     match value {
         Value::Object(fields) => without_directives(fields),
-        Value::Array(items) => {
-            items.iter().filter(|item| item["$patch"] != "delete").map(clean).collect()
-        }
+        Value::Array(items) => items.iter().filter(|item| item["$patch"] != "delete").map(clean).collect(),
         other => other.clone(),
     }
 }
@@ -163,11 +167,17 @@ mod tests {
     fn keyed_lists_merge_and_delete_by_key() {
         let spec = json!({"containers": [{"name": "app", "image": "a:1", "env": [{"name": "A", "value": "1"}]},
                                          {"name": "side", "image": "s:1"}], "volumes": [{"name": "v", "emptyDir": {}}]});
-        let after = patched(spec.clone(), &json!({"containers": [{"name": "app", "image": "a:2", "env": [{"name": "B", "value": "2"}]},
-                                                         {"name": "side", "$patch": "delete"}]}));
+        let after = patched(
+            spec.clone(),
+            &json!({"containers": [{"name": "app", "image": "a:2", "env": [{"name": "B", "value": "2"}]},
+                                                         {"name": "side", "$patch": "delete"}]}),
+        );
         let app = json!({"name": "app", "image": "a:2", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]});
         assert_eq!(after["containers"], json!([app]));
-        let after = patched(spec.clone(), &json!({"volumes": [{"name": "v", "configMap": {"name": "c"}, "emptyDir": null, "$retainKeys": ["name", "configMap"]}]}));
+        let after = patched(
+            spec.clone(),
+            &json!({"volumes": [{"name": "v", "configMap": {"name": "c"}, "emptyDir": null, "$retainKeys": ["name", "configMap"]}]}),
+        );
         assert_eq!(after["volumes"], json!([{"name": "v", "configMap": {"name": "c"}}]));
         let error = merge(&mut spec.clone(), &json!({"containers": [{"image": "x"}]})).unwrap_err();
         assert!(error.ends_with("does not contain declared merge key: name"), "{error}");
@@ -176,8 +186,11 @@ mod tests {
     #[test]
     fn atomic_lists_are_replaced_and_sets_are_joined() {
         let node = json!({"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}, "metadata": {"finalizers": ["x", "y"]}});
-        let after = patched(node, &json!({"spec": {"taints": [{"key": "b", "effect": "NoExecute"}]},
-            "metadata": {"finalizers": ["z"], "$deleteFromPrimitiveList/finalizers": ["x"]}}));
+        let after = patched(
+            node,
+            &json!({"spec": {"taints": [{"key": "b", "effect": "NoExecute"}]},
+            "metadata": {"finalizers": ["z"], "$deleteFromPrimitiveList/finalizers": ["x"]}}),
+        );
         assert_eq!(after["spec"]["taints"], json!([{"key": "b", "effect": "NoExecute"}]));
         assert_eq!(after["metadata"]["finalizers"], json!(["y", "z"]));
     }
@@ -185,7 +198,10 @@ mod tests {
     #[test]
     fn order_and_replace_directives() {
         let spec = json!({"env": [{"name": "a"}, {"name": "server"}, {"name": "b"}]});
-        let after = patched(spec.clone(), &json!({"$setElementOrder/env": [{"name": "b"}, {"name": "a"}], "env": []}));
+        let after = patched(
+            spec.clone(),
+            &json!({"$setElementOrder/env": [{"name": "b"}, {"name": "a"}], "env": []}),
+        );
         assert_eq!(after["env"], json!([{"name": "server"}, {"name": "b"}, {"name": "a"}]));
         let after = patched(spec, &json!({"env": [{"$patch": "replace"}, {"name": "only"}]}));
         assert_eq!(after["env"], json!([{"name": "only"}]));

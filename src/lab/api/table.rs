@@ -57,11 +57,7 @@ pub fn row(object: &Object, include: Include, now: Timestamp) -> Bytes {
 /// A table of these rows, as text.
 pub fn table(version: &str, metadata: &Value, definitions: &Value, rows: &[Bytes]) -> String {
     let rows: Vec<_> = rows.iter().map(|row| String::from_utf8_lossy(row)).collect();
-    format!(
-        "{}{}]}}",
-        head(version, metadata, definitions),
-        rows.join(",")
-    )
+    format!("{}{}]}}", head(version, metadata, definitions), rows.join(","))
 }
 
 /// The beginning of a table, up to its first row.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -64,7 +65,9 @@ impl Authority {
 /// Valid from yesterday for a year.
 fn dated(mut params: CertificateParams, now: Timestamp) -> CertificateParams {
     let today = now.to_zoned(TimeZone::UTC).date();
-    let day = |date: jiff::civil::Date| rcgen::date_time_ymd(date.year().into(), date.month() as u8, date.day() as u8);
+    let day = |date: jiff::civil::Date| {
+        rcgen::date_time_ymd(date.year().into(), date.month() as u8, date.day() as u8)
+    };
     params.not_before = day(today.saturating_sub(1.day()));
     params.not_after = day(today.saturating_add(1.year()));
     params

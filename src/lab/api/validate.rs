@@ -32,16 +32,22 @@ pub fn check(resource: &Resource, before: Option<&Value>, after: &Value) -> Resu
     if causes.is_empty() {
         return Ok(());
     }
-    let name = after["metadata"]["name"].as_str().or(after["metadata"]["generateName"].as_str()).unwrap_or_default();
+    let name =
+        after["metadata"]["name"].as_str().or(after["metadata"]["generateName"].as_str()).unwrap_or_default();
     Err(Status::invalid(resource, name, &causes))
 }
 
 fn metadata(object: &Value, causes: &mut Vec<Cause>) {
     let metadata = &object["metadata"];
     if let Some(name) = metadata["name"].as_str() {
-        let legal = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.:".contains(letter);
+        let legal =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-.:".contains(letter);
         let ends = |end: Option<char>| end.is_some_and(|letter| letter.is_ascii_alphanumeric());
-        if name.len() > 253 || !name.chars().all(legal) || !ends(name.chars().next()) || !ends(name.chars().last()) {
+        if name.len() > 253
+            || !name.chars().all(legal)
+            || !ends(name.chars().next())
+            || !ends(name.chars().last())
+        {
             let note = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
             causes.push(Cause::invalid("metadata.name", &metadata["name"], note));
         }
@@ -75,7 +81,8 @@ fn workload(before: Option<&Value>, after: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::required("spec.selector", ""));
     }
     let labels = template["metadata"]["labels"].as_object().into_iter().flatten();
-    let labels = labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+    let labels =
+        labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
     if !label_selector_takes(selector, &labels) {
         let note = "`selector` does not match template `labels`";
         causes.push(Cause::invalid("spec.template.metadata.labels", &template["metadata"]["labels"], note));
@@ -124,15 +131,23 @@ fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
         _ => causes.push(Cause {
             field: "spec.strategy.type".into(),
             reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {}: supported values: \"Recreate\", \"RollingUpdate\"", strategy["type"]),
+            message: format!(
+                "Unsupported value: {}: supported values: \"Recreate\", \"RollingUpdate\"",
+                strategy["type"]
+            ),
         }),
     }
 }
 
 fn autoscaler(spec: &Value, causes: &mut Vec<Cause>) {
-    let (least, most) = (spec["minReplicas"].as_i64().unwrap_or(1), spec["maxReplicas"].as_i64().unwrap_or(0));
+    let (least, most) =
+        (spec["minReplicas"].as_i64().unwrap_or(1), spec["maxReplicas"].as_i64().unwrap_or(0));
     if least < 1 {
-        causes.push(Cause::invalid("spec.minReplicas", &spec["minReplicas"], "must be greater than or equal to 1"));
+        causes.push(Cause::invalid(
+            "spec.minReplicas",
+            &spec["minReplicas"],
+            "must be greater than or equal to 1",
+        ));
     }
     if most < 1 {
         causes.push(Cause::invalid("spec.maxReplicas", &spec["maxReplicas"], "must be greater than 0"));
@@ -181,7 +196,11 @@ fn data(before: Option<&Value>, after: &Value, causes: &mut Vec<Cause>) {
                 let bytes = BASE64_STANDARD.decode(text).unwrap_or_default();
                 if serde_json::from_slice::<Value>(&bytes).is_err() {
                     let hidden = Value::String("<secret contents redacted>".into());
-                    causes.push(Cause::invalid(field, &hidden, "invalid character looking for beginning of value"));
+                    causes.push(Cause::invalid(
+                        field,
+                        &hidden,
+                        "invalid character looking for beginning of value",
+                    ));
                 }
             }
         }
@@ -216,7 +235,8 @@ mod tests {
             "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "w:1"}]}}}});
         assert!(check(resource("deployments").unwrap(), None, &good).is_ok());
         let mut bad = good.clone();
-        bad["spec"]["template"]["spec"]["containers"] = json!([{"name": "wrong"}, {"name": "web", "image": "w:1"}]);
+        bad["spec"]["template"]["spec"]["containers"] =
+            json!([{"name": "wrong"}, {"name": "web", "image": "w:1"}]);
         assert_eq!(
             refusal("deployments", Some(&good), &bad),
             "Deployment.apps \"web\" is invalid: spec.template.spec.containers[0].image: Required value"
@@ -226,12 +246,18 @@ mod tests {
         bad["spec"]["selector"]["matchLabels"]["app"] = "x".into();
         bad["spec"]["strategy"] = json!({"type": "Recreate", "rollingUpdate": {}});
         let said = refusal("deployments", Some(&good), &bad);
-        assert!(said.contains("spec.replicas: Invalid value: -1: must be greater than or equal to 0"), "{said}");
+        assert!(
+            said.contains("spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+            "{said}"
+        );
         assert!(said.contains("field is immutable"), "{said}");
         assert!(said.contains("may not be specified when strategy `type` is 'Recreate'"), "{said}");
         let frozen = json!({"metadata": {"name": "c"}, "immutable": true, "data": {"a": "1"}});
         let mut thawed = frozen.clone();
         thawed["data"]["a"] = "2".into();
-        assert!(refusal("configmaps", Some(&frozen), &thawed).contains("data: Forbidden: field is immutable when `immutable` is set"));
+        assert!(
+            refusal("configmaps", Some(&frozen), &thawed)
+                .contains("data: Forbidden: field is immutable when `immutable` is set")
+        );
     }
 }

@@ -50,7 +50,12 @@ pub fn pod_change(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
             }
         }
         if let Some(spec) = spec.as_object_mut() {
-            for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "ephemeralContainers"] {
+            for field in [
+                "activeDeadlineSeconds",
+                "tolerations",
+                "terminationGracePeriodSeconds",
+                "ephemeralContainers",
+            ] {
                 spec.remove(field);
             }
         }
@@ -76,7 +81,11 @@ fn container(one: &Value, at: &str, volumes: &BTreeSet<&str>, causes: &mut Vec<C
             causes.push(Cause::required(format!("{at}.env[{number}].name"), ""));
         }
         if !variable["value"].is_null() && !variable["value"].is_string() {
-            causes.push(Cause::invalid(format!("{at}.env[{number}].value"), &variable["value"], "must be a string"));
+            causes.push(Cause::invalid(
+                format!("{at}.env[{number}].value"),
+                &variable["value"],
+                "must be a string",
+            ));
         }
     }
     for (number, mount) in items(&one["volumeMounts"]).enumerate() {

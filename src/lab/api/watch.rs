@@ -51,7 +51,8 @@ pub fn watch(api: &Arc<Api>, call: Call, target: Target) -> Result<Response<Body
         ));
     }
     let from = call.query.number("resourceVersion")?.unwrap_or(0);
-    let timeout = Duration::from_secs(call.query.number("timeoutSeconds")?.unwrap_or(LONGEST).min(LONGEST * 4));
+    let timeout =
+        Duration::from_secs(call.query.number("timeoutSeconds")?.unwrap_or(LONGEST).min(LONGEST * 4));
     let (sender, receiver) = mpsc::channel(64);
     let bookmarks = call.query.is("allowWatchBookmarks");
     let mut stream = Stream { call, target, format, selection, bookmarks, columns_sent: false, sender };
@@ -82,10 +83,13 @@ impl Stream {
 
     /// Everything there is, and for a streamed list the bookmark that ends it.
     async fn initial(&mut self, api: &Api, bookmark: bool) -> Result<u64, Gone> {
-        let (objects, revision) = api.store.list(self.target.resource.plural, self.target.namespace.as_deref());
+        let (objects, revision) =
+            api.store.list(self.target.resource.plural, self.target.namespace.as_deref());
         let mut batch = Vec::new();
-        for object in objects.iter().filter(|object| self.selection.takes(object)) {
-            self.event("ADDED", object, &mut batch);
+        for object in &objects {
+            if self.selection.takes(object) {
+                self.event("ADDED", object, &mut batch);
+            }
             if batch.len() > 64 * 1024 {
                 self.send(std::mem::take(&mut batch)).await?;
             }
@@ -129,7 +133,8 @@ impl Stream {
         let mut batch = Vec::new();
         for changed in changes {
             let object = &changed.object;
-            let within = self.target.namespace.as_ref().is_none_or(|namespace| *namespace == object.namespace);
+            let within =
+                self.target.namespace.as_ref().is_none_or(|namespace| *namespace == object.namespace);
             if !within {
                 continue;
             }
@@ -174,7 +179,11 @@ impl Stream {
         }
         let object = match self.format.view {
             View::Object => {
-                let version = if self.target.is_new_events() { "events.k8s.io/v1".into() } else { resource.api_version() };
+                let version = if self.target.is_new_events() {
+                    "events.k8s.io/v1".into()
+                } else {
+                    resource.api_version()
+                };
                 json!({"kind": resource.kind, "apiVersion": version, "metadata": metadata})
             }
             View::Metadata => {

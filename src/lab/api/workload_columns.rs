@@ -1,6 +1,5 @@
 //! The printed columns of workloads, policies, networking, storage and the custom kinds.
 //! It reads objects as JSON and knows nothing of tables or requests.
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::columns::{AGE, NAME, count, joined, or, or_none, selector, span};
@@ -124,7 +123,10 @@ static CRONJOBS: &[Column] = &[
     NAME,
     Column::text("Schedule", |job, _| job["spec"]["schedule"].clone()),
     Column::text("Timezone", |job, _| or_none(&job["spec"]["timeZone"])),
-    Column::text("Suspend", |job, _| if job["spec"]["suspend"] == true { "True".into() } else { "False".into() }),
+    Column::text(
+        "Suspend",
+        |job, _| if job["spec"]["suspend"] == true { "True".into() } else { "False".into() },
+    ),
     Column::number("Active", |job, _| json!(count(&job["status"]["active"]))),
     Column::text("Last Schedule", |job, now| {
         let last = &job["status"]["lastScheduleTime"];
@@ -155,9 +157,12 @@ static INGRESSES: &[Column] = &[
         let points = ingress["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
         joined(points.filter_map(|one| Some(one["ip"].as_str().or(one["hostname"].as_str())?.to_owned())), "")
     }),
-    Column::text("Ports", |ingress, _| {
-        if ingress["spec"]["tls"].is_array() { "80, 443".into() } else { "80".into() }
-    }),
+    Column::text(
+        "Ports",
+        |ingress, _| {
+            if ingress["spec"]["tls"].is_array() { "80, 443".into() } else { "80".into() }
+        },
+    ),
     AGE,
 ];
 
@@ -168,8 +173,11 @@ static INGRESS_CLASSES: &[Column] = &[
     AGE,
 ];
 
-static POLICIES: &[Column] =
-    &[NAME, Column::text("Pod-Selector", |policy, _| selector(&policy["spec"]["podSelector"]["matchLabels"])), AGE];
+static POLICIES: &[Column] = &[
+    NAME,
+    Column::text("Pod-Selector", |policy, _| selector(&policy["spec"]["podSelector"]["matchLabels"])),
+    AGE,
+];
 
 static SLICES: &[Column] = &[
     NAME,
@@ -201,7 +209,10 @@ static STORAGE_CLASSES: &[Column] = &[
     Column::text("Provisioner", |class, _| class["provisioner"].clone()),
     Column::text("ReclaimPolicy", |class, _| or(&class["reclaimPolicy"], "Delete")),
     Column::text("VolumeBindingMode", |class, _| or(&class["volumeBindingMode"], "Immediate")),
-    Column { kind: "boolean", ..Column::text("AllowVolumeExpansion", |class, _| json!(class["allowVolumeExpansion"] == true)) },
+    Column {
+        kind: "boolean",
+        ..Column::text("AllowVolumeExpansion", |class, _| json!(class["allowVolumeExpansion"] == true))
+    },
     AGE,
 ];
 
@@ -289,7 +300,9 @@ fn hpa_targets(hpa: &Value) -> Value {
         let part = &metric[kind.to_lowercase()];
         let name = part["name"].as_str().or(part["metric"]["name"].as_str()).unwrap_or_default();
         let seen = current.into_iter().flatten().map(|one| &one[kind.to_lowercase()]);
-        let seen = seen.into_iter().find(|one| one["name"] == part["name"] && one["metric"]["name"] == part["metric"]["name"]);
+        let seen = seen
+            .into_iter()
+            .find(|one| one["name"] == part["name"] && one["metric"]["name"] == part["metric"]["name"]);
         let (target, now) = (&part["target"], seen.map(|one| &one["current"]));
         if let Some(wanted) = target["averageUtilization"].as_u64() {
             let used = now.and_then(|now| now["averageUtilization"].as_u64());
@@ -318,6 +331,5 @@ mod tests {
             {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 62}}}]}});
         assert_eq!(hpa_targets(&hpa), "cpu: 62%/70%, rps: <unknown>/40");
         assert_eq!(ready_of_wanted(&json!({"spec": {"replicas": 4}, "status": {"readyReplicas": 3}})), "3/4");
-        let _ = Timestamp::UNIX_EPOCH;
     }
 }

@@ -25,7 +25,9 @@ pub fn create(api: &Api, call: &Call, target: &Target) -> Result<Response<Body>,
 pub fn insert(api: &Api, call: &Call, target: &Target, mut body: Value) -> Result<Arc<Object>, Status> {
     let resource = target.resource;
     place(&mut body, target)?;
-    if resource.namespaced && api.store.count("namespaces") > 0 && api.store.get("namespaces", "", target.place()).is_none()
+    if resource.namespaced
+        && api.store.count("namespaces") > 0
+        && api.store.get("namespaces", "", target.place()).is_none()
     {
         let namespaces = crate::lab::store::resource("namespaces").ok_or_else(Status::no_path)?;
         return Err(Status::not_found(namespaces, target.place()));
@@ -47,7 +49,10 @@ pub fn replace(api: &Api, call: &Call, target: &Target) -> Result<Response<Body>
     place(&mut body, target)?;
     let named = body["metadata"]["name"].as_str().unwrap_or_default();
     if named != target.name() {
-        let why = format!("the name of the object ({named}) does not match the name on the URL ({})", target.name());
+        let why = format!(
+            "the name of the object ({named}) does not match the name on the URL ({})",
+            target.name()
+        );
         return Err(Status::bad_request(why));
     }
     let object = commit(api, call, target, |object| {
@@ -90,7 +95,8 @@ pub fn body(call: &Call, target: &Target) -> Result<Value, Status> {
     if !body.is_object() {
         return Err(Status::bad_request("the object provided is unrecognized (must be of type Object)"));
     }
-    let expected = if target.is_new_events() { "events.k8s.io/v1".to_owned() } else { target.resource.api_version() };
+    let expected =
+        if target.is_new_events() { "events.k8s.io/v1".to_owned() } else { target.resource.api_version() };
     for (field, expected, what) in
         [("apiVersion", expected.as_str(), "API version"), ("kind", target.resource.kind, "kind")]
     {
