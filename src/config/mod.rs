@@ -1,1 +1,16 @@
-//! Settings: file < environment < flags, what was discovered from the cluster, each value with where it came from.
+//! Settings and the way to the outside: what a person chose, what the environment says, where each value came
+//! from, and the clients built from it. It knows nothing of rules, playbooks or the screen.
+
+pub mod connect;
+mod database_url;
+mod load;
+mod rows;
+mod settings;
+mod show;
+pub mod tls;
+
+pub use connect::{ConnectError, client};
+pub use database_url::{Encryption, database};
+pub use load::{ConfigError, load, load_text, usual_file};
+pub use settings::{Flags, Prometheus, Scope, Settings, Source, Sourced};
+pub use show::{commented_file, table};

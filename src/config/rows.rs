@@ -1,0 +1,165 @@
+//! The one table of settings: key, environment variables, what it says, and where its value lives.
+
+use std::path::PathBuf;
+
+use super::settings::{Scope, Settings, Sourced};
+
+/// One setting.
+pub(super) struct Row {
+    /// As in the file: `table.key`, or `key` at the top.
+    pub key: &'static str,
+    /// Environment variables, the first that is set wins.
+    pub env: &'static [&'static str],
+    /// For the commented file.
+    pub says: &'static str,
+    /// For the commented file when there is no value: a TOML literal.
+    pub example: &'static str,
+    /// Its value holds a password or may.
+    pub secret: bool,
+    pub slot: fn(&mut Settings) -> Slot<'_>,
+}
+
+/// Where a value of some type goes.
+pub(super) enum Slot<'a> {
+    Text(&'a mut Sourced<String>),
+    Maybe(&'a mut Sourced<Option<String>>),
+    Path(&'a mut Sourced<Option<PathBuf>>),
+    Flag(&'a mut Sourced<bool>),
+    List(&'a mut Sourced<Vec<String>>),
+    Scope(&'a mut Sourced<Scope>),
+}
+
+const fn row(
+    key: &'static str,
+    env: &'static [&'static str],
+    example: &'static str,
+    slot: fn(&mut Settings) -> Slot<'_>,
+    says: &'static str,
+) -> Row {
+    Row { key, env, says, example, secret: false, slot }
+}
+
+const fn secret(row: Row) -> Row {
+    Row { secret: true, ..row }
+}
+
+pub(super) static ROWS: &[Row] = &[
+    row(
+        "context",
+        &["COVET_CONTEXT"],
+        r#""staging""#,
+        |s| Slot::Maybe(&mut s.context),
+        "kubeconfig context; the current one if not set",
+    ),
+    row(
+        "namespace",
+        &["COVET_NAMESPACE"],
+        r#""shop""#,
+        |s| Slot::Scope(&mut s.namespace),
+        "namespace to look at, \"*\" for all; the context's if not set",
+    ),
+    row(
+        "read_only",
+        &["COVET_READ_ONLY"],
+        "true",
+        |s| Slot::Flag(&mut s.read_only),
+        "look, never touch; whoever asks for it (flag, environment, file) wins",
+    ),
+    row(
+        "protected_contexts",
+        &["COVET_PROTECTED_CONTEXTS"],
+        r#"["prod"]"#,
+        |s| Slot::List(&mut s.protected_contexts),
+        "contexts matching one of these regular expressions are shown as production",
+    ),
+    row(
+        "prometheus.url",
+        &["COVET_PROMETHEUS_URL", "PROMETHEUS_URL"],
+        r#""http://prometheus:9090""#,
+        |s| Slot::Maybe(&mut s.prometheus.url),
+        "\"off\" to do without; found in the cluster by its labels if not set",
+    ),
+    row(
+        "prometheus.requests",
+        &["COVET_PROMETHEUS_REQUESTS"],
+        r#""http_requests_total""#,
+        |s| Slot::Maybe(&mut s.prometheus.requests),
+        "counter of requests",
+    ),
+    row(
+        "prometheus.latency",
+        &["COVET_PROMETHEUS_LATENCY"],
+        r#""http_request_duration_seconds""#,
+        |s| Slot::Maybe(&mut s.prometheus.latency),
+        "latency histogram, without _bucket",
+    ),
+    row(
+        "prometheus.status_label",
+        &["COVET_PROMETHEUS_STATUS_LABEL"],
+        r#""status""#,
+        |s| Slot::Maybe(&mut s.prometheus.status_label),
+        "label of the response code",
+    ),
+    row(
+        "prometheus.selector",
+        &["COVET_PROMETHEUS_SELECTOR"],
+        r#"'job="shop"'"#,
+        |s| Slot::Maybe(&mut s.prometheus.selector),
+        "further matchers for the application's series",
+    ),
+    row(
+        "alertmanager.url",
+        &["COVET_ALERTMANAGER_URL", "ALERTMANAGER_URL"],
+        r#""http://alertmanager:9093""#,
+        |s| Slot::Maybe(&mut s.alertmanager_url),
+        "\"off\" to do without; found in the cluster by its labels if not set",
+    ),
+    secret(row(
+        "database.url",
+        &["COVET_DATABASE_URL", "DATABASE_URL"],
+        r#""postgresql://reader@db.example.com/shop?sslmode=verify-full""#,
+        |s| Slot::Maybe(&mut s.database_url),
+        "the database to watch, read-only; keep the password in DATABASE_URL",
+    )),
+    secret(row(
+        "redis.url",
+        &["COVET_REDIS_URL", "REDIS_URL"],
+        r#""redis://cache.example.com:6379""#,
+        |s| Slot::Maybe(&mut s.redis_url),
+        "the cache to watch; keep the password in REDIS_URL",
+    )),
+    row(
+        "tls.hosts",
+        &["COVET_TLS_HOSTS"],
+        r#"["www.example.com", "api.example.com:8443@10.0.0.7"]"#,
+        |s| Slot::List(&mut s.tls_hosts),
+        "hosts whose certificates are checked, beside those of the Ingresses: host[:port][@address]",
+    ),
+    row(
+        "probe_url",
+        &["COVET_PROBE_URL"],
+        r#""https://www.example.com/health/ready""#,
+        |s| Slot::Maybe(&mut s.probe_url),
+        "what playbooks ask to see whether users are served",
+    ),
+    row(
+        "sheddable",
+        &["COVET_SHEDDABLE"],
+        r#"["shop/reports"]"#,
+        |s| Slot::List(&mut s.sheddable),
+        "deployments that may be scaled down to make room",
+    ),
+    row(
+        "playbooks",
+        &["COVET_PLAYBOOKS"],
+        r#""playbooks.toml""#,
+        |s| Slot::Path(&mut s.playbooks),
+        "the team's own playbooks; ./playbooks.toml if it exists",
+    ),
+    row("theme", &["COVET_THEME"], r#""auto""#, |s| Slot::Text(&mut s.theme), "colours"),
+    row("mouse", &["COVET_MOUSE"], "true", |s| Slot::Flag(&mut s.mouse), "listen to the mouse"),
+];
+
+pub(super) fn find(key: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.key == key)
+}

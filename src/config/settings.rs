@@ -1,0 +1,190 @@
+//! Every setting there is, each with where its value came from. Few, on purpose.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+use crate::domain::Name;
+
+/// What the cockpit was told, by flags, environment, file, and the kubeconfig.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Files to merge, the first of them wins; empty means inside a cluster, or none at all.
+    pub kubeconfig: Sourced<Vec<PathBuf>>,
+    /// The kubeconfig context; None when there is no kubeconfig.
+    pub context: Sourced<Option<String>>,
+    pub namespace: Sourced<Scope>,
+    /// No write can be constructed. Any source that asks for it wins.
+    pub read_only: Sourced<bool>,
+    /// Regular expressions for contexts that are shown as production.
+    pub protected_contexts: Sourced<Vec<String>>,
+    pub prometheus: Prometheus,
+    pub alertmanager_url: Sourced<Option<String>>,
+    /// May hold a password: never shown as it is.
+    pub database_url: Sourced<Option<String>>,
+    /// May hold a password: never shown as it is.
+    pub redis_url: Sourced<Option<String>>,
+    /// Hosts to shake hands with beside those of the Ingresses: `host[:port][@address]`.
+    pub tls_hosts: Sourced<Vec<String>>,
+    /// What playbooks may ask over HTTP to see whether users are served.
+    pub probe_url: Sourced<Option<String>>,
+    /// Deployments that may be scaled down to make room, as `namespace/name`.
+    pub sheddable: Sourced<Vec<String>>,
+    /// A team's own playbooks.
+    pub playbooks: Sourced<Option<PathBuf>>,
+    /// `auto`, or a theme's name.
+    pub theme: Sourced<String>,
+    pub mouse: Sourced<bool>,
+    /// Overrides by `rule.threshold`.
+    pub thresholds: BTreeMap<String, Sourced<f64>>,
+}
+
+/// Where Prometheus is and what its metrics are called. Names that nobody gave are discovered.
+#[derive(Clone, Debug)]
+pub struct Prometheus {
+    /// None: looked for in the cluster. `off`: not used.
+    pub url: Sourced<Option<String>>,
+    /// The counter of requests, e.g. `http_requests_total`.
+    pub requests: Sourced<Option<String>>,
+    /// The latency histogram without `_bucket`, e.g. `http_request_duration_seconds`.
+    pub latency: Sourced<Option<String>>,
+    /// The label of the response code: `status`, `code` or `status_code`.
+    pub status_label: Sourced<Option<String>>,
+    /// Extra matchers, e.g. `job="shop"`.
+    pub selector: Sourced<Option<String>>,
+}
+
+/// Which namespaces the cockpit looks at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Scope {
+    One(Name),
+    All,
+}
+
+impl Scope {
+    /// The namespace, if it is a single one.
+    pub fn one(&self) -> Option<&Name> {
+        match self {
+            Scope::One(name) => Some(name),
+            Scope::All => None,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::One(name) => f.write_str(name),
+            Scope::All => f.write_str("*"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Sourced<T> {
+    pub value: T,
+    pub from: Source,
+}
+
+impl<T> Sourced<T> {
+    pub fn default(value: T) -> Self {
+        Self { value, from: Source::Default }
+    }
+}
+
+impl<T> Deref for Sourced<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Who decided a value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    Flag,
+    /// An environment variable.
+    Env(&'static str),
+    /// A settings file and the line in it.
+    File(PathBuf, usize),
+    Kubeconfig(PathBuf),
+    /// Found in the cluster, by this object.
+    Discovered(String),
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Flag => f.write_str("flag"),
+            Source::Env(name) => write!(f, "${name}"),
+            Source::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Source::Kubeconfig(path) => write!(f, "{}", path.display()),
+            Source::Discovered(object) => write!(f, "discovered: {object}"),
+            Source::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// What the command line said. Filled by the parser of flags; only what was given is Some (or true).
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub kubeconfig: Option<PathBuf>,
+    pub context: Option<String>,
+    pub namespace: Option<String>,
+    pub all_namespaces: bool,
+    pub read_only: bool,
+    pub playbooks: Option<PathBuf>,
+    pub theme: Option<String>,
+    pub prometheus_url: Option<String>,
+    pub alertmanager_url: Option<String>,
+    pub database_url: Option<String>,
+    pub redis_url: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kubeconfig: Sourced::default(Vec::new()),
+            context: Sourced::default(None),
+            namespace: Sourced::default(Scope::One("default".into())),
+            read_only: Sourced::default(false),
+            protected_contexts: Sourced::default(vec!["prod".into()]),
+            prometheus: Prometheus {
+                url: Sourced::default(None),
+                requests: Sourced::default(None),
+                latency: Sourced::default(None),
+                status_label: Sourced::default(None),
+                selector: Sourced::default(None),
+            },
+            alertmanager_url: Sourced::default(None),
+            database_url: Sourced::default(None),
+            redis_url: Sourced::default(None),
+            tls_hosts: Sourced::default(Vec::new()),
+            probe_url: Sourced::default(None),
+            sheddable: Sourced::default(Vec::new()),
+            playbooks: Sourced::default(None),
+            theme: Sourced::default("auto".into()),
+            mouse: Sourced::default(false),
+            thresholds: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether the context is one that must look like production.
+    pub fn is_protected(&self) -> bool {
+        let Some(context) = self.context.as_deref() else { return false };
+        self.protected_contexts
+            .iter()
+            .any(|pattern| regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(context)))
+    }
+
+    /// The overrides of thresholds alone, by `rule.threshold`.
+    pub fn threshold_values(&self) -> BTreeMap<String, f64> {
+        self.thresholds.iter().map(|(key, value)| (key.clone(), value.value)).collect()
+    }
+}
