@@ -239,10 +239,6 @@ fn from_flags(settings: &mut Settings, flags: &Flags) -> Result<(), ConfigError>
         ("read_only", flags.read_only.then(|| "true".to_owned())),
         ("playbooks", flags.playbooks.as_ref().map(|path| path.display().to_string())),
         ("theme", flags.theme.clone()),
-        ("prometheus.url", flags.prometheus_url.clone()),
-        ("alertmanager.url", flags.alertmanager_url.clone()),
-        ("database.url", flags.database_url.clone()),
-        ("redis.url", flags.redis_url.clone()),
     ];
     for (key, text) in given {
         if let (Some(row), Some(text)) = (rows::find(key), text) {

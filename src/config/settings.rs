@@ -139,10 +139,6 @@ pub struct Flags {
     pub read_only: bool,
     pub playbooks: Option<PathBuf>,
     pub theme: Option<String>,
-    pub prometheus_url: Option<String>,
-    pub alertmanager_url: Option<String>,
-    pub database_url: Option<String>,
-    pub redis_url: Option<String>,
 }
 
 impl Default for Settings {
