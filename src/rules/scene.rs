@@ -1,8 +1,20 @@
-//! One pass over a snapshot: what every rule asks for, found once. Healthy pods cost one look each.
+//! One pass over a snapshot: what several rules ask for, found once, and only when somebody asks.
+//! Healthy pods cost one look each and no allocation.
 
-use crate::domain::{Snapshot, Timestamp};
+use std::cell::OnceCell;
+use std::collections::HashMap;
 
-use super::Thresholds;
+use jiff::SignedDuration;
+
+use crate::domain::{
+    Autoscaler, Container, Deployment, Event, Key, Kind, Name, ObjectRef, Phase, Pod, ReplicaSet, Service,
+    Snapshot, Timestamp,
+};
+
+use super::{Threshold, Thresholds};
+
+/// Restarts older than this are history (events live as long by default: `--event-ttl=1h`).
+const RECENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a rule looks at.
 #[derive(Debug)]
@@ -10,10 +22,198 @@ pub struct Scene<'a> {
     pub snapshot: &'a Snapshot,
     pub thresholds: &'a Thresholds,
     pub now: Timestamp,
+    unwell: Vec<&'a Pod>,
+    sets: OnceCell<HashMap<&'a str, Vec<&'a ReplicaSet>>>,
+    events: OnceCell<HashMap<&'a Key, Vec<&'a Event>>>,
+    siblings: OnceCell<HashMap<&'a str, Vec<&'a Pod>>>,
+    services: OnceCell<HashMap<(&'a Name, &'a Name, &'a Name), Vec<&'a Service>>>,
+    autoscalers: OnceCell<HashMap<(&'a Name, &'a Name), &'a Autoscaler>>,
 }
 
 impl<'a> Scene<'a> {
     pub fn new(snapshot: &'a Snapshot, thresholds: &'a Thresholds, now: Timestamp) -> Self {
-        Self { snapshot, thresholds, now }
+        let mut unwell: Vec<&Pod> = snapshot.pods.iter().filter(|pod| is_unwell(pod, now)).collect();
+        // The table has no order; judgements must not depend on it.
+        unwell.sort_by(|one, other| one.key.cmp(&other.key));
+        Self {
+            snapshot,
+            thresholds,
+            now,
+            unwell,
+            sets: OnceCell::new(),
+            events: OnceCell::new(),
+            siblings: OnceCell::new(),
+            services: OnceCell::new(),
+            autoscalers: OnceCell::new(),
+        }
     }
+
+    /// Pods that live, are not being deleted, and have a container that isn't ready or restarted lately;
+    /// by name.
+    pub fn unwell(&self) -> &[&'a Pod] {
+        &self.unwell
+    }
+
+    pub fn threshold(&self, threshold: &Threshold) -> f64 {
+        self.thresholds.get(threshold)
+    }
+
+    /// Whether `since` is at least as long ago as this threshold, in seconds, says.
+    pub fn has_lasted(&self, since: Timestamp, threshold: &Threshold) -> bool {
+        self.now.duration_since(since) >= self.thresholds.span(threshold)
+    }
+
+    /// ReplicaSets of a Deployment, the newest revision first.
+    pub fn revisions(&self, deployment: &Deployment) -> &[&'a ReplicaSet] {
+        let index = self.sets.get_or_init(|| {
+            let mut index: HashMap<&str, Vec<&ReplicaSet>> = HashMap::new();
+            for set in self.snapshot.replica_sets.iter() {
+                if let Some(owner) = &set.owner {
+                    index.entry(&owner.uid).or_default().push(set);
+                }
+            }
+            for sets in index.values_mut() {
+                sets.sort_by(|one, other| {
+                    (other.revision, other.created, &other.key).cmp(&(
+                        one.revision,
+                        one.created,
+                        &one.key,
+                    ))
+                });
+            }
+            index
+        });
+        index.get(&*deployment.uid).map_or(&[], Vec::as_slice)
+    }
+
+    /// Warnings and kills about an object in the last hour, the latest first.
+    pub fn events(&self, kind: Kind, key: &Key) -> impl Iterator<Item = &'a Event> {
+        let index = self.events.get_or_init(|| {
+            let mut index: HashMap<&Key, Vec<&Event>> = HashMap::new();
+            let telling = |event: &Event| event.warning || matches!(&*event.reason, "Killing" | "NodeNotReady");
+            for event in self.snapshot.events.iter() {
+                if telling(event) && self.now.duration_since(event.last) <= RECENT {
+                    index.entry(&event.about).or_default().push(event);
+                }
+            }
+            for events in index.values_mut() {
+                events.sort_by(|one, other| (other.last, &other.key).cmp(&(one.last, &one.key)));
+            }
+            index
+        });
+        let about = move |event: &&Event| &*event.about_kind == kind.as_str();
+        index.get(key).map_or(&[][..], Vec::as_slice).iter().copied().filter(about)
+    }
+
+    /// Living pods of an owner that isn't a ReplicaSet (whose own status counts them).
+    pub fn siblings(&self, owner_uid: &str) -> &[&'a Pod] {
+        let index = self.siblings.get_or_init(|| {
+            let mut index: HashMap<&str, Vec<&Pod>> = HashMap::new();
+            let living = |pod: &&Pod| pod.deleting.is_none() && !pod.is_finished();
+            for pod in self.snapshot.pods.iter().filter(living) {
+                if let Some(owner) = pod.owner.as_ref().filter(|owner| &*owner.kind != "ReplicaSet") {
+                    index.entry(&owner.uid).or_default().push(pod);
+                }
+            }
+            index
+        });
+        index.get(owner_uid).map_or(&[], Vec::as_slice)
+    }
+
+    /// The Service that selects a pod; the first by name when there are several.
+    pub fn service_of(&self, pod: &Pod) -> Option<&'a Service> {
+        let index = self.services.get_or_init(|| {
+            let mut index: HashMap<_, Vec<&Service>> = HashMap::new();
+            for service in self.snapshot.services.iter() {
+                if let Some((label, value)) = service.selector.labels.0.first() {
+                    index.entry((&service.key.namespace, label, value)).or_default().push(service);
+                }
+            }
+            index
+        });
+        let namespace = &pod.key.namespace;
+        let candidates = pod.labels.0.iter().filter_map(|(label, value)| index.get(&(namespace, label, value)));
+        candidates
+            .flatten()
+            .copied()
+            .filter(|service| service.selector.matches(&pod.labels))
+            .min_by_key(|service| &service.key)
+    }
+
+    /// The autoscaler of a Deployment.
+    pub fn autoscaler_of(&self, deployment: &Key) -> Option<&'a Autoscaler> {
+        let index = self.autoscalers.get_or_init(|| {
+            let scalers = self.snapshot.autoscalers.iter();
+            let scalers = scalers.filter(|scaler| &*scaler.target_kind == "Deployment");
+            let mut index = HashMap::new();
+            for scaler in scalers {
+                let known = index.entry((&scaler.key.namespace, &scaler.target)).or_insert(scaler);
+                if scaler.key < known.key {
+                    *known = scaler;
+                }
+            }
+            index
+        });
+        index.get(&(&deployment.namespace, &deployment.name)).copied()
+    }
+
+    /// What a pod belongs to: the object a person would name, and its Deployment, if it is one.
+    pub fn workload_of(&self, pod: &Pod) -> (ObjectRef, Option<&'a Deployment>) {
+        let namespace = &pod.key.namespace;
+        let owned = |kind: Kind, name: &Name| ObjectRef::new(kind, Key::new(namespace.clone(), name.clone()));
+        let Some(owner) = &pod.owner else {
+            return (ObjectRef::new(Kind::Pod, pod.key.clone()), None);
+        };
+        match &*owner.kind {
+            "ReplicaSet" => {
+                let name = self.deployment_name(pod, &owner.name);
+                let key = name.map(|name| Key::new(namespace.clone(), name));
+                match key {
+                    Some(key) => {
+                        let deployment = self.snapshot.deployments.get(&key);
+                        (ObjectRef::new(Kind::Deployment, key), deployment)
+                    }
+                    None => (owned(Kind::ReplicaSet, &owner.name), None),
+                }
+            }
+            kind => match Kind::parse(kind) {
+                // A static pod belongs to its node, but it is the pod a person would name.
+                Some(Kind::Node) | None => (ObjectRef::new(Kind::Pod, pod.key.clone()), None),
+                Some(kind) => (owned(kind, &owner.name), None),
+            },
+        }
+    }
+
+    /// The name of the Deployment behind a pod's ReplicaSet; from the ReplicaSet's own name when
+    /// ReplicaSets cannot be seen.
+    fn deployment_name(&self, pod: &Pod, set: &Name) -> Option<Name> {
+        let key = Key::new(pod.key.namespace.clone(), set.clone());
+        match self.snapshot.replica_sets.get(&key) {
+            Some(set) => {
+                let owner = set.owner.as_ref().filter(|owner| &*owner.kind == "Deployment")?;
+                Some(owner.name.clone())
+            }
+            None => {
+                let hash = pod.template_hash()?;
+                let name = set.strip_suffix(&**hash)?.strip_suffix('-')?;
+                Some(name.into())
+            }
+        }
+    }
+}
+
+/// Whether any rule about pods needs a closer look at this one.
+fn is_unwell(pod: &Pod, now: Timestamp) -> bool {
+    if pod.deleting.is_some() || matches!(pod.phase, Phase::Succeeded | Phase::Failed) {
+        return false;
+    }
+    pod.containers.is_empty() || pod.containers.iter().any(|container| is_suspicious(container, now))
+}
+
+fn is_suspicious(container: &Container, now: Timestamp) -> bool {
+    let restarted_lately = || {
+        let ended = container.last.as_ref().and_then(|last| last.finished);
+        ended.is_none_or(|ended| now.duration_since(ended) <= RECENT)
+    };
+    (!container.init && !container.ready) || (container.restarts > 0 && restarted_lately())
 }

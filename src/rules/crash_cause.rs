@@ -1,0 +1,214 @@
+//! Why a container does not stay up, as far as its status and the events about its pod prove it.
+//! What only a log can tell stays a plain `crash` here.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::domain::{Container, Kind, Pod, Terminated, cause, text};
+
+use super::Scene;
+use super::workload::{Bindings, quote};
+
+/// Memory that took this long to fill was leaked rather than needed (audit, section 4: slope over 30 min).
+const LEAKED: Duration = Duration::from_mins(30);
+
+/// A container that dies this young did not get past its start (audit, section 3).
+const AT_START: Duration = Duration::from_secs(10);
+
+/// A container's cause, proven by its status or by events.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Why {
+    /// From the vocabulary.
+    pub name: &'static str,
+    /// For a title: `OOMKilled`.
+    pub label: String,
+    /// With the numbers: `app was OOMKilled at its limit of 2.0 GiB, 9 s after it started`.
+    pub says: String,
+    pub weight: f64,
+    /// `missing_kind`, `missing_object`, `missing_key`, `exit_code`, …
+    pub bindings: Bindings,
+}
+
+impl Why {
+    fn new(name: &'static str, label: impl Into<String>, says: impl Into<String>, weight: f64) -> Self {
+        Self { name, label: label.into(), says: says.into(), weight, bindings: Bindings::new() }
+    }
+}
+
+/// Waiting reasons of a container that the kubelet cannot or will not start again.
+pub(super) const CANNOT_START: &[&str] = &[
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "StartError",
+    "PostStartHookError",
+];
+
+/// Why this container crashes.
+pub(super) fn why(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Why {
+    let waiting = container.waiting().map(|reason| &**reason);
+    if let Some(reason) = waiting.filter(|reason| CANNOT_START.contains(reason)) {
+        return cannot_start(reason, container);
+    }
+    let Some(end) = container.termination() else {
+        let says = format!("{} restarted {} times", container.name, container.restarts);
+        return Why::new(cause::CRASH, "crashes", says, 0.3);
+    };
+    let mut why = ended(scene, pod, container, end);
+    why.bindings.insert("exit_code", end.exit_code.to_string());
+    why
+}
+
+fn cannot_start(reason: &str, container: &Container) -> Why {
+    let message = container.waiting_message().map(|message| quote(message)).unwrap_or_default();
+    if let Some(why) = missing(&container.name, &message) {
+        return why;
+    }
+    let says = format!("{}: {reason}: {message}", container.name);
+    let lower = message.to_lowercase();
+    if lower.contains("exec format error") {
+        return Why::new(cause::IMAGE_ARCH, "wrong architecture", says, 0.9);
+    }
+    let commands = ["executable file not found", "no such file or directory", "permission denied", "exec:"];
+    let is_command = commands.iter().any(|words| lower.contains(words));
+    if is_command || matches!(reason, "RunContainerError" | "StartError") {
+        return Why::new(cause::COMMAND_ERROR, "command cannot be run", says, 0.85);
+    }
+    Why::new(cause::SPEC_REFUSED, reason, says, 0.8)
+}
+
+/// `secret "db" not found`, `couldn't find key URL in ConfigMap shop/web`, …
+pub(super) fn missing(container: &str, message: &str) -> Option<Why> {
+    static OBJECT: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"(?i)\b(secret|configmap)s? "([^"]+)" (?:is )?not found"#).ok());
+    static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"(?i)couldn't find key (\S+) in (secret|configmap) (?:\S+/)?([^\s/]+)").ok()
+    });
+    let kind = |word: &str| if word.eq_ignore_ascii_case("secret") { Kind::Secret } else { Kind::ConfigMap };
+    let (kind, object, key) = if let Some(found) = KEY.as_ref()?.captures(message) {
+        (kind(&found[2]), found[3].to_owned(), Some(found[1].to_owned()))
+    } else {
+        let found = OBJECT.as_ref()?.captures(message)?;
+        (kind(&found[1]), found[2].to_owned(), None)
+    };
+    // `secrets "shop/db"`: only the name matters, the namespace is the pod's.
+    let object = object.rsplit('/').next().unwrap_or(&object).to_owned();
+    let (label, says) = match &key {
+        Some(key) => (
+            format!("key {key} missing in {kind} {object}"),
+            format!("{container} needs key {key} of {kind} {object}, which does not have it"),
+        ),
+        None => (
+            format!("{kind} {object} missing"),
+            format!("{container} needs {kind} {object}, which does not exist"),
+        ),
+    };
+    let mut why = Why::new(cause::MISSING_REFERENCE, label, says, 0.95);
+    why.bindings.insert("missing_kind", kind.as_str().to_owned());
+    why.bindings.insert(if kind == Kind::Secret { "secret" } else { "config_map" }, object.clone());
+    why.bindings.insert("missing_object", object);
+    why.bindings.extend(key.map(|key| ("missing_key", key)));
+    Some(why)
+}
+
+fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) -> Why {
+    let name = &container.name;
+    let lived = end.lived();
+    let after = lived.map_or_else(String::new, |lived| format!(", {} after it started", text::span(lived)));
+    if &*end.reason == "OOMKilled" {
+        let limit = container.limits.memory_bytes;
+        let at = limit.map_or_else(String::new, |limit| format!(" at its limit of {}", text::bytes(limit)));
+        let says = format!("{name} was OOMKilled{at}{after}");
+        let leaked = lived.is_some_and(|lived| lived >= LEAKED);
+        let word = if leaked { cause::MEMORY_LEAK } else { cause::OOM_KILLED };
+        return Why::new(word, "OOMKilled", says, 0.95);
+    }
+    if matches!(&*end.reason, "StartError" | "ContainerCannotRun") || matches!(end.exit_code, 126..=128) {
+        let message = end.message.as_ref().map(|message| format!(": {}", quote(message))).unwrap_or_default();
+        let says = format!("{name} cannot run its command (exit code {}){message}", end.exit_code);
+        return Why::new(cause::COMMAND_ERROR, "command cannot be run", says, 0.9);
+    }
+    if let Some(probe) = killed_by_probe(scene, pod, &container.name) {
+        let says = format!("{name} was killed because its {probe} probe failed{after}");
+        return Why::new(cause::LIVENESS_KILLED, format!("{probe} probe fails"), says, 0.85);
+    }
+    if let Some((word, label)) = end.message.as_deref().and_then(recognise) {
+        let message = end.message.as_deref().map(quote).unwrap_or_default();
+        return Why::new(word, label, format!("{name} ended{after} saying: {message}"), 0.8);
+    }
+    let code = end.exit_code;
+    match (code, end.signal) {
+        (132 | 134 | 135 | 136 | 139, _) | (_, Some(4 | 6 | 7 | 8 | 11)) => {
+            let signal = end.signal.unwrap_or(code - 128);
+            let signal = signal_name(signal);
+            Why::new(cause::NATIVE_CRASH, signal, format!("{name} crashed with {signal}{after}"), 0.85)
+        }
+        (137, _) | (_, Some(9)) => {
+            Why::new(cause::KILLED, "SIGKILL", format!("{name} was killed by SIGKILL{after}"), 0.5)
+        }
+        (0, _) => Why::new(cause::COMPLETES, "ends with exit 0", format!("{name} ended with exit 0{after}"), 0.7),
+        _ => {
+            let start = lived.is_some_and(|lived| lived < AT_START);
+            let hint = if start { "; it did not get past its start" } else { "" };
+            let says = format!("{name} ended with exit {code}{after}{hint}");
+            Why::new(cause::CRASH, format!("exit {code}"), says, 0.4)
+        }
+    }
+}
+
+/// `liveness` or `startup`, when events say that such a probe had the container killed.
+fn killed_by_probe(scene: &Scene<'_>, pod: &Pod, container: &str) -> Option<&'static str> {
+    scene.events(Kind::Pod, &pod.key).filter(|event| &*event.reason == "Killing").find_map(|event| {
+        let message = &event.message;
+        let of_this = message.contains(&format!("Container {container} "))
+            || message.contains(&format!("container \"{container}\""));
+        ["liveness", "startup"]
+            .into_iter()
+            .find(|probe| of_this && message.contains(&format!("failed {probe} probe")))
+    })
+}
+
+/// What a termination message gives away (audit, section 3: the regexes of its log branch).
+fn recognise(message: &str) -> Option<(&'static str, &'static str)> {
+    const WORDS: &[(&str, &str, &[&str])] = &[
+        (cause::NO_SPACE, "no space left", &["no space left on device", "enospc"]),
+        (
+            cause::DATABASE_EXHAUSTED,
+            "database has no free slot",
+            &["53300", "too many clients", "remaining connection slots"],
+        ),
+        (
+            cause::DATABASE_AUTH,
+            "credentials rejected",
+            &["28p01", "password authentication failed", "accessdenied", "access denied", "401 ", "403 "],
+        ),
+        (
+            cause::DATABASE_UNREACHABLE,
+            "cannot connect",
+            &["connection refused", "no such host", "timed out", "timeout", "could not translate host name"],
+        ),
+        (
+            cause::CONFIG_ERROR,
+            "configuration rejected",
+            &["keyerror", "validationerror", "modulenotfound", "yaml", "invalid configuration", "missing env"],
+        ),
+    ];
+    let lower = message.to_lowercase();
+    WORDS
+        .iter()
+        .find(|(_, _, words)| words.iter().any(|word| lower.contains(word)))
+        .map(|(cause, label, _)| (*cause, *label))
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        11 => "SIGSEGV",
+        _ => "a signal",
+    }
+}

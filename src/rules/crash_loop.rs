@@ -1,0 +1,295 @@
+//! Crash loops, by workload: containers that die again and again, or that the kubelet cannot start.
+//! Reads container states and the events about their pods; logs are for the playbook to read.
+
+use jiff::SignedDuration;
+
+use crate::domain::{
+    Anomaly, AnomalyId, Cause, Container, ContainerState, Evidence, Kind, Origin, Pod, Severity, Subject,
+    Timestamp, between, cause, text,
+};
+
+use super::crash_cause::{CANNOT_START, Why, why};
+use super::room::{Suggestion, suggest_memory};
+use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups, quote};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, revision, shown};
+
+const RESTARTS: Threshold = Threshold {
+    key: "crash-loop.restarts",
+    default: 2.0,
+    unit: Unit::Count,
+    says: "restarts after which a container that just died is suspected",
+    source: "our own choice; CrashLoopBackOff counts at once",
+};
+const RECOVERED_AFTER: Threshold = Threshold {
+    key: "crash-loop.recovered-after",
+    default: 600.0,
+    unit: Unit::Seconds,
+    says: "a container that ran this long no longer loops",
+    source: "kubelet: the back-off is reset after 10 min of running",
+};
+const WARNING_AFTER: Threshold = Threshold {
+    key: "crash-loop.warning-after",
+    default: 120.0,
+    unit: Unit::Seconds,
+    says: "how long it lasts before it is a warning",
+    source: "our own choice; public alerts wait longer",
+};
+const CRITICAL_BELOW: Threshold = Threshold {
+    key: "crash-loop.critical-below",
+    default: 0.5,
+    unit: Unit::Ratio,
+    says: "available share of replicas below which it is critical",
+    source: "our own choice",
+};
+const PAGES_AFTER: Threshold = Threshold {
+    key: "crash-loop.pages-after",
+    default: 900.0,
+    unit: Unit::Seconds,
+    says: "`for` of the public alert",
+    source: "kubernetes-mixin: KubePodCrashLooping, 15m",
+};
+
+pub(super) static RULE: Rule = Rule {
+    name: "crash-loop",
+    title: "Pods crash-looping",
+    says: "Containers in CrashLoopBackOff, containers that restarted twice and just died young again, and \
+           containers that the kubelet cannot create. Silent about Jobs that retry, pods being deleted, and \
+           containers that have been running for ten minutes since.",
+    needs: Needs::All(&[Origin::Pods]),
+    thresholds: &[RESTARTS, RECOVERED_AFTER, WARNING_AFTER, CRITICAL_BELOW, PAGES_AFTER],
+    examine,
+};
+
+/// Evidence about single pods is cut after this many.
+const EXAMPLES: usize = 4;
+
+fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    groups(scene, is_looping).iter().filter_map(|group| anomaly(scene, group)).collect()
+}
+
+/// Whether a container dies again and again, or cannot be started.
+pub(super) fn is_looping(scene: &Scene<'_>, _pod: &Pod, container: &Container) -> bool {
+    if let Some(reason) = container.waiting() {
+        if &**reason == "CrashLoopBackOff" || CANNOT_START.contains(&&**reason) {
+            return true;
+        }
+    }
+    let Some(end) = container.termination() else { return false };
+    let recovery = scene.thresholds.span(&RECOVERED_AFTER);
+    let just_died = end.finished.is_some_and(|finished| scene.now.duration_since(finished) < recovery);
+    // One that ran for long before it died restarted; it doesn't loop.
+    let died_young = end.lived().is_none_or(|lived| SignedDuration::try_from(lived).is_ok_and(|lived| lived < recovery));
+    let finished_its_work = container.init && end.exit_code == 0;
+    f64::from(container.restarts) >= scene.threshold(&RESTARTS) && just_died && died_young && !finished_its_work
+}
+
+fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
+    let standing = group.standing(scene);
+    let pods = group.pods();
+    let onset = pods_onset(scene, group);
+    let (worst, worst_why) = worst(scene, group)?;
+    let suspicion =
+        group.deployment.and_then(|deployment| revision::suspect(scene, deployment, &pods, onset));
+    let mut bindings = group.bindings(scene, worst);
+    let mut causes = vec![Cause { name: worst_why.name, says: worst_why.says.clone(), weight: worst_why.weight }];
+    bindings.extend(worst_why.bindings.clone());
+    bindings.insert("because", worst_why.label.clone());
+    let mut facts = examples(group);
+    if let Some(suspicion) = &suspicion {
+        describe_suspicion(suspicion, &mut bindings);
+        facts.push(evidence(Origin::ReplicaSets, Some(suspicion.bad.created), suspicion.says.clone()));
+        let says = suspicion.says.clone();
+        causes.push(Cause { name: cause::BAD_REVISION, says, weight: suspicion.weight });
+    }
+    if let Some(deployment) = group.deployment {
+        configuration::blame(scene, deployment, onset, &mut causes, &mut facts, &mut bindings);
+    }
+    if matches!(worst_why.name, cause::OOM_KILLED | cause::MEMORY_LEAK) {
+        describe_memory(scene, group, worst.1, &mut bindings, &mut facts);
+    }
+    facts.extend(about_events(scene, &pods));
+    facts.push(evidence(Origin::Pods, None, standing_says(standing)));
+    causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    let score = score(scene, group, &worst_why, suspicion.is_some());
+    let title = title(&pods, standing, &worst_why.label);
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/{}/{}", RULE.name, group.object.kind.for_kubectl(), group.object.key).into()),
+        rule: RULE.name.into(),
+        subject: Subject::Object(group.object.clone()),
+        severity: severity(scene, group, standing, onset),
+        score,
+        onset,
+        title,
+        evidence: facts,
+        causes,
+        touches: group.touches(),
+        bindings,
+        pages_at: pages_at(scene, onset, &PAGES_AFTER),
+    })
+}
+
+fn title(pods: &[&Pod], standing: Standing, label: &str) -> String {
+    let total = (standing.desired as usize).max(pods.len());
+    match total {
+        1 => format!("crash-looping: {label}"),
+        _ => format!("{} of {} crash-looping: {label}", pods.len(), text::count(total, "pod")),
+    }
+}
+
+fn standing_says(standing: Standing) -> String {
+    format!("{} of {} available", standing.available, text::count(standing.desired as usize, "replica"))
+}
+
+/// The container to look at: that with the strongest cause, then the most restarts, then by name.
+fn worst<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<((&'a Pod, &'a Container), Why)> {
+    // In a storm every pod of a workload tells the same story; a few are enough to hear it.
+    let heard = group.sick.iter().take(32).map(|row| (*row, why(scene, row.0, row.1)));
+    heard.max_by(|((pod, one), one_why), ((other_pod, other), other_why)| {
+        one_why
+            .weight
+            .total_cmp(&other_why.weight)
+            .then(one.restarts.cmp(&other.restarts))
+            .then_with(|| other_pod.key.cmp(&pod.key))
+    })
+}
+
+fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Timestamp) -> Severity {
+    let lasting = scene.has_lasted(onset, &WARNING_AFTER);
+    let backing_off = group.sick.iter().any(|(_, container)| container.waiting().is_some());
+    if group.object.kind == Kind::Job {
+        return Severity::Suspect;
+    }
+    if standing.share() < scene.threshold(&CRITICAL_BELOW) && (lasting || backing_off) {
+        return Severity::Critical;
+    }
+    if lasting { Severity::Warning } else { Severity::Suspect }
+}
+
+/// The audit's arithmetic: base signal, raises and lowers.
+fn score(scene: &Scene<'_>, group: &Group<'_>, why: &Why, only_newest: bool) -> f64 {
+    let waits = |reasons: &[&str]| {
+        group.sick.iter().any(|(_, row)| row.waiting().is_some_and(|reason| reasons.contains(&&**reason)))
+    };
+    let base = match () {
+        () if waits(CANNOT_START) => 0.7,
+        () if waits(&["CrashLoopBackOff"]) => 0.6,
+        () => 0.5,
+    };
+    let is_job = group.object.kind == Kind::Job;
+    let same_reason = |row: &&(&Pod, &Container)| super::crash_cause::why(scene, row.0, row.1).name == why.name;
+    // Pods of one Job run the same attempt: two of them prove no more than one.
+    let several = !is_job && group.pods().len() >= 2 && group.sick.iter().take(8).filter(same_reason).count() >= 2;
+    let fresh = group.sick.iter().any(|(_, row)| {
+        let ended = row.termination().and_then(|end| end.finished);
+        ended.is_some_and(|ended| scene.now.duration_since(ended) < SignedDuration::from_mins(5))
+    });
+    let raises = [(several, 0.2), (only_newest, 0.2), (fresh, 0.1), (is_job, -0.3)];
+    let sum: f64 = raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum();
+    (base + sum).clamp(0.0, 1.0)
+}
+
+/// The earliest beginning among the sick pods.
+fn pods_onset(scene: &Scene<'_>, group: &Group<'_>) -> Timestamp {
+    group.sick.iter().map(|(pod, container)| began(scene, pod, container)).min().unwrap_or(scene.now)
+}
+
+/// When a container began to loop: the first event about it, else its last end less the back-off that its
+/// restarts must have taken (10 s, doubled up to 5 min), but not before the pod was there.
+fn began(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Timestamp {
+    let telling = ["BackOff", "Unhealthy", "Killing", "Failed"];
+    let events = scene.events(Kind::Pod, &pod.key).filter(|event| telling.contains(&&*event.reason));
+    let first_event = events.map(|event| event.first).min();
+    let end = container.termination();
+    let first_end = end.and_then(|end| {
+        let lived = end.lived().and_then(|lived| SignedDuration::try_from(lived).ok()).unwrap_or_default();
+        let earlier = container.restarts.saturating_sub(u32::from(is_ended(container))).min(12);
+        let backoffs = (0..earlier).fold(SignedDuration::ZERO, |sum, attempt| {
+            // The kubelet restarts at once the first time.
+            let wait = if attempt == 0 { 0 } else { (10_i64 << (attempt - 1)).min(300) };
+            sum.saturating_add(SignedDuration::from_secs(wait)).saturating_add(lived)
+        });
+        end.finished?.checked_sub(backoffs).ok()
+    });
+    let known = [first_event, first_end].into_iter().flatten().min();
+    known.unwrap_or(pod.created).max(pod.created).min(scene.now)
+}
+
+/// Its restart count does not include the end it shows now.
+fn is_ended(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Terminated(_))
+}
+
+fn examples(group: &Group<'_>) -> Vec<Evidence> {
+    let mut lines: Vec<Evidence> = group
+        .sick
+        .iter()
+        .take(EXAMPLES)
+        .map(|(pod, container)| {
+            let end = container.termination();
+            let how = match (container.waiting(), end) {
+                (Some(reason), Some(end)) => format!("{reason}, last ended {} ({})", end.reason, end.exit_code),
+                (Some(reason), None) => reason.to_string(),
+                (None, Some(end)) => format!("ended {} ({})", end.reason, end.exit_code),
+                (None, None) => "not ready".to_owned(),
+            };
+            let restarts = text::count(container.restarts as usize, "restart");
+            let says = format!("{}/{}: {how}, {restarts}", pod.key.name, container.name);
+            evidence(Origin::Pods, end.and_then(|end| end.finished), says)
+        })
+        .collect();
+    if group.sick.len() > EXAMPLES {
+        let more = text::count(group.sick.len() - EXAMPLES, "more container");
+        lines.push(evidence(Origin::Pods, None, format!("and {more}")));
+    }
+    lines
+}
+
+/// The latest warnings about the first pods, one per reason.
+fn about_events(scene: &Scene<'_>, pods: &[&Pod]) -> Vec<Evidence> {
+    let mut seen: Vec<&str> = vec!["BackOff"];
+    let mut lines = Vec::new();
+    for event in pods.iter().take(EXAMPLES).flat_map(|pod| scene.events(Kind::Pod, &pod.key)) {
+        if !seen.contains(&&*event.reason) {
+            seen.push(&event.reason);
+            let says = format!("{}: {}", event.reason, quote(&event.message));
+            lines.push(evidence(Origin::Events, Some(event.last), says));
+        }
+    }
+    lines
+}
+
+fn describe_memory<'a>(
+    scene: &Scene<'a>,
+    group: &Group<'a>,
+    container: &Container,
+    bindings: &mut Bindings,
+    facts: &mut Vec<Evidence>,
+) {
+    if let Some(limit) = container.limits.memory_bytes {
+        bindings.insert("memory_limit", text::quantity(limit));
+    }
+    if let Some(request) = container.requests.memory_bytes {
+        bindings.insert("memory_request", text::quantity(request));
+    }
+    if let Some(lived) = container.termination().and_then(crate::domain::Terminated::lived) {
+        bindings.insert("crash_period", text::span(lived));
+    }
+    match suggest_memory(scene, &group.sick) {
+        Some(Suggestion::Limit(bytes)) => {
+            bindings.insert("memory_suggestion", text::quantity(bytes));
+        }
+        Some(Suggestion::NoRoom { wanted, free }) => {
+            let says = format!(
+                "no node has room for a limit of {}: the roomiest has {} unrequested",
+                text::bytes(wanted),
+                text::bytes(free)
+            );
+            facts.push(evidence(Origin::Nodes, None, says));
+        }
+        None => {}
+    }
+    let ended = container.termination().and_then(|end| Some(between(end.started?, end.finished?)));
+    if let Some(ended) = ended {
+        facts.push(evidence(Origin::Pods, None, format!("the last run took {}", text::span(ended))));
+    }
+}

@@ -1,0 +1,108 @@
+//! Which revision is to blame, and which was the last good one: by availability, age and who is sick.
+
+use jiff::SignedDuration;
+
+use crate::domain::{Deployment, Kind, ObjectRef, Pod, ReplicaSet, Timestamp, between, text};
+
+use super::Scene;
+
+/// A revision that was in service this long has proven itself (Kubernetes' own progress deadline).
+const PROVEN: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long after its rollout a revision can be blamed when no older one runs beside it (audit, section 5:
+/// changes explain what follows within 15 minutes; a crash may take a while to show).
+const BLAME: SignedDuration = SignedDuration::from_mins(30);
+
+/// Only the newest revision is sick.
+pub(super) struct Suspicion<'a> {
+    pub bad: &'a ReplicaSet,
+    /// The last revision that was healthy, and how we know.
+    pub good: Option<(&'a ReplicaSet, String)>,
+    pub says: String,
+    /// 0 to 1.
+    pub weight: f64,
+}
+
+/// The newest revision of a Deployment: the one its template stands for.
+pub(super) fn newest<'a>(scene: &Scene<'a>, deployment: &Deployment) -> Option<&'a ReplicaSet> {
+    scene.revisions(deployment).first().copied()
+}
+
+/// When a revision was rolled out. A ReplicaSet that an undo brought back is older than its rollout, but
+/// its pods aren't.
+pub(super) fn rolled_out_at(scene: &Scene<'_>, set: &ReplicaSet, sets: &[&ReplicaSet]) -> Timestamp {
+    let brought_back = sets.iter().any(|other| other.created > set.created && other.revision < set.revision);
+    if !brought_back {
+        return set.created;
+    }
+    let pods = scene.unwell().iter().filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid));
+    pods.map(|pod| pod.created).min().unwrap_or(set.created)
+}
+
+/// Suspects the newest revision when all sick pods are its own and an older one is, or was, healthy.
+pub(super) fn suspect<'a>(
+    scene: &Scene<'a>,
+    deployment: &Deployment,
+    sick: &[&Pod],
+    onset: Timestamp,
+) -> Option<Suspicion<'a>> {
+    let sets = scene.revisions(deployment);
+    let (bad, older) = sets.split_first()?;
+    let owned_by = |pod: &Pod, set: &ReplicaSet| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid);
+    if older.is_empty() || sick.is_empty() || !sick.iter().all(|pod| owned_by(pod, bad)) {
+        return None;
+    }
+    let number = number(bad);
+    let beside = older.iter().find(|set| set.available > 0);
+    let rolled_out = rolled_out_at(scene, bad, sets);
+    let good = last_good(scene, older, rolled_out);
+    let (says, weight) = match beside {
+        Some(set) => {
+            let others = text::count(set.available as usize, "available pod");
+            (format!("only {number} is affected; {} has {others}", self::number(set)), 0.9)
+        }
+        None if onset.duration_since(rolled_out) <= BLAME => {
+            let after = text::span(between(rolled_out, onset));
+            // Pods of the same revision that work speak for chance rather than for the revision.
+            let weight = if bad.available > 0 { 0.6 } else { 0.8 };
+            (format!("began {after} after {number} was rolled out"), weight)
+        }
+        None => return None,
+    };
+    Some(Suspicion { bad, good, says, weight })
+}
+
+/// The last older revision that proved itself: it has available pods, or served for a while before the
+/// next one came.
+fn last_good<'a>(
+    scene: &Scene<'a>,
+    older: &[&'a ReplicaSet],
+    rolled_out: Timestamp,
+) -> Option<(&'a ReplicaSet, String)> {
+    let mut until = rolled_out;
+    for set in older {
+        if set.available > 0 {
+            let why = format!("{} has {}", number(set), text::count(set.available as usize, "available pod"));
+            return Some((set, why));
+        }
+        let sick = scene
+            .unwell()
+            .iter()
+            .any(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid) && pod.restarts() > 0);
+        if !sick && until.duration_since(set.created) >= PROVEN {
+            let why = format!("{} served for {}", number(set), text::span(between(set.created, until)));
+            return Some((set, why));
+        }
+        until = until.min(set.created);
+    }
+    None
+}
+
+/// In words: `revision 7`.
+pub(super) fn number(set: &ReplicaSet) -> String {
+    match (set.revision, &set.template_hash) {
+        (Some(revision), _) => format!("revision {revision}"),
+        (None, Some(hash)) => format!("rollout {hash}"),
+        (None, None) => ObjectRef::new(Kind::ReplicaSet, set.key.clone()).to_string(),
+    }
+}

@@ -1,0 +1,216 @@
+//! Sick containers by workload: what a person would name, how much of it still works, and the values its
+//! playbook needs. Knows nothing of any particular sickness.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    ConfigReference, Container, Deployment, Evidence, Kind, Name, ObjectRef, Origin, Pod, Timestamp, text,
+};
+
+use super::Scene;
+use super::revision::Suspicion;
+
+/// Longest quotation of a message, in characters.
+const QUOTE: usize = 220;
+
+pub(super) type Bindings = BTreeMap<&'static str, String>;
+
+/// The sick containers of one workload, by pod name.
+pub(super) struct Group<'a> {
+    pub object: ObjectRef,
+    pub deployment: Option<&'a Deployment>,
+    pub sick: Vec<(&'a Pod, &'a Container)>,
+}
+
+/// How much of a workload works.
+#[derive(Clone, Copy)]
+pub(super) struct Standing {
+    pub desired: u32,
+    pub available: u32,
+}
+
+impl Standing {
+    /// Available ÷ desired; 1 when nothing is desired.
+    pub fn share(self) -> f64 {
+        if self.desired == 0 { 1.0 } else { f64::from(self.available) / f64::from(self.desired) }
+    }
+}
+
+/// Groups the containers that `is_sick` says yes to, of pods that are unwell.
+pub(super) fn groups<'a>(
+    scene: &Scene<'a>,
+    is_sick: impl Fn(&Scene<'a>, &'a Pod, &'a Container) -> bool,
+) -> Vec<Group<'a>> {
+    let mut groups: BTreeMap<ObjectRef, Group<'a>> = BTreeMap::new();
+    for pod in scene.unwell() {
+        for container in pod.containers.iter().filter(|container| is_sick(scene, pod, container)) {
+            let (object, deployment) = scene.workload_of(pod);
+            groups
+                .entry(object.clone())
+                .or_insert_with(|| Group { object, deployment, sick: Vec::new() })
+                .sick
+                .push((pod, container));
+        }
+    }
+    groups.into_values().collect()
+}
+
+impl<'a> Group<'a> {
+    /// The sick pods, each once.
+    pub fn pods(&self) -> Vec<&'a Pod> {
+        let mut pods: Vec<&Pod> = self.sick.iter().map(|(pod, _)| *pod).collect();
+        pods.dedup_by(|one, other| one.key == other.key);
+        pods
+    }
+
+    pub fn standing(&self, scene: &Scene<'a>) -> Standing {
+        if let Some(deployment) = self.deployment {
+            return Standing { desired: deployment.replicas, available: deployment.available };
+        }
+        let ready = |pods: &[&Pod]| pods.iter().filter(|pod| pod.is_ready()).count() as u32;
+        match self.object.kind {
+            Kind::ReplicaSet | Kind::Deployment => {
+                let owner = self.sick.first().and_then(|(pod, _)| pod.owner.as_ref());
+                let key = owner.map(|owner| crate::domain::Key {
+                    namespace: self.object.key.namespace.clone(),
+                    name: owner.name.clone(),
+                });
+                match key.and_then(|key| scene.snapshot.replica_sets.get(&key)) {
+                    Some(set) => Standing { desired: set.replicas, available: set.available },
+                    None => Standing { desired: self.pods().len() as u32, available: ready(&self.pods()) },
+                }
+            }
+            Kind::Pod => Standing { desired: self.pods().len() as u32, available: ready(&self.pods()) },
+            _ => {
+                let owner = self.sick.first().and_then(|(pod, _)| pod.owner.as_ref());
+                let all = owner.map_or(&[][..], |owner| scene.siblings(&owner.uid));
+                Standing { desired: all.len() as u32, available: ready(all) }
+            }
+        }
+    }
+
+    /// Everything it touches: the workload, its sick ReplicaSets, its sick pods.
+    pub fn touches(&self) -> Vec<ObjectRef> {
+        let mut touches = vec![self.object.clone()];
+        for pod in self.pods() {
+            if let Some(owner) = pod.owner.as_ref().filter(|owner| &*owner.kind == "ReplicaSet") {
+                touches.push(object_in(pod, Kind::ReplicaSet, &owner.name));
+            }
+            touches.push(ObjectRef::new(Kind::Pod, pod.key.clone()));
+        }
+        touches.sort();
+        touches.dedup();
+        touches
+    }
+
+    /// Bindings that any playbook about a workload may use; `worst` is the container to look at.
+    pub fn bindings(&self, scene: &Scene<'a>, worst: (&Pod, &Container)) -> Bindings {
+        let (pod, container) = worst;
+        let mut bindings = Bindings::from([
+            ("namespace", pod.key.namespace.to_string()),
+            ("workload", self.object.to_string()),
+            ("workload_kind", self.object.kind.as_str().to_owned()),
+            ("workload_name", self.object.key.name.to_string()),
+            ("pod", pod.key.name.to_string()),
+            ("container", container.name.to_string()),
+            ("image", container.image.to_string()),
+        ]);
+        if let Some(node) = &pod.node {
+            bindings.insert("node", node.to_string());
+        }
+        if let Some(service) = scene.service_of(pod) {
+            bindings.insert("service", service.key.name.to_string());
+        }
+        if self.object.kind == Kind::Deployment {
+            bindings.insert("deployment", self.object.key.name.to_string());
+        }
+        if let Some(deployment) = self.deployment {
+            describe_deployment(scene, deployment, &mut bindings);
+        }
+        bindings
+    }
+}
+
+/// Bindings of a Deployment: its own and its neighbours'.
+pub(super) fn describe_deployment(scene: &Scene<'_>, deployment: &Deployment, bindings: &mut Bindings) {
+    bindings.insert("replicas_recorded", deployment.replicas.to_string());
+    bindings.insert("selector", deployment.selector.to_string());
+    if let Some(revision) = deployment.revision {
+        bindings.insert("revision", revision.to_string());
+    }
+    if let Some(scaler) = scene.autoscaler_of(&deployment.key) {
+        bindings.insert("hpa", scaler.key.name.to_string());
+        bindings.insert("hpa_min", scaler.min.to_string());
+        bindings.insert("hpa_max", scaler.max.to_string());
+        // An autoscaler that was switched off by scaling to 0 comes back at its minimum (audit D12).
+        if deployment.replicas == 0 {
+            bindings.insert("replicas_recorded", scaler.min.max(1).to_string());
+        }
+    }
+    for (kind, first, all) in
+        [(Kind::ConfigMap, "config_map", "config_maps"), (Kind::Secret, "secret", "secrets")]
+    {
+        let names = referenced(&deployment.template.references, kind);
+        if let Some(name) = names.first() {
+            bindings.insert(first, name.to_string());
+            bindings.insert(all, names.join(","));
+        }
+    }
+    if let Some(secret) = deployment.template.pull_secrets.first() {
+        bindings.insert("pull_secret", secret.to_string());
+    }
+}
+
+/// Names of the referenced objects of one kind, each once, in the order of the template.
+pub(super) fn referenced(references: &[ConfigReference], kind: Kind) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for reference in references.iter().filter(|reference| reference.object.kind == kind) {
+        if !names.contains(&&*reference.object.key.name) {
+            names.push(&reference.object.key.name);
+        }
+    }
+    names
+}
+
+/// Bindings about revisions, when the newest one is under suspicion.
+pub(super) fn describe_suspicion(suspicion: &Suspicion<'_>, bindings: &mut Bindings) {
+    if let Some(hash) = &suspicion.bad.template_hash {
+        bindings.insert("rollout", hash.to_string());
+    }
+    if let Some(revision) = suspicion.bad.revision {
+        bindings.insert("bad_revision", revision.to_string());
+    }
+    let Some((good, why)) = &suspicion.good else { return };
+    if let Some(revision) = good.revision {
+        bindings.insert("good_revision", revision.to_string());
+        bindings.insert("good_revision_why", why.clone());
+    }
+    let container = bindings.get("container").cloned();
+    let image = |set: &crate::domain::ReplicaSet| {
+        let containers = &set.template.containers;
+        let named = containers.iter().find(|row| Some(&*row.name) == container.as_deref());
+        named.or(containers.first()).map(|row| row.image.to_string())
+    };
+    if let Some(image) = image(good) {
+        bindings.insert("good_image", image);
+    }
+}
+
+/// An object in the pod's namespace.
+pub(super) fn object_in(pod: &Pod, kind: Kind, name: &Name) -> ObjectRef {
+    ObjectRef::new(kind, crate::domain::Key::new(pod.key.namespace.clone(), name.clone()))
+}
+
+/// Words of others, made harmless and short.
+pub(super) fn quote(message: &str) -> String {
+    let words = text::redact(&text::clean(message));
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(QUOTE) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
+}
+
+pub(super) fn evidence(from: Origin, at: Option<Timestamp>, says: impl Into<String>) -> Evidence {
+    Evidence { at, from, says: says.into() }
+}
