@@ -3,7 +3,9 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{Cause, ConfigObject, Deployment, Evidence, Kind, Origin, Timestamp, between, cause, text};
+use crate::domain::{
+    Cause, ConfigObject, Deployment, Evidence, Kind, Origin, Timestamp, between, cause, text,
+};
 
 use super::Scene;
 use super::workload::{Bindings, evidence};

@@ -148,7 +148,9 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
         (137, _) | (_, Some(9)) => {
             Why::new(cause::KILLED, "SIGKILL", format!("{name} was killed by SIGKILL{after}"), 0.5)
         }
-        (0, _) => Why::new(cause::COMPLETES, "ends with exit 0", format!("{name} ended with exit 0{after}"), 0.7),
+        (0, _) => {
+            Why::new(cause::COMPLETES, "ends with exit 0", format!("{name} ended with exit 0{after}"), 0.7)
+        }
         _ => {
             let start = lived.is_some_and(|lived| lived < AT_START);
             let hint = if start { "; it did not get past its start" } else { "" };
@@ -192,7 +194,14 @@ fn recognise(message: &str) -> Option<(&'static str, &'static str)> {
         (
             cause::CONFIG_ERROR,
             "configuration rejected",
-            &["keyerror", "validationerror", "modulenotfound", "yaml", "invalid configuration", "missing env"],
+            &[
+                "keyerror",
+                "validationerror",
+                "modulenotfound",
+                "yaml",
+                "invalid configuration",
+                "missing env",
+            ],
         ),
     ];
     let lower = message.to_lowercase();

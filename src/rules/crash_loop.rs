@@ -78,9 +78,13 @@ pub(super) fn is_looping(scene: &Scene<'_>, _pod: &Pod, container: &Container) -
     let recovery = scene.thresholds.span(&RECOVERED_AFTER);
     let just_died = end.finished.is_some_and(|finished| scene.now.duration_since(finished) < recovery);
     // One that ran for long before it died restarted; it doesn't loop.
-    let died_young = end.lived().is_none_or(|lived| SignedDuration::try_from(lived).is_ok_and(|lived| lived < recovery));
+    let died_young =
+        end.lived().is_none_or(|lived| SignedDuration::try_from(lived).is_ok_and(|lived| lived < recovery));
     let finished_its_work = container.init && end.exit_code == 0;
-    f64::from(container.restarts) >= scene.threshold(&RESTARTS) && just_died && died_young && !finished_its_work
+    f64::from(container.restarts) >= scene.threshold(&RESTARTS)
+        && just_died
+        && died_young
+        && !finished_its_work
 }
 
 fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
@@ -91,7 +95,8 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let suspicion =
         group.deployment.and_then(|deployment| revision::suspect(scene, deployment, &pods, onset));
     let mut bindings = group.bindings(scene, worst);
-    let mut causes = vec![Cause { name: worst_why.name, says: worst_why.says.clone(), weight: worst_why.weight }];
+    let mut causes =
+        vec![Cause { name: worst_why.name, says: worst_why.says.clone(), weight: worst_why.weight }];
     bindings.extend(worst_why.bindings.clone());
     bindings.insert("because", worst_why.label.clone());
     let mut facts = examples(group);
@@ -113,7 +118,9 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let score = score(scene, group, &worst_why, suspicion.is_some());
     let title = title(&pods, standing, &worst_why.label);
     shown(Anomaly {
-        id: AnomalyId(format!("{}/{}/{}", RULE.name, group.object.kind.for_kubectl(), group.object.key).into()),
+        id: AnomalyId(
+            format!("{}/{}/{}", RULE.name, group.object.kind.for_kubectl(), group.object.key).into(),
+        ),
         rule: RULE.name.into(),
         subject: Subject::Object(group.object.clone()),
         severity: severity(scene, group, standing, onset),
@@ -176,9 +183,11 @@ fn score(scene: &Scene<'_>, group: &Group<'_>, why: &Why, only_newest: bool) -> 
         () => 0.5,
     };
     let is_job = group.object.kind == Kind::Job;
-    let same_reason = |row: &&(&Pod, &Container)| super::crash_cause::why(scene, row.0, row.1).name == why.name;
+    let same_reason =
+        |row: &&(&Pod, &Container)| super::crash_cause::why(scene, row.0, row.1).name == why.name;
     // Pods of one Job run the same attempt: two of them prove no more than one.
-    let several = !is_job && group.pods().len() >= 2 && group.sick.iter().take(8).filter(same_reason).count() >= 2;
+    let several =
+        !is_job && group.pods().len() >= 2 && group.sick.iter().take(8).filter(same_reason).count() >= 2;
     let fresh = group.sick.iter().any(|(_, row)| {
         let ended = row.termination().and_then(|end| end.finished);
         ended.is_some_and(|ended| scene.now.duration_since(ended) < SignedDuration::from_mins(5))
@@ -227,7 +236,9 @@ fn examples(group: &Group<'_>) -> Vec<Evidence> {
         .map(|(pod, container)| {
             let end = container.termination();
             let how = match (container.waiting(), end) {
-                (Some(reason), Some(end)) => format!("{reason}, last ended {} ({})", end.reason, end.exit_code),
+                (Some(reason), Some(end)) => {
+                    format!("{reason}, last ended {} ({})", end.reason, end.exit_code)
+                }
                 (Some(reason), None) => reason.to_string(),
                 (None, Some(end)) => format!("ended {} ({})", end.reason, end.exit_code),
                 (None, None) => "not ready".to_owned(),

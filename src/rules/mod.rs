@@ -1,13 +1,27 @@
 //! Snapshot in, Findings out: one rule, one file; a rule is a row. No I/O, no clock.
 //! A rule knows what public fields prove. It must not know playbooks, incidents or the screen.
 
+mod cert_expiry;
+mod cert_trouble;
 mod configuration;
 mod crash_cause;
 mod crash_loop;
+mod db_pool;
+mod high_5xx;
+mod high_latency;
+mod hpa_max;
+mod image_cause;
+mod image_pull;
+mod node_ailment;
+mod node_load;
+mod node_notready;
 mod revision;
+mod rollout_cause;
+mod rollout_stuck;
 mod room;
 mod scene;
 mod thresholds;
+mod traffic;
 mod workload;
 
 use crate::domain::{Anomaly, Blind, Origin, Snapshot, Timestamp};
@@ -57,7 +71,17 @@ pub struct Judgement {
 }
 
 /// Every rule, in the order people read them.
-pub static RULES: &[&Rule] = &[&crash_loop::RULE];
+pub static RULES: &[&Rule] = &[
+    &crash_loop::RULE,
+    &rollout_stuck::RULE,
+    &image_pull::RULE,
+    &node_notready::RULE,
+    &high_5xx::RULE,
+    &high_latency::RULE,
+    &hpa_max::RULE,
+    &db_pool::RULE,
+    &cert_expiry::RULE,
+];
 
 /// The rule with this name.
 pub fn rule(name: &str) -> Option<&'static Rule> {

@@ -35,7 +35,8 @@ pub(super) fn rolled_out_at(scene: &Scene<'_>, set: &ReplicaSet, sets: &[&Replic
     if !brought_back {
         return set.created;
     }
-    let pods = scene.unwell().iter().filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid));
+    let pods =
+        scene.unwell().iter().filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid));
     pods.map(|pod| pod.created).min().unwrap_or(set.created)
 }
 

@@ -46,7 +46,9 @@ fn roomiest(scene: &Scene<'_>) -> Option<u64> {
         }
     }
     let takes_pods = |node: &&crate::domain::Node| {
-        node.is_ready() && !node.unschedulable && !node.taints.iter().any(|taint| &*taint.effect != "PreferNoSchedule")
+        node.is_ready()
+            && !node.unschedulable
+            && !node.taints.iter().any(|taint| &*taint.effect != "PreferNoSchedule")
     };
     scene
         .snapshot

@@ -74,11 +74,7 @@ impl<'a> Scene<'a> {
             }
             for sets in index.values_mut() {
                 sets.sort_by(|one, other| {
-                    (other.revision, other.created, &other.key).cmp(&(
-                        one.revision,
-                        one.created,
-                        &one.key,
-                    ))
+                    (other.revision, other.created, &other.key).cmp(&(one.revision, one.created, &one.key))
                 });
             }
             index
@@ -90,7 +86,8 @@ impl<'a> Scene<'a> {
     pub fn events(&self, kind: Kind, key: &Key) -> impl Iterator<Item = &'a Event> {
         let index = self.events.get_or_init(|| {
             let mut index: HashMap<&Key, Vec<&Event>> = HashMap::new();
-            let telling = |event: &Event| event.warning || matches!(&*event.reason, "Killing" | "NodeNotReady");
+            let telling =
+                |event: &Event| event.warning || matches!(&*event.reason, "Killing" | "NodeNotReady");
             for event in self.snapshot.events.iter() {
                 if telling(event) && self.now.duration_since(event.last) <= RECENT {
                     index.entry(&event.about).or_default().push(event);
@@ -132,7 +129,8 @@ impl<'a> Scene<'a> {
             index
         });
         let namespace = &pod.key.namespace;
-        let candidates = pod.labels.0.iter().filter_map(|(label, value)| index.get(&(namespace, label, value)));
+        let candidates =
+            pod.labels.0.iter().filter_map(|(label, value)| index.get(&(namespace, label, value)));
         candidates
             .flatten()
             .copied()

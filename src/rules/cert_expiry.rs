@@ -1,0 +1,199 @@
+//! Certificates that expire, were not renewed in their time, or are not the right ones, by host or Certificate.
+//! Dates, names and trust only; why issuing fails is for the playbook to find out.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    Anomaly, AnomalyId, Certificate, Handshake, Kind, Name, ObjectRef, Origin, Severity, Subject, Timestamp,
+};
+
+use super::cert_trouble::{Trouble, of_certificate, of_handshake};
+use super::workload::{Bindings, evidence};
+use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+
+pub(super) const WARNING: Threshold = Threshold {
+    key: "cert-expiry.warning",
+    default: 21.0 * 86_400.0,
+    unit: Unit::Seconds,
+    says: "time left, for a certificate that nobody renews; scaled down for short-lived ones",
+    source: "blackbox rules warn at 20 days; ours is 21",
+};
+pub(super) const CRITICAL: Threshold = Threshold {
+    key: "cert-expiry.critical",
+    default: 7.0 * 86_400.0,
+    unit: Unit::Seconds,
+    says: "time left",
+    source: "kubernetes-mixin: KubeletClientCertificateExpiration, 7 days",
+};
+pub(super) const RENEWAL_SHARE: Threshold = Threshold {
+    key: "cert-expiry.renewal-share",
+    default: 0.1,
+    unit: Unit::Ratio,
+    says: "part of the renewal window that may pass before it is late",
+    source: "our own choice; cert-manager-mixin allows 30 %",
+};
+pub(super) const RENEWAL_AFTER: Threshold = Threshold {
+    key: "cert-expiry.renewal-after",
+    default: 3600.0,
+    unit: Unit::Seconds,
+    says: "how long a renewal is late before it is a warning",
+    source: "cert-manager-mixin: 1h",
+};
+pub(super) const NOT_READY_AFTER: Threshold = Threshold {
+    key: "cert-expiry.not-ready-after",
+    default: 600.0,
+    unit: Unit::Seconds,
+    says: "how long a Certificate may be not Ready",
+    source: "cert-manager-mixin: CertManagerCertNotReady, 10m",
+};
+pub(super) const ISSUING: Threshold = Threshold {
+    key: "cert-expiry.issuing",
+    default: 600.0,
+    unit: Unit::Seconds,
+    says: "how long issuing may take before it counts as late",
+    source: "our own choice",
+};
+
+pub(super) static RULE: Rule = Rule {
+    name: "cert-expiry",
+    title: "Certificates expiring",
+    says: "Served certificates and Certificate objects: time left, renewals that are late, names that do not \
+           match, chains that clients do not trust, handshakes that fail. Silent inside the renewal window while \
+           issuing is in progress.",
+    needs: Needs::Any(&[Origin::Tls, Origin::Certificates]),
+    thresholds: &[WARNING, CRITICAL, RENEWAL_SHARE, RENEWAL_AFTER, NOT_READY_AFTER, ISSUING],
+    examine,
+};
+
+fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    let mut certificates: Vec<&Certificate> = scene.snapshot.certificates.iter().collect();
+    certificates.sort_by(|one, other| one.key.cmp(&other.key));
+    // Hosts are judged with the Certificate that stands for them, so that one trouble is told once.
+    let mut served: BTreeMap<Option<usize>, Vec<&Handshake>> = BTreeMap::new();
+    let mut alone: Vec<(&Name, Vec<&Handshake>)> = Vec::new();
+    for ((host, _), rows) in &scene.snapshot.handshakes {
+        match certificates.iter().position(|certificate| covers(certificate, host)) {
+            Some(index) => served.entry(Some(index)).or_default().extend(rows),
+            None => match alone.iter_mut().find(|(known, _)| *known == host) {
+                Some((_, known)) => known.extend(rows),
+                None => alone.push((host, rows.iter().collect())),
+            },
+        }
+    }
+    let of_certificates = certificates.iter().enumerate().filter_map(|(index, certificate)| {
+        let rows = served.get(&Some(index)).map_or(&[][..], Vec::as_slice);
+        let subject = Subject::Object(ObjectRef::new(Kind::Certificate, certificate.key.clone()));
+        anomaly(scene, subject, Some(certificate), rows)
+    });
+    let of_hosts =
+        alone.iter().filter_map(|(host, rows)| anomaly(scene, Subject::Host((*host).clone()), None, rows));
+    of_certificates.chain(of_hosts).collect()
+}
+
+/// Whether one of its names stands for the host: `*.shop.example` does for `www.shop.example`.
+fn covers(certificate: &Certificate, host: &str) -> bool {
+    certificate.dns_names.iter().any(|name| {
+        name.eq_ignore_ascii_case(host)
+            || name.strip_prefix("*.").is_some_and(|zone| {
+                host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(zone))
+            })
+    })
+}
+
+fn anomaly(
+    scene: &Scene<'_>,
+    subject: Subject,
+    certificate: Option<&Certificate>,
+    rows: &[&Handshake],
+) -> Option<Anomaly> {
+    let mut troubles: Vec<Trouble> = Vec::new();
+    troubles.extend(certificate.into_iter().flat_map(|certificate| of_certificate(scene, certificate)));
+    let failing = rows.iter().filter(|row| row.served.is_err()).count();
+    for row in rows {
+        let all_fail = failing == rows.len();
+        for trouble in of_handshake(scene, row, certificate, all_fail) {
+            // Several addresses tell the same; one is enough.
+            let known = troubles.iter().any(|known| known.cause.name == trouble.cause.name);
+            if !known {
+                troubles.push(trouble);
+            }
+        }
+    }
+    troubles.sort_by(|one, other| {
+        other.severity.cmp(&one.severity).then(other.cause.weight.total_cmp(&one.cause.weight))
+    });
+    let first = troubles.first()?;
+    let onset = troubles.iter().filter_map(|trouble| trouble.since).min().unwrap_or(scene.now).min(scene.now);
+    // A test issuer's certificate is nobody's outage.
+    let staging = rows.iter().filter_map(|row| row.served.as_ref().ok()).any(|served| {
+        let issuer = served.issuer.to_lowercase();
+        issuer.contains("staging") || issuer.contains("test")
+    });
+    let severity = if staging { first.severity.min(Severity::Warning) } else { first.severity };
+    let score = first.score - if staging { 0.2 } else { 0.0 };
+    let mut facts: Vec<_> = troubles
+        .iter()
+        .map(|trouble| evidence(trouble.origin, trouble.since, trouble.cause.says.clone()))
+        .collect();
+    for row in rows.iter().take(4) {
+        if let Ok(served) = &row.served {
+            let says = format!(
+                "{} at {} serves serial {} by {}",
+                row.host, row.address, served.serial, served.issuer
+            );
+            facts.push(evidence(Origin::Tls, Some(row.at), says));
+        }
+    }
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/{}", RULE.name, named(&subject)).into()),
+        rule: RULE.name.into(),
+        severity,
+        score,
+        onset,
+        title: first.title.clone(),
+        evidence: facts,
+        causes: troubles.iter().map(|trouble| trouble.cause.clone()).collect(),
+        touches: touches(&subject, certificate),
+        bindings: bindings(certificate, rows),
+        pages_at: troubles.iter().filter_map(|trouble| trouble.pages_at).min(),
+        subject,
+    })
+}
+
+fn named(subject: &Subject) -> String {
+    match subject {
+        Subject::Object(object) => format!("{}/{}", object.kind.for_kubectl(), object.key),
+        other => other.to_string(),
+    }
+}
+
+fn touches(subject: &Subject, certificate: Option<&Certificate>) -> Vec<ObjectRef> {
+    let mut touches = Vec::new();
+    if let Subject::Object(object) = subject {
+        touches.push(object.clone());
+    }
+    touches.extend(certificate.map(|certificate| {
+        let key = crate::domain::Key::new(certificate.key.namespace.clone(), certificate.secret.clone());
+        ObjectRef::new(Kind::Secret, key)
+    }));
+    touches
+}
+
+fn bindings(certificate: Option<&Certificate>, rows: &[&Handshake]) -> Bindings {
+    let mut bindings = Bindings::new();
+    if let Some(certificate) = certificate {
+        bindings.insert("namespace", certificate.key.namespace.to_string());
+        bindings.insert("certificate", certificate.key.name.to_string());
+        bindings.insert("secret", certificate.secret.to_string());
+        bindings.insert("issuer", certificate.issuer.to_string());
+        bindings.insert("dns_names", certificate.dns_names.join(","));
+    }
+    let host = rows.first().map(|row| &row.host).or_else(|| certificate?.dns_names.first());
+    bindings.extend(host.map(|host| ("host", host.to_string())));
+    bindings
+}
+
+/// The earlier of two moments that may be missing.
+pub(super) fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
+}

@@ -1,0 +1,236 @@
+//! What is wrong with one certificate, as it is served or as cert-manager sees it.
+
+use jiff::SignedDuration;
+
+use crate::domain::{
+    Cause, Certificate, Handshake, Origin, Served, Severity, Status, Timestamp, between, cause, text,
+};
+
+use super::Scene;
+use super::cert_expiry::{
+    CRITICAL, ISSUING, NOT_READY_AFTER, RENEWAL_AFTER, RENEWAL_SHARE, WARNING, earliest,
+};
+use super::workload::quote;
+
+/// Clients refuse it within two days: somebody is woken (audit, section 3).
+const PAGES: SignedDuration = SignedDuration::from_hours(48);
+
+/// One thing that is wrong.
+pub(super) struct Trouble {
+    pub severity: Severity,
+    pub score: f64,
+    pub since: Option<Timestamp>,
+    pub origin: Origin,
+    pub title: String,
+    pub cause: Cause,
+    pub pages_at: Option<Timestamp>,
+}
+
+fn trouble(
+    severity: Severity,
+    origin: Origin,
+    since: Option<Timestamp>,
+    name: &'static str,
+    says: String,
+) -> Trouble {
+    let score = match severity {
+        Severity::Critical => 0.9,
+        Severity::Warning => 0.75,
+        Severity::Suspect => 0.55,
+    };
+    let title = says.clone();
+    Trouble {
+        severity,
+        score,
+        since,
+        origin,
+        title,
+        cause: Cause { name, says, weight: 0.8 },
+        pages_at: None,
+    }
+}
+
+fn left(at: Timestamp, now: Timestamp) -> String {
+    if at <= now {
+        format!("expired {} ago", text::span(between(at, now)))
+    } else {
+        format!("expires in {}", text::span(between(now, at)))
+    }
+}
+
+/// Whether cert-manager has been at it for a short time only.
+fn is_issuing(scene: &Scene<'_>, certificate: &Certificate) -> bool {
+    let issuing = certificate.condition("Issuing").filter(|row| row.status == Status::True);
+    issuing.is_some_and(|row| row.since.is_none_or(|since| !scene.has_lasted(since, &ISSUING)))
+}
+
+/// What cert-manager's own object says.
+pub(super) fn of_certificate(scene: &Scene<'_>, certificate: &Certificate) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    let now = scene.now;
+    let issuing = is_issuing(scene, certificate);
+    let expired = certificate.not_after.filter(|not_after| *not_after <= now);
+    if let Some(at) = expired {
+        let says = format!("Certificate {}", left(at, now));
+        troubles.push(trouble(Severity::Critical, Origin::Certificates, Some(at), cause::EXPIRED, says));
+    }
+    if issuing && expired.is_none() {
+        return troubles;
+    }
+    let not_ready = certificate.condition("Ready").filter(|row| row.status != Status::True);
+    if let Some(row) = not_ready {
+        let since = row.since.unwrap_or(now);
+        if scene.has_lasted(since, &NOT_READY_AFTER) {
+            let words = row.message.as_deref().map(quote).unwrap_or_default();
+            let says = format!("Certificate not Ready: {words}");
+            troubles.push(trouble(
+                Severity::Critical,
+                Origin::Certificates,
+                Some(since),
+                cause::ISSUANCE_FAILING,
+                says,
+            ));
+        }
+    }
+    troubles.extend(late_renewal(scene, certificate));
+    if !troubles.is_empty() {
+        troubles.extend(failures(certificate));
+    }
+    troubles
+}
+
+/// now > renewalTime + 10 % of the window, for an hour: right for certificates of any lifetime.
+fn late_renewal(scene: &Scene<'_>, certificate: &Certificate) -> Option<Trouble> {
+    let (renewal, not_after) = (certificate.renewal_time?, certificate.not_after?);
+    let window = not_after.duration_since(renewal);
+    let allowed =
+        SignedDuration::try_from_secs_f64(window.as_secs_f64() * scene.threshold(&RENEWAL_SHARE)).ok()?;
+    let late = renewal.checked_add(allowed).ok()?;
+    if not_after <= scene.now || scene.now <= late || !scene.has_lasted(late, &RENEWAL_AFTER) {
+        return None;
+    }
+    let remaining = not_after.duration_since(scene.now);
+    let urgent = remaining <= PAGES.min(window / 3);
+    let severity = if urgent { Severity::Critical } else { Severity::Warning };
+    let says = format!(
+        "not renewed {} after its time; {}",
+        text::span(between(renewal, scene.now)),
+        left(not_after, scene.now)
+    );
+    Some(trouble(severity, Origin::Certificates, Some(late), cause::NOT_RENEWED, says))
+}
+
+/// What cert-manager says of its attempts.
+fn failures(certificate: &Certificate) -> Option<Trouble> {
+    let words: Vec<String> = certificate
+        .conditions
+        .iter()
+        .filter(|row| matches!(&*row.kind, "Issuing" | "Ready"))
+        .filter_map(|row| row.message.as_deref().map(quote))
+        .collect();
+    let limited = words.iter().any(|words| {
+        let lower = words.to_lowercase();
+        lower.contains("429") || lower.contains("ratelimited") || lower.contains("rate limit")
+    });
+    if certificate.failed_attempts == 0 && !limited {
+        return None;
+    }
+    let name = if limited { cause::ISSUANCE_RATE_LIMITED } else { cause::ISSUANCE_FAILING };
+    let attempts = text::count(certificate.failed_attempts as usize, "failed attempt");
+    let says = format!("{attempts} to issue it: {}", words.join("; "));
+    Some(trouble(Severity::Warning, Origin::Certificates, certificate.last_failure, name, says))
+}
+
+/// What one address of a host serves.
+pub(super) fn of_handshake(
+    scene: &Scene<'_>,
+    row: &Handshake,
+    certificate: Option<&Certificate>,
+    all_fail: bool,
+) -> Vec<Trouble> {
+    let served = match &row.served {
+        Ok(served) => served,
+        Err(why) => {
+            let says = format!("TLS handshake with {} at {} fails: {}", row.host, row.address, quote(why));
+            let severity = if all_fail { Severity::Warning } else { Severity::Suspect };
+            return vec![trouble(severity, Origin::Tls, Some(row.at), cause::HANDSHAKE_FAILED, says)];
+        }
+    };
+    let mut troubles = Vec::new();
+    let at = Some(row.at);
+    let default = ["fake certificate", "cert-manager.local", "default certificate"];
+    let issuer = served.issuer.to_lowercase();
+    if default.iter().any(|name| issuer.contains(name)) {
+        let says = format!("{} serves the ingress controller's placeholder ({})", row.host, served.issuer);
+        troubles.push(trouble(Severity::Critical, Origin::Tls, at, cause::DEFAULT_CERTIFICATE, says));
+    } else if !served.name_matches {
+        let says = format!("{} serves a certificate for {}", row.host, served.names.join(", "));
+        troubles.push(trouble(Severity::Critical, Origin::Tls, at, cause::NAME_MISMATCH, says));
+    } else if let Some(why) = &served.distrust
+        && served.not_after > scene.now
+    {
+        let says = format!("clients do not trust what {} serves: {}", row.host, quote(why));
+        troubles.push(trouble(Severity::Warning, Origin::Tls, at, cause::UNTRUSTED, says));
+    }
+    troubles.extend(expiry(scene, row, served, certificate));
+    troubles
+}
+
+/// How much time is left, by what renews it.
+fn expiry(
+    scene: &Scene<'_>,
+    row: &Handshake,
+    served: &Served,
+    certificate: Option<&Certificate>,
+) -> Option<Trouble> {
+    let now = scene.now;
+    let remaining = served.not_after.duration_since(now);
+    let newer = certificate
+        .and_then(|certificate| certificate.not_after)
+        .is_some_and(|not_after| not_after.duration_since(served.not_after) > SignedDuration::from_hours(1));
+    let says = format!("{} {}", row.host, left(served.not_after, now));
+    let (warning, critical, page) = limits(scene, served);
+    let from = |limit: SignedDuration| served.not_after.checked_sub(limit).ok();
+    if newer && remaining < warning {
+        let says = format!("{says}, although a newer certificate exists");
+        let severity = if remaining < critical { Severity::Critical } else { Severity::Warning };
+        return Some(paged(
+            trouble(severity, Origin::Tls, from(warning), cause::SERVED_STALE, says),
+            from(page),
+        ));
+    }
+    let (severity, name) = match certificate {
+        _ if remaining <= SignedDuration::ZERO => (Severity::Critical, cause::EXPIRED),
+        // While cert-manager renews it in its own time, days alone say nothing (6-day certificates exist).
+        Some(certificate) if is_renewed_in_time(scene, certificate) => return None,
+        _ if remaining < critical => (Severity::Critical, cause::NOT_RENEWED),
+        Some(_) if remaining < warning => (Severity::Warning, cause::NOT_RENEWED),
+        None if remaining < warning => (Severity::Warning, cause::NOT_MANAGED),
+        _ => return None,
+    };
+    let name = if certificate.is_none() && name == cause::NOT_RENEWED { cause::NOT_MANAGED } else { name };
+    let since = earliest(from(warning), Some(now));
+    Some(paged(trouble(severity, Origin::Tls, since, name, says), from(page)))
+}
+
+fn paged(trouble: Trouble, at: Option<Timestamp>) -> Trouble {
+    Trouble { pages_at: at, ..trouble }
+}
+
+/// Not due, being issued right now, or not late enough to count.
+fn is_renewed_in_time(scene: &Scene<'_>, certificate: &Certificate) -> bool {
+    let known = certificate.renewal_time.is_some() && certificate.not_after.is_some();
+    is_issuing(scene, certificate) || (known && late_renewal(scene, certificate).is_none())
+}
+
+/// Warning, critical and paging limits: the thresholds, or less for a certificate that lives shorter than
+/// the usual 90 days (a third of its life, of which a tenth may pass).
+fn limits(scene: &Scene<'_>, served: &Served) -> (SignedDuration, SignedDuration, SignedDuration) {
+    let life = served.not_after.duration_since(served.not_before).as_secs_f64();
+    let part = |share: f64| SignedDuration::try_from_secs_f64((life * share).max(0.0)).unwrap_or_default();
+    (
+        scene.thresholds.span(&WARNING).min(part(0.3)),
+        scene.thresholds.span(&CRITICAL).min(part(0.1)),
+        PAGES.min(part(0.03)),
+    )
+}

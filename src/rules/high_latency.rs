@@ -1,0 +1,99 @@
+//! Slow answers: the 95th percentile of all requests.
+
+use crate::domain::{Anomaly, AnomalyId, Origin, Severity, text};
+
+use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
+use super::workload::evidence;
+use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+
+const WARNING: Threshold = Threshold {
+    key: "high-latency.warning",
+    default: 1.0,
+    unit: Unit::Seconds,
+    says: "p95 latency",
+    source: "our own choice; public rules: 1 s for probes and for Istio's p99",
+};
+const WARNING_AFTER: Threshold = Threshold {
+    key: "high-latency.warning-after",
+    default: 600.0,
+    unit: Unit::Seconds,
+    says: "how long it lasts before it is a warning",
+    source: "our own choice",
+};
+const CRITICAL: Threshold = Threshold {
+    key: "high-latency.critical",
+    default: 2.0,
+    unit: Unit::Seconds,
+    says: "p95 latency",
+    source: "our own choice; public rules: 2 s mean for a load balancer",
+};
+const CRITICAL_AFTER: Threshold = Threshold {
+    key: "high-latency.critical-after",
+    default: 300.0,
+    unit: Unit::Seconds,
+    says: "how long it lasts before it is critical",
+    source: "our own choice",
+};
+
+pub(super) static RULE: Rule = Rule {
+    name: "high-latency",
+    title: "Latency high",
+    says: "The p95 latency of all requests together. Silent without traffic, about gaps, and about single slow \
+           paths that do not move it.",
+    needs: Needs::All(&[Origin::Prometheus]),
+    thresholds: &[WARNING, WARNING_AFTER, CRITICAL, CRITICAL_AFTER, MIN_RATE],
+    examine,
+};
+
+fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    Vec::from_iter(anomaly(scene))
+}
+
+fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
+    let traffic = &scene.snapshot.traffic;
+    let steps = [
+        Step { severity: Severity::Warning, level: &WARNING, after: &WARNING_AFTER },
+        Step { severity: Severity::Critical, level: &CRITICAL, after: &CRITICAL_AFTER },
+    ];
+    let climb = climb(scene, &traffic.p95, &steps)?;
+    let seconds = |value: f64| text::span(std::time::Duration::try_from_secs_f64(value).unwrap_or_default());
+    let above = scene.threshold(&WARNING);
+    let p95 = seconds(climb.value);
+    let mut facts = vec![evidence(
+        Origin::Prometheus,
+        Some(climb.onset),
+        format!("p95 {p95}, above {} since then", seconds(above)),
+    )];
+    for (name, series) in [("p50", &traffic.p50), ("p99", &traffic.p99)] {
+        facts.extend(
+            series.last().map(|(at, value)| {
+                evidence(Origin::Prometheus, Some(at), format!("{name} {}", seconds(value)))
+            }),
+        );
+    }
+    facts.extend(
+        traffic.rate.last().map(|(at, rate)| {
+            evidence(Origin::Prometheus, Some(at), format!("{rate:.1} requests per second"))
+        }),
+    );
+    let (subject, namespace) = subject(scene);
+    let severe = climb.value > scene.threshold(&CRITICAL);
+    let raises = [(severe, 0.2), (climb.severity > Severity::Suspect, 0.1)];
+    let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
+    let mut bindings = bindings(scene, &namespace);
+    bindings.insert("p95", p95.clone());
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/{subject}", RULE.name).into()),
+        rule: RULE.name.into(),
+        subject,
+        severity: climb.severity,
+        score,
+        onset: climb.onset,
+        title: format!("p95 latency {p95}"),
+        evidence: facts,
+        causes: Vec::new(),
+        touches: Vec::new(),
+        bindings,
+        pages_at: None,
+    })
+}

@@ -1,0 +1,114 @@
+//! Autoscalers that want more replicas than they may have.
+
+use crate::domain::{
+    Anomaly, AnomalyId, Autoscaler, Cause, Key, Kind, ObjectRef, Origin, Severity, Status, Subject,
+    Timestamp, cause,
+};
+
+use super::workload::{Bindings, evidence};
+use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
+
+const WARNING_AFTER: Threshold = Threshold {
+    key: "hpa-max.warning-after",
+    default: 300.0,
+    unit: Unit::Seconds,
+    says: "how long it wants more before it is a warning",
+    source: "our own choice; Kubernetes' scale-down stabilisation is 300 s",
+};
+const PAGES_AFTER: Threshold = Threshold {
+    key: "hpa-max.pages-after",
+    default: 900.0,
+    unit: Unit::Seconds,
+    says: "`for` of the public alert",
+    source: "kubernetes-mixin: KubeHpaMaxedOut, 15m",
+};
+
+pub(super) static RULE: Rule = Rule {
+    name: "hpa-max",
+    title: "Autoscalers at their maximum",
+    says: "Autoscalers at their maximum that want more (ScalingLimited, TooManyReplicas, or a metric above its \
+           target). Silent at the maximum when that is enough, and where minimum and maximum are equal.",
+    needs: Needs::All(&[Origin::Autoscalers]),
+    thresholds: &[WARNING_AFTER, PAGES_AFTER],
+    examine,
+};
+
+fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    scene.snapshot.autoscalers.iter().filter_map(|scaler| anomaly(scene, scaler)).collect()
+}
+
+/// Since when an autoscaler at its maximum has wanted more.
+fn limited_since(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Timestamp> {
+    if scaler.max == scaler.min || scaler.current < scaler.max || scaler.desired < scaler.max {
+        return None;
+    }
+    let limited = scaler.condition("ScalingLimited").filter(|row| row.status == Status::True);
+    let too_many = limited.filter(|row| row.reason.as_deref() == Some("TooManyReplicas"));
+    // 10 % is the tolerance within which an autoscaler does nothing.
+    let wants = scaler.metrics.iter().any(|metric| metric.ratio.is_some_and(|ratio| ratio > 1.1));
+    if too_many.is_none() && !wants {
+        return None;
+    }
+    let since = too_many.and_then(|row| row.since).or(scaler.last_scaled);
+    Some(since.unwrap_or(scene.now).min(scene.now))
+}
+
+fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly> {
+    let since = limited_since(scene, scaler)?;
+    let kind = Kind::parse(&scaler.target_kind).unwrap_or(Kind::Deployment);
+    let target = ObjectRef::new(kind, Key::new(scaler.key.namespace.clone(), scaler.target.clone()));
+    let mut facts = vec![evidence(
+        Origin::Autoscalers,
+        Some(since),
+        format!("{} of {} replicas, all it may have (minimum {})", scaler.current, scaler.max, scaler.min),
+    )];
+    for metric in &scaler.metrics {
+        let part = |value: &Option<crate::domain::Name>| value.as_deref().unwrap_or("?").to_owned();
+        let says = format!("{}: {} of target {}", metric.name, part(&metric.current), part(&metric.target));
+        facts.push(evidence(Origin::Autoscalers, None, says));
+    }
+    let ratio = scaler.metrics.iter().filter_map(|metric| metric.ratio).fold(0.0, f64::max);
+    let says = format!("{} needs more than its {} replicas", scaler.target, scaler.max);
+    let mut causes = vec![Cause { name: cause::AT_CAPACITY, says, weight: 0.6 }];
+    let ready = scene.snapshot.deployments.get(&target.key).filter(|_| kind == Kind::Deployment);
+    let ready = ready.map(|deployment| deployment.ready);
+    if let Some(ready) = ready.filter(|ready| *ready < scaler.current) {
+        let says = format!("only {ready} of {} replicas are ready and carry the load", scaler.current);
+        facts.push(evidence(Origin::Deployments, None, says.clone()));
+        causes.insert(0, Cause { name: cause::REPLICAS_NOT_READY, says, weight: 0.8 });
+    }
+    let lasting = scene.has_lasted(since, &WARNING_AFTER);
+    let raises =
+        [(ratio > 1.5, 0.1), (lasting, 0.1), (ready.is_some_and(|ready| ready < scaler.current), 0.05)];
+    let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/hpa/{}", RULE.name, scaler.key).into()),
+        rule: RULE.name.into(),
+        subject: Subject::Object(ObjectRef::new(Kind::HorizontalPodAutoscaler, scaler.key.clone())),
+        severity: if lasting { Severity::Warning } else { Severity::Suspect },
+        score,
+        onset: since,
+        title: format!("at its maximum of {} and wants more", scaler.max),
+        evidence: facts,
+        causes,
+        touches: vec![ObjectRef::new(Kind::HorizontalPodAutoscaler, scaler.key.clone()), target],
+        bindings: bindings(scaler),
+        pages_at: pages_at(scene, since, &PAGES_AFTER),
+    })
+}
+
+fn bindings(scaler: &Autoscaler) -> Bindings {
+    let mut bindings = Bindings::from([
+        ("namespace", scaler.key.namespace.to_string()),
+        ("hpa", scaler.key.name.to_string()),
+        ("hpa_min", scaler.min.to_string()),
+        ("hpa_max", scaler.max.to_string()),
+        ("replicas_recorded", scaler.current.to_string()),
+        // Half as many again, as the audit suggests for high-5xx.res.1.
+        ("hpa_max_suggestion", (scaler.max + scaler.max.div_ceil(2)).to_string()),
+    ]);
+    if &*scaler.target_kind == "Deployment" {
+        bindings.insert("deployment", scaler.target.to_string());
+    }
+    bindings
+}

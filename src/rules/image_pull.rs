@@ -1,0 +1,159 @@
+//! Images that cannot be pulled, by workload and image.
+//! Reads container states and events; whether the registry has the image is for a probe to find out.
+
+use crate::domain::{
+    Anomaly, AnomalyId, Cause, Container, Kind, ObjectRef, Origin, Pod, Severity, Subject, Timestamp, cause,
+    text,
+};
+
+use super::image_cause::{PULLING_FAILS, Trouble, registry, trouble};
+use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups};
+use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, revision, shown};
+
+const WARNING_AFTER: Threshold = Threshold {
+    key: "image-pull.warning-after",
+    default: 60.0,
+    unit: Unit::Seconds,
+    says: "how long pulling fails before it is a warning",
+    source: "our own choice; public alerts wait an hour",
+};
+const CRITICAL_AFTER: Threshold = Threshold {
+    key: "image-pull.critical-after",
+    default: 300.0,
+    unit: Unit::Seconds,
+    says: "how long it blocks a rollout or capacity before it is critical",
+    source: "our own choice; the kubelet's back-off is 5 min by then",
+};
+const PAGES_AFTER: Threshold = Threshold {
+    key: "image-pull.pages-after",
+    default: 3600.0,
+    unit: Unit::Seconds,
+    says: "`for` of the public alert",
+    source: "kubernetes-mixin: KubeContainerWaiting, 1h",
+};
+
+pub(super) static RULE: Rule = Rule {
+    name: "image-pull",
+    title: "Images cannot be pulled",
+    says: "Containers that wait for an image that cannot be pulled, named or verified. Silent while a pull is \
+           in progress, about pods being deleted, and about containers that wait for other things.",
+    needs: Needs::All(&[Origin::Pods]),
+    thresholds: &[WARNING_AFTER, CRITICAL_AFTER, PAGES_AFTER],
+    examine,
+};
+
+fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    groups(scene, |_, _, container| is_failing(container))
+        .iter()
+        .filter_map(|group| anomaly(scene, group))
+        .collect()
+}
+
+/// Whether a container waits for an image that does not come.
+pub(super) fn is_failing(container: &Container) -> bool {
+    container.waiting().is_some_and(|reason| PULLING_FAILS.contains(&&**reason))
+}
+
+fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
+    let standing = group.standing(scene);
+    let pods = group.pods();
+    let onset = group.sick.iter().map(|(pod, container)| began(scene, pod, container)).min()?;
+    let worst = *group.sick.iter().min_by_key(|(pod, container)| (pod.created, &pod.key, &container.name))?;
+    let Trouble { mut causes, label, message } = trouble(scene, worst.0, worst.1);
+    let suspicion =
+        group.deployment.and_then(|deployment| revision::suspect(scene, deployment, &pods, onset));
+    let mut bindings = group.bindings(scene, worst);
+    bindings.insert("registry", registry(&worst.1.image).to_owned());
+    bindings.insert("because", label.to_owned());
+    let waits = worst.1.waiting().map_or("", |reason| reason);
+    let says = format!("{}/{}: {waits}: {message}", worst.0.key.name, worst.1.name);
+    let mut facts = vec![evidence(Origin::Pods, None, says)];
+    if let Some(suspicion) = &suspicion {
+        describe_suspicion(suspicion, &mut bindings);
+        facts.push(evidence(Origin::ReplicaSets, Some(suspicion.bad.created), suspicion.says.clone()));
+        let says = suspicion.says.clone();
+        causes.push(Cause { name: cause::BAD_REVISION, says, weight: suspicion.weight.min(0.85) });
+    }
+    let mut touches = group.touches();
+    check_pull_secrets(scene, group, &mut bindings, &mut facts, &mut causes, &mut touches);
+    if let (true, Some(node)) = (causes[0].name == cause::IMAGE_DISK, &worst.0.node) {
+        touches.push(ObjectRef::new(Kind::Node, crate::domain::Key::cluster(node.clone())));
+    }
+    let available =
+        format!("{} of {} available", standing.available, text::count(standing.desired as usize, "replica"));
+    facts.push(evidence(Origin::Pods, None, available));
+    causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    let several = pods.len() >= 2;
+    let raises = [(several, 0.1), (suspicion.is_some(), 0.1), (standing.share() < 1.0, 0.1)];
+    let base = if group.object.kind == Kind::Job { 0.5 } else { 0.7 };
+    let score: f64 = base + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
+    let kind = group.object.kind.for_kubectl();
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/{kind}/{}", RULE.name, group.object.key).into()),
+        rule: RULE.name.into(),
+        subject: Subject::Object(group.object.clone()),
+        severity: severity(scene, group, standing, onset),
+        score: score.min(1.0),
+        onset,
+        title: format!("{} cannot pull {}: {label}", text::count(pods.len(), "pod"), worst.1.image),
+        evidence: facts,
+        causes,
+        touches,
+        bindings,
+        pages_at: pages_at(scene, onset, &PAGES_AFTER),
+    })
+}
+
+fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Timestamp) -> Severity {
+    let rolling = group.deployment.is_some_and(|deployment| !deployment.is_rolled_out());
+    let blocks = rolling || standing.available < standing.desired;
+    match () {
+        () if blocks && scene.has_lasted(onset, &CRITICAL_AFTER) => Severity::Critical,
+        () if scene.has_lasted(onset, &WARNING_AFTER) => Severity::Warning,
+        () => Severity::Suspect,
+    }
+}
+
+/// The first event about a failed pull; else when the container ended or the pod was placed on its node.
+fn began(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Timestamp {
+    let about_images = |message: &str| message.contains("pull") || message.contains("Image");
+    let events = scene.events(Kind::Pod, &pod.key).filter(|event| {
+        matches!(&*event.reason, "Failed" | "BackOff" | "InspectFailed" | "ErrImageNeverPull")
+    });
+    let first = events.filter(|event| about_images(&event.message)).map(|event| event.first).min();
+    let placed = || pod.condition("PodScheduled").and_then(|condition| condition.since);
+    let ended = || container.last.as_ref().and_then(|last| last.finished);
+    first.or_else(ended).or_else(placed).unwrap_or(pod.created).max(pod.created).min(scene.now)
+}
+
+/// A pull secret that is referenced and does not exist explains a refusal.
+fn check_pull_secrets(
+    scene: &Scene<'_>,
+    group: &Group<'_>,
+    bindings: &mut Bindings,
+    facts: &mut Vec<crate::domain::Evidence>,
+    causes: &mut [Cause],
+    touches: &mut Vec<ObjectRef>,
+) {
+    let Some(deployment) = group.deployment else { return };
+    let namespace = &deployment.key.namespace;
+    for name in &deployment.template.pull_secrets {
+        let key = crate::domain::Key::new(namespace.clone(), name.clone());
+        let secrets = &scene.snapshot.secrets;
+        if secrets.is_listed() && secrets.get(&key).is_none() {
+            let says = format!("pull secret {name} does not exist");
+            bindings.insert("missing_kind", "Secret".into());
+            bindings.insert("missing_object", name.to_string());
+            bindings.insert("pull_secret", name.to_string());
+            if let Some(cause) = causes.iter_mut().find(|row| row.name == cause::IMAGE_AUTH) {
+                cause.weight = 0.95;
+                cause.says = format!("{says}; {}", cause.says);
+            }
+            facts.push(evidence(Origin::Secrets, None, says));
+        }
+        touches.push(ObjectRef::new(Kind::Secret, key));
+    }
+    if deployment.template.pull_secrets.is_empty() {
+        facts.push(evidence(Origin::Deployments, None, "the template names no pull secret"));
+    }
+}

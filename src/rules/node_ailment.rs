@@ -1,0 +1,171 @@
+//! What ails a node, by its conditions, lease, taints and events; and whether somebody meant it to go.
+
+use jiff::SignedDuration;
+
+use crate::domain::{
+    Cause, ChangeKind, Condition, Evidence, Kind, Node, Origin, Pod, Status, Timestamp, between, cause, text,
+};
+
+use super::Scene;
+use super::node_notready::{FLAPS, JOINING, LEASE, lease_renewed};
+use super::workload::{evidence, quote};
+
+/// A heartbeat older than this says nothing about when the kubelet fell silent (it reports unchanged
+/// status only every 5 min).
+const HEARTBEAT: SignedDuration = SignedDuration::from_mins(5);
+
+/// Taints by which an autoscaler or the cloud announces that it takes a node away.
+const LEAVING: &[&str] = &[
+    "ToBeDeletedByClusterAutoscaler",
+    "karpenter.sh/disrupted",
+    "karpenter.sh/disruption",
+    "aws-node-termination-handler/spot-itn",
+    "aws-node-termination-handler/asg-lifecycle-termination",
+    "cloud.google.com/impending-node-termination",
+];
+
+#[derive(Debug)]
+pub(super) struct Ailment {
+    pub since: Timestamp,
+    /// Ready is not True; else it is only suspected.
+    pub is_down: bool,
+    /// The kubelet says nothing, rather than that it is not ready.
+    pub is_silent: bool,
+    /// For a title: `not ready: kubelet stopped reporting`.
+    pub label: String,
+    pub causes: Vec<Cause>,
+    pub evidence: Vec<Evidence>,
+}
+
+/// What ails a node, if anything does. `freshest` is the latest renewal of any node's lease.
+pub(super) fn ailment(scene: &Scene<'_>, node: &Node, freshest: Option<Timestamp>) -> Option<Ailment> {
+    let joining = !scene.has_lasted(node.created, &JOINING);
+    if joining || node.taints.iter().any(|taint| LEAVING.contains(&&*taint.key)) {
+        return None;
+    }
+    match node.condition("Ready") {
+        Some(ready) if ready.status == Status::True => {
+            overdue(scene, node, freshest).or_else(|| flapping(scene, node))
+        }
+        ready => Some(not_ready(scene, node, ready)),
+    }
+}
+
+fn not_ready(scene: &Scene<'_>, node: &Node, ready: Option<&Condition>) -> Ailment {
+    let marked = ready.and_then(|ready| ready.since).unwrap_or(node.created).min(scene.now);
+    let silent = ready.is_none_or(|ready| ready.status == Status::Unknown);
+    let lease = lease_renewed(scene, node).filter(|renewed| *renewed <= marked);
+    let since = match lease {
+        Some(renewed) if silent && marked.duration_since(renewed) <= HEARTBEAT => renewed,
+        _ => marked,
+    };
+    let message = ready.and_then(|ready| ready.message.as_deref()).map(quote).unwrap_or_default();
+    let reason = ready.and_then(|ready| ready.reason.as_deref()).unwrap_or("no Ready condition");
+    let mut facts =
+        vec![evidence(Origin::Nodes, Some(marked), format!("{}: {reason}: {message}", node.key.name))];
+    if let Some(renewed) = lease.filter(|_| silent) {
+        let says = format!("lease not renewed for {}", text::span(between(renewed, scene.now)));
+        facts.push(evidence(Origin::Leases, Some(renewed), says));
+    }
+    let mut causes = vec![main_cause(node, silent, &message)];
+    for pressure in node.pressures() {
+        let words = pressure.message.as_deref().map(quote).unwrap_or_default();
+        let says = format!("{}: {words}", pressure.kind);
+        facts.push(evidence(Origin::Nodes, pressure.since, says.clone()));
+        causes.push(Cause { name: cause::NODE_PRESSURE, says, weight: 0.8 });
+    }
+    causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    causes.dedup_by(|one, other| one.name == other.name);
+    let label = format!("not ready: {}", label(causes[0].name));
+    Ailment { since, is_down: true, is_silent: silent, label, causes, evidence: facts }
+}
+
+fn main_cause(node: &Node, silent: bool, message: &str) -> Cause {
+    let lower = message.to_lowercase();
+    let says = |words: &str| if message.is_empty() { words.to_owned() } else { message.to_owned() };
+    let (name, says, weight) = match () {
+        () if node.has_taint("node.cloudprovider.kubernetes.io/shutdown") => {
+            (cause::NODE_STOPPED, "the cloud says that the machine is shut down".to_owned(), 0.95)
+        }
+        () if silent => (cause::KUBELET_SILENT, says("the kubelet stopped reporting"), 0.75),
+        () if lower.contains("cni") || lower.contains("network") => (cause::NODE_NETWORK, says(""), 0.85),
+        () if lower.contains("pleg") || lower.contains("runtime") => (cause::RUNTIME, says(""), 0.85),
+        () => (cause::NODE_UNREADY, says("the kubelet says it is not ready"), 0.4),
+    };
+    Cause { name, says, weight }
+}
+
+fn label(name: &str) -> &'static str {
+    match name {
+        cause::NODE_STOPPED => "the machine is stopped",
+        cause::KUBELET_SILENT => "kubelet stopped reporting",
+        cause::NODE_NETWORK => "network plugin not ready",
+        cause::RUNTIME => "container runtime hangs",
+        cause::NODE_PRESSURE => "out of resources",
+        _ => "for a reason of its own",
+    }
+}
+
+/// Ready by its condition, but its lease is much older than the freshest one. Compared with the others'
+/// rather than with the clock, so that our own late news makes nobody suspect.
+fn overdue(scene: &Scene<'_>, node: &Node, freshest: Option<Timestamp>) -> Option<Ailment> {
+    let renewed = lease_renewed(scene, node)?;
+    let overdue = freshest?.duration_since(renewed);
+    if overdue <= scene.thresholds.span(&LEASE) {
+        return None;
+    }
+    let says = format!("lease not renewed for {}", text::span(between(renewed, scene.now)));
+    Some(Ailment {
+        since: renewed,
+        is_down: false,
+        is_silent: true,
+        label: "lease overdue".to_owned(),
+        causes: vec![Cause { name: cause::KUBELET_SILENT, says: says.clone(), weight: 0.6 }],
+        evidence: vec![evidence(Origin::Leases, Some(renewed), format!("{}: {says}", node.key.name))],
+    })
+}
+
+fn flapping(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
+    let window = SignedDuration::from_mins(15);
+    let gone: Vec<_> = scene
+        .events(Kind::Node, &node.key)
+        .filter(|event| &*event.reason == "NodeNotReady" && scene.now.duration_since(event.last) <= window)
+        .filter(|event| scene.now.duration_since(event.first) <= window)
+        .collect();
+    let times: u32 = gone.iter().map(|event| event.count.max(1)).sum();
+    if f64::from(times) < scene.threshold(&FLAPS) {
+        return None;
+    }
+    let since = gone.iter().map(|event| event.first).min()?;
+    let says = format!("not ready {times} times since {}", text::span(between(since, scene.now)));
+    Some(Ailment {
+        since,
+        is_down: false,
+        is_silent: false,
+        label: "comes and goes".to_owned(),
+        causes: vec![Cause { name: cause::NODE_FLAPPING, says: says.clone(), weight: 0.8 }],
+        evidence: vec![evidence(Origin::Events, Some(since), format!("{}: {says}", node.key.name))],
+    })
+}
+
+/// Whether somebody took the node out on purpose: cordoned before it went, and drained. A cordon that came
+/// after is how people, and our own playbook, answer a dead node: the trouble stays.
+pub(super) fn is_planned(scene: &Scene<'_>, node: &Node, ailment: &Ailment, pods: &[&Pod]) -> bool {
+    if !node.unschedulable {
+        return false;
+    }
+    let stays = |pod: &&&Pod| pod.deleting.is_none() && !pod.is_mirror && !pod.is_owned_by("DaemonSet");
+    let cordoned = node
+        .taints
+        .iter()
+        .find(|taint| &*taint.key == "node.kubernetes.io/unschedulable")
+        .and_then(|taint| taint.added);
+    let ours =
+        scene.snapshot.deeds.iter().any(|deed| {
+            deed.kind == ChangeKind::Ours && deed.object.key == node.key && deed.at >= ailment.since
+        });
+    match cordoned {
+        Some(at) if at > ailment.since => false,
+        _ => !ours && pods.iter().filter(stays).count() == 0,
+    }
+}

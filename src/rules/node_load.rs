@@ -1,0 +1,76 @@
+//! What runs on a node, and how much of it cannot run elsewhere: the blast radius.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Deployment, Evidence, Key, Origin, Pod, text};
+
+use super::Scene;
+use super::workload::evidence;
+
+/// What a node carries.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub pods: usize,
+    pub daemon_set: usize,
+    pub empty_dir: usize,
+    /// Pods that no controller will recreate.
+    pub bare: Vec<String>,
+    /// Pods with persistent volumes.
+    pub with_claims: Vec<String>,
+    /// Deployments that have no available replica elsewhere.
+    pub last_replicas: Vec<String>,
+}
+
+pub(super) fn load(scene: &Scene<'_>, pods: &[&Pod]) -> Load {
+    let mut load = Load { pods: pods.len(), ..Load::default() };
+    let mut deployments: BTreeMap<&Key, (&Deployment, u32)> = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| pod.deleting.is_none()) {
+        if pod.is_owned_by("DaemonSet") {
+            load.daemon_set += 1;
+            continue;
+        }
+        let name = pod.key.to_string();
+        if pod.owner.is_none() {
+            load.bare.push(name.clone());
+        }
+        if pod.has_empty_dir {
+            load.empty_dir += 1;
+        }
+        if !pod.claims.is_empty() {
+            load.with_claims.push(name);
+        }
+        if let (_, Some(deployment)) = scene.workload_of(pod) {
+            let entry = deployments.entry(&deployment.key).or_insert((deployment, 0));
+            entry.1 += u32::from(pod.is_ready());
+        }
+    }
+    load.last_replicas = deployments
+        .into_values()
+        // Those counted as available here are about to be lost with the node.
+        .filter(|(deployment, ready_here)| deployment.replicas > 0 && deployment.available <= *ready_here)
+        .map(|(deployment, _)| deployment.key.to_string())
+        .collect();
+    load
+}
+
+impl Load {
+    /// It carries something that is down, or stuck, until the node returns.
+    pub fn is_precious(&self) -> bool {
+        !self.last_replicas.is_empty() || !self.with_claims.is_empty()
+    }
+
+    pub fn evidence(&self) -> Vec<Evidence> {
+        let named = |names: &[String]| match names {
+            [] => None,
+            [one] => Some(one.clone()),
+            [one, rest @ ..] => Some(format!("{one} and {} more", rest.len())),
+        };
+        let lines = [
+            Some(format!("{} on it, {} of DaemonSets", text::count(self.pods, "pod"), self.daemon_set)),
+            named(&self.last_replicas).map(|names| format!("no available replica elsewhere: {names}")),
+            named(&self.with_claims).map(|names| format!("with persistent volumes: {names}")),
+            named(&self.bare).map(|names| format!("nothing recreates: {names}")),
+        ];
+        lines.into_iter().flatten().map(|says| evidence(Origin::Pods, None, says)).collect()
+    }
+}

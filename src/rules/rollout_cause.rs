@@ -1,0 +1,179 @@
+//! Why the newest revision's pods do not come up: what refuses them, what they wait for, what they die of.
+
+use crate::domain::{
+    Cause, Container, ContainerState, Deployment, Evidence, Kind, ObjectRef, Origin, Pod, ReplicaSet, Status,
+    cause, text,
+};
+
+use super::Scene;
+use super::crash_cause::{missing, why};
+use super::crash_loop::is_looping;
+use super::image_cause::trouble;
+use super::image_pull::is_failing;
+use super::workload::{Bindings, evidence, quote};
+
+/// Evidence about single pods is cut after this many.
+const EXAMPLES: usize = 4;
+
+/// One pod's, or one ReplicaSet's, obstacle.
+pub(super) struct Obstacle {
+    pub cause: Cause,
+    /// For a title: `unschedulable`.
+    pub label: String,
+    pub evidence: Evidence,
+    pub bindings: Bindings,
+    /// The pod and container to look at, if it is one pod's.
+    pub pod: Option<(ObjectRef, Option<String>)>,
+}
+
+/// What stands in the way of these unready pods, the likeliest first, each kind once.
+pub(super) fn obstacles(
+    scene: &Scene<'_>,
+    deployment: &Deployment,
+    newest: Option<&ReplicaSet>,
+    unready: &[&Pod],
+) -> Vec<Obstacle> {
+    let refused = refusal(scene, deployment, newest);
+    let pods = unready.iter().take(64).map(|pod| obstacle(scene, pod));
+    let mut found: Vec<Obstacle> = Vec::new();
+    for obstacle in refused.into_iter().chain(pods) {
+        let same = found.iter().filter(|known| known.cause.name == obstacle.cause.name).count();
+        if same < EXAMPLES {
+            found.push(obstacle);
+        }
+    }
+    found.sort_by(|one, other| other.cause.weight.total_cmp(&one.cause.weight));
+    found
+}
+
+/// Pods that the API server does not even accept (`ReplicaFailure`/`FailedCreate`).
+fn refusal(scene: &Scene<'_>, deployment: &Deployment, newest: Option<&ReplicaSet>) -> Option<Obstacle> {
+    let failing = |condition: &&crate::domain::Condition| condition.status == Status::True;
+    let condition = deployment
+        .condition("ReplicaFailure")
+        .filter(failing)
+        .or_else(|| newest?.conditions.iter().find(|row| &*row.kind == "ReplicaFailure").filter(failing))?;
+    let event = newest.and_then(|set| {
+        scene.events(Kind::ReplicaSet, &set.key).find(|event| &*event.reason == "FailedCreate")
+    });
+    let words = condition.message.clone().or_else(|| event.map(|event| event.message.clone()));
+    let message = words.map(|message| quote(&message)).unwrap_or_default();
+    let lower = message.to_lowercase();
+    let (name, label) = match () {
+        () if lower.contains("exceeded quota") || lower.contains("limitrange") => {
+            (cause::QUOTA, "quota exceeded")
+        }
+        () if lower.contains("maximum") && lower.contains("usage per") => {
+            (cause::QUOTA, "limit range exceeded")
+        }
+        () if lower.contains("webhook") => (cause::WEBHOOK, "an admission webhook refuses"),
+        () => (cause::POD_REFUSED, "the API server refuses the pods"),
+    };
+    Some(Obstacle {
+        evidence: evidence(Origin::Deployments, condition.since, format!("FailedCreate: {message}")),
+        cause: Cause { name, says: message, weight: 0.95 },
+        label: label.to_owned(),
+        bindings: Bindings::new(),
+        pod: None,
+    })
+}
+
+fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
+    let failing = pod.containers.iter().find(|container| is_failing(container));
+    let looping = || pod.containers.iter().find(|container| is_looping(scene, pod, container));
+    if let Some(container) = failing {
+        let trouble = trouble(scene, pod, container);
+        let cause = trouble.causes.into_iter().next();
+        let cause = cause.unwrap_or(Cause { name: cause::IMAGE_PULL, says: String::new(), weight: 0.3 });
+        return about(pod, Some(container), cause, trouble.label, &trouble.message);
+    }
+    if let Some(container) = looping() {
+        let why = why(scene, pod, container);
+        let cause = Cause { name: why.name, says: why.says.clone(), weight: why.weight };
+        let mut obstacle =
+            about(pod, Some(container), cause, &format!("crash-looping ({})", why.label), &why.says);
+        obstacle.bindings = why.bindings;
+        return obstacle;
+    }
+    if let Some(message) = unschedulable(pod) {
+        let says = quote(message);
+        let cause = Cause { name: cause::UNSCHEDULABLE, says: says.clone(), weight: 0.9 };
+        let mut obstacle = about(pod, None, cause, "no node takes the pods", &says);
+        obstacle.bindings = requests(pod);
+        return obstacle;
+    }
+    match pod.containers.iter().find(|container| !container.init && !container.ready) {
+        Some(container) if matches!(container.state, ContainerState::Running { .. }) => {
+            let unhealthy = scene
+                .events(Kind::Pod, &pod.key)
+                .find(|event| &*event.reason == "Unhealthy" && event.message.contains("Readiness"));
+            let said = unhealthy.map_or_else(
+                || format!("{} runs but is not ready", container.name),
+                |event| quote(&event.message),
+            );
+            let weight = if unhealthy.is_some() { 0.85 } else { 0.7 };
+            let cause = Cause { name: cause::READINESS, says: said.clone(), weight };
+            about(pod, Some(container), cause, "new pods do not become ready", &said)
+        }
+        container => creating(scene, pod, container),
+    }
+}
+
+/// A pod that was placed and whose containers do not exist yet.
+fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obstacle {
+    let mut events = scene.events(Kind::Pod, &pod.key);
+    let telling = events.find(|event| {
+        matches!(&*event.reason, "FailedMount" | "FailedAttachVolume" | "FailedCreatePodSandBox")
+    });
+    let Some(event) = telling else {
+        let gated = container.is_none();
+        let (name, says, label) = if gated {
+            (cause::READINESS, "its containers are ready but the pod is not", "new pods do not become ready")
+        } else {
+            (cause::STARTING_SLOWLY, "its containers are still being created", "new pods start slowly")
+        };
+        return about(pod, container, Cause { name, says: says.into(), weight: 0.3 }, label, says);
+    };
+    let message = quote(&event.message);
+    if let Some(why) = missing(container.map_or("the pod", |container| &container.name), &message) {
+        let cause = Cause { name: why.name, says: why.says, weight: why.weight };
+        let mut obstacle = about(pod, container, cause, &why.label, &message);
+        obstacle.bindings = why.bindings;
+        return obstacle;
+    }
+    let (name, label) = if &*event.reason == "FailedCreatePodSandBox" {
+        (cause::NODE_NETWORK, "the node cannot set up the pods' network")
+    } else {
+        (cause::SPEC_REFUSED, "a volume cannot be mounted")
+    };
+    about(pod, container, Cause { name, says: message.clone(), weight: 0.7 }, label, &message)
+}
+
+fn about(pod: &Pod, container: Option<&Container>, cause: Cause, label: &str, says: &str) -> Obstacle {
+    Obstacle {
+        cause,
+        label: label.to_owned(),
+        evidence: evidence(Origin::Pods, Some(pod.created), format!("{}: {says}", pod.key.name)),
+        bindings: Bindings::new(),
+        pod: Some((
+            ObjectRef::new(Kind::Pod, pod.key.clone()),
+            container
+                .or(pod.containers.iter().find(|row| !row.init))
+                .map(|container| container.name.to_string()),
+        )),
+    }
+}
+
+/// What the scheduler said, when it found no node.
+pub(super) fn unschedulable(pod: &Pod) -> Option<&str> {
+    let condition = pod.condition("PodScheduled").filter(|condition| condition.status == Status::False)?;
+    let reason = condition.reason.as_deref()?;
+    (reason == "Unschedulable").then(|| condition.message.as_deref().unwrap_or("no node takes it"))
+}
+
+fn requests(pod: &Pod) -> Bindings {
+    let containers = || pod.containers.iter().filter(|container| !container.init);
+    let cpu: u64 = containers().filter_map(|container| container.requests.cpu_milli).sum();
+    let memory: u64 = containers().filter_map(|container| container.requests.memory_bytes).sum();
+    Bindings::from([("cpu_request", text::cores(cpu)), ("memory_request", text::quantity(memory))])
+}

@@ -1,0 +1,318 @@
+//! Rollouts that do not get on, by Deployment.
+//! Has a clock of its own for the last progress, because a patch of the strategy resets the condition (audit D111).
+
+use std::collections::HashMap;
+
+use jiff::SignedDuration;
+
+use crate::domain::{
+    Anomaly, AnomalyId, Cause, Deployment, IntOrPercent, Kind, ObjectRef, Origin, Pod, ReplicaSet, Severity,
+    Status, Strategy, Subject, Timestamp, cause, text,
+};
+
+use super::revision::{self, Suspicion};
+use super::rollout_cause::{Obstacle, obstacles, unschedulable};
+use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, shown};
+
+const NO_PROGRESS: Threshold = Threshold {
+    key: "rollout-stuck.no-progress",
+    default: 180.0,
+    unit: Unit::Seconds,
+    says: "no new pod and none newly ready for this long while some are missing",
+    source: "our own choice; Kubernetes' progress deadline (600 s) makes it a warning",
+};
+const UNSCHEDULABLE: Threshold = Threshold {
+    key: "rollout-stuck.unschedulable",
+    default: 60.0,
+    unit: Unit::Seconds,
+    says: "how long a new pod finds no node before it is suspected",
+    source: "our own choice; cluster autoscalers react within 10-60 s",
+};
+const PAGES_AFTER: Threshold = Threshold {
+    key: "rollout-stuck.pages-after",
+    default: 900.0,
+    unit: Unit::Seconds,
+    says: "`for` of the public alert, from the progress deadline on",
+    source: "kubernetes-mixin: KubeDeploymentRolloutStuck, 15m",
+};
+
+pub(super) static RULE: Rule = Rule {
+    name: "rollout-stuck",
+    title: "Rollouts stuck",
+    says: "Deployments past their progress deadline, whose pods are refused, or whose newest revision has not \
+           got on for three minutes. Silent about rollouts that progress or are paused, about scaling, and \
+           about pods missing from a rollout that was completed.",
+    needs: Needs::All(&[Origin::Deployments, Origin::ReplicaSets, Origin::Pods]),
+    thresholds: &[NO_PROGRESS, UNSCHEDULABLE, PAGES_AFTER],
+    examine,
+};
+
+fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    let rolling: Vec<(&Deployment, Option<&ReplicaSet>)> = scene
+        .snapshot
+        .deployments
+        .iter()
+        .filter(|deployment| is_rolling(deployment))
+        .map(|deployment| (deployment, revision::newest(scene, deployment)))
+        .collect();
+    if rolling.is_empty() {
+        return Vec::new();
+    }
+    let mut members: HashMap<&str, Vec<&Pod>> =
+        rolling.iter().filter_map(|(_, newest)| Some((&*(*newest)?.uid, Vec::new()))).collect();
+    for pod in scene.snapshot.pods.iter().filter(|pod| pod.deleting.is_none() && !pod.is_finished()) {
+        if let Some(pods) = pod.owner.as_ref().and_then(|owner| members.get_mut(&*owner.uid)) {
+            pods.push(pod);
+        }
+    }
+    members.values_mut().for_each(|pods| pods.sort_by(|one, other| one.key.cmp(&other.key)));
+    let none = Vec::new();
+    rolling
+        .into_iter()
+        .filter_map(|(deployment, newest)| {
+            let pods = newest.and_then(|set| members.get(&*set.uid)).unwrap_or(&none);
+            anomaly(scene, deployment, newest, pods)
+        })
+        .collect()
+}
+
+/// A rollout that is neither complete nor paused. One that was completed stays so for Kubernetes, however
+/// many of its pods are missing later, and so does one that is merely scaled.
+fn is_rolling(deployment: &Deployment) -> bool {
+    if deployment.paused || deployment.replicas == 0 || deployment.is_rolled_out() {
+        return false;
+    }
+    let mixed = deployment.status_replicas > deployment.updated;
+    let refused = deployment.condition("ReplicaFailure").is_some_and(|row| row.status == Status::True);
+    let completed = deployment
+        .condition("Progressing")
+        .is_none_or(|row| row.reason.as_deref() == Some("NewReplicaSetAvailable"));
+    mixed || refused || !completed
+}
+
+fn is_past_deadline(deployment: &Deployment) -> Option<Timestamp> {
+    let condition = deployment.condition("Progressing").filter(|row| row.status == Status::False)?;
+    let exceeded = condition.reason.as_deref() == Some("ProgressDeadlineExceeded");
+    exceeded.then(|| condition.since.unwrap_or(deployment.created))
+}
+
+/// When the rollout last got on: the newest revision came, a pod of it was created, or one became ready.
+fn last_progress(
+    scene: &Scene<'_>,
+    deployment: &Deployment,
+    newest: Option<&ReplicaSet>,
+    pods: &[&Pod],
+) -> Timestamp {
+    let rolled_out = newest.map(|set| revision::rolled_out_at(scene, set, scene.revisions(deployment)));
+    let became_ready = |pod: &&Pod| pod.condition("Ready").filter(|row| row.status == Status::True)?.since;
+    pods.iter()
+        .flat_map(|pod| [Some(pod.created), became_ready(pod)])
+        .flatten()
+        .chain(rolled_out)
+        .max()
+        .unwrap_or(deployment.created)
+        .min(scene.now)
+}
+
+fn anomaly(
+    scene: &Scene<'_>,
+    deployment: &Deployment,
+    newest: Option<&ReplicaSet>,
+    pods: &[&Pod],
+) -> Option<Anomaly> {
+    let unready: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_ready()).collect();
+    let deadline = is_past_deadline(deployment);
+    let progressed = last_progress(scene, deployment, newest, pods);
+    let refused = deployment.condition("ReplicaFailure").is_some_and(|row| row.status == Status::True);
+    let missing = deployment.available < deployment.replicas || deployment.updated < deployment.replicas;
+    let standing_still = missing && scene.has_lasted(progressed, &NO_PROGRESS);
+    let homeless = unready.iter().any(|pod| {
+        let since = pod.condition("PodScheduled").and_then(|row| row.since).unwrap_or(pod.created);
+        unschedulable(pod).is_some() && scene.has_lasted(since, &UNSCHEDULABLE)
+    });
+    if deadline.is_none() && !refused && !standing_still && !homeless {
+        return None;
+    }
+    let obstacles = obstacles(scene, deployment, newest, &unready);
+    let suspicion = revision::suspect(scene, deployment, &unready, progressed);
+    let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
+    let mut causes: Vec<Cause> = Vec::new();
+    for obstacle in &obstacles {
+        if !causes.iter().any(|known| known.name == obstacle.cause.name) {
+            causes.push(obstacle.cause.clone());
+        }
+    }
+    let mut facts = vec![evidence(Origin::Deployments, None, counts(deployment))];
+    if let Some(since) = deadline {
+        let limit = deployment.progress_deadline_seconds;
+        facts.push(evidence(
+            Origin::Deployments,
+            Some(since),
+            format!("progress deadline of {limit} s exceeded"),
+        ));
+    }
+    if deployment.observed_generation < deployment.generation {
+        let says = "the Deployment controller has not seen the latest specification yet";
+        facts.push(evidence(Origin::Deployments, None, says));
+    }
+    facts.extend(obstacles.iter().map(|obstacle| obstacle.evidence.clone()));
+    let mut bindings = bindings(scene, deployment, newest, &unready, obstacles.first());
+    if let Some(suspicion) = &suspicion {
+        describe_suspicion(suspicion, &mut bindings);
+        facts.push(evidence(Origin::ReplicaSets, Some(suspicion.bad.created), suspicion.says.clone()));
+        let weight = suspicion.weight.min(0.8);
+        causes.push(Cause { name: cause::BAD_REVISION, says: suspicion.says.clone(), weight });
+    }
+    configuration::blame(scene, deployment, progressed, &mut causes, &mut facts, &mut bindings);
+    causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    let label = obstacles.first().map_or("no progress", |obstacle| &obstacle.label).to_owned();
+    bindings.insert("because", label.clone());
+    let title =
+        format!("rollout stuck at {} of {} updated: {label}", deployment.updated, deployment.replicas);
+    let firing = deadline.is_some() || lasted_the_deadline(scene, deployment, progressed);
+    let deadline_at = deadline
+        .unwrap_or_else(|| progressed.checked_add(deadline_span(deployment)).unwrap_or(Timestamp::MAX));
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/deployment/{}", RULE.name, deployment.key).into()),
+        rule: RULE.name.into(),
+        subject: Subject::Object(ObjectRef::new(Kind::Deployment, deployment.key.clone())),
+        severity: severity(deployment, firing, refused),
+        score: score(deployment, firing, refused, homeless, &causes),
+        onset: progressed,
+        title,
+        evidence: facts,
+        causes,
+        touches: touches(deployment, newest, &unready),
+        bindings,
+        pages_at: pages_at(scene, deadline_at, &PAGES_AFTER),
+    })
+}
+
+/// Whether the obstacle could be the revision's own doing. A lack of room is, when it asks for more than before.
+fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
+    match obstacle.map(|obstacle| obstacle.cause.name) {
+        Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
+        Some(cause::UNSCHEDULABLE) => {
+            let Some((good, _)) = &suspicion.good else { return false };
+            let asks = |set: &ReplicaSet| {
+                let rows = set.template.containers.iter();
+                rows.fold((0, 0), |(cpu, memory), row| {
+                    (
+                        cpu + row.requests.cpu_milli.unwrap_or(0),
+                        memory + row.requests.memory_bytes.unwrap_or(0),
+                    )
+                })
+            };
+            let (cpu, memory) = asks(suspicion.bad);
+            let (good_cpu, good_memory) = asks(good);
+            cpu > good_cpu || memory > good_memory
+        }
+        _ => true,
+    }
+}
+
+fn deadline_span(deployment: &Deployment) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(deployment.progress_deadline_seconds))
+}
+
+fn lasted_the_deadline(scene: &Scene<'_>, deployment: &Deployment, progressed: Timestamp) -> bool {
+    scene.now.duration_since(progressed) >= deadline_span(deployment)
+}
+
+fn severity(deployment: &Deployment, firing: bool, refused: bool) -> Severity {
+    let floor = deployment.replicas.saturating_sub(deployment.max_unavailable());
+    match () {
+        () if firing && deployment.available < floor => Severity::Critical,
+        () if firing || refused => Severity::Warning,
+        () => Severity::Suspect,
+    }
+}
+
+fn score(deployment: &Deployment, firing: bool, refused: bool, homeless: bool, causes: &[Cause]) -> f64 {
+    let floor = deployment.replicas.saturating_sub(deployment.max_unavailable());
+    let base = match () {
+        () if firing => 0.8,
+        () if refused => 0.75,
+        () if homeless => 0.65,
+        () => 0.6,
+    };
+    let proven = causes.first().is_some_and(|cause| cause.weight >= 0.7);
+    let within_gap = deployment.available >= floor;
+    let raises = [(proven, 0.1), (within_gap && !firing && !refused, -0.1)];
+    let sum: f64 = raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum();
+    (base + sum).clamp(0.0, 1.0)
+}
+
+fn counts(deployment: &Deployment) -> String {
+    format!(
+        "{} of {} updated, {} available, {}",
+        deployment.updated,
+        deployment.replicas,
+        deployment.available,
+        text::count(deployment.status_replicas as usize, "pod")
+    )
+}
+
+fn touches(deployment: &Deployment, newest: Option<&ReplicaSet>, unready: &[&Pod]) -> Vec<ObjectRef> {
+    let mut touches = vec![ObjectRef::new(Kind::Deployment, deployment.key.clone())];
+    touches.extend(newest.map(|set| ObjectRef::new(Kind::ReplicaSet, set.key.clone())));
+    touches.extend(unready.iter().map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone())));
+    touches.sort();
+    touches
+}
+
+fn bindings(
+    scene: &Scene<'_>,
+    deployment: &Deployment,
+    newest: Option<&ReplicaSet>,
+    unready: &[&Pod],
+    obstacle: Option<&Obstacle>,
+) -> Bindings {
+    let mut bindings = Bindings::from([
+        ("namespace", deployment.key.namespace.to_string()),
+        ("deployment", deployment.key.name.to_string()),
+        ("workload", format!("deployment/{}", deployment.key.name)),
+        ("workload_kind", "Deployment".to_owned()),
+        ("workload_name", deployment.key.name.to_string()),
+        ("updated", deployment.updated.to_string()),
+        ("available", deployment.available.to_string()),
+        ("progress_deadline", deployment.progress_deadline_seconds.to_string()),
+    ]);
+    describe_deployment(scene, deployment, &mut bindings);
+    if let Strategy::RollingUpdate { max_surge, max_unavailable } = deployment.strategy {
+        bindings.insert("max_surge", as_written(max_surge));
+        bindings.insert("max_unavailable", as_written(max_unavailable));
+    }
+    if let Some(set) = newest {
+        bindings.insert("replica_set", set.key.name.to_string());
+        bindings.extend(set.template_hash.as_ref().map(|hash| ("rollout", hash.to_string())));
+    }
+    if let Some(container) = deployment.template.containers.first() {
+        bindings.insert("container", container.name.to_string());
+        bindings.insert("image", container.image.to_string());
+    }
+    let names: Vec<&str> = unready.iter().take(20).map(|pod| &*pod.key.name).collect();
+    if let Some(first) = unready.first() {
+        bindings.insert("pod", first.key.name.to_string());
+        bindings.insert("unready_pods", names.join(","));
+        bindings.extend(scene.service_of(first).map(|service| ("service", service.key.name.to_string())));
+    }
+    if let Some(obstacle) = obstacle {
+        bindings.extend(obstacle.bindings.clone());
+        if let Some((pod, container)) = &obstacle.pod {
+            bindings.insert("pod", pod.key.name.to_string());
+            bindings.extend(container.clone().map(|name| ("container", name)));
+            let node = scene.snapshot.pods.get(&pod.key).and_then(|pod| pod.node.clone());
+            bindings.extend(node.map(|node| ("node", node.to_string())));
+        }
+    }
+    bindings
+}
+
+fn as_written(value: IntOrPercent) -> String {
+    match value {
+        IntOrPercent::Int(count) => count.to_string(),
+        IntOrPercent::Percent(percent) => format!("{percent}%"),
+    }
+}
