@@ -145,6 +145,12 @@ impl Warrant {
         self.at
     }
 
+    /// Closes a fresh draft of the same action, for a hand that found the world moved. It must be confirmed
+    /// like any other.
+    pub fn seal(&self, draft: Draft) -> Preview {
+        Preview::seal(draft)
+    }
+
     /// A confirmation that was not acted on in time must be asked for again.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         between(self.at, now) > WARRANT_LIFE

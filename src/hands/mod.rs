@@ -2,29 +2,44 @@
 //! Must not know the screen, nor decide anything: a person did.
 
 mod actor;
+mod difference;
+mod hazards;
+mod kubernetes;
+mod permission;
+mod task;
 
 pub use actor::actor;
+pub use task::Patience;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Action, Timestamp};
 use crate::guard::{Armed, Preview, Refusal, Undo};
-use crate::journal::{Ending, Entry, Outcome};
+use crate::journal::{Entry, Outcome};
+use crate::probes::cluster::Cluster;
 
 /// Hands on the outside systems.
 #[derive(Clone)]
 pub struct Hands {
-    #[expect(dead_code, reason = "the verbs follow")]
-    client: kube::Client,
+    cluster: Cluster,
     clock: fn() -> Timestamp,
+    /// Reads the environment at the moment of acting, for tokens.
+    env: fn(&str) -> Option<String>,
     /// Shown as a hazard before every change (guard g8).
     protected: Option<String>,
+    patience: Patience,
 }
 
 impl Hands {
     pub fn new(client: kube::Client, clock: fn() -> Timestamp) -> Hands {
-        Hands { client, clock, protected: None }
+        Hands {
+            cluster: Cluster::new(client),
+            clock,
+            env: |name| std::env::var(name).ok(),
+            protected: None,
+            patience: Patience::default(),
+        }
     }
 
     /// The context is a protected one (production): every change says so and is confirmed by name.
@@ -33,14 +48,34 @@ impl Hands {
         Hands { protected: Some(context.into()), ..self }
     }
 
+    /// With other limits to how long to wait.
+    #[must_use]
+    pub fn patient(self, patience: Patience) -> Hands {
+        Hands { cluster: self.cluster.within(patience.call), patience, ..self }
+    }
+
+    /// With another way to read the environment.
+    #[must_use]
+    pub fn with_env(self, env: fn(&str) -> Option<String>) -> Hands {
+        Hands { env, ..self }
+    }
+
     /// What would happen: the server's dry run, the exact targets, the hazards. Changes nothing.
     pub async fn preview(&self, armed: &Armed, action: Action, now: Timestamp) -> Result<Preview, Refusal> {
-        let _ = (armed, now, &self.protected);
-        Err(Refusal::new(format!("{} is not possible yet", action.as_command())))
+        Ok(armed.seal(kubernetes::draft(self, action, now).await?))
     }
 
     /// The same for a way back, which is refused when somebody moved the object since.
     pub async fn preview_undo(&self, armed: &Armed, undo: &Undo, now: Timestamp) -> Result<Preview, Refusal> {
+        let with_status = matches!(undo.action, Action::PatchStatus { .. });
+        for left in &undo.left {
+            let found = self.cluster.find(&left.object).await;
+            let found = found.map_err(|trouble| Refusal { says: trouble.says, repair: trouble.repair })?;
+            if !kubernetes::still(left, found.as_ref(), with_status) {
+                let says = format!("{} was changed since: undoing now would undo that too", left.object);
+                return Err(Refusal::new(says).repair("look at it, then choose the step you want"));
+            }
+        }
         self.preview(armed, undo.action.clone(), now).await
     }
 
@@ -51,14 +86,21 @@ impl Hands {
         progress: mpsc::Sender<String>,
         cancel: CancellationToken,
     ) -> Outcome {
-        let _ = (progress, cancel);
+        let warrant = entry.warrant();
+        let mut task = task::Task::new(progress, cancel);
+        let done = if warrant.has_expired((self.clock)()) {
+            let refusal = Refusal::new("this was confirmed more than a minute ago; nothing was written");
+            kubernetes::Done::refused(refusal.repair("confirm it again"))
+        } else {
+            kubernetes::perform(self, warrant, &mut task).await
+        };
         Outcome {
             entry: entry.id().clone(),
-            action: entry.warrant().action().clone(),
-            result: Ending::Refused(Refusal::new("not possible yet"), None),
+            action: warrant.action().clone(),
+            result: done.ending,
             at: (self.clock)(),
-            undo: None,
-            progress: Vec::new(),
+            undo: done.undo,
+            progress: task.into_lines(),
         }
     }
 }

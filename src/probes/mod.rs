@@ -1,6 +1,11 @@
 //! Reads on demand: logs, describe, SQL, HTTP. They change nothing.
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
+pub mod cluster;
+pub mod object;
+pub mod rollout;
+pub mod trouble;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,8 +23,7 @@ pub struct Outside {
 /// Reads on demand.
 #[derive(Clone)]
 pub struct Probes {
-    #[expect(dead_code, reason = "the verbs follow")]
-    client: kube::Client,
+    cluster: cluster::Cluster,
     clock: fn() -> Timestamp,
     #[expect(dead_code, reason = "the verbs follow")]
     outside: Outside,
@@ -47,7 +51,7 @@ pub struct Detail {
 
 impl Probes {
     pub fn new(client: kube::Client, clock: fn() -> Timestamp, outside: Outside) -> Probes {
-        Probes { client, clock, outside }
+        Probes { cluster: cluster::Cluster::new(client), clock, outside }
     }
 
     /// Performs a read action. Never fails: a read that could not be done says why.

@@ -1,0 +1,154 @@
+//! What would change, as people read it; and what an object is, apart from its noise. Pure.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use similar::{ChangeTag, TextDiff};
+
+use crate::domain::{Name, mask, text};
+use crate::guard::DiffTone;
+
+/// Lines of unchanged text around a change.
+const AROUND: usize = 3;
+
+/// Annotations that controllers keep for themselves.
+const BOOKKEEPING: [&str; 2] =
+    ["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
+
+/// The object without what the server and controllers write by themselves.
+pub(super) fn essence(object: &Value, with_status: bool) -> Value {
+    let mut object = object.clone();
+    if let Some(map) = object.as_object_mut()
+        && !with_status
+    {
+        map.remove("status");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for noise in ["managedFields", "resourceVersion", "generation", "selfLink", "creationTimestamp"] {
+            metadata.remove(noise);
+        }
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            for noise in BOOKKEEPING {
+                annotations.remove(noise);
+            }
+            if annotations.is_empty() {
+                metadata.remove("annotations");
+            }
+        }
+    }
+    object
+}
+
+/// A hash of what people decide about the object.
+pub(super) fn content(object: &Value, with_status: bool) -> Name {
+    let hash = Sha256::digest(essence(object, with_status).to_string().as_bytes());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+/// The object as it may be shown and kept: without noise and secrets.
+pub(super) fn shown(object: &Value, with_status: bool) -> Value {
+    let mut object = essence(object, with_status);
+    mask(&mut object);
+    object
+}
+
+/// The difference as YAML, secrets masked; None stands for an object that does not exist.
+pub(super) fn diff(
+    before: Option<&Value>,
+    after: Option<&Value>,
+    with_status: bool,
+) -> Vec<(DiffTone, String)> {
+    let render = |object: Option<&Value>| -> String {
+        object
+            .map(|object| {
+                let mut object = shown(object, with_status);
+                if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                    metadata.remove("uid");
+                }
+                serde_saphyr::to_string(&object).unwrap_or_else(|_| object.to_string())
+            })
+            .unwrap_or_default()
+    };
+    let (before, after) = (render(before), render(after));
+    lines(&before, &after)
+}
+
+fn lines(before: &str, after: &str) -> Vec<(DiffTone, String)> {
+    let diff = TextDiff::from_lines(before, after);
+    let old: Vec<&str> = before.lines().collect();
+    let mut out = Vec::new();
+    for group in diff.grouped_ops(AROUND) {
+        let start = group.first().map_or(0, |op| op.old_range().start);
+        let place = place(&old, start);
+        if !place.is_empty() {
+            out.push((DiffTone::Place, place));
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let tone = match change.tag() {
+                ChangeTag::Equal => DiffTone::Same,
+                ChangeTag::Delete => DiffTone::Removed,
+                ChangeTag::Insert => DiffTone::Added,
+            };
+            let line: Cow<str> = change.to_string_lossy();
+            out.push((tone, text::clean(line.trim_end_matches(['\n', '\r']))));
+        }
+    }
+    out
+}
+
+/// The keys above a line of YAML, by indentation: `spec.template.spec`.
+fn place(lines: &[&str], index: usize) -> String {
+    let indent = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let Some(mut above) = lines.get(index).map(|line| indent(line)) else { return String::new() };
+    let mut keys = Vec::new();
+    for line in lines[..index].iter().rev() {
+        if above == 0 {
+            break;
+        }
+        if indent(line) < above && line.trim_end().ends_with(':') {
+            above = indent(line);
+            keys.push(text::clean(line.trim_start_matches([' ', '-']).trim_end().trim_end_matches(':')));
+        }
+    }
+    keys.reverse();
+    keys.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn noise_is_no_difference_and_a_change_is_one() {
+        let before = json!({"kind": "Deployment", "metadata": {"name": "web", "resourceVersion": "1", "generation": 1,
+            "managedFields": [1]}, "spec": {"replicas": 4, "template": {"spec": {"containers": [{"image": "a:1", "name": "app"}]}}},
+            "status": {"replicas": 4}});
+        let mut after = before.clone();
+        after["metadata"]["resourceVersion"] = json!("2");
+        after["status"]["replicas"] = json!(3);
+        assert_eq!(content(&before, false), content(&after, false));
+        assert_ne!(content(&before, true), content(&after, true));
+        assert!(diff(Some(&before), Some(&after), false).is_empty());
+        after["spec"]["template"]["spec"]["containers"][0]["image"] = json!("a:2");
+        let lines = diff(Some(&before), Some(&after), false);
+        let of = |wanted: DiffTone| {
+            lines.iter().filter(|(tone, _)| *tone == wanted).map(|(_, line)| line.trim()).collect::<Vec<_>>()
+        };
+        assert!(of(DiffTone::Removed)[0].contains("image: a:1"), "{lines:?}");
+        assert!(of(DiffTone::Added)[0].contains("image: a:2"), "{lines:?}");
+    }
+
+    #[test]
+    fn secret_values_do_not_show_in_a_difference() {
+        let before = json!({"kind": "Secret", "metadata": {"name": "db"}, "data": {"pw": "b2xk"}});
+        let after = json!({"kind": "Secret", "metadata": {"name": "db"}, "data": {"pw": "aHVudGVyMg=="}});
+        let lines = format!("{:?}", diff(Some(&before), Some(&after), false));
+        assert!(
+            lines.contains("sha256") && !lines.contains("b2xk") && !lines.contains("aHVudGVyMg"),
+            "{lines}"
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! What to know before confirming: the guards of the audit, g1 to g10, looked up when a preview is made.
+//! Reads only; a guard that cannot look says so instead of staying silent.
+
+mod budget;
+mod keeper;
+mod quota;
+mod workload;
+
+pub(super) use budget::{blockers, budgets};
+
+use serde_json::Value;
+
+use super::Hands;
+use crate::domain::{Action, ObjectRef};
+use crate::guard::{Guard, Hazard};
+use crate::probes::trouble::Trouble;
+
+/// What is about to happen.
+pub(super) struct Scene<'a> {
+    pub(super) action: &'a Action,
+    pub(super) object: &'a ObjectRef,
+    pub(super) before: Option<&'a Value>,
+    /// By the dry run; the same as before where only pods go.
+    pub(super) after: &'a Value,
+    /// Pods that will be gone.
+    pub(super) victims: &'a [Value],
+}
+
+/// Everything the guards have to say.
+pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
+    let (scaler, budget, quota, evidence) = tokio::join!(
+        workload::autoscaler(&hands.cluster, scene),
+        budget::hazards(&hands.cluster, scene),
+        quota::hazards(&hands.cluster, scene),
+        workload::evidence(&hands.cluster, scene),
+    );
+    let mut hazards = Vec::new();
+    hazards.extend(scaler);
+    hazards.extend(keeper::hazard(scene));
+    hazards.extend(workload::rollout_in_flight(scene));
+    hazards.extend(workload::outage(scene));
+    hazards.extend(budget);
+    hazards.extend(quota);
+    hazards.extend(evidence);
+    hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));
+    hazards
+}
+
+/// g8: the context is a protected one.
+pub(super) fn protected(hands: &Hands) -> Option<Hazard> {
+    let context = hands.protected.as_ref()?;
+    Some(Hazard::warn(Guard::Protected, format!("{context} is a protected context")))
+}
+
+/// A guard that could not look.
+fn blind(guard: Guard, what: &str, trouble: &Trouble) -> Hazard {
+    Hazard::note(guard, format!("{what} could not be checked: {}", trouble.says))
+}

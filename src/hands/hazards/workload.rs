@@ -1,0 +1,119 @@
+//! g1 autoscalers, g5 rollouts in flight, g9 outages by scaling to nothing, g10 evidence that goes.
+
+use serde_json::Value;
+
+use super::{Scene, blind};
+use crate::domain::{Action, Kind, text};
+use crate::guard::{Guard, Hazard};
+use crate::probes::cluster::Cluster;
+use crate::probes::object::{flag, is_ready, items, label, name, number, restarts, selector_query, string};
+use crate::probes::rollout::{Rollout, rollout};
+
+/// Most pods whose evidence is worth looking for before a change of a workload.
+const PODS: usize = 500;
+
+/// g1: an HPA (or KEDA through one) owns the replicas.
+pub(super) async fn autoscaler(cluster: &Cluster, scene: &Scene<'_>) -> Option<Hazard> {
+    if scene.object.kind == Kind::HorizontalPodAutoscaler {
+        return scene.before.and_then(keda).map(|scaled| {
+            let says = format!("KEDA's {scaled} owns this HPA and will set its bounds back");
+            Hazard::warn(Guard::Autoscaler, says)
+        });
+    }
+    let replicas = |object: Option<&Value>| object.and_then(|o| o.pointer("/spec/replicas")).cloned();
+    if replicas(scene.before) == replicas(Some(scene.after)) {
+        return None;
+    }
+    let namespace = &scene.object.key.namespace;
+    let scalers = match cluster.list(Kind::HorizontalPodAutoscaler, namespace, "", "").await {
+        Ok(scalers) => scalers,
+        Err(trouble) => return Some(blind(Guard::Autoscaler, "HPAs", &trouble)),
+    };
+    let scaler = scalers.iter().find(|scaler| {
+        string(scaler, "/spec/scaleTargetRef/kind") == scene.object.kind.as_str()
+            && string(scaler, "/spec/scaleTargetRef/name") == &*scene.object.key.name
+    })?;
+    let owner = keda(scaler).unwrap_or_else(|| format!("HPA {}", name(scaler)));
+    let min = scaler.pointer("/spec/minReplicas").and_then(Value::as_i64).unwrap_or(1);
+    let max = number(scaler, "/spec/maxReplicas");
+    let says = match number(scene.after, "/spec/replicas") {
+        0 => format!(
+            "{owner} ({min}–{max}) owns the replicas; at 0 it is switched off until they are scaled up"
+        ),
+        _ => format!(
+            "{owner} ({min}–{max}) owns the replicas and sets them back within 15 s: change its bounds"
+        ),
+    };
+    Some(Hazard::warn(Guard::Autoscaler, says))
+}
+
+fn keda(scaler: &Value) -> Option<String> {
+    let owner = items(scaler, "/metadata/ownerReferences")
+        .iter()
+        .find(|owner| string(owner, "/kind") == "ScaledObject")
+        .map(|owner| string(owner, "/name"));
+    owner.or_else(|| label(scaler, "scaledobject.keda.sh/name")).map(|name| format!("ScaledObject {name}"))
+}
+
+/// g5: paused, or another rollout on its way.
+pub(super) fn rollout_in_flight(scene: &Scene) -> Option<Hazard> {
+    let before = scene.before?;
+    if !matches!(scene.object.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet) {
+        return None;
+    }
+    let changes_pods = before.pointer("/spec/template") != scene.after.pointer("/spec/template");
+    if flag(before, "/spec/paused") && changes_pods {
+        let says = "its rollout is paused: no pod changes until it is resumed";
+        return Some(Hazard::warn(Guard::Rollout, says));
+    }
+    let (Rollout::Waiting(says) | Rollout::Stalled(says)) = rollout(before) else { return None };
+    let says = format!("a rollout is under way: {says}");
+    // Going back while a rollout hangs is what going back is for.
+    let expected = !changes_pods || matches!(scene.action, Action::RolloutUndo { .. });
+    Some(if expected { Hazard::note(Guard::Rollout, says) } else { Hazard::warn(Guard::Rollout, says) })
+}
+
+/// g9: nothing will be left to answer.
+pub(super) fn outage(scene: &Scene) -> Option<Hazard> {
+    let before = scene.before?;
+    let scaled_away = scene.after.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0)
+        && number(before, "/spec/replicas") > 0;
+    let ready = number(before, "/status/readyReplicas");
+    (scaled_away && ready > 0).then(|| {
+        let ready = text::count(ready as usize, "ready replica");
+        Hazard::warn(Guard::LastReplica, format!("this is an outage: {ready} will go"))
+    })
+}
+
+/// g10: previous logs of restarted containers die with their pods.
+pub(super) async fn evidence(cluster: &Cluster, scene: &Scene<'_>) -> Option<Hazard> {
+    let mut listed = Vec::new();
+    let pods = if scene.victims.is_empty() {
+        if !loses_pods(scene) {
+            return None;
+        }
+        let selector = selector_query(scene.before?.pointer("/spec/selector")?);
+        match cluster.list(Kind::Pod, &scene.object.key.namespace, &selector, "").await {
+            Ok(pods) => listed.extend(pods.into_iter().take(PODS)),
+            Err(trouble) => return Some(blind(Guard::Evidence, "logs that would be lost", &trouble)),
+        }
+        &listed
+    } else {
+        scene.victims
+    };
+    let crashed: Vec<_> = pods.iter().filter(|pod| restarts(pod) > 0 && !is_ready(pod)).map(name).collect();
+    let first = crashed.first()?;
+    let others = match crashed.len() {
+        1 => String::new(),
+        more => format!(" and {} more", more - 1),
+    };
+    let says = format!("the previous log of {first}{others} goes with it: read it first if you have not");
+    Some(Hazard::note(Guard::Evidence, says))
+}
+
+fn loses_pods(scene: &Scene) -> bool {
+    let Some(before) = scene.before else { return false };
+    matches!(scene.object.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet)
+        && (before.pointer("/spec/template") != scene.after.pointer("/spec/template")
+            || number(scene.after, "/spec/replicas") < number(before, "/spec/replicas"))
+}

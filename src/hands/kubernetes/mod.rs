@@ -1,0 +1,97 @@
+//! Hands on Kubernetes: one file per family of actions. Native calls, never another program.
+
+mod change;
+mod drain;
+mod exec;
+mod node;
+mod pods;
+mod rollout;
+mod single;
+mod verify;
+mod watching;
+mod way_back;
+pub(crate) mod write;
+
+use serde_json::Value;
+
+use super::Hands;
+use super::difference::content;
+use super::task::Task;
+use crate::domain::{Action, Effect, ObjectRef, Timestamp};
+use crate::guard::{Draft, Pin, Preview, Refusal, Undo, Warrant};
+use crate::journal::Ending;
+use crate::probes::object::string;
+use crate::probes::trouble::Trouble;
+
+pub(super) use single::still;
+
+/// What came of an action, before it is dated.
+pub(super) struct Done {
+    pub(super) ending: Ending,
+    pub(super) undo: Option<Undo>,
+}
+
+impl Done {
+    fn performed(says: impl Into<String>, undo: Option<Undo>) -> Self {
+        Self { ending: Ending::Performed(says.into()), undo }
+    }
+
+    fn unverified(says: impl Into<String>, undo: Option<Undo>) -> Self {
+        Self { ending: Ending::Unverified(says.into()), undo }
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self { ending: Ending::Refused(refusal, None), undo: None }
+    }
+
+    fn moved(refusal: Refusal, fresh: Option<Preview>) -> Self {
+        Self { ending: Ending::Refused(refusal, fresh.map(Box::new)), undo: None }
+    }
+
+    fn failed(trouble: &Trouble) -> Self {
+        Self { ending: Ending::Failed(trouble.to_string()), undo: None }
+    }
+
+    fn unknown(says: impl Into<String>) -> Self {
+        Self { ending: Ending::Unknown(says.into()), undo: None }
+    }
+}
+
+/// What would happen.
+pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Result<Draft, Refusal> {
+    match &action {
+        _ if action.effect() == Effect::Read => Err(Refusal::new("a read needs no hands")),
+        Action::Elsewhere { system, operation, .. } => {
+            Err(Refusal::new(format!("{operation}: {system:?} is not configured"))
+                .repair("do it by hand and note it"))
+        }
+        Action::DeletePods { pods } => pods::draft_delete(hands, &action, pods, at).await,
+        Action::Evict { pod } => pods::draft_evict(hands, &action, pod, at).await,
+        Action::Drain { node, options } => drain::draft(hands, &action, node, options, at).await,
+        Action::DeleteNode { node } => node::draft_delete(hands, &action, node, at).await,
+        Action::Exec { pod, container, argv } => exec::draft(hands, &action, pod, container, argv, at).await,
+        _ => single::draft(hands, action, at).await,
+    }
+}
+
+/// Does it.
+pub(super) async fn perform(hands: &Hands, warrant: &Warrant, task: &mut Task) -> Done {
+    match warrant.action() {
+        Action::DeletePods { pods } => pods::delete(hands, warrant, pods, task).await,
+        Action::Evict { pod } => pods::evict(hands, warrant, pod, task).await,
+        Action::Drain { node, options } => drain::drain(hands, warrant, node, options, task).await,
+        Action::DeleteNode { node } => node::delete(hands, warrant, node, task).await,
+        Action::Exec { pod, container, argv } => exec::exec(hands, warrant, pod, container, argv, task).await,
+        _ => single::perform(hands, warrant, task).await,
+    }
+}
+
+/// An object as it is seen now.
+fn pin(object: &ObjectRef, found: Option<&Value>, with_status: bool) -> Pin {
+    Pin {
+        object: object.clone(),
+        uid: found.map(|found| string(found, "/metadata/uid").into()),
+        resource_version: found.map(|found| string(found, "/metadata/resourceVersion").into()),
+        content: found.map(|found| content(found, with_status)),
+    }
+}

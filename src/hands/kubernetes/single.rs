@@ -1,0 +1,282 @@
+//! Changes that are one write to one object: drafted by a dry run, performed with the same request.
+//! What was confirmed is what runs; what moved meanwhile is refused with a fresh draft.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::change;
+use super::verify::{Proof, Seen, verify};
+use super::way_back;
+use super::write::{Mode, Part, Write};
+use super::{Done, pin};
+use crate::domain::{Action, Kind, ObjectRef, Timestamp, shell_quote};
+use crate::guard::{Confirmation, Draft, Guard, Hazard, Pin, Refusal, Undo, Warrant};
+use crate::hands::difference::{content, diff, shown};
+use crate::hands::hazards::{self, Scene};
+use crate::hands::task::Task;
+use crate::hands::{Hands, permission};
+use crate::probes::object::string;
+use crate::probes::trouble::{Trouble, TroubleKind};
+
+/// How often a write is tried again when only noise moved in between.
+const TRIES: usize = 5;
+
+pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Result<Draft, Refusal> {
+    let object = action.object().ok_or_else(|| Refusal::new("the action names no object"))?;
+    let before = hands.cluster.find(&object).await.map_err(refusal)?;
+    let sets = replica_sets(hands, &action, &object).await?;
+    let write = change::write(&action, before.as_ref(), &sets, at, None)?;
+    let with_status = write.part == Part::Status;
+
+    let mut hazards = Vec::new();
+    let allowed = permission::check(hands, &object, "patch", part_name(&write)).await;
+    let after = if let Err(denied) = allowed {
+        hazards.push(denied);
+        None
+    } else {
+        let dry =
+            write.send(&hands.cluster, version(before.as_ref()), Mode::DryRun).await.map_err(refusal)?;
+        Some(whole(&write, before.as_ref(), dry))
+    };
+    let mut lines = match &after {
+        Some(after) => diff(before.as_ref(), Some(&unmask_placeholder(&action, after)), with_status),
+        None => Vec::new(),
+    };
+    if let Some(after) = &after {
+        if lines.is_empty() {
+            hazards.push(Hazard::note(Guard::Target, "the dry run changes nothing: it is so already"));
+        }
+        let scene = Scene { action: &action, object: &object, before: before.as_ref(), after, victims: &[] };
+        hazards.extend(hazards::of(hands, &scene).await);
+    }
+    hazards.extend(token_missing(hands, &action));
+    hazards.extend(hazards::protected(hands));
+    lines.truncate(2_000);
+    Ok(Draft {
+        at,
+        title: write.title.clone(),
+        targets: vec![describe(&object)],
+        diff: lines,
+        pins: vec![pin(&object, before.as_ref(), with_status)],
+        before: before.as_ref().map(|before| shown(before, with_status)).unwrap_or_default(),
+        undo: way_back::undo(&action, before.as_ref(), after.as_ref()),
+        command: action.as_command(),
+        confirmation: Confirmation::of(&action, &hazards),
+        hazards,
+        action,
+    })
+}
+
+pub(super) async fn perform(hands: &Hands, warrant: &Warrant, task: &mut Task) -> Done {
+    let action = warrant.action();
+    let Some(pin) = warrant.preview().pins.first() else {
+        return Done::refused(Refusal::new("the preview pinned no object").repair("preview again"));
+    };
+    let object = pin.object.clone();
+    let written = match put(hands, warrant, &object, pin, task).await {
+        Ok(written) => written,
+        Err(done) => return done,
+    };
+    let Written { before, after, title } = written;
+    task.say(format!("written: {title}"));
+    let proof = Proof::of(object.kind, before.as_ref(), &after);
+    let seen = verify(hands, &object, proof, &after, task).await;
+    let undo = match way_back::undo(action, before.as_ref(), Some(&after)) {
+        Some(undo) => Some(leave(hands, undo, &object, matches!(action, Action::PatchStatus { .. })).await),
+        None => None,
+    };
+    match seen {
+        Seen::Yes(says) => Done::performed(format!("{title}: {says}"), undo),
+        Seen::No(says) => Done::unverified(format!("{title}: written, but {says}"), undo),
+    }
+}
+
+struct Written {
+    before: Option<Value>,
+    after: Value,
+    title: String,
+}
+
+/// Writes, on condition that the object is what was confirmed.
+async fn put(
+    hands: &Hands,
+    warrant: &Warrant,
+    object: &ObjectRef,
+    pin: &Pin,
+    task: &mut Task,
+) -> Result<Written, Done> {
+    let action = warrant.action();
+    let token = token(hands, action).map_err(Done::refused)?;
+    for _ in 0..TRIES {
+        if task.is_called_off() {
+            return Err(Done::refused(Refusal::new("called off before anything was written")));
+        }
+        let before = hands.cluster.find(object).await.map_err(|trouble| Done::failed(&trouble))?;
+        if !still(pin, before.as_ref(), matches!(action, Action::PatchStatus { .. })) {
+            return Err(moved(hands, warrant, object).await);
+        }
+        let sets = replica_sets(hands, action, object).await.map_err(Done::refused)?;
+        let write = change::write(action, before.as_ref(), &sets, warrant.preview().at, token.as_deref())
+            .map_err(Done::refused)?;
+        let version = version(before.as_ref());
+        let dry = write.send(&hands.cluster, version, Mode::DryRun).await;
+        let expected = match dry {
+            Ok(dry) => whole(&write, before.as_ref(), dry),
+            Err(trouble) if is_moved(&trouble) && has_moved(hands, object, version).await => continue,
+            // Nothing was written: a dry run leaves nothing behind.
+            Err(trouble) => return Err(Done::failed(&trouble)),
+        };
+        match write.send(&hands.cluster, version, Mode::Real).await {
+            Ok(answer) => {
+                let after = whole(&write, before.as_ref(), answer);
+                return Ok(Written { before, after, title: write.title });
+            }
+            Err(trouble) if is_moved(&trouble) && has_moved(hands, object, version).await => {}
+            Err(trouble) if trouble.is(TroubleKind::Unanswered) => {
+                task.say(format!("{}; looking whether it was written", trouble.says));
+                let found = find_out(hands, object, &expected, &write, task).await;
+                return match found {
+                    Ok(after) => Ok(Written { before, after, title: write.title }),
+                    Err(says) => Err(Done::unknown(format!("{}: {}; {says}", write.title, trouble.says))),
+                };
+            }
+            Err(trouble) => return Err(Done::failed(&trouble)),
+        }
+    }
+    Err(Done::refused(
+        Refusal::new(format!("{object} changes faster than it can be written")).repair("try again"),
+    ))
+}
+
+/// After a write without an answer: reads until the object shows it, a few seconds at most.
+async fn find_out(
+    hands: &Hands,
+    object: &ObjectRef,
+    expected: &Value,
+    write: &Write,
+    task: &mut Task,
+) -> Result<Value, String> {
+    let with_status = write.part == Part::Status;
+    let wanted = content(expected, with_status);
+    let mut last = String::new();
+    for _ in 0..4 {
+        match hands.cluster.find(object).await {
+            Ok(Some(found)) if content(&found, with_status) == wanted => {
+                task.say("no answer came, but a read shows that it was written");
+                return Ok(found);
+            }
+            Ok(_) => last = "a read shows that it was not written so far; it may still arrive".into(),
+            Err(trouble) => last = format!("and reading fails too: {}", trouble.says),
+        }
+        task.pause(Duration::from_secs(2)).await;
+    }
+    Err(last)
+}
+
+async fn moved(hands: &Hands, warrant: &Warrant, object: &ObjectRef) -> Done {
+    let refusal = Refusal::new(format!("{object} changed since you saw it; nothing was written"))
+        .repair("look at the new preview");
+    let now = (hands.clock)();
+    let fresh = super::draft(hands, warrant.action().clone(), now).await.ok();
+    Done::moved(refusal, fresh.map(|draft| warrant.seal(draft)))
+}
+
+/// Whether the object is still what was pinned.
+pub(in crate::hands) fn still(pin: &Pin, found: Option<&Value>, with_status: bool) -> bool {
+    match (found, &pin.uid) {
+        (None, None) => true,
+        (Some(found), Some(uid)) => {
+            string(found, "/metadata/uid") == &**uid
+                && pin.content.as_ref().is_none_or(|pinned| content(found, with_status) == *pinned)
+        }
+        _ => false,
+    }
+}
+
+/// The way back, pinned to the object as it was left.
+async fn leave(hands: &Hands, undo: Undo, object: &ObjectRef, with_status: bool) -> Undo {
+    let left = hands.cluster.find(object).await.ok().flatten();
+    Undo { left: vec![pin(object, left.as_ref(), with_status)], ..undo }
+}
+
+async fn has_moved(hands: &Hands, object: &ObjectRef, version: Option<&str>) -> bool {
+    let found = hands.cluster.find(object).await.ok().flatten();
+    self::version(found.as_ref()) != version
+}
+
+fn is_moved(trouble: &Trouble) -> bool {
+    trouble.is(TroubleKind::Conflict) || trouble.is(TroubleKind::Invalid)
+}
+
+async fn replica_sets(hands: &Hands, action: &Action, object: &ObjectRef) -> Result<Vec<Value>, Refusal> {
+    match action {
+        Action::RolloutUndo { .. } => {
+            hands.cluster.list(Kind::ReplicaSet, &object.key.namespace, "", "").await.map_err(refusal)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn version(object: Option<&Value>) -> Option<&str> {
+    object.map(|object| string(object, "/metadata/resourceVersion")).filter(|version| !version.is_empty())
+}
+
+/// The whole object after the write, also where the server answers with a Scale.
+fn whole(write: &Write, before: Option<&Value>, answer: Value) -> Value {
+    match (write.part, before) {
+        (Part::Scale, Some(before)) => {
+            let mut after = before.clone();
+            after["spec"]["replicas"] = answer.pointer("/spec/replicas").cloned().unwrap_or(json!(0));
+            after
+        }
+        _ => answer,
+    }
+}
+
+fn part_name(write: &Write) -> &'static str {
+    match write.part {
+        Part::Whole => "",
+        Part::Scale => "scale",
+        Part::Status => "status",
+    }
+}
+
+fn token(hands: &Hands, action: &Action) -> Result<Option<String>, Refusal> {
+    let Action::PullSecret { token_env, .. } = action else { return Ok(None) };
+    match (hands.env)(token_env).filter(|token| !token.trim().is_empty()) {
+        Some(token) => Ok(Some(token.trim().to_owned())),
+        None => {
+            Err(Refusal::new(format!("the environment variable {} holds no token", shell_quote(token_env)))
+                .repair("set it before starting the cockpit"))
+        }
+    }
+}
+
+fn token_missing(hands: &Hands, action: &Action) -> Option<Hazard> {
+    token(hands, action).err().map(|refusal| Hazard::stop(Guard::Target, refusal.to_string()))
+}
+
+/// The dry run carried no token: the difference says where it will come from.
+fn unmask_placeholder(action: &Action, after: &Value) -> Value {
+    let mut after = after.clone();
+    if let Action::PullSecret { registry, username, token_env, .. } = action {
+        after["data"] = json!({});
+        let note = format!("login {username} at {registry}, token from {token_env} at the moment of acting");
+        after["type"] = json!(format!("kubernetes.io/dockerconfigjson ({note})"));
+    }
+    after
+}
+
+/// `deployment/web in shop (3 containers)`: enough to know it is the right one.
+fn describe(object: &ObjectRef) -> String {
+    match &*object.key.namespace {
+        "" => object.to_string(),
+        namespace => format!("{object} in {namespace}"),
+    }
+}
+
+/// A trouble met before anything was written.
+pub(super) fn refusal(trouble: Trouble) -> Refusal {
+    Refusal { says: trouble.says, repair: trouble.repair }
+}

@@ -1,0 +1,119 @@
+//! Whether a change had its effect: seen by watching, not believed. Knows what each kind of change should
+//! bring about.
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::super::Hands;
+use super::super::difference::content;
+use super::super::task::Task;
+use super::watching;
+use crate::domain::{Kind, ObjectRef};
+use crate::probes::object::{flag, number};
+use crate::probes::rollout::{Rollout, rollout};
+
+/// What should come of a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Proof {
+    /// The object as it was written.
+    Stored,
+    /// A complete rollout.
+    Rollout,
+    /// This many replicas, available.
+    Replicas(i64),
+}
+
+/// What was seen of it.
+pub(super) enum Seen {
+    Yes(String),
+    /// In words why not.
+    No(String),
+}
+
+impl Proof {
+    /// Read off the object before and after.
+    pub(super) fn of(kind: Kind, before: Option<&Value>, after: &Value) -> Proof {
+        let workload =
+            matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet);
+        if !workload || flag(after, "/spec/paused") {
+            return Proof::Stored;
+        }
+        let same =
+            |pointer: &str| before.and_then(|before| before.pointer(pointer)) == after.pointer(pointer);
+        if kind != Kind::ReplicaSet && !same("/spec/template") {
+            return Proof::Rollout;
+        }
+        if same("/spec/replicas") { Proof::Stored } else { Proof::Replicas(number(after, "/spec/replicas")) }
+    }
+}
+
+/// Watches until it is so, it cannot become so, or patience ends.
+pub(super) async fn verify(
+    hands: &Hands,
+    object: &ObjectRef,
+    proof: Proof,
+    after: &Value,
+    task: &mut Task,
+) -> Seen {
+    let patience = hands.patience.rollout;
+    let deadline = Instant::now() + patience;
+    let judge = |found: Option<&Value>, task: &mut Task| -> Option<Seen> {
+        let Some(found) = found else { return Some(Seen::No(format!("{object} is gone"))) };
+        match proof {
+            Proof::Stored => Some(Seen::Yes(String::new())),
+            Proof::Rollout => match rollout(found) {
+                Rollout::Done(says) => Some(Seen::Yes(format!("rolled out: {says}"))),
+                Rollout::Stalled(says) => Some(Seen::No(format!("the rollout {says}"))),
+                Rollout::Waiting(says) => {
+                    task.say(says);
+                    None
+                }
+            },
+            Proof::Replicas(wanted) => replicas(found, wanted, task),
+        }
+    };
+    if proof == Proof::Stored {
+        return stored(hands, object, after).await;
+    }
+    match watching::object(&hands.cluster, object, task, deadline, judge).await {
+        Ok(seen) => seen,
+        Err(stopped) => Seen::No(format!("its effect was not seen ({})", stopped.says(patience))),
+    }
+}
+
+/// A second read: what a controller or GitOps makes of it at once is seen.
+async fn stored(hands: &Hands, object: &ObjectRef, after: &Value) -> Seen {
+    match hands.cluster.get(object).await {
+        Ok(found) if content(&found, false) == content(after, false) => Seen::Yes("read back".into()),
+        Ok(_) => Seen::No("it reads differently already: somebody changed it right after us".into()),
+        Err(trouble) => Seen::No(format!("it could not be read back: {trouble}")),
+    }
+}
+
+fn replicas(found: &Value, wanted: i64, task: &mut Task) -> Option<Seen> {
+    let spec = number(found, "/spec/replicas");
+    if spec != wanted {
+        return Some(Seen::No(format!(
+            "somebody set it to {spec} replicas meanwhile: look for an autoscaler"
+        )));
+    }
+    if number(found, "/status/observedGeneration") < number(found, "/metadata/generation") {
+        return None;
+    }
+    // StatefulSets of before 1.22 report no availableReplicas.
+    let field = if found.pointer("/status/availableReplicas").is_some() { "available" } else { "ready" };
+    let available = number(found, &format!("/status/{field}Replicas"));
+    let present = number(found, "/status/replicas");
+    if available >= wanted && present == wanted {
+        return Some(Seen::Yes(match wanted {
+            0 => "no replicas are left".into(),
+            _ => format!("{wanted} of {wanted} replicas available"),
+        }));
+    }
+    task.say(if present > wanted {
+        format!("{} replicas still to go", present - wanted)
+    } else {
+        format!("{available} of {wanted} replicas available")
+    });
+    None
+}

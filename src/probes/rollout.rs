@@ -1,0 +1,113 @@
+//! Whether a rollout is done, as `kubectl rollout status` judges it, and which revisions exist. Pure.
+
+use serde_json::Value;
+
+use super::object::{condition, is_owned_by, number, revision, string, uid};
+
+/// How far a rollout is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rollout {
+    Done(String),
+    Waiting(String),
+    /// It will not get there by itself.
+    Stalled(String),
+}
+
+/// Judges a Deployment, StatefulSet or DaemonSet.
+pub fn rollout(object: &Value) -> Rollout {
+    if number(object, "/status/observedGeneration") < number(object, "/metadata/generation") {
+        return Rollout::Waiting("waiting for the controller to see the change".into());
+    }
+    match string(object, "/kind") {
+        "StatefulSet" => stateful_set(object),
+        "DaemonSet" => daemon_set(object),
+        _ => deployment(object),
+    }
+}
+
+fn deployment(object: &Value) -> Rollout {
+    let progressing = condition(object, "Progressing");
+    if progressing.is_some_and(|condition| string(condition, "/reason") == "ProgressDeadlineExceeded") {
+        return Rollout::Stalled(format!(
+            "exceeded its progress deadline: {}",
+            progressing.map(|condition| string(condition, "/message")).unwrap_or_default()
+        ));
+    }
+    let wanted = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    let [replicas, updated, available] =
+        ["replicas", "updatedReplicas", "availableReplicas"].map(|field| status(object, field));
+    if updated < wanted {
+        Rollout::Waiting(format!("{updated} of {wanted} replicas updated"))
+    } else if replicas > updated {
+        Rollout::Waiting(format!("{} old replicas still to go", replicas - updated))
+    } else if available < updated {
+        Rollout::Waiting(format!("{available} of {updated} updated replicas available"))
+    } else {
+        Rollout::Done(format!("{available} of {wanted} replicas available"))
+    }
+}
+
+fn stateful_set(object: &Value) -> Rollout {
+    let wanted = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    let [ready, updated] = ["readyReplicas", "updatedReplicas"].map(|field| status(object, field));
+    let same = string(object, "/status/currentRevision") == string(object, "/status/updateRevision");
+    if ready < wanted {
+        Rollout::Waiting(format!("{ready} of {wanted} replicas ready"))
+    } else if !same && updated < wanted {
+        Rollout::Waiting(format!("{updated} of {wanted} replicas updated"))
+    } else {
+        Rollout::Done(format!("{ready} of {wanted} replicas ready"))
+    }
+}
+
+fn daemon_set(object: &Value) -> Rollout {
+    let [wanted, updated, available] =
+        ["desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"]
+            .map(|field| status(object, field));
+    if updated < wanted {
+        Rollout::Waiting(format!("{updated} of {wanted} pods updated"))
+    } else if available < wanted {
+        Rollout::Waiting(format!("{available} of {wanted} pods available"))
+    } else {
+        Rollout::Done(format!("{available} of {wanted} pods available"))
+    }
+}
+
+fn status(object: &Value, field: &str) -> i64 {
+    number(object, &format!("/status/{field}"))
+}
+
+/// The ReplicaSets of a Deployment with their revisions, newest first.
+pub fn revisions<'a>(deployment: &Value, sets: &'a [Value]) -> Vec<(u64, &'a Value)> {
+    let owner = uid(deployment);
+    let mut found: Vec<_> = sets
+        .iter()
+        .filter(|set| is_owned_by(set, owner))
+        .filter_map(|set| Some((revision(set)?, set)))
+        .collect();
+    found.sort_by_key(|(revision, _)| std::cmp::Reverse(*revision));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_done_when_kubectl_would_say_so() {
+        let mut object = json!({"kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 3},
+            "status": {"observedGeneration": 1, "replicas": 4, "updatedReplicas": 2, "availableReplicas": 3}});
+        assert!(matches!(rollout(&object), Rollout::Waiting(_)));
+        object["status"]["observedGeneration"] = json!(2);
+        assert_eq!(rollout(&object), Rollout::Waiting("2 of 3 replicas updated".into()));
+        object["status"]["updatedReplicas"] = json!(3);
+        assert_eq!(rollout(&object), Rollout::Waiting("1 old replicas still to go".into()));
+        object["status"]["replicas"] = json!(3);
+        assert_eq!(rollout(&object), Rollout::Done("3 of 3 replicas available".into()));
+        object["status"]["conditions"] =
+            json!([{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "m"}]);
+        assert!(matches!(rollout(&object), Rollout::Stalled(_)));
+    }
+}

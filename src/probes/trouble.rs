@@ -1,0 +1,162 @@
+//! Why a call to the API server failed, in words, with what to do about it. Knows kube's errors and the
+//! API server's phrases; must not know what the call was for.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::domain::text;
+
+/// A call that did not work out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trouble {
+    pub kind: TroubleKind,
+    /// In words for a tired person.
+    pub says: String,
+    pub repair: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TroubleKind {
+    /// 404.
+    Absent,
+    /// 409: somebody else wrote first, or another field manager owns it.
+    Conflict,
+    /// 429: a disruption budget, or the server protects itself.
+    TooMany,
+    /// 401 or 403.
+    Forbidden,
+    /// 422 or 400: the object would be invalid.
+    Invalid,
+    /// No answer within the time, a broken connection or a failing server: a write may have happened.
+    Unanswered,
+    /// Anything else the server said.
+    Refused,
+}
+
+impl Trouble {
+    pub fn unanswered(after: Duration) -> Self {
+        Self {
+            kind: TroubleKind::Unanswered,
+            says: format!("the API server did not answer within {}", text::span(after)),
+            repair: Some("check the connection to the API server".into()),
+        }
+    }
+
+    pub fn is(&self, kind: TroubleKind) -> bool {
+        self.kind == kind
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.repair {
+            Some(repair) => write!(f, "{}; {repair}", self.says),
+            None => f.write_str(&self.says),
+        }
+    }
+}
+
+impl From<kube::Error> for Trouble {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => of_status(status.code, &status.message),
+            kube::Error::Auth(error) => Self {
+                kind: TroubleKind::Forbidden,
+                says: plain(&format!("logging in to the cluster failed: {error}")),
+                repair: Some("renew the credentials of this context".into()),
+            },
+            kube::Error::SerdeError(error) => Self {
+                kind: TroubleKind::Refused,
+                says: plain(&format!("the API server's answer is not what was expected: {error}")),
+                repair: None,
+            },
+            kube::Error::BuildRequest(error) => Self {
+                kind: TroubleKind::Invalid,
+                says: plain(&format!("the request can't be built: {error}")),
+                repair: None,
+            },
+            other => Self {
+                kind: TroubleKind::Unanswered,
+                says: plain(&format!("no answer from the API server: {}", innermost(&other))),
+                repair: Some("check the connection to the API server".into()),
+            },
+        }
+    }
+}
+
+fn of_status(code: u16, message: &str) -> Trouble {
+    let message = plain(message);
+    let (kind, says, repair) = match code {
+        404 => (TroubleKind::Absent, message, None),
+        401 => (
+            TroubleKind::Forbidden,
+            "the API server does not accept our credentials (401)".into(),
+            Some("renew the credentials of this context".into()),
+        ),
+        403 => match rbac(&message) {
+            Some((says, rule)) => (TroubleKind::Forbidden, says, Some(rule)),
+            None => (TroubleKind::Forbidden, message, None),
+        },
+        409 => (TroubleKind::Conflict, message, None),
+        429 => (TroubleKind::TooMany, message, None),
+        400 | 415 | 422 => (TroubleKind::Invalid, message, None),
+        // The server gave up half-way: whether a write happened, only a read can tell.
+        500.. => (TroubleKind::Unanswered, format!("the API server failed ({code}): {message}"), None),
+        _ => (TroubleKind::Refused, format!("the API server said {code}: {message}"), None),
+    };
+    Trouble { kind, says, repair }
+}
+
+/// Who may not do what, and the rule that would let them.
+fn rbac(message: &str) -> Option<(String, String)> {
+    static PHRASE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(
+            r#"User "([^"]*)" cannot (\S+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?"#,
+        )
+        .ok()
+    });
+    let found = PHRASE.as_ref()?.captures(message)?;
+    let (user, verb, resource, group) = (&found[1], &found[2], &found[3], &found[4]);
+    let place = found.get(5).map_or("in the whole cluster".into(), |space| format!("in {}", space.as_str()));
+    Some((format!("{user} may not {verb} {resource} {place}"), rule(verb, group, resource, &place)))
+}
+
+/// The RBAC rule somebody has to grant.
+pub fn rule(verb: &str, group: &str, resource: &str, place: &str) -> String {
+    format!(
+        "it takes the RBAC rule apiGroups [\"{group}\"], resources [\"{resource}\"], verbs [\"{verb}\"] {place}"
+    )
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(inner) = last.source() {
+        last = inner;
+    }
+    last.to_string()
+}
+
+fn plain(words: &str) -> String {
+    text::redact(&text::clean(words)).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_verb_names_the_rule_it_takes() {
+        let trouble = of_status(
+            403,
+            r#"pods "a" is forbidden: User "ann" cannot delete resource "pods" in API group "" in the namespace "shop""#,
+        );
+        assert_eq!(trouble.kind, TroubleKind::Forbidden);
+        assert_eq!(trouble.says, "ann may not delete pods in shop");
+        assert_eq!(
+            trouble.repair.as_deref(),
+            Some(r#"it takes the RBAC rule apiGroups [""], resources ["pods"], verbs ["delete"] in shop"#)
+        );
+    }
+}
