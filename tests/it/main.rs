@@ -9,5 +9,6 @@
 
 mod house;
 mod lab_promql;
+mod lab_shapes;
 mod lab_wire;
 mod lab_wire_http;
