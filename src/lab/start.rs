@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::alertmanager::{self, Alertmanager};
-use super::folder::{Folder, write_private};
+use super::api::{self, ProxyRoutes, Role, Running, Tokens};
+use super::folder::Folder;
 use super::https::{Authority, Https, HttpsError};
+use super::logs::Logs;
 use super::prometheus::{self, Prometheus};
 use super::rules::{Rules, RulesError};
 use super::signals::Signals;
+use super::store::Store;
 use super::ticker::Ticker;
 use super::tsdb::Tsdb;
 use super::{postgres, redis};
@@ -56,6 +59,8 @@ pub enum LabError {
     Thread(io::Error),
     #[error(transparent)]
     Rules(#[from] RulesError),
+    #[error("the API server: {0}")]
+    Api(#[from] api::TlsError),
     #[error(transparent)]
     Https(#[from] HttpsError),
 }
@@ -63,17 +68,32 @@ pub enum LabError {
 /// How often the rules are evaluated: often enough for a drill, seldom enough for a full cluster.
 const EVALUATE: Duration = Duration::from_secs(5);
 
+/// The namespace a person of this team works in.
+const NAMESPACE: &str = "covetpy-production";
+
 /// A running lab. Dropping it stops it; [`Lab::stop`] also waits until all is gone.
 pub struct Lab {
     addresses: Addresses,
+    files: Files,
+    api: Running,
     tickers: Vec<Ticker>,
     servers: JoinSet<()>,
-    folder: Folder,
+    _folder: Folder,
+}
+
+/// What clients are pointed at, in a folder only its owner may look into.
+#[derive(Clone, Debug)]
+struct Files {
+    kubeconfig: PathBuf,
+    view_kubeconfig: PathBuf,
+    web_authority: PathBuf,
 }
 
 /// Where the servers listen.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
+    /// TLS, a bearer token per role.
+    pub kubernetes: SocketAddr,
     pub prometheus: SocketAddr,
     pub alertmanager: SocketAddr,
     pub database: SocketAddr,
@@ -103,8 +123,9 @@ impl Listeners {
         })
     }
 
-    fn addresses(&self) -> io::Result<Addresses> {
+    fn addresses(&self, kubernetes: SocketAddr) -> io::Result<Addresses> {
         Ok(Addresses {
+            kubernetes,
             prometheus: self.prometheus.local_addr()?,
             alertmanager: self.alertmanager.local_addr()?,
             database: self.database.local_addr()?,
@@ -120,23 +141,78 @@ impl Listeners {
 /// When a port, a thread or a file cannot be had.
 pub async fn start(options: Options) -> Result<Lab, LabError> {
     let now = Timestamp::now();
+    let (store, logs, signals, tsdb) =
+        (Store::new(options.seed), Logs::default(), Signals::default(), Tsdb::default());
     let listeners = Listeners::bind().await.map_err(LabError::Listen)?;
-    let addresses = listeners.addresses().map_err(LabError::Listen)?;
-    let folder = Folder::new().map_err(|why| LabError::Write("the lab's folder".to_owned(), why))?;
-    let (signals, tsdb) = (Signals::default(), Tsdb::default());
+    let kubernetes = Kubernetes::new(now)?;
+    let routes = ProxyRoutes::default();
+    let api = kubernetes.serve(store, logs, routes.clone()).await?;
+    let addresses = listeners.addresses(api.addr).map_err(LabError::Listen)?;
+    routes.add("monitoring", "prometheus-server", 80, addresses.prometheus);
+    routes.add("monitoring", "alertmanager", 9093, addresses.alertmanager);
+    let web_authority = Arc::new(Authority::new("covet lab web CA")?);
+    let mut folder = Folder::new().map_err(writing("the lab's folder"))?;
+    let files =
+        kubernetes.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
     let rules = Rules::load(options.speed)?;
     let alertmanager = Alertmanager::new(now);
-    let authority = Arc::new(Authority::new("covet lab web CA")?);
     let prometheus = Prometheus {
         tsdb: tsdb.clone(),
         rules: rules.clone(),
         started: now,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
-    let servers = serve(listeners, signals, prometheus, alertmanager.clone(), authority)?;
-    let mut lab = Lab { addresses, tickers: Vec::new(), servers, folder };
+    let servers = serve(listeners, signals, prometheus, alertmanager.clone(), web_authority)?;
+    let mut lab = Lab { addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
     lab.evaluate(rules, tsdb, alertmanager)?;
     Ok(lab)
+}
+
+fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
+    move |why| LabError::Write(what.into(), why)
+}
+
+/// What the API server needs before it can serve: its authority and a token per role.
+struct Kubernetes {
+    authority: api::Authority,
+    admin: String,
+    view: String,
+    started: Timestamp,
+}
+
+impl Kubernetes {
+    fn new(now: Timestamp) -> Result<Self, LabError> {
+        let token = || uuid::Uuid::now_v7().simple().to_string();
+        Ok(Self { authority: api::Authority::new(now)?, admin: token(), view: token(), started: now })
+    }
+
+    async fn serve(&self, store: Store, logs: Logs, routes: ProxyRoutes) -> Result<Running, LabError> {
+        let tokens = Tokens::default();
+        tokens.grant(&self.admin, "oncall@covet.example", Role::Admin);
+        tokens.grant(&self.view, "viewer@covet.example", Role::View);
+        let settings = api::Settings { store, logs, tokens, routes, clock: Arc::new(Timestamp::now) };
+        let tls = self.authority.server(self.started, &["h2", "http/1.1"])?;
+        api::serve(settings, tls, ([127, 0, 0, 1], 0).into()).await.map_err(LabError::Listen)
+    }
+
+    fn write(
+        &self,
+        folder: &mut Folder,
+        addr: SocketAddr,
+        web_authority: &str,
+        copy: Option<&Path>,
+    ) -> Result<Files, LabError> {
+        let config = |token: &str| api::kubeconfig(addr, self.authority.pem(), token, NAMESPACE);
+        if let Some(copy) = copy {
+            folder.write_outside(copy, &config(&self.admin)).map_err(writing(copy.display().to_string()))?;
+        }
+        let write = |name: &str, text: &str| folder.write(name, text).map_err(writing(name));
+        Ok(Files {
+            kubeconfig: write("kubeconfig", &config(&self.admin))?,
+            view_kubeconfig: write("kubeconfig-view", &config(&self.view))?,
+            web_authority: write("web-ca.crt", web_authority)?,
+        })
+    }
 }
 
 fn serve(
@@ -173,11 +249,32 @@ impl Lab {
     pub fn env(&self) -> Vec<(&'static str, String)> {
         let Addresses { prometheus, alertmanager, database, cache, .. } = self.addresses;
         vec![
+            ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
             ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
             ("REDIS_URL", format!("redis://{cache}/0")),
             ("PROMETHEUS_URL", format!("http://{prometheus}")),
             ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
         ]
+    }
+
+    /// The kubeconfig of somebody who may do everything.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.files.kubeconfig
+    }
+
+    /// The kubeconfig of somebody who may look at everything but Secrets.
+    pub fn view_kubeconfig(&self) -> &Path {
+        &self.files.view_kubeconfig
+    }
+
+    /// The authority that issues the certificates of the HTTPS endpoint.
+    pub fn web_authority(&self) -> &Path {
+        &self.files.web_authority
+    }
+
+    /// What was asked of the API server, by whom.
+    pub fn audit(&self) -> &api::Audit {
+        &self.api.audit
     }
 
     /// Where the servers listen.
@@ -191,6 +288,7 @@ impl Lab {
         // Dropping a ticker waits for the step it is in.
         let _ = tokio::task::spawn_blocking(move || drop(tickers)).await;
         self.servers.shutdown().await;
+        self.api.stop().await;
     }
 
     fn evaluate(&mut self, rules: Rules, tsdb: Tsdb, alertmanager: Alertmanager) -> Result<(), LabError> {
