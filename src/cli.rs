@@ -9,14 +9,20 @@ use crate::config::Flags;
 
 /// A terminal cockpit for incidents: sees what is wrong, says what caused it, and leads to the verified fix.
 #[derive(Parser, Debug)]
-#[command(name = "covet-tui", version, about, max_term_width = 100, after_help = "\
+#[command(
+    name = "covet-tui",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "\
 Without a subcommand the cockpit opens on the current kube context. Nothing is changed unless you confirm it.
 
 Examples:
   covet-tui -n shop                  the cockpit on one namespace
   covet-tui -A --read-only           everything, and nothing can be changed
   covet-tui drill                    practise on a pretend production on this machine
-  covet-tui check -o json            one look, for scripts; exit 0 clear, 1 firing, 2 cannot tell, 64 usage")]
+  covet-tui check -o json            one look, for scripts; exit 0 clear, 1 firing, 2 cannot tell, 64 usage"
+)]
 pub struct Cli {
     #[command(flatten)]
     pub connection: Connection,

@@ -35,3 +35,7 @@ pub mod ui;
 pub mod config;
 
 pub mod lab;
+
+pub mod terminal;
+
+pub mod cli;
