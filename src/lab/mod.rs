@@ -18,5 +18,6 @@ mod start;
 pub mod store;
 mod ticker;
 pub mod tsdb;
+pub mod world;
 
 pub use start::{Addresses, Lab, LabError, Options, start};

@@ -12,3 +12,4 @@ mod lab_promql;
 mod lab_shapes;
 mod lab_wire;
 mod lab_wire_http;
+mod lab_world;

@@ -1,0 +1,155 @@
+//! The drills: each a file in `assets/drills`, saying what breaks, what heals it and what harms.
+//! It knows faults as data; the world carries them out.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::program::Behaviour;
+
+/// One drill, as its file says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drill {
+    /// `playbook.variant`, the name of the file.
+    pub name: String,
+    /// The playbook that leads out of it.
+    pub playbook: String,
+    pub title: String,
+    /// What happens, for the person who chooses a drill, and for the talk afterwards.
+    pub story: String,
+    /// Seconds from the start until it happens.
+    pub after: f64,
+    pub root: Root,
+    pub fixes: Vec<Step>,
+    pub worse: Vec<Step>,
+    /// In the order in which they strike.
+    #[serde(rename = "fault")]
+    pub faults: Vec<Fault>,
+    /// How the faulty version behaves.
+    #[serde(default, rename = "behaviour")]
+    pub behaviours: Vec<Behaviour>,
+    #[serde(default)]
+    pub world: Furnishing,
+}
+
+/// What a good diagnosis finds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// The slug of the playbook whose anomaly is the root.
+    pub rule: String,
+    /// In words.
+    pub cause: String,
+    /// `Kind/name`; `*` in place of a name the seed decides.
+    pub object: String,
+}
+
+/// Something a person may do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub id: String,
+    pub says: String,
+    /// A shell line that does it, if one line can.
+    #[serde(default)]
+    pub command: Option<String>,
+}
+
+/// How this drill's world differs from the common one.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Furnishing {
+    /// `spec.progressDeadlineSeconds` of the app; by default 600.
+    #[serde(default)]
+    pub progress_deadline_seconds: Option<u32>,
+    /// A quota that exists from the beginning: hard limits by resource.
+    #[serde(default)]
+    pub quota: BTreeMap<String, String>,
+}
+
+/// One thing that goes wrong.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fault {
+    /// A new revision of the app is rolled out.
+    Revision {
+        image: String,
+        change_cause: String,
+        #[serde(default)]
+        env: BTreeMap<String, String>,
+        #[serde(default)]
+        requests: BTreeMap<String, String>,
+        #[serde(default)]
+        limits: BTreeMap<String, String>,
+    },
+    /// Somebody edits the app's ConfigMap.
+    Config { key: String, value: String },
+    /// Somebody renames a key in the app's Secret.
+    SecretKey { from: String, to: String },
+    /// Every pod of the app is replaced (`kubectl rollout restart`).
+    Restart,
+    /// The registry does not have this tag.
+    TagMissing { tag: String },
+    /// The cluster's registry token is no longer accepted.
+    TokenExpires,
+    /// The registry answers 429 for so many seconds.
+    RateLimit { host: String, seconds: f64 },
+    /// The kubelet of one node that runs the app stops.
+    KubeletStops,
+}
+
+const FILES: [&str; 11] = [
+    include_str!("../../../assets/drills/crash-loop.oom.toml"),
+    include_str!("../../../assets/drills/crash-loop.secret.toml"),
+    include_str!("../../../assets/drills/crash-loop.config.toml"),
+    include_str!("../../../assets/drills/crash-loop.db-host.toml"),
+    include_str!("../../../assets/drills/rollout-stuck.readiness.toml"),
+    include_str!("../../../assets/drills/rollout-stuck.unschedulable.toml"),
+    include_str!("../../../assets/drills/rollout-stuck.quota.toml"),
+    include_str!("../../../assets/drills/image-pull.tag.toml"),
+    include_str!("../../../assets/drills/image-pull.token.toml"),
+    include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
+    include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+];
+
+static DRILLS: LazyLock<Vec<Drill>> =
+    LazyLock::new(|| FILES.iter().filter_map(|file| toml::from_str(file).ok()).collect());
+
+/// Every drill, in the order of the playbooks.
+pub fn drills() -> &'static [Drill] {
+    &DRILLS
+}
+
+/// The drill of this name; a playbook's name alone means its first.
+pub fn drill(name: &str) -> Option<&'static Drill> {
+    let exact = drills().iter().find(|drill| drill.name == name);
+    exact.or_else(|| drills().iter().find(|drill| drill.playbook == name))
+}
+
+/// How the app behaves in every drill.
+pub fn common_behaviours() -> Vec<Behaviour> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        behaviour: Vec<Behaviour>,
+    }
+    let file: Result<File, _> = toml::from_str(include_str!("../../../assets/drills/app/covetpy.toml"));
+    file.map(|file| file.behaviour).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_a_drill() {
+        for file in FILES {
+            let drill: Drill = toml::from_str(file).unwrap_or_else(|why| panic!("{why}\n{file}"));
+            assert!(drill.name.starts_with(&drill.playbook), "{}", drill.name);
+            assert!(!drill.fixes.is_empty() && !drill.worse.is_empty(), "{}", drill.name);
+        }
+        assert!(!common_behaviours().is_empty());
+    }
+}

@@ -1,0 +1,209 @@
+//! The world of the lab: one cluster with its controllers, kubelets, load and faults, moved by ticks.
+//! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
+
+mod birth;
+mod cluster;
+mod conditions;
+mod container;
+mod database;
+mod deployment;
+mod drill;
+mod endpoints;
+mod env;
+mod events;
+mod fault;
+mod furnish;
+mod hpa;
+mod kinds;
+mod kubelet;
+mod neighbours;
+mod node_lifecycle;
+mod objects;
+mod our_app;
+mod pod_status;
+mod probes;
+mod program;
+mod quantity;
+mod registry;
+mod replica_set;
+mod rollout;
+mod rollout_status;
+mod samples;
+mod scale;
+mod scheduler;
+mod shelf;
+mod traffic;
+mod upkeep;
+mod usage;
+mod workloads;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::cluster::{Cluster, Work, later};
+use self::database::Sessions;
+pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
+use self::fault::Faults;
+use self::hpa::Autoscaler;
+use self::kubelet::Kubelet;
+use self::node_lifecycle::NodeLifecycle;
+use self::samples::Sampler;
+pub use self::scale::Scale;
+use self::scale::Churn;
+use self::shelf::Key;
+use self::traffic::Traffic;
+use self::upkeep::Vault;
+use super::logs::Logs;
+use super::signals::Signals;
+use super::store::Store;
+use super::tsdb::Tsdb;
+
+/// Namespace and name of the app the drills are about.
+pub const NAMESPACE: &str = "covetpy-production";
+pub const APP: &str = "covetpy-app";
+
+/// What kind of world.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What goes wrong; `None`: nothing does.
+    pub drill: Option<&'static Drill>,
+    /// How many times faster than life processes go; rates of requests and samples stay.
+    pub speed: f64,
+    pub seed: u64,
+    /// Fill the cluster with this many pods of others.
+    pub scale: Option<Scale>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { drill: None, speed: 1.0, seed: 1, scale: None }
+    }
+}
+
+/// How much work one tick may do; more waits for the next.
+const MOST_WORK: usize = 50_000;
+
+pub struct World {
+    cluster: Cluster,
+    kubelet: Kubelet,
+    nodes: NodeLifecycle,
+    autoscaler: Autoscaler,
+    vault: Vault,
+    traffic: Traffic,
+    sessions: Sessions,
+    sampler: Sampler,
+    faults: Faults,
+    churn: Option<Churn>,
+    signals: Signals,
+    tsdb: Tsdb,
+}
+
+impl World {
+    /// Furnishes a cluster that has been running for a month, as of `now`.
+    pub fn new(
+        store: Store,
+        logs: Logs,
+        signals: Signals,
+        tsdb: Tsdb,
+        options: Options,
+        now: Timestamp,
+    ) -> Self {
+        let Options { drill, speed, seed, scale } = options;
+        let mut world = Self {
+            cluster: Cluster::new(store, logs, now, seed, 1.0),
+            kubelet: Kubelet::default(),
+            nodes: NodeLifecycle::default(),
+            autoscaler: Autoscaler::default(),
+            vault: Vault::default(),
+            traffic: Traffic::new(seed),
+            sessions: Sessions::new(seed),
+            sampler: Sampler::default(),
+            faults: Faults::none(),
+            churn: None,
+            signals,
+            tsdb,
+        };
+        world.furnish(drill, now);
+        world.cluster.speed = speed.max(0.01);
+        world.faults = Faults::plan(drill, now, &mut world.cluster.rng);
+        world.churn = scale.map(|scale| scale::populate(&mut world.cluster, scale));
+        world
+    }
+
+    /// Advances the world to `now`. Cheap when nothing is due.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.cluster.now = now.max(self.cluster.now);
+        self.cluster.drain();
+        self.strike();
+        self.nodes.tick(&mut self.cluster, &self.kubelet);
+        self.work();
+        if let Some(churn) = &mut self.churn {
+            churn.tick(&mut self.cluster);
+        }
+        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions);
+        if elapsed {
+            self.sessions.advance(&mut self.cluster, &self.kubelet, &self.traffic, &self.signals);
+            traffic::show(&self.traffic, &self.cluster, &self.signals);
+            traffic::print_access_logs(&self.traffic, &mut self.cluster);
+        }
+        if self.sampler.is_due(self.cluster.now) {
+            usage::publish(&self.cluster, &self.kubelet, &self.traffic);
+            self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
+            self.cluster.forget_events();
+        }
+    }
+
+    /// Starts the kubelet of a node again, as a person at the machine would.
+    pub fn restart_kubelet(&mut self, node: &str) {
+        self.kubelet.start(node);
+        self.cluster.enqueue(Work::Node(node.to_owned()));
+        for pod in self.cluster.pods_on(node) {
+            self.cluster.enqueue(Work::Pod(Key::of(&*pod)));
+        }
+    }
+
+    /// Nodes whose kubelet is stopped.
+    pub fn stopped_kubelets(&self) -> Vec<String> {
+        let names = self.cluster.nodes.iter().map(|(key, _)| key.name.clone());
+        names.filter(|name| self.kubelet.is_stopped(name)).collect()
+    }
+
+    /// Whether the fault has struck.
+    pub fn has_struck(&self) -> bool {
+        self.faults.struck()
+    }
+
+    fn work(&mut self) {
+        for _ in 0..MOST_WORK {
+            let Some(work) = self.cluster.next_work() else { return };
+            self.dispatch(work);
+        }
+    }
+
+    fn dispatch(&mut self, work: Work) {
+        let cluster = &mut self.cluster;
+        match work {
+            Work::Deployment(key) => deployment::reconcile(cluster, &key),
+            Work::ReplicaSet(key) => replica_set::reconcile(cluster, &key),
+            Work::StatefulSet(key) => workloads::stateful_set(cluster, &key),
+            Work::DaemonSet(key) => workloads::daemon_set(cluster, &key),
+            Work::Job(key) => workloads::job(cluster, &key),
+            Work::Pod(key) => self.kubelet.sync(cluster, &key),
+            Work::Schedule(key) => scheduler::schedule(cluster, &key),
+            Work::Service(key) => endpoints::reconcile(cluster, &key),
+            Work::Hpa(key) => self.autoscaler.reconcile(cluster, &key, &self.traffic.cores),
+            Work::Pdb(key) => upkeep::disruption_budget(cluster, &key),
+            Work::Quota(namespace) => birth::count_quota(cluster, &namespace),
+            Work::ExternalSecret(key) => self.vault.reconcile(cluster, &key),
+            Work::Node(name) => self.nodes.reconcile(cluster, &self.kubelet, &name),
+            Work::Orphans(uid) => upkeep::collect_orphans(cluster, &uid),
+        }
+    }
+
+    /// Lives through a stretch of the past in steps of `step` seconds.
+    fn live(&mut self, seconds: i64, step: i64) {
+        for _ in 0..seconds / step.max(1) {
+            let next = later(self.cluster.now, SignedDuration::from_secs(step));
+            self.tick(next);
+        }
+    }
+}

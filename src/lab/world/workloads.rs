@@ -1,0 +1,190 @@
+//! Stateful sets, daemon sets and jobs, as far as the lab needs them: pods by name, by node, until done.
+//! It knows owners and pods; templates do not roll here except by deleting pods.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::birth;
+use super::cluster::{Cluster, StatefulSet, Work};
+use super::conditions::{self, Shown};
+use super::deployment::owner_reference;
+use super::events::{About, Source};
+use super::objects::{DaemonSet, Job, Pod, ReplicaSet, Taint};
+use super::replica_set::{available, put_count};
+use super::shelf::Key;
+use crate::lab::store::seconds;
+
+/// Ordered: pod N exists and is ready before N+1 is made.
+pub fn stateful_set(cluster: &mut Cluster, key: &Key) {
+    let Some(set) = cluster.stateful_sets.get(key) else { return };
+    let want = set.spec.replicas.unwrap_or(1).max(0);
+    let pods = cluster.owned_pods(&set.metadata.uid);
+    let named = |ordinal: i32| pods.iter().find(|pod| pod.metadata.name == format!("{}-{ordinal}", key.name));
+    for ordinal in 0..want {
+        match named(ordinal) {
+            Some(pod) if pod.is_finished() => cluster.delete_gracefully(pod),
+            Some(pod) if pod.is_ready() && !pod.is_deleting() => continue,
+            Some(_) => {}
+            None => make_ordinal(cluster, &set, ordinal),
+        }
+        break;
+    }
+    let surplus: Vec<&Arc<Pod>> = pods
+        .iter()
+        .filter(|pod| ordinal(&pod.metadata.name).is_some_and(|ordinal| ordinal >= want) && pod.is_active())
+        .collect();
+    surplus.into_iter().for_each(|pod| cluster.delete_gracefully(pod));
+    let pods = cluster.owned_pods(&set.metadata.uid);
+    let ready = pods.iter().filter(|pod| pod.is_ready() && pod.is_active()).count();
+    cluster.update::<StatefulSet>(key, |set| {
+        let generation = set["metadata"]["generation"].clone();
+        if !set["status"].is_object() {
+            set["status"] = json!({});
+        }
+        let status = &mut set["status"];
+        status["observedGeneration"] = generation;
+        status["replicas"] = pods.len().into();
+        for field in ["readyReplicas", "availableReplicas"] {
+            put_count(status, field, ready);
+        }
+        for field in ["currentReplicas", "updatedReplicas"] {
+            put_count(status, field, pods.len());
+        }
+    });
+}
+
+fn make_ordinal(cluster: &mut Cluster, set: &ReplicaSet, ordinal: i32) {
+    let meta = &set.metadata;
+    let name = format!("{}-{ordinal}", meta.name);
+    let owner = owner_reference("apps/v1", "StatefulSet", &meta.name, &meta.uid);
+    let mut template = set.spec.template.clone();
+    template["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"] = name.clone().into();
+    template["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = ordinal.to_string().into();
+    let about = About::new("statefulsets", meta);
+    let source = Source::of("statefulset-controller");
+    match birth::named_pod(cluster, meta, &template, owner, &name) {
+        Ok(_) => {
+            let message = format!("create Pod {name} in StatefulSet {} successful", meta.name);
+            cluster.normal(about, source, "SuccessfulCreate", &message);
+        }
+        Err(refused) => {
+            let message = format!("create Pod {name} in StatefulSet {} failed error: {}", meta.name, refused.0);
+            cluster.warn(about, source, "FailedCreate", &message);
+            cluster.enqueue_in(15.0, Work::StatefulSet(Key::of(set)));
+        }
+    }
+}
+
+fn ordinal(name: &str) -> Option<i32> {
+    name.rsplit_once('-')?.1.parse().ok()
+}
+
+/// One pod on every node it tolerates; bound directly, as its affinity to one node leaves no choice.
+pub fn daemon_set(cluster: &mut Cluster, key: &Key) {
+    let Some(set) = cluster.daemon_sets.get(key) else { return };
+    let pods = cluster.owned_pods(&set.metadata.uid);
+    let nodes: Vec<String> = cluster
+        .nodes
+        .iter()
+        .filter(|(_, node)| node.spec.taints.iter().all(|taint| daemon_tolerates(taint, &set)))
+        .map(|(key, _)| key.name.clone())
+        .collect();
+    for node in &nodes {
+        if pods.iter().all(|pod| pod.spec.node_name != *node || pod.is_finished()) {
+            place(cluster, &set, node);
+        }
+    }
+    let pods: Vec<Arc<Pod>> =
+        cluster.owned_pods(&set.metadata.uid).into_iter().filter(|pod| pod.is_active()).collect();
+    let ready = pods.iter().filter(|pod| pod.is_ready()).count();
+    let able = available(cluster, &pods, set.spec.min_ready_seconds, Work::DaemonSet(key.clone()));
+    cluster.update::<DaemonSet>(key, |set| {
+        let generation = set["metadata"]["generation"].clone();
+        let mut status = json!({
+            "observedGeneration": generation, "currentNumberScheduled": pods.len(), "numberMisscheduled": 0,
+            "desiredNumberScheduled": nodes.len(), "numberReady": ready,
+        });
+        put_count(&mut status, "numberAvailable", able);
+        put_count(&mut status, "updatedNumberScheduled", pods.len());
+        put_count(&mut status, "numberUnavailable", nodes.len().saturating_sub(able));
+        set["status"] = status;
+    });
+}
+
+/// Daemon pods stay on nodes that are cordoned, under pressure or gone.
+fn daemon_tolerates(taint: &Taint, set: &DaemonSet) -> bool {
+    let spec = &set.spec.template["spec"]["tolerations"];
+    let everything = spec.as_array().is_some_and(|list| list.iter().any(|t| t["operator"] == "Exists" && t["key"].is_null()));
+    everything || taint.key.starts_with("node.kubernetes.io/") || taint.effect == "PreferNoSchedule"
+}
+
+fn place(cluster: &mut Cluster, set: &DaemonSet, node: &str) {
+    let meta = &set.metadata;
+    let owner = owner_reference("apps/v1", "DaemonSet", &meta.name, &meta.uid);
+    let mut template = set.spec.template.clone();
+    let at = seconds(cluster.now);
+    let tolerations: Vec<_> = ["not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable"]
+        .iter()
+        .map(|name| json!({ "key": format!("node.kubernetes.io/{name}"), "operator": "Exists" }))
+        .collect();
+    let known = template["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
+    template["spec"]["tolerations"] = known.into_iter().chain(tolerations).collect();
+    template["spec"]["nodeName"] = node.into();
+    if let Ok(pod) = birth::pod(cluster, meta, &template, owner) {
+        cluster.update::<Pod>(&Key::of(&*pod), |pod| {
+            let shown = Shown { kind: "PodScheduled", status: "True", reason: "", message: "" };
+            conditions::put(&mut pod["status"], &shown, &at);
+        });
+        let message = format!("Created pod: {}", pod.metadata.name);
+        let about = About::new("daemonsets", meta);
+        cluster.normal(about, Source::of("daemonset-controller"), "SuccessfulCreate", &message);
+    }
+}
+
+/// One pod at a time until one succeeds or the back-off limit is reached.
+pub fn job(cluster: &mut Cluster, key: &Key) {
+    let Some(job) = cluster.jobs.get(key) else { return };
+    let over = |kind: &str| super::objects::condition(&job.status.conditions, kind).is_some();
+    if over("Complete") || over("Failed") || job.spec.suspend {
+        return;
+    }
+    let pods = cluster.owned_pods(&job.metadata.uid);
+    let count = |phase: &str| pods.iter().filter(|pod| pod.status.phase == phase).count();
+    let (succeeded, failed) = (count("Succeeded"), count("Failed"));
+    let limit = job.spec.backoff_limit.unwrap_or(6) as usize;
+    let given_up = failed > limit;
+    let mut active = pods.iter().filter(|pod| pod.is_active()).count();
+    if succeeded == 0 && active == 0 && !given_up {
+        let owner = owner_reference("batch/v1", "Job", &job.metadata.name, &job.metadata.uid);
+        if let Ok(pod) = birth::pod(cluster, &job.metadata, &job.spec.template, owner) {
+            let message = format!("Created pod: {}", pod.metadata.name);
+            let about = About::new("jobs", &job.metadata);
+            cluster.normal(about, Source::of("job-controller"), "SuccessfulCreate", &message);
+            active = 1;
+        }
+    }
+    let at = seconds(cluster.now);
+    cluster.update::<Job>(key, |job| {
+        if !job["status"].is_object() {
+            job["status"] = json!({ "startTime": at });
+        }
+        let status = &mut job["status"];
+        for (field, count) in [("active", active), ("ready", active), ("succeeded", succeeded), ("failed", failed)] {
+            put_count(status, field, count);
+        }
+        if succeeded > 0 {
+            status["completionTime"] = at.clone().into();
+            let shown = Shown { kind: "Complete", status: "True", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
+            conditions::put(status, &shown, &at);
+        } else if given_up {
+            let shown = Shown {
+                kind: "Failed",
+                status: "True",
+                reason: "BackoffLimitExceeded",
+                message: "Job has reached the specified backoff limit",
+            };
+            conditions::put(status, &shown, &at);
+        }
+    });
+}
