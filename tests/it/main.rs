@@ -8,6 +8,7 @@
 )]
 
 mod house;
+mod lab_kubectl;
 mod lab_promql;
 mod lab_shapes;
 mod lab_wire;
