@@ -82,6 +82,7 @@ fn look() {
         let v = e.value();
         println!("{} {} {} x{} {} {}", v["lastTimestamp"], v["type"], v["reason"], v["count"], v["involvedObject"]["name"], v["message"]);
     }
+    for p in bench.store.list("pods", Some(NAMESPACE)).0 { if !p.name.starts_with("covetpy-app") { println!("{} {:?}", p.name, bench.logs.read(NAMESPACE, &p.name, "job", 0, 0)); } }
     println!("series {}", bench.tsdb.series_count());
     println!("sessions {}", bench.signals.read(|s| s.database.sessions.len()));
 }

@@ -312,6 +312,7 @@ impl Kubelet {
             .iter()
             .find(|behaviour| behaviour.applies(container, &env))
             .map_or_else(|| program::usual(container, &env, owner), |behaviour| behaviour.life(&env));
+        slot.life.respect_limit(container);
         slot.env = env;
         slot.id = pod_status::container_id(&mut cluster.rng);
         slot.image_id = pod_status::image_id(&container.image);

@@ -79,6 +79,14 @@ impl Life {
     pub fn steady(memory_mib: f64) -> Self {
         Self { exit: None, ready: true, boot: 0.0, memory_mib, log: Vec::new() }
     }
+
+    /// What needs more memory than its limit is killed on the way there.
+    pub fn respect_limit(&mut self, container: &Container) {
+        let over = container.limit("memory").is_some_and(|limit| limit < self.memory_mib * 1_048_576.0);
+        if over && self.exit.is_none() {
+            self.exit = Some(Exit { code: 137, reason: Some("OOMKilled".to_owned()), after: 5.0 });
+        }
+    }
 }
 
 impl Behaviour {

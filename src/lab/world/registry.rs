@@ -79,7 +79,8 @@ impl Registry {
                 ),
             );
         }
-        if reference.host == PRIVATE && !self.may_pull(credentials) {
+        let private = reference.host == PRIVATE && reference.repository.starts_with("yourorg/");
+        if private && !self.may_pull(credentials) {
             return fail(
                 "Unknown",
                 &format!(
@@ -95,7 +96,7 @@ impl Registry {
                 self.tags.iter().any(|tag| digest_of(tag) == wanted)
             })
         } else {
-            reference.host != PRIVATE
+            !private
         };
         if known { Ok(digest) } else { fail("NotFound", &format!("{name}: not found")) }
     }
