@@ -2,9 +2,152 @@
 
 use std::time::Duration;
 
-use crate::domain::{Change, Snapshot, Timestamp};
+use jiff::SignedDuration;
+
+use crate::domain::{
+    Change, ChangeKind, ConfigObject, Key, Kind, Node, ObjectRef, Snapshot, Status, Timestamp, text,
+};
+
+use super::rollouts::rollouts;
+
+/// More than this many are not read by anybody.
+const MOST: usize = 500;
+
+/// A period that ends now.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl Window {
+    pub fn contains(self, at: Timestamp) -> bool {
+        self.from <= at && at <= self.to
+    }
+}
 
 /// All changes in the `window` before `now`, the latest first.
-pub fn changes(_snapshot: &Snapshot, _now: Timestamp, _window: Duration) -> Vec<Change> {
-    Vec::new()
+pub fn changes(snapshot: &Snapshot, now: Timestamp, window: Duration) -> Vec<Change> {
+    let back = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
+    let window = Window { from: now.checked_sub(back).unwrap_or(Timestamp::MIN), to: now };
+    let mut changes: Vec<Change> =
+        snapshot.deeds.iter().filter(|deed| window.contains(deed.at)).cloned().collect();
+    let rollouts = rollouts(snapshot, window);
+    configuration(snapshot, window, &mut changes);
+    scaling(snapshot, window, &rollouts, &mut changes);
+    changes.extend(rollouts);
+    for node in snapshot.nodes.iter() {
+        of_node(node, window, &mut changes);
+    }
+    changes.sort_by(|one, other| {
+        other
+            .at
+            .cmp(&one.at)
+            .then(one.kind.cmp(&other.kind))
+            .then_with(|| one.object.cmp(&other.object))
+            .then_with(|| one.says.cmp(&other.says))
+    });
+    changes.truncate(MOST);
+    changes
+}
+
+fn configuration(snapshot: &Snapshot, window: Window, changes: &mut Vec<Change>) {
+    for object in snapshot.config_maps.iter().chain(snapshot.secrets.iter()) {
+        let at = object.modified.unwrap_or(object.created);
+        if window.contains(at) && !is_noise(object) {
+            let verb = if at > object.created { "changed" } else { "created" };
+            changes.push(Change {
+                at,
+                kind: ChangeKind::Config,
+                object: ObjectRef::new(object.kind, object.key.clone()),
+                says: format!("{} {} {verb}", object.kind, object.key.name),
+                by: object.modified_by.clone(),
+            });
+        }
+    }
+}
+
+/// Objects that the cluster writes for itself.
+fn is_noise(object: &ConfigObject) -> bool {
+    let name = &*object.key.name;
+    name == "kube-root-ca.crt"
+        || name == "istio-ca-root-cert"
+        || name.starts_with("sh.helm.release.")
+        || (&*object.key.namespace == "kube-system" && name.ends_with("-lock"))
+}
+
+/// What autoscalers did, and what people did to Deployments without one.
+fn scaling(snapshot: &Snapshot, window: Window, rollouts: &[Change], changes: &mut Vec<Change>) {
+    let mut told: Vec<Key> = Vec::new();
+    for event in snapshot.events.iter().filter(|event| window.contains(event.last)) {
+        let object = |kind: Kind| ObjectRef::new(kind, event.about.clone());
+        let says = text::redact(&text::clean(&event.message));
+        let kind = match (&*event.about_kind, &*event.reason) {
+            ("HorizontalPodAutoscaler", "SuccessfulRescale") => {
+                told.push(event.about.clone());
+                Kind::HorizontalPodAutoscaler
+            }
+            // A rollout scales too; that is told as a rollout.
+            ("Deployment", "ScalingReplicaSet")
+                if snapshot.autoscaler_of("Deployment", &event.about).is_none()
+                    && !rollouts.iter().any(|rollout| rollout.object.key == event.about) =>
+            {
+                Kind::Deployment
+            }
+            _ => continue,
+        };
+        let source = event.source.clone();
+        changes.push(Change {
+            at: event.last,
+            kind: ChangeKind::Scaling,
+            object: object(kind),
+            says,
+            by: source,
+        });
+    }
+    for scaler in snapshot.autoscalers.iter() {
+        if let Some(at) = scaler.last_scaled.filter(|at| window.contains(*at) && !told.contains(&scaler.key))
+        {
+            changes.push(Change {
+                at,
+                kind: ChangeKind::Scaling,
+                object: ObjectRef::new(Kind::HorizontalPodAutoscaler, scaler.key.clone()),
+                says: format!(
+                    "{} scaled to {}",
+                    scaler.target,
+                    text::count(scaler.desired as usize, "replica")
+                ),
+                by: Some("horizontal-pod-autoscaler".into()),
+            });
+        }
+    }
+}
+
+fn of_node(node: &Node, window: Window, changes: &mut Vec<Change>) {
+    let name = &node.key.name;
+    let mut add = |at: Timestamp, says: String| {
+        if window.contains(at) {
+            let object = ObjectRef::new(Kind::Node, node.key.clone());
+            changes.push(Change { at, kind: ChangeKind::Node, object, says, by: None });
+        }
+    };
+    add(node.created, format!("node {name} joined"));
+    // A node that has just joined becomes ready: that is one change, not two.
+    let settled = node.created.checked_add(SignedDuration::from_mins(5)).unwrap_or(node.created);
+    if let Some((ready, since)) = node.condition("Ready").and_then(|ready| Some((ready, ready.since?))) {
+        match ready.status {
+            Status::True if since > settled => add(since, format!("node {name} became ready again")),
+            Status::True => {}
+            Status::False | Status::Unknown => add(since, format!("node {name} became not ready")),
+        }
+    }
+    for pressure in node.pressures() {
+        if let Some(since) = pressure.since {
+            add(since, format!("node {name}: {}", pressure.kind));
+        }
+    }
+    let cordoned = node.taints.iter().find(|taint| &*taint.key == "node.kubernetes.io/unschedulable");
+    if let Some(at) = cordoned.and_then(|taint| taint.added) {
+        add(at, format!("node {name} cordoned"));
+    }
 }

@@ -1,9 +1,16 @@
 //! What is wrong, in one line of words.
 
-use crate::domain::{Anomaly, Blind, Timestamp};
-use crate::rules::Rule;
+use std::time::Duration;
+
+use crate::domain::{
+    Anomaly, Blind, BlindKind, Change, ChangeKind, Severity, Subject, Timestamp, between, text,
+};
+use crate::rules::{RULES, Rule};
 
 use super::Incident;
+
+/// How long before an onset a change is named in the title (audit, section 5).
+const BLAME: Duration = Duration::from_mins(15);
 
 /// An incident's title in its parts, so that its age is fresh whenever it is drawn.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,23 +20,106 @@ pub struct Title {
     /// How many symptoms it explains.
     pub symptoms: usize,
     pub began: Timestamp,
-    /// The change nearest before: how long before in seconds, and what: `revision 7`.
-    pub after: Option<(u64, String)>,
+    /// The nearest change before: how long before, and what: `revision 7`.
+    pub after: Option<(Duration, String)>,
 }
 
 impl Title {
-    /// In full, with its age at `now`.
-    pub fn at(&self, _now: Timestamp) -> String {
-        self.what.clone()
+    /// The title of an incident with this root; `changes` has the nearest before its onset first.
+    pub(super) fn of(root: &Anomaly, symptoms: usize, changes: &[Change]) -> Self {
+        let after = changes.first().filter(|change| change.at <= root.onset).and_then(|change| {
+            let before = between(change.at, root.onset);
+            (before <= BLAME).then(|| (before, name(change)))
+        });
+        Self { what: what(root), symptoms, began: root.onset, after }
+    }
+
+    /// In full, with its age at `now`:
+    /// `… — 3 symptoms — began 4m12s ago, 40s after revision 7`.
+    pub fn at(&self, now: Timestamp) -> String {
+        let symptoms = match self.symptoms {
+            0 => String::new(),
+            count => format!(" — {}", text::count(count, "symptom")),
+        };
+        let after =
+            self.after.as_ref().map(|(before, what)| format!(", {} after {what}", text::span(*before)));
+        let age = text::span(between(self.began, now));
+        format!("{}{symptoms} — began {age} ago{}", self.what, after.unwrap_or_default())
     }
 }
 
-/// What is wrong in one line: the worst incident, how many others, or that all is well, or that nobody can tell.
+/// A change in two or three words.
+fn name(change: &Change) -> String {
+    match change.kind {
+        ChangeKind::Rollout => change.says.split(':').next().unwrap_or_default().to_owned(),
+        _ => change.says.clone(),
+    }
+}
+
+/// An anomaly in one line, with its subject.
+fn what(anomaly: &Anomaly) -> String {
+    let of = |name: &str| anomaly.bindings.get(name).map(String::as_str);
+    let blamed = of("bad_revision").and(of("rollout")).zip(of("workload_name"));
+    let hash = |rollout: &str| rollout.chars().take(4).collect::<String>();
+    match (&*anomaly.rule, blamed) {
+        ("crash-loop", Some((rollout, name))) => {
+            let because = of("because").unwrap_or("it exits");
+            format!("rollout {} of {name} crash-looping: {because}", hash(rollout))
+        }
+        ("image-pull", Some((rollout, name))) => {
+            let (image, because) = (of("image").unwrap_or("its image"), of("because").unwrap_or("unknown"));
+            format!("rollout {} of {name} cannot pull {image}: {because}", hash(rollout))
+        }
+        ("crash-loop" | "image-pull" | "rollout-stuck", _) => {
+            format!("{}: {}", of("workload_name").unwrap_or("workload"), anomaly.title)
+        }
+        _ => match &anomaly.subject {
+            Subject::Object(object) => format!("{} {}", object.to_string().replace('/', " "), anomaly.title),
+            Subject::Traffic(namespace) if !namespace.is_empty() => format!("{namespace}: {}", anomaly.title),
+            _ => anomaly.title.clone(),
+        },
+    }
+}
+
+/// What is wrong in one line: the worst incident and how many others; else what is suspected; else that all is
+/// calm, or that nobody can tell.
 pub fn headline(
-    _incidents: &[Incident],
-    _anomalies: &[Anomaly],
-    _blind: &[(&'static Rule, Blind)],
-    _now: Timestamp,
+    incidents: &[Incident],
+    anomalies: &[Anomaly],
+    blind: &[(&'static Rule, Blind)],
+    now: Timestamp,
 ) -> String {
-    String::new()
+    let unseen = unseen(blind);
+    if let Some(worst) = incidents.first() {
+        let more = match incidents.len() - 1 {
+            0 => String::new(),
+            count => format!(" · and {}", text::count(count, "other incident")),
+        };
+        return format!("{}{more}{unseen}", worst.title.at(now));
+    }
+    if let Some(first) = anomalies.first() {
+        let more = match anomalies.len() - 1 {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        let word = if first.severity == Severity::Suspect { "suspicious" } else { "not right" };
+        return format!("{word}: {}{more}{unseen}", what(first));
+    }
+    let failing: Vec<&(&Rule, Blind)> =
+        blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();
+    match failing.first() {
+        Some((_, blind)) if failing.len() * 2 >= RULES.len() => format!("cannot tell: {}", blind.why),
+        Some(_) => format!("nothing wrong where we can see{unseen}"),
+        None => format!("all calm{unseen}"),
+    }
+}
+
+/// What is not looked at, for an honest line's end.
+fn unseen(blind: &[(&'static Rule, Blind)]) -> String {
+    if blind.is_empty() {
+        return String::new();
+    }
+    let mut names: Vec<&str> = blind.iter().map(|(rule, _)| rule.name).collect();
+    names.dedup();
+    format!(" · not seeing {}", names.join(", "))
 }

@@ -1,11 +1,23 @@
 //! What was judged a moment ago: onsets stay put, and nothing blinks.
 
-use crate::domain::{Anomaly, AnomalyId, Timestamp};
-use crate::rules::Judgement;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+
+use crate::domain::{Anomaly, AnomalyId, Severity, Timestamp};
+use crate::rules::{Finding, Judgement, worst_first};
+
+/// How long an anomaly must be gone, or be milder, before it counts as that.
+const CLEARING: SignedDuration = SignedDuration::from_secs(30);
+/// How long the resolved ones are remembered, and how many.
+const HISTORY: SignedDuration = SignedDuration::from_hours(1);
+const MOST: usize = 100;
 
 /// Carried from one judgement to the next.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Memory {
+    clearing: SignedDuration,
+    kept: BTreeMap<AnomalyId, Kept>,
     resolved: Vec<Resolved>,
 }
 
@@ -16,20 +28,95 @@ pub struct Resolved {
     pub at: Timestamp,
 }
 
+#[derive(Clone, Debug)]
+struct Kept {
+    anomaly: Anomaly,
+    /// The worst lately, and when it was last that bad.
+    worst: (Severity, Timestamp),
+    clearing_since: Option<Timestamp>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new(CLEARING)
+    }
+}
+
 impl Memory {
+    /// `clearing` is how long an anomaly must be gone before it is resolved; half a minute by default.
+    pub fn new(clearing: SignedDuration) -> Self {
+        Self { clearing, kept: BTreeMap::new(), resolved: Vec::new() }
+    }
+
     /// The anomalies to show now: those of the judgement with their first onset, those that vanished less than
     /// the clearing window ago, and those whose rule has gone blind since. The worst first.
-    pub fn remember(&mut self, judgement: &Judgement, _now: Timestamp) -> Vec<Anomaly> {
-        judgement.anomalies()
+    pub fn remember(&mut self, judgement: &Judgement, now: Timestamp) -> Vec<Anomaly> {
+        let seen = judgement.anomalies();
+        let ids: BTreeSet<AnomalyId> = seen.iter().map(|anomaly| anomaly.id.clone()).collect();
+        for anomaly in seen {
+            self.keep(anomaly, now);
+        }
+        let blind = |rule: &str| {
+            judgement
+                .findings
+                .iter()
+                .any(|(row, finding)| row.name == rule && matches!(finding, Finding::Blind(_)))
+        };
+        for (id, kept) in &mut self.kept {
+            if !ids.contains(id) && !blind(&kept.anomaly.rule) {
+                kept.clearing_since.get_or_insert(now);
+            }
+        }
+        self.resolve(now);
+        let mut shown: Vec<Anomaly> = self.kept.values().map(|kept| kept.anomaly.clone()).collect();
+        shown.sort_by(worst_first);
+        shown
     }
 
     /// Since when an anomaly has no longer been seen although its rule sees.
-    pub fn clearing_since(&self, _id: &AnomalyId) -> Option<Timestamp> {
-        None
+    pub fn clearing_since(&self, id: &AnomalyId) -> Option<Timestamp> {
+        self.kept.get(id)?.clearing_since
     }
 
     /// What was resolved in the last hour, the latest first.
     pub fn resolved(&self) -> &[Resolved] {
         &self.resolved
+    }
+
+    fn keep(&mut self, mut anomaly: Anomaly, now: Timestamp) {
+        let Some(kept) = self.kept.get_mut(&anomaly.id) else {
+            let worst = (anomaly.severity, now);
+            self.kept.insert(anomaly.id.clone(), Kept { anomaly, worst, clearing_since: None });
+            return;
+        };
+        kept.clearing_since = None;
+        if kept.anomaly.onset < anomaly.onset {
+            let later = anomaly.onset.duration_since(kept.anomaly.onset);
+            anomaly.pages_at = anomaly.pages_at.and_then(|at| at.checked_sub(later).ok());
+            anomaly.onset = kept.anomaly.onset;
+        }
+        let (worst, at) = kept.worst;
+        if anomaly.severity >= worst || now.duration_since(at) >= self.clearing {
+            kept.worst = (anomaly.severity, now);
+        } else {
+            anomaly.severity = worst;
+        }
+        kept.anomaly = anomaly;
+    }
+
+    fn resolve(&mut self, now: Timestamp) {
+        let clearing = self.clearing;
+        let over =
+            |kept: &Kept| kept.clearing_since.is_some_and(|since| now.duration_since(since) >= clearing);
+        let gone: Vec<AnomalyId> =
+            self.kept.iter().filter(|(_, kept)| over(kept)).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            if let Some(kept) = self.kept.remove(&id) {
+                let at = kept.clearing_since.unwrap_or(now);
+                self.resolved.insert(0, Resolved { anomaly: kept.anomaly, at });
+            }
+        }
+        self.resolved.truncate(MOST);
+        self.resolved.retain(|resolved| now.duration_since(resolved.at) <= HISTORY);
     }
 }

@@ -2,16 +2,29 @@
 //! Knows which anomaly can cause which. It must not know playbooks or the screen.
 
 mod changes;
+mod graph;
 mod headline;
+mod links;
 mod memory;
+mod relevance;
+mod rollouts;
 
 use std::fmt;
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 use crate::domain::{Anomaly, AnomalyId, Change, Name, Severity, Snapshot, Timestamp};
+use crate::rules::worst_first;
 
 pub use changes::changes;
 pub use headline::{Title, headline};
 pub use memory::{Memory, Resolved};
+
+/// From this score on an anomaly alone is an incident (audit, section 3).
+const OPENS: f64 = 0.7;
+/// Changes this long before an onset are listed with the incident (twice the audit's window for blame).
+const LOOK_BACK: SignedDuration = SignedDuration::from_mins(30);
 
 /// Anomalies that one thing explains.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,16 +33,16 @@ pub struct Incident {
     pub title: Title,
     /// The worst of its members.
     pub severity: Severity,
-    /// The earliest of its members.
+    /// When its root began.
     pub onset: Timestamp,
     /// What best explains the others.
     pub root: AnomalyId,
-    /// The root first, then by severity.
+    /// The root first, then the worst first.
     pub members: Vec<AnomalyId>,
-    /// The members that the root explains, directly or not.
+    /// The members that the root explains, directly or not, the worst first.
     pub symptoms: Vec<AnomalyId>,
     pub links: Vec<Link>,
-    /// What changed in the window before the onset and since, the nearest before the onset first.
+    /// What changed in the half hour before the onset and since, the nearest before the onset first.
     pub changes: Vec<Change>,
     /// How well the root explains the rest, 0 to 1.
     pub score: f64,
@@ -50,13 +63,80 @@ impl fmt::Display for IncidentId {
 pub struct Link {
     pub cause: AnomalyId,
     pub effect: AnomalyId,
-    /// In words: `the newest revision cannot become available while its pods crash`.
-    pub why: String,
+    /// In words: `its newest pods crash, so the rollout cannot complete`.
+    pub why: &'static str,
     /// 0 to 1.
     pub weight: f64,
 }
 
-/// Groups anomalies into incidents, the worst first. Anomalies below the score of 0.7 alone make none.
-pub fn incidents(_anomalies: &[Anomaly], _snapshot: &Snapshot, _now: Timestamp) -> Vec<Incident> {
-    Vec::new()
+/// Groups anomalies into incidents, the worst first. What is below the score that opens one joins others only.
+pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> Vec<Incident> {
+    if !anomalies.iter().any(|anomaly| anomaly.score >= OPENS) {
+        return Vec::new();
+    }
+    let edges = graph::without_cycles(anomalies, links::edges(anomalies));
+    let earliest = anomalies.iter().map(|anomaly| anomaly.onset).min().unwrap_or(now);
+    let back = earliest.checked_sub(LOOK_BACK).unwrap_or(earliest);
+    let window = Duration::try_from(now.duration_since(back)).unwrap_or_default();
+    let all_changes = changes(snapshot, now, window.min(Duration::from_hours(24)));
+    let mut incidents: Vec<(Incident, &Anomaly)> = graph::components(anomalies.len(), &edges)
+        .into_iter()
+        .filter(|members| members.iter().any(|member| anomalies[*member].score >= OPENS))
+        .filter_map(|members| incident(anomalies, &members, &edges, &all_changes, snapshot))
+        .collect();
+    incidents.sort_by(|(one, one_root), (other, other_root)| {
+        other
+            .severity
+            .cmp(&one.severity)
+            .then(other.members.len().cmp(&one.members.len()))
+            .then_with(|| worst_first(one_root, other_root))
+    });
+    incidents.into_iter().map(|(incident, _)| incident).collect()
+}
+
+fn incident<'a>(
+    anomalies: &'a [Anomaly],
+    members: &[usize],
+    edges: &[links::Edge],
+    changes: &[Change],
+    snapshot: &Snapshot,
+) -> Option<(Incident, &'a Anomaly)> {
+    let edges: Vec<&links::Edge> = edges.iter().filter(|edge| members.contains(&edge.cause)).collect();
+    let changed = |member: usize| {
+        let anomaly = &anomalies[member];
+        relevance::before(anomaly, changes, snapshot).next().is_some()
+    };
+    let (root, score) = graph::root(anomalies, members, &edges, changed)?;
+    let root_anomaly = &anomalies[root];
+    let id = |member: &usize| anomalies[*member].id.clone();
+    let in_order = |mut chosen: Vec<usize>| {
+        chosen.sort_by(|one, other| worst_first(&anomalies[*one], &anomalies[*other]));
+        chosen
+    };
+    let symptoms = in_order(graph::descendants(root, &edges).into_iter().map(|(member, _)| member).collect());
+    let others = in_order(members.iter().copied().filter(|member| *member != root).collect());
+    let earliest =
+        members.iter().min_by_key(|member| (anomalies[**member].onset, &anomalies[**member].id))?;
+    let relevant = relevance::around(root_anomaly, changes, snapshot, LOOK_BACK);
+    let incident = Incident {
+        id: IncidentId(anomalies[*earliest].id.0.clone()),
+        title: Title::of(root_anomaly, symptoms.len(), &relevant),
+        severity: members.iter().map(|member| anomalies[*member].severity).max()?,
+        onset: root_anomaly.onset,
+        root: root_anomaly.id.clone(),
+        members: std::iter::once(&root).chain(&others).map(id).collect(),
+        symptoms: symptoms.iter().map(id).collect(),
+        links: edges
+            .iter()
+            .map(|edge| Link {
+                cause: id(&edge.cause),
+                effect: id(&edge.effect),
+                why: edge.why,
+                weight: edge.weight,
+            })
+            .collect(),
+        changes: relevant,
+        score,
+    };
+    Some((incident, root_anomaly))
 }

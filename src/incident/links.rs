@@ -1,0 +1,249 @@
+//! Which anomaly can cause which: the audit's causal links (section 5) among the anomalies that exist.
+//! A link holds when both touch the same thing, and the cause did not begin after the effect.
+
+use std::collections::HashMap;
+
+use jiff::SignedDuration;
+
+use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
+
+/// Onsets are estimates, and clocks differ.
+const SLACK: SignedDuration = SignedDuration::from_secs(60);
+
+/// One anomaly, by its place in the list, explains another.
+pub(super) struct Edge {
+    pub cause: usize,
+    pub effect: usize,
+    pub why: &'static str,
+    pub weight: f64,
+}
+
+/// One row of the table of causal links.
+struct Causation {
+    cause: &'static str,
+    effect: &'static str,
+    join: Join,
+    /// How long after the cause the effect may begin.
+    window: SignedDuration,
+    /// How much earlier than the cause the effect may seem to begin.
+    slack: SignedDuration,
+    weight: f64,
+    /// What else must hold.
+    when: fn(&Anomaly, &Anomaly) -> bool,
+    why: &'static str,
+}
+
+/// What cause and effect must have in common.
+#[derive(Clone, Copy)]
+enum Join {
+    /// They touch the same object of this kind.
+    Object(Kind),
+    /// They touch objects of the same namespace.
+    Namespace,
+    /// There is one database, or one of everything that matters.
+    Anything,
+}
+
+const fn row(
+    (cause, effect): (&'static str, &'static str),
+    join: Join,
+    minutes: i64,
+    weight: f64,
+    why: &'static str,
+) -> Causation {
+    let window = SignedDuration::from_mins(minutes);
+    Causation { cause, effect, join, window, slack: SLACK, weight, when: |_, _| true, why }
+}
+
+/// A rollout seems to be stuck since its last progress, which is before its pods fail.
+const fn of_rollout(row: Causation) -> Causation {
+    Causation { slack: row.window, ..row }
+}
+
+const fn when(row: Causation, when: fn(&Anomaly, &Anomaly) -> bool) -> Causation {
+    Causation { when, ..row }
+}
+
+static CAUSATIONS: &[Causation] = &[
+    of_rollout(row(
+        ("image-pull", "rollout-stuck"),
+        Join::Object(Kind::ReplicaSet),
+        20,
+        0.95,
+        "its newest pods have no image, so the rollout cannot complete",
+    )),
+    of_rollout(row(
+        ("crash-loop", "rollout-stuck"),
+        Join::Object(Kind::ReplicaSet),
+        20,
+        0.95,
+        "its newest pods crash, so the rollout cannot complete",
+    )),
+    of_rollout(row(
+        ("node-notready", "rollout-stuck"),
+        Join::Object(Kind::Pod),
+        15,
+        0.9,
+        "its newest pods are on that node",
+    )),
+    row(("node-notready", "high-5xx"), Join::Namespace, 15, 0.9, "requests still go to pods on that node"),
+    row(
+        ("node-notready", "high-latency"),
+        Join::Namespace,
+        15,
+        0.9,
+        "the pods elsewhere carry that node's load",
+    ),
+    row(
+        ("node-notready", "hpa-max"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.9,
+        "the autoscaler replaces replicas lost with the node",
+    ),
+    row(("crash-loop", "high-5xx"), Join::Namespace, 30, 0.85, "requests fail while pods crash"),
+    row(("crash-loop", "high-latency"), Join::Namespace, 30, 0.7, "fewer pods carry the load"),
+    row(
+        ("crash-loop", "hpa-max"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.6,
+        "replicas that crash carry no load",
+    ),
+    row(("image-pull", "high-5xx"), Join::Namespace, 30, 0.6, "pods without an image carry no load"),
+    row(("image-pull", "high-latency"), Join::Namespace, 30, 0.6, "pods without an image carry no load"),
+    row(
+        ("image-pull", "hpa-max"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.6,
+        "pods without an image carry no load",
+    ),
+    row(("rollout-stuck", "high-5xx"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
+    row(("rollout-stuck", "high-latency"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
+    row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
+    row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
+    when(
+        row(
+            ("db-pool", "crash-loop"),
+            Join::Anything,
+            10,
+            0.85,
+            "containers die without a database connection",
+        ),
+        |_, effect| has_cause(effect, DATABASE),
+    ),
+    row(("hpa-max", "high-latency"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
+    row(("hpa-max", "high-5xx"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
+    row(("hpa-max", "db-pool"), Join::Anything, 10, 0.6, "more replicas hold more connections"),
+    row(("high-latency", "high-5xx"), Join::Namespace, 15, 0.7, "slow requests run into timeouts"),
+    row(("high-latency", "hpa-max"), Join::Namespace, 10, 0.6, "slow requests keep replicas busy"),
+    when(
+        row(
+            ("high-latency", "crash-loop"),
+            Join::Namespace,
+            10,
+            0.7,
+            "probes time out and the kubelet kills",
+        ),
+        |_, effect| has_cause(effect, &[cause::LIVENESS_KILLED]),
+    ),
+    when(
+        of_rollout(row(
+            ("cert-expiry", "rollout-stuck"),
+            Join::Anything,
+            60,
+            0.6,
+            "the webhook's certificate is bad",
+        )),
+        |_, effect| {
+            let refused = effect.causes.iter().find(|row| row.name == cause::WEBHOOK);
+            refused.is_some_and(|row| row.says.contains("x509") || row.says.contains("certificate"))
+        },
+    ),
+];
+
+const DATABASE: &[&str] =
+    &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE, cause::LIVENESS_KILLED, cause::CRASH];
+
+fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
+    anomaly.causes.iter().any(|cause| names.contains(&cause.name))
+}
+
+/// Every link that holds among these anomalies.
+pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
+    let mut by_rule: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, anomaly) in anomalies.iter().enumerate() {
+        by_rule.entry(&anomaly.rule).or_default().push(index);
+    }
+    let of = |rule: &str| by_rule.get(rule).map_or(&[][..], Vec::as_slice);
+    let mut edges: Vec<Edge> = Vec::new();
+    for causation in CAUSATIONS {
+        for (cause, effect) in joined(causation.join, anomalies, of(causation.cause), of(causation.effect)) {
+            if holds(causation, &anomalies[cause], &anomalies[effect]) {
+                edges.push(Edge { cause, effect, why: causation.why, weight: causation.weight });
+            }
+        }
+    }
+    edges
+}
+
+fn holds(causation: &Causation, cause: &Anomaly, effect: &Anomaly) -> bool {
+    let after = effect.onset.duration_since(cause.onset);
+    after >= -causation.slack && after <= causation.window && (causation.when)(cause, effect)
+}
+
+/// Pairs of causes and effects that have in common what the join says, each pair once.
+fn joined(join: Join, anomalies: &[Anomaly], causes: &[usize], effects: &[usize]) -> Vec<(usize, usize)> {
+    if causes.is_empty() || effects.is_empty() {
+        return Vec::new();
+    }
+    match join {
+        Join::Object(kind) => {
+            let of_kind =
+                |index: usize| anomalies[index].touches.iter().filter(move |object| object.kind == kind);
+            let mut touching: HashMap<&ObjectRef, Vec<usize>> = HashMap::new();
+            for effect in effects {
+                for object in of_kind(*effect) {
+                    touching.entry(object).or_default().push(*effect);
+                }
+            }
+            let mut pairs: Vec<_> = causes
+                .iter()
+                .flat_map(|cause| of_kind(*cause).map(move |object| (*cause, object)))
+                .flat_map(|(cause, object)| {
+                    touching.get(object).into_iter().flatten().map(move |effect| (cause, *effect))
+                })
+                .collect();
+            pairs.sort_unstable();
+            pairs.dedup();
+            pairs
+        }
+        Join::Namespace => pairs(causes, effects)
+            .filter(|(cause, effect)| share_namespace(&anomalies[*cause], &anomalies[*effect]))
+            .collect(),
+        Join::Anything => pairs(causes, effects).collect(),
+    }
+}
+
+fn pairs<'a>(causes: &'a [usize], effects: &'a [usize]) -> impl Iterator<Item = (usize, usize)> + 'a {
+    causes.iter().flat_map(move |cause| effects.iter().map(move |effect| (*cause, *effect)))
+}
+
+/// One of the two is about traffic; the other touches that traffic's namespace.
+fn share_namespace(one: &Anomaly, other: &Anomaly) -> bool {
+    let traffic = |anomaly: &Anomaly| match &anomaly.subject {
+        Subject::Traffic(namespace) => Some(namespace.clone()),
+        _ => None,
+    };
+    match (traffic(one), traffic(other)) {
+        (Some(one), Some(other)) => one == other,
+        (Some(namespace), None) => is_in(other, &namespace),
+        (None, Some(namespace)) => is_in(one, &namespace),
+        (None, None) => false,
+    }
+}
+
+fn is_in(anomaly: &Anomaly, namespace: &str) -> bool {
+    namespace.is_empty() || anomaly.touches.iter().any(|object| &*object.key.namespace == namespace)
+}

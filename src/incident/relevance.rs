@@ -1,0 +1,89 @@
+//! Which changes can have to do with an anomaly: those of objects it touches or depends on, and our own.
+
+use std::collections::HashSet;
+
+use jiff::SignedDuration;
+
+use crate::domain::{Anomaly, Change, ChangeKind, Kind, Name, ObjectRef, Snapshot, Subject};
+
+/// How long before an onset a change is blamed (audit, section 5).
+const BLAME: SignedDuration = SignedDuration::from_mins(15);
+/// Onsets are estimates, and clocks differ.
+const SLACK: SignedDuration = SignedDuration::from_secs(60);
+
+/// Relevant changes that may have caused an anomaly.
+pub(super) fn before<'a>(
+    anomaly: &'a Anomaly,
+    changes: &'a [Change],
+    snapshot: &'a Snapshot,
+) -> impl Iterator<Item = &'a Change> {
+    let sphere = Sphere::of(anomaly, snapshot);
+    changes.iter().filter(move |change| {
+        let before = anomaly.onset.duration_since(change.at);
+        before >= -SLACK && before <= BLAME && sphere.contains(change)
+    })
+}
+
+/// Relevant changes in the time before an onset and since, the nearest before the onset first.
+pub(super) fn around(
+    anomaly: &Anomaly,
+    changes: &[Change],
+    snapshot: &Snapshot,
+    back: SignedDuration,
+) -> Vec<Change> {
+    let sphere = Sphere::of(anomaly, snapshot);
+    let mut relevant: Vec<&Change> = changes
+        .iter()
+        .filter(|change| anomaly.onset.duration_since(change.at) <= back && sphere.contains(change))
+        .collect();
+    relevant.sort_by_key(|change| {
+        let before = anomaly.onset.duration_since(change.at);
+        (before < SignedDuration::ZERO, before.unsigned_abs())
+    });
+    relevant.into_iter().cloned().collect()
+}
+
+/// What an anomaly depends on.
+struct Sphere<'a> {
+    objects: HashSet<ObjectRef>,
+    /// Traffic depends on everything in its namespace, a database on everything that connects to it.
+    namespace: Option<&'a Name>,
+    everything: bool,
+    itself: Option<&'a ObjectRef>,
+}
+
+impl<'a> Sphere<'a> {
+    fn of(anomaly: &'a Anomaly, snapshot: &Snapshot) -> Self {
+        let mut objects: HashSet<ObjectRef> = anomaly.touches.iter().cloned().collect();
+        for object in anomaly.touches.iter().filter(|object| object.kind == Kind::Deployment) {
+            if let Some(deployment) = snapshot.deployments.get(&object.key) {
+                let references = deployment.template.references.iter();
+                objects.extend(references.map(|reference| reference.object.clone()));
+            }
+            if let Some(scaler) = snapshot.autoscaler_of("Deployment", &object.key) {
+                objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, scaler.key.clone()));
+            }
+        }
+        let (namespace, everything) = match &anomaly.subject {
+            Subject::Traffic(namespace) => (Some(namespace), namespace.is_empty()),
+            Subject::Database(_) | Subject::Cache(_) | Subject::Cluster => (None, true),
+            _ => (None, false),
+        };
+        let itself = match &anomaly.subject {
+            Subject::Object(object) if object.kind == Kind::Node => Some(object),
+            _ => None,
+        };
+        Self { objects, namespace, everything, itself }
+    }
+
+    fn contains(&self, change: &Change) -> bool {
+        // That a node went is what its anomaly says already.
+        if change.kind == ChangeKind::Node && self.itself == Some(&change.object) {
+            return false;
+        }
+        self.everything
+            || change.kind == ChangeKind::Ours
+            || self.objects.contains(&change.object)
+            || self.namespace == Some(&change.object.key.namespace)
+    }
+}

@@ -1,0 +1,122 @@
+//! New revisions of Deployments: when they were rolled out and what is different in them.
+
+use std::collections::HashMap;
+
+use crate::domain::{
+    Change, ChangeKind, Key, Kind, ObjectRef, Quantities, ReplicaSet, Snapshot, Template, text,
+};
+
+use super::changes::Window;
+
+/// Revisions that were rolled out, or brought back, in the window.
+pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
+    let mut families: HashMap<&str, Vec<&ReplicaSet>> = HashMap::new();
+    for set in snapshot.replica_sets.iter() {
+        if let Some(owner) = set.owner.as_ref().filter(|owner| &*owner.kind == "Deployment") {
+            families.entry(&owner.uid).or_default().push(set);
+        }
+    }
+    let mut changes = Vec::new();
+    for mut family in families.into_values() {
+        let lately = family.iter().any(|set| window.contains(set.created));
+        let Some(newest) = family.iter().copied().max_by_key(|set| (set.revision, set.created)) else {
+            continue;
+        };
+        let latest = family.iter().map(|set| set.created).max();
+        let brought_back = latest.is_some_and(|latest| latest > newest.created);
+        if !lately && !brought_back {
+            continue;
+        }
+        family.sort_by_key(|set| (set.revision, set.created));
+        for (index, set) in family.iter().enumerate().filter(|(_, set)| window.contains(set.created)) {
+            // The revision before, unless an undo has renumbered it since.
+            let before = family[..index].iter().rev().find(|other| other.created < set.created);
+            changes.extend(rollout(set, set.created, before.copied(), "revision"));
+        }
+        if brought_back {
+            changes.extend(undo(snapshot, window, newest, &family));
+        }
+    }
+    changes
+}
+
+fn rollout(
+    set: &ReplicaSet,
+    at: crate::domain::Timestamp,
+    before: Option<&ReplicaSet>,
+    word: &str,
+) -> Option<Change> {
+    let owner = set.owner.as_ref()?;
+    let number = set.revision.map_or_else(|| set.key.name.to_string(), |revision| revision.to_string());
+    let what = match before {
+        Some(before) => difference(&before.template, &set.template),
+        None => "first".to_owned(),
+    };
+    let cause = set.change_cause.as_ref().map(|cause| format!(" ({})", text::redact(&text::clean(cause))));
+    Some(Change {
+        at,
+        kind: ChangeKind::Rollout,
+        object: ObjectRef::new(Kind::Deployment, Key::new(set.key.namespace.clone(), owner.name.clone())),
+        says: format!("{word} {number}: {what}{}", cause.unwrap_or_default()),
+        by: None,
+    })
+}
+
+/// A revision that is the newest although its ReplicaSet isn't: an undo. Its pods tell when.
+fn undo(snapshot: &Snapshot, window: Window, newest: &ReplicaSet, family: &[&ReplicaSet]) -> Option<Change> {
+    let replaced = family.iter().copied().filter(|set| set.created > newest.created);
+    let replaced = replaced.max_by_key(|set| (set.revision, set.created))?;
+    let after = family.iter().map(|set| set.created).max()?;
+    let at = snapshot
+        .pods
+        .iter()
+        .filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == newest.uid))
+        .map(|pod| pod.created)
+        .filter(|created| *created >= after && window.contains(*created))
+        .min()?;
+    rollout(newest, at, Some(replaced), "undo to revision")
+}
+
+/// What is different in a template, in words.
+fn difference(old: &Template, new: &Template) -> String {
+    let mut words = Vec::new();
+    for container in &new.containers {
+        let name = &container.name;
+        let Some(before) = old.containers.iter().find(|row| row.name == *name) else {
+            words.push(format!("new container {name}"));
+            continue;
+        };
+        if before.image != container.image {
+            words.push(format!("image {} → {}", short(&before.image), short(&container.image)));
+        }
+        if before.limits != container.limits || before.requests != container.requests {
+            words.push(format!("{name}: {}", resources(before.limits, container.limits)));
+        }
+        if before.liveness != container.liveness || before.readiness != container.readiness {
+            words.push(format!("{name}: probes"));
+        }
+    }
+    let gone = old.containers.iter().filter(|row| !new.containers.iter().any(|other| other.name == row.name));
+    words.extend(gone.map(|row| format!("without container {}", row.name)));
+    if old.references != new.references {
+        words.push("references to configuration".to_owned());
+    }
+    if old.restarted_at != new.restarted_at && words.is_empty() {
+        return "restarted".to_owned();
+    }
+    if words.is_empty() { "template changed".to_owned() } else { words.join(", ") }
+}
+
+fn resources(before: Quantities, after: Quantities) -> String {
+    match (before.memory_bytes, after.memory_bytes) {
+        (Some(before), Some(after)) if before != after => {
+            format!("memory limit {} → {}", text::quantity(before), text::quantity(after))
+        }
+        _ => "resources".to_owned(),
+    }
+}
+
+/// An image without its registry and path: `web:v1.2.4`.
+fn short(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or(image)
+}
