@@ -53,6 +53,7 @@ fn real_prometheus(folder: &Path, alertmanager: &str) -> Server {
         format!("--config.file={}", config.display()),
         format!("--storage.tsdb.path={}", folder.join("data").display()),
         format!("--web.listen-address=127.0.0.1:{port}"),
+        "--rules.alert.resend-delay=1s".to_owned(),
     ];
     spawn("prometheus", &arguments, port)
 }

@@ -89,7 +89,7 @@ fn rule(rule: &Rule) -> Json {
         (None, Some(_)) => "ok",
     };
     let mut json = json!({
-        "state": state, "name": rule.name, "query": rule.query, "duration": rule.holds.as_secs_f64(),
+        "state": state, "name": rule.name, "query": rule.query, "duration": rule.holds.as_secs_f64(), "keepFiringFor": 0,
         "labels": rule.labels, "annotations": rule.annotations, "alerts": rule_alerts(rule),
         "health": health, "evaluationTime": 0.0001, "lastEvaluation": moment(rule.evaluated),
         "type": "alerting",
