@@ -21,3 +21,4 @@ pub mod tsdb;
 pub mod world;
 
 pub use start::{Addresses, Lab, LabError, Options, start};
+pub use world::{Drill, drills};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -22,6 +23,7 @@ use super::signals::Signals;
 use super::store::Store;
 use super::ticker::Ticker;
 use super::tsdb::Tsdb;
+use super::world::{self, Drill, Scale, World};
 use super::{postgres, redis};
 
 /// What kind of lab.
@@ -51,6 +53,8 @@ impl Default for Options {
 /// Why the lab does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    #[error("there is no drill {0}; there are: {1}")]
+    Drill(String, String),
     #[error("listening on loopback: {0}")]
     Listen(io::Error),
     #[error("writing {0}: {1}")]
@@ -68,11 +72,14 @@ pub enum LabError {
 /// How often the rules are evaluated: often enough for a drill, seldom enough for a full cluster.
 const EVALUATE: Duration = Duration::from_secs(5);
 
-/// The namespace a person of this team works in.
-const NAMESPACE: &str = "covetpy-production";
+/// How often the world moves.
+const TICK: Duration = Duration::from_millis(200);
+/// Nodes of a full cluster hold this many pods, unless the number of nodes is said.
+const PODS_PER_NODE: usize = 20;
 
 /// A running lab. Dropping it stops it; [`Lab::stop`] also waits until all is gone.
 pub struct Lab {
+    drill: Option<&'static Drill>,
     addresses: Addresses,
     files: Files,
     api: Running,
@@ -141,12 +148,14 @@ impl Listeners {
 /// When a port, a thread or a file cannot be had.
 pub async fn start(options: Options) -> Result<Lab, LabError> {
     let now = Timestamp::now();
+    let wanted = wanted(&options)?;
+    let drill = wanted.drill;
     let (store, logs, signals, tsdb) =
         (Store::new(options.seed), Logs::default(), Signals::default(), Tsdb::default());
     let listeners = Listeners::bind().await.map_err(LabError::Listen)?;
     let kubernetes = Kubernetes::new(now)?;
     let routes = ProxyRoutes::default();
-    let api = kubernetes.serve(store, logs, routes.clone()).await?;
+    let api = kubernetes.serve(store.clone(), logs.clone(), routes.clone()).await?;
     let addresses = listeners.addresses(api.addr).map_err(LabError::Listen)?;
     routes.add("monitoring", "prometheus-server", 80, addresses.prometheus);
     routes.add("monitoring", "alertmanager", 9093, addresses.alertmanager);
@@ -162,10 +171,36 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         started: now,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
-    let servers = serve(listeners, signals, prometheus, alertmanager.clone(), web_authority)?;
-    let mut lab = Lab { addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
+    let servers = serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority)?;
+    let mut lab = Lab { drill, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
+    let parts = (store.clone(), logs, signals, tsdb.clone());
+    let world = tokio::task::spawn_blocking(move || {
+        let (store, logs, signals, tsdb) = parts;
+        let mut world = World::new(store, logs, signals, tsdb, wanted, now);
+        world.tick(now);
+        world
+    });
+    lab.live(world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?)?;
+    lab.lead_ingresses_home(&store);
     lab.evaluate(rules, tsdb, alertmanager)?;
     Ok(lab)
+}
+
+/// The world that was asked for.
+fn wanted(options: &Options) -> Result<world::Options, LabError> {
+    let drill = match &options.drill {
+        None => None,
+        Some(name) => Some(world::drill(name).ok_or_else(|| {
+            let names: Vec<&str> = world::drills().iter().map(|drill| drill.name.as_str()).collect();
+            LabError::Drill(name.clone(), names.join(", "))
+        })?),
+    };
+    let scale = options.pods.map(|pods| Scale {
+        pods,
+        nodes: options.nodes.unwrap_or_else(|| pods.div_ceil(PODS_PER_NODE)),
+        churn_per_second: options.churn,
+    });
+    Ok(world::Options { drill, speed: options.speed, seed: options.seed, scale })
 }
 
 fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
@@ -202,7 +237,7 @@ impl Kubernetes {
         web_authority: &str,
         copy: Option<&Path>,
     ) -> Result<Files, LabError> {
-        let config = |token: &str| api::kubeconfig(addr, self.authority.pem(), token, NAMESPACE);
+        let config = |token: &str| api::kubeconfig(addr, self.authority.pem(), token, world::NAMESPACE);
         if let Some(copy) = copy {
             folder.write_outside(copy, &config(&self.admin)).map_err(writing(copy.display().to_string()))?;
         }
@@ -289,6 +324,28 @@ impl Lab {
         let _ = tokio::task::spawn_blocking(move || drop(tickers)).await;
         self.servers.shutdown().await;
         self.api.stop().await;
+    }
+
+    /// What goes wrong in this lab.
+    pub fn drill(&self) -> Option<&'static Drill> {
+        self.drill
+    }
+
+    fn live(&mut self, mut world: World) -> Result<(), LabError> {
+        let ticker = Ticker::start("lab-world", TICK, move |now| world.tick(now));
+        self.tickers.push(ticker.map_err(LabError::Thread)?);
+        Ok(())
+    }
+
+    /// Says in every Ingress that its load balancer is the lab's HTTPS endpoint, port and all.
+    fn lead_ingresses_home(&self, store: &Store) {
+        let port = self.addresses.https.port();
+        let home = json!([{"ip": "127.0.0.1", "ports": [{"port": port, "protocol": "TCP"}]}]);
+        for ingress in store.list("ingresses", None).0 {
+            let change = |object: &mut Value| object["status"]["loadBalancer"]["ingress"] = home.clone();
+            // It was there a moment ago, and nobody else is at work yet.
+            let _ = store.update("ingresses", &ingress.namespace, &ingress.name, Timestamp::now(), change);
+        }
     }
 
     fn evaluate(&mut self, rules: Rules, tsdb: Tsdb, alertmanager: Alertmanager) -> Result<(), LabError> {

@@ -71,8 +71,15 @@ fn look() {
         println!("--- {}", step * 15);
         for pod in bench.store.list("pods", None).0 {
             let v = pod.value();
-            println!("{} {} {} {} restarts {} {}", pod.namespace, pod.name, v["spec"]["nodeName"], v["status"]["phase"],
-                v["status"]["containerStatuses"][0]["restartCount"], v["status"]["containerStatuses"][0]["state"]);
+            println!(
+                "{} {} {} {} restarts {} {}",
+                pod.namespace,
+                pod.name,
+                v["spec"]["nodeName"],
+                v["status"]["phase"],
+                v["status"]["containerStatuses"][0]["restartCount"],
+                v["status"]["containerStatuses"][0]["state"]
+            );
         }
         println!("{}", bench.app()["status"]);
         println!("{}", bench.get("horizontalpodautoscalers", APP)["status"]);
@@ -80,7 +87,10 @@ fn look() {
     }
     for e in bench.store.list("events", None).0 {
         let v = e.value();
-        println!("{} {} {} x{} {} {}", v["lastTimestamp"], v["type"], v["reason"], v["count"], v["involvedObject"]["name"], v["message"]);
+        println!(
+            "{} {} {} x{} {} {}",
+            v["lastTimestamp"], v["type"], v["reason"], v["count"], v["involvedObject"]["name"], v["message"]
+        );
     }
     for p in bench.store.list("pods", Some(NAMESPACE)).0 { if !p.name.starts_with("covetpy-app") { println!("{} {:?}", p.name, bench.logs.read(NAMESPACE, &p.name, "job", 0, 0)); } }
     println!("series {}", bench.tsdb.series_count());

@@ -13,7 +13,12 @@ use super::quantity;
 pub struct Refused(pub String);
 
 /// Creates a pod from a template for its owner.
-pub fn pod(cluster: &mut Cluster, owner: &Meta, template: &Value, reference: Value) -> Result<Arc<Pod>, Refused> {
+pub fn pod(
+    cluster: &mut Cluster,
+    owner: &Meta,
+    template: &Value,
+    reference: Value,
+) -> Result<Arc<Pod>, Refused> {
     let pod = from_template(owner, template, reference, &format!("{}-", owner.name));
     admit(cluster, &pod)?;
     cluster.create::<Pod>(pod).map_err(|why| Refused(why.to_string()))
@@ -71,7 +76,9 @@ fn default_spec(spec: &mut Value) {
     }
     tolerate_dying_nodes(&mut spec["tolerations"]);
     mount_token(spec);
-    let pull = |image: &str| if image.ends_with(":latest") || !image.contains(':') { "Always" } else { "IfNotPresent" };
+    let pull = |image: &str| {
+        if image.ends_with(":latest") || !image.contains(':') { "Always" } else { "IfNotPresent" }
+    };
     for container in spec["containers"].as_array_mut().into_iter().flatten() {
         let policy = pull(container["image"].as_str().unwrap_or_default());
         for (field, value) in [
@@ -159,7 +166,9 @@ fn admit(cluster: &Cluster, object: &Value) -> Result<(), Refused> {
     if quotas.is_empty() {
         return Ok(());
     }
-    let Some(pod) = serde_json::to_vec(object).ok().and_then(|json| decode::<Pod>(&json)) else { return Ok(()) };
+    let Some(pod) = serde_json::to_vec(object).ok().and_then(|json| decode::<Pod>(&json)) else {
+        return Ok(());
+    };
     for quota in quotas {
         let mut over: Vec<(&str, f64, f64, f64)> = Vec::new();
         for (resource, hard) in &quota.spec.hard {
@@ -238,4 +247,3 @@ pub fn count_quota(cluster: &mut Cluster, namespace: &str) {
         });
     }
 }
-

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::events::Recorder;
 use super::objects::{
-    Bare, Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Named, Node, Pdb, Pod, Quota,
-    ReplicaSet, Service,
+    Bare, Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Named, Node, Pdb, Pod, Quota, ReplicaSet,
+    Service,
 };
 use super::shelf::{Key, Shelf, Turned};
 use crate::lab::logs::Logs;

@@ -10,16 +10,34 @@ use crate::lab::store::seconds;
 
 pub enum State {
     /// Sandbox and volumes are being made.
-    Creating { until: Timestamp },
-    Pulling { began: Timestamp, until: Timestamp },
+    Creating {
+        until: Timestamp,
+    },
+    Pulling {
+        began: Timestamp,
+        until: Timestamp,
+    },
     /// A failed pull: first shown as ErrImagePull, from `turn` on as ImagePullBackOff.
-    PullFailed { turn: Timestamp, retry: Timestamp, message: String },
+    PullFailed {
+        turn: Timestamp,
+        retry: Timestamp,
+        message: String,
+    },
     /// References are missing; looked up again at `retry`.
-    Unconfigured { retry: Timestamp },
-    Running { since: Timestamp },
+    Unconfigured {
+        retry: Timestamp,
+    },
+    Running {
+        since: Timestamp,
+    },
     /// It just ended, and will be started again.
-    Exited { at: Timestamp, until: Timestamp },
-    CrashLoop { until: Timestamp },
+    Exited {
+        at: Timestamp,
+        until: Timestamp,
+    },
+    CrashLoop {
+        until: Timestamp,
+    },
     /// It ended for good.
     Finished,
 }

@@ -58,7 +58,13 @@ impl Sessions {
         self.starved.get(pod).copied().unwrap_or(0.0)
     }
 
-    pub fn advance(&mut self, cluster: &mut Cluster, kubelet: &Kubelet, traffic: &Traffic, signals: &Signals) {
+    pub fn advance(
+        &mut self,
+        cluster: &mut Cluster,
+        kubelet: &Kubelet,
+        traffic: &Traffic,
+        signals: &Signals,
+    ) {
         let clients = clients(cluster, kubelet, traffic);
         let now = cluster.now;
         let elapsed = self.last.map_or(0.0, |last| now.duration_since(last).as_secs_f64()).clamp(0.0, 60.0);
@@ -90,7 +96,10 @@ impl Sessions {
             if have < client.want {
                 self.starved.insert(client.key.clone(), 1.0 - have as f64 / client.want as f64);
             }
-            let mine = database.sessions.iter_mut().filter(|session| self.owners.get(&session.pid) == Some(&client.key));
+            let mine = database
+                .sessions
+                .iter_mut()
+                .filter(|session| self.owners.get(&session.pid) == Some(&client.key));
             show_activity(mine, client.active, now, &mut self.rng);
         }
     }
@@ -111,7 +120,8 @@ impl Sessions {
         cache.keyspace_misses = self.misses as u64;
         cache.total_commands_processed = ((self.hits + self.misses) * 1.2) as u64;
         cache.instantaneous_ops_per_sec = (load * LOOKUPS * 1.2) as u64;
-        cache.connected_clients = clients.iter().filter(|client| client.application == "covetpy").count() as u64 * 3;
+        cache.connected_clients =
+            clients.iter().filter(|client| client.application == "covetpy").count() as u64 * 3;
         cache.keys = 41_877 + self.rng.u64(..40);
         cache.keys_with_expiry = cache.keys - 12;
         cache.used_memory = (148 << 20) + self.rng.u64(..(1 << 20));
@@ -133,7 +143,9 @@ fn clients(cluster: &Cluster, kubelet: &Kubelet, traffic: &Traffic) -> Vec<Clien
                 continue;
             }
             let rate = traffic.counters.get(key).map_or(0.0, |counters| counters.rate);
-            let number = |name: &str, usual: usize| slot.env.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual);
+            let number = |name: &str, usual: usize| {
+                slot.env.get(name).and_then(|text| text.parse().ok()).unwrap_or(usual)
+            };
             let (size, overflow) = (number("DB_POOL_SIZE", 10), number("DB_POOL_MAX_OVERFLOW", 5));
             let worker = key.name.starts_with("covetpy-worker");
             let need = if worker { 3 } else { (rate * 0.24).ceil() as usize + 1 };

@@ -93,8 +93,9 @@ impl Rollout {
             return 0;
         }
         let limit = &self.deployment.spec.strategy.rolling_update.max_unavailable;
-        let limit =
-            limit.as_ref().map_or_else(|| quarter(self.replicas(), false), |limit| limit.of(self.replicas(), false));
+        let limit = limit
+            .as_ref()
+            .map_or_else(|| quarter(self.replicas(), false), |limit| limit.of(self.replicas(), false));
         // 0/0 after rounding would never move
         let limit = if limit == 0 && self.max_surge() == 0 { 1 } else { limit };
         limit.min(self.replicas())
@@ -141,7 +142,8 @@ impl Rollout {
         selector["matchLabels"][HASH] = hash.into();
         let mut notes = json!({});
         for (note, value) in &metadata.annotations {
-            if !note.starts_with("deployment.kubernetes.io/") && !note.ends_with("last-applied-configuration") {
+            if !note.starts_with("deployment.kubernetes.io/") && !note.ends_with("last-applied-configuration")
+            {
                 notes[note] = value.clone().into();
             }
         }
@@ -209,8 +211,7 @@ impl Rollout {
 
     fn forget_history(&self, cluster: &mut Cluster) {
         let kept = self.deployment.spec.revision_history_limit.unwrap_or(10);
-        let idle: Vec<_> =
-            self.old.iter().filter(|set| size(set) == 0 && set.status.replicas == 0).collect();
+        let idle: Vec<_> = self.old.iter().filter(|set| size(set) == 0 && set.status.replicas == 0).collect();
         let mut by_revision = idle.clone();
         by_revision.sort_by_key(|set| revision(set));
         for set in by_revision.iter().take(idle.len().saturating_sub(kept)) {

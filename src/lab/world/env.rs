@@ -16,12 +16,16 @@ pub fn resolve(cluster: &Cluster, pod: &Pod, container: &Container) -> Result<Ma
         if let Some(reference) = &from.config_map_ref
             && let Some(config) = whole(cluster, namespace, reference, "configmap")?
         {
-            env.extend(config.data.iter().map(|(key, value)| (format!("{}{key}", from.prefix), value.clone())));
+            env.extend(
+                config.data.iter().map(|(key, value)| (format!("{}{key}", from.prefix), value.clone())),
+            );
         }
         if let Some(reference) = &from.secret_ref
             && let Some(secret) = whole(cluster, namespace, reference, "secret")?
         {
-            env.extend(secret.data.iter().map(|(key, value)| (format!("{}{key}", from.prefix), plain(value))));
+            env.extend(
+                secret.data.iter().map(|(key, value)| (format!("{}{key}", from.prefix), plain(value))),
+            );
         }
     }
     for variable in &container.env {

@@ -81,9 +81,8 @@ impl World {
             Fault::TagMissing { tag } => self.kubelet.registry.remove_tag(tag),
             Fault::TokenExpires => {
                 let secret = cluster.secrets.get(&Key::new(NAMESPACE, "regcred"));
-                let token = secret.and_then(|secret| {
-                    registry::token(&env::plain(secret.data.get(".dockerconfigjson")?))
-                });
+                let token = secret
+                    .and_then(|secret| registry::token(&env::plain(secret.data.get(".dockerconfigjson")?)));
                 token.into_iter().for_each(|token| self.kubelet.registry.expire(token));
             }
             Fault::RateLimit { host, seconds } => {

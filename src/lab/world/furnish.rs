@@ -4,12 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::cluster::StatefulSet;
 use super::cluster::{Cluster, Secret, Work, later};
 use super::drill::{self, Drill, Furnishing};
-use super::objects::{
-    Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Node, Pdb, Quota, Service,
-};
-use super::cluster::StatefulSet;
+use super::objects::{Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Node, Pdb, Quota, Service};
 use super::shelf::Key;
 use super::{APP, NAMESPACE, World, neighbours, our_app, samples};
 use crate::lab::store::seconds;
@@ -74,15 +72,29 @@ impl World {
         self.cluster.now = first;
         self.cluster.furnishing = false;
         let zones = node_names(&mut self.cluster);
-        for namespace in ["default", "kube-system", "kube-public", "kube-node-lease", NAMESPACE, "monitoring", "ingress-nginx", "cert-manager", "external-secrets"] {
+        for namespace in [
+            "default",
+            "kube-system",
+            "kube-public",
+            "kube-node-lease",
+            NAMESPACE,
+            "monitoring",
+            "ingress-nginx",
+            "cert-manager",
+            "external-secrets",
+        ] {
             self.plain("namespaces", neighbours::namespace(namespace));
-            self.plain("serviceaccounts", json!({ "metadata": { "name": "default", "namespace": namespace } }));
+            self.plain(
+                "serviceaccounts",
+                json!({ "metadata": { "name": "default", "namespace": namespace } }),
+            );
         }
         for (index, name) in zones.iter().enumerate() {
             let node = node(name, index, &seconds(first));
             self.create_all::<Node>(vec![node]);
         }
-        for (resource, objects) in neighbours::plain(now, first).into_iter().chain(our_app::plain(now, first)) {
+        for (resource, objects) in neighbours::plain(now, first).into_iter().chain(our_app::plain(now, first))
+        {
             objects.into_iter().for_each(|object| self.plain(resource, object));
         }
         let data = self.vault.encoded("covetpy-secrets");
@@ -118,7 +130,8 @@ impl World {
 
     /// Benign noise: one worker was restarted once, yesterday.
     fn restart_a_worker(&mut self) {
-        let worker = self.cluster.pods.within(NAMESPACE).find(|(key, _)| key.name.starts_with("covetpy-worker-"));
+        let worker =
+            self.cluster.pods.within(NAMESPACE).find(|(key, _)| key.name.starts_with("covetpy-worker-"));
         let Some(key) = worker.map(|(key, _)| key.clone()) else { return };
         self.kubelet.crash(&mut self.cluster, &key, 1);
         self.cluster.enqueue(Work::Pod(key));
@@ -142,7 +155,8 @@ fn node_names(cluster: &mut Cluster) -> Vec<String> {
 
 /// A node of the group `general`: 4 CPU, 8 GiB.
 pub fn node(name: &str, index: usize, at: &str) -> Value {
-    let address: String = name.trim_start_matches("ip-").split('.').next().unwrap_or_default().replace('-', ".");
+    let address: String =
+        name.trim_start_matches("ip-").split('.').next().unwrap_or_default().replace('-', ".");
     let zone = ["us-east-1a", "us-east-1b", "us-east-1c"][index % 3];
     let condition = |kind: &str, status: &str, reason: &str, message: &str| {
         json!({ "type": kind, "status": status, "reason": reason, "message": message,
@@ -182,7 +196,9 @@ pub fn node(name: &str, index: usize, at: &str) -> Value {
 }
 
 fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Records who applied an object, as the API server does for server-side apply.
@@ -203,13 +219,13 @@ fn with_managers(mut object: Value, at: &str) -> Value {
 /// The `FieldsV1` form of a value: lists of named things by name, other lists as one.
 pub fn fields(value: &Value) -> Value {
     match value {
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| (format!("f:{key}"), fields(value))).collect::<serde_json::Map<_, _>>().into()
-        }
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (format!("f:{key}"), fields(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
         Value::Array(items) if items.iter().all(|item| item["name"].is_string()) => {
-            let named = items.iter().map(|item| {
-                (format!("k:{{\"name\":{}}}", item["name"]), fields(item))
-            });
+            let named = items.iter().map(|item| (format!("k:{{\"name\":{}}}", item["name"]), fields(item)));
             named.collect::<serde_json::Map<_, _>>().into()
         }
         _ => json!({}),

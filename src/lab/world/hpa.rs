@@ -76,7 +76,14 @@ impl Autoscaler {
             )];
             let bounded = current.clamp(least, most);
             if bounded != current {
-                resize(cluster, hpa, target, current, bounded, "Current number of replicas outside of bounds");
+                resize(
+                    cluster,
+                    hpa,
+                    target,
+                    current,
+                    bounded,
+                    "Current number of replicas outside of bounds",
+                );
             }
             return report(cluster, hpa, measured, bounded, &unknown, bounded != current);
         };

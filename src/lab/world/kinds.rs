@@ -3,8 +3,7 @@
 
 use super::cluster::{Cluster, Kind, Secret, StatefulSet, Work};
 use super::objects::{
-    Bare, Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Node, Pdb, Pod, Quota, ReplicaSet,
-    Service,
+    Bare, Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Node, Pdb, Pod, Quota, ReplicaSet, Service,
 };
 use super::shelf::{Key, Shelf, Turned};
 
@@ -164,7 +163,8 @@ fn tell_selectors(cluster: &mut Cluster, pod: &Pod) {
         .filter(|(_, service)| selects(&service.spec.selector))
         .map(|(key, _)| Work::Service(key.clone()))
         .collect();
-    let budgets = cluster.pdbs.within(namespace).filter(|(_, pdb)| pdb.spec.selector.matches(&metadata.labels));
+    let budgets =
+        cluster.pdbs.within(namespace).filter(|(_, pdb)| pdb.spec.selector.matches(&metadata.labels));
     work.extend(budgets.map(|(key, _)| Work::Pdb(key.clone())));
     if cluster.quotas.within(namespace).next().is_some() {
         work.push(Work::Quota(namespace.clone()));

@@ -128,7 +128,10 @@ impl Kubelet {
                 due = [due, next].into_iter().flatten().min();
             }
             if let Some(due) = due {
-                cluster.enqueue_at(due.max(later(cluster.now, SignedDuration::from_millis(1))), Work::Pod(key.clone()));
+                cluster.enqueue_at(
+                    due.max(later(cluster.now, SignedDuration::from_millis(1))),
+                    Work::Pod(key.clone()),
+                );
             }
         }
         pod_status::write(cluster, &pod, &run);
@@ -142,13 +145,7 @@ impl Kubelet {
         }
         let until = cluster.after_about(0.8, 1.0);
         let slots = pod.spec.containers.iter().map(|container| Slot::new(&container.name, until)).collect();
-        Run {
-            uid: pod.metadata.uid.clone(),
-            slots,
-            since: cluster.now,
-            ip: self.address(),
-            ending: None,
-        }
+        Run { uid: pod.metadata.uid.clone(), slots, since: cluster.now, ip: self.address(), ending: None }
     }
 
     /// Stops a pod that is being deleted; true once it is gone.
@@ -283,7 +280,11 @@ impl Kubelet {
                 self.create(cluster, at, slot);
             }
             Err(why) => {
-                let reason = if why.contains("invalid reference format") { "InvalidImageName" } else { "ErrImagePull" };
+                let reason = if why.contains("invalid reference format") {
+                    "InvalidImageName"
+                } else {
+                    "ErrImagePull"
+                };
                 at.note(cluster, "Warning", "Failed", &format!("Failed to pull image \"{image}\": {why}"));
                 at.note(cluster, "Warning", "Failed", &format!("Error: {reason}"));
                 slot.pull_delay = (slot.pull_delay * 2.0).clamp(FIRST_DELAY, LONGEST_DELAY);
@@ -324,7 +325,13 @@ impl Kubelet {
     }
 
     /// A running container: its end, or its probes.
-    fn live(&mut self, cluster: &mut Cluster, at: Spot<'_>, slot: &mut Slot, since: Timestamp) -> Option<Timestamp> {
+    fn live(
+        &mut self,
+        cluster: &mut Cluster,
+        at: Spot<'_>,
+        slot: &mut Slot,
+        since: Timestamp,
+    ) -> Option<Timestamp> {
         if let Some(exit) = slot.life.exit.clone() {
             let due = later(since, cluster.lasting(exit.after));
             if due <= cluster.now {

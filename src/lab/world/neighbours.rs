@@ -31,7 +31,12 @@ fn container(name: &str, image: &str, (cpu, memory): (&str, &str), port: Option<
     container
 }
 
-fn workload((namespace, name): (&str, &str), app: &str, replicas: Option<i32>, containers: Vec<Value>) -> Value {
+fn workload(
+    (namespace, name): (&str, &str),
+    app: &str,
+    replicas: Option<i32>,
+    containers: Vec<Value>,
+) -> Value {
     let mut spec = json!({
         "selector": { "matchLabels": { "app": app } },
         "template": {
@@ -61,26 +66,93 @@ pub fn deployments() -> Vec<Value> {
     let spec = &mut worker["spec"]["template"]["spec"];
     spec["imagePullSecrets"] = json!([{ "name": "regcred" }]);
     spec["containers"][0]["args"] = json!(["python", "-m", "covetpy.worker"]);
-    spec["containers"][0]["envFrom"] =
-        json!([{ "configMapRef": { "name": "covetpy-config" } }, { "secretRef": { "name": "covetpy-secrets" } }]);
+    spec["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": "covetpy-config" } }, { "secretRef": { "name": "covetpy-secrets" } }]);
     let prometheus = vec![
-        container("prometheus-server-configmap-reload", "quay.io/prometheus-operator/prometheus-config-reloader:v0.86.1", ("10m", "32Mi"), None),
-        container("prometheus-server", "quay.io/prometheus/prometheus:v3.7.3", ("250m", "1Gi"), Some(("http", 9090))),
+        container(
+            "prometheus-server-configmap-reload",
+            "quay.io/prometheus-operator/prometheus-config-reloader:v0.86.1",
+            ("10m", "32Mi"),
+            None,
+        ),
+        container(
+            "prometheus-server",
+            "quay.io/prometheus/prometheus:v3.7.3",
+            ("250m", "1Gi"),
+            Some(("http", 9090)),
+        ),
     ];
     let single = |namespace: &str, name: &str, image: &str, ask: (&str, &str), port: u16| {
         workload((namespace, name), name, Some(1), vec![container(name, image, ask, Some(("http", port)))])
     };
     vec![
         worker,
-        workload((NAMESPACE, "covetpy-docs"), "covetpy-docs", Some(1), vec![container("nginx", "docker.io/library/nginx:1.29.3", ("20m", "64Mi"), Some(("http", 80)))]),
-        workload(("kube-system", "coredns"), "coredns", Some(2), vec![container("coredns", "registry.k8s.io/coredns/coredns:v1.13.1", ("100m", "70Mi"), Some(("dns", 53)))]),
-        single("kube-system", "metrics-server", "registry.k8s.io/metrics-server/metrics-server:v0.8.0", ("100m", "200Mi"), 10250),
-        workload(("ingress-nginx", "ingress-nginx-controller"), "ingress-nginx", Some(2), vec![container("controller", "registry.k8s.io/ingress-nginx/controller:v1.14.0", ("100m", "256Mi"), Some(("https", 443)))]),
-        single("cert-manager", "cert-manager", "quay.io/jetstack/cert-manager-controller:v1.19.1", ("50m", "128Mi"), 9402),
-        single("external-secrets", "external-secrets", "ghcr.io/external-secrets/external-secrets:v1.1.0", ("50m", "128Mi"), 8080),
-        labelled(workload(("monitoring", "prometheus-server"), "prometheus-server", Some(1), prometheus), "prometheus"),
-        single("monitoring", "kube-state-metrics", "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.17.0", ("50m", "128Mi"), 8080),
-        single("monitoring", "postgres-exporter", "quay.io/prometheuscommunity/postgres-exporter:v0.18.1", ("20m", "64Mi"), 9187),
+        workload(
+            (NAMESPACE, "covetpy-docs"),
+            "covetpy-docs",
+            Some(1),
+            vec![container("nginx", "docker.io/library/nginx:1.29.3", ("20m", "64Mi"), Some(("http", 80)))],
+        ),
+        workload(
+            ("kube-system", "coredns"),
+            "coredns",
+            Some(2),
+            vec![container(
+                "coredns",
+                "registry.k8s.io/coredns/coredns:v1.13.1",
+                ("100m", "70Mi"),
+                Some(("dns", 53)),
+            )],
+        ),
+        single(
+            "kube-system",
+            "metrics-server",
+            "registry.k8s.io/metrics-server/metrics-server:v0.8.0",
+            ("100m", "200Mi"),
+            10250,
+        ),
+        workload(
+            ("ingress-nginx", "ingress-nginx-controller"),
+            "ingress-nginx",
+            Some(2),
+            vec![container(
+                "controller",
+                "registry.k8s.io/ingress-nginx/controller:v1.14.0",
+                ("100m", "256Mi"),
+                Some(("https", 443)),
+            )],
+        ),
+        single(
+            "cert-manager",
+            "cert-manager",
+            "quay.io/jetstack/cert-manager-controller:v1.19.1",
+            ("50m", "128Mi"),
+            9402,
+        ),
+        single(
+            "external-secrets",
+            "external-secrets",
+            "ghcr.io/external-secrets/external-secrets:v1.1.0",
+            ("50m", "128Mi"),
+            8080,
+        ),
+        labelled(
+            workload(("monitoring", "prometheus-server"), "prometheus-server", Some(1), prometheus),
+            "prometheus",
+        ),
+        single(
+            "monitoring",
+            "kube-state-metrics",
+            "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.17.0",
+            ("50m", "128Mi"),
+            8080,
+        ),
+        single(
+            "monitoring",
+            "postgres-exporter",
+            "quay.io/prometheuscommunity/postgres-exporter:v0.18.1",
+            ("20m", "64Mi"),
+            9187,
+        ),
     ]
 }
 
@@ -92,9 +164,24 @@ fn labelled(mut object: Value, name: &str) -> Value {
 }
 
 pub fn stateful_sets() -> Vec<Value> {
-    let mut redis = workload((NAMESPACE, "redis"), "redis", Some(1), vec![container("redis", "docker.io/library/redis:7.4.6", ("100m", "512Mi"), Some(("redis", 6379)))]);
+    let mut redis = workload(
+        (NAMESPACE, "redis"),
+        "redis",
+        Some(1),
+        vec![container("redis", "docker.io/library/redis:7.4.6", ("100m", "512Mi"), Some(("redis", 6379)))],
+    );
     redis["spec"]["serviceName"] = "redis".into();
-    let mut alertmanager = workload(("monitoring", "alertmanager"), "alertmanager", Some(1), vec![container("alertmanager", "quay.io/prometheus/alertmanager:v0.29.0", ("20m", "64Mi"), Some(("http", 9093)))]);
+    let mut alertmanager = workload(
+        ("monitoring", "alertmanager"),
+        "alertmanager",
+        Some(1),
+        vec![container(
+            "alertmanager",
+            "quay.io/prometheus/alertmanager:v0.29.0",
+            ("20m", "64Mi"),
+            Some(("http", 9093)),
+        )],
+    );
     alertmanager["spec"]["serviceName"] = "alertmanager".into();
     vec![redis, alertmanager]
 }
@@ -103,13 +190,44 @@ pub fn daemon_sets() -> Vec<Value> {
     let everywhere = |mut object: Value| {
         object["spec"]["template"]["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
         object["spec"]["template"]["spec"]["hostNetwork"] = true.into();
-        object["spec"]["updateStrategy"] = json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1 } });
+        object["spec"]["updateStrategy"] =
+            json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1 } });
         object
     };
     vec![
-        everywhere(workload(("kube-system", "aws-node"), "aws-node", None, vec![container("aws-node", "602401143452.dkr.ecr.us-east-1.amazonaws.com/amazon-k8s-cni:v1.20.4", ("50m", "64Mi"), None)])),
-        everywhere(workload(("kube-system", "kube-proxy"), "kube-proxy", None, vec![container("kube-proxy", "602401143452.dkr.ecr.us-east-1.amazonaws.com/eks/kube-proxy:v1.35.2", ("100m", "64Mi"), None)])),
-        everywhere(workload(("monitoring", "node-exporter"), "node-exporter", None, vec![container("node-exporter", "quay.io/prometheus/node-exporter:v1.10.2", ("20m", "48Mi"), Some(("metrics", 9100)))])),
+        everywhere(workload(
+            ("kube-system", "aws-node"),
+            "aws-node",
+            None,
+            vec![container(
+                "aws-node",
+                "602401143452.dkr.ecr.us-east-1.amazonaws.com/amazon-k8s-cni:v1.20.4",
+                ("50m", "64Mi"),
+                None,
+            )],
+        )),
+        everywhere(workload(
+            ("kube-system", "kube-proxy"),
+            "kube-proxy",
+            None,
+            vec![container(
+                "kube-proxy",
+                "602401143452.dkr.ecr.us-east-1.amazonaws.com/eks/kube-proxy:v1.35.2",
+                ("100m", "64Mi"),
+                None,
+            )],
+        )),
+        everywhere(workload(
+            ("monitoring", "node-exporter"),
+            "node-exporter",
+            None,
+            vec![container(
+                "node-exporter",
+                "quay.io/prometheus/node-exporter:v1.10.2",
+                ("20m", "48Mi"),
+                Some(("metrics", 9100)),
+            )],
+        )),
     ]
 }
 
@@ -126,9 +244,16 @@ pub fn services() -> Vec<Value> {
         })
     };
     let port = |name: &str, port: u16, target: Value| json!([{ "name": name, "port": port, "targetPort": target, "protocol": "TCP" }]);
-    let mut prometheus = service("monitoring", "prometheus-server", "prometheus-server", port("http", 80, json!(9090)), "172.20.88.14");
+    let mut prometheus = service(
+        "monitoring",
+        "prometheus-server",
+        "prometheus-server",
+        port("http", 80, json!(9090)),
+        "172.20.88.14",
+    );
     prometheus["metadata"]["labels"]["app.kubernetes.io/name"] = "prometheus".into();
-    let mut kubernetes = service("default", "kubernetes", "kubernetes", port("https", 443, json!(6443)), "172.20.0.1");
+    let mut kubernetes =
+        service("default", "kubernetes", "kubernetes", port("https", 443, json!(6443)), "172.20.0.1");
     if let Some(spec) = kubernetes["spec"].as_object_mut() {
         spec.remove("selector");
     }
@@ -140,10 +265,28 @@ pub fn services() -> Vec<Value> {
         service(NAMESPACE, "covetpy-docs", "covetpy-docs", port("http", 80, json!("http")), "172.20.19.201"),
         redis,
         service("kube-system", "kube-dns", "coredns", port("dns", 53, json!("dns")), "172.20.0.10"),
-        service("kube-system", "metrics-server", "metrics-server", port("https", 443, json!(10250)), "172.20.60.3"),
-        service("ingress-nginx", "ingress-nginx-controller", "ingress-nginx", port("https", 443, json!("https")), "172.20.7.90"),
+        service(
+            "kube-system",
+            "metrics-server",
+            "metrics-server",
+            port("https", 443, json!(10250)),
+            "172.20.60.3",
+        ),
+        service(
+            "ingress-nginx",
+            "ingress-nginx-controller",
+            "ingress-nginx",
+            port("https", 443, json!("https")),
+            "172.20.7.90",
+        ),
         prometheus,
-        service("monitoring", "alertmanager", "alertmanager", port("http", 9093, json!("http")), "172.20.72.118"),
+        service(
+            "monitoring",
+            "alertmanager",
+            "alertmanager",
+            port("http", 9093, json!("http")),
+            "172.20.72.118",
+        ),
     ]
 }
 
@@ -176,7 +319,8 @@ fn job(name: &str, args: &[&str], cron: Option<&str>) -> Value {
     });
     if let Some(cron) = cron {
         // what runs by schedule names its CronJob; the uid is only known to the store
-        job["metadata"]["annotations"] = json!({ "batch.kubernetes.io/cronjob-scheduled-timestamp": name, "cronjob": cron });
+        job["metadata"]["annotations"] =
+            json!({ "batch.kubernetes.io/cronjob-scheduled-timestamp": name, "cronjob": cron });
     }
     job
 }

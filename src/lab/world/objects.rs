@@ -155,7 +155,19 @@ slim! {
 }
 
 named!(
-    Pod, Deployment, ReplicaSet, DaemonSet, Job, Node, Config, Service, Hpa, Pdb, Quota, ExternalSecret, Bare
+    Pod,
+    Deployment,
+    ReplicaSet,
+    DaemonSet,
+    Job,
+    Node,
+    Config,
+    Service,
+    Hpa,
+    Pdb,
+    Quota,
+    ExternalSecret,
+    Bare
 );
 
 /// `25%` or `1`.
@@ -245,7 +257,8 @@ impl Pod {
     }
 
     pub fn limits(&self, resource: &str) -> f64 {
-        let limit = |container: &Container| container.resources.limits.get(resource).map_or(0.0, Quantity::value);
+        let limit =
+            |container: &Container| container.resources.limits.get(resource).map_or(0.0, Quantity::value);
         self.spec.containers.iter().map(limit).sum()
     }
 
@@ -268,7 +281,9 @@ impl Container {
     pub fn port(&self, wanted: &Value) -> Option<u16> {
         match wanted {
             Value::Number(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()),
-            Value::String(name) => self.ports.iter().find(|port| port.name == *name).map(|port| port.container_port),
+            Value::String(name) => {
+                self.ports.iter().find(|port| port.name == *name).map(|port| port.container_port)
+            }
             _ => None,
         }
     }

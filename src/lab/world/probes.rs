@@ -69,7 +69,8 @@ fn run(
         return Some(due);
     }
     let answer = answer(kubelet, cluster, at, slot, (probe, asked, since));
-    let period = cluster.lasting(f64::from(if probe.period_seconds == 0 { 10 } else { probe.period_seconds }));
+    let period =
+        cluster.lasting(f64::from(if probe.period_seconds == 0 { 10 } else { probe.period_seconds }));
     let threshold = if probe.failure_threshold == 0 { 3 } else { probe.failure_threshold };
     let can_change = program::is_app(&container.image) || answer.is_err();
     let next = can_change.then(|| later(cluster.now, period));
@@ -123,7 +124,8 @@ fn answer(
     let ip = &at.pod.status.pod_ip;
     let port = at.container.port(&get.port).unwrap_or(0);
     let listening = later(since, cluster.lasting(slot.life.boot)) <= cluster.now
-        && (at.container.ports.is_empty() || at.container.ports.iter().any(|known| known.container_port == port));
+        && (at.container.ports.is_empty()
+            || at.container.ports.iter().any(|known| known.container_port == port));
     if !listening {
         let refused = format!("dial tcp {ip}:{port}: connect: connection refused");
         return Err(if probe.http_get.is_some() {

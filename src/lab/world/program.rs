@@ -140,7 +140,10 @@ pub fn usual(container: &Container, env: &Map, owner: &str) -> Life {
     let worker = words.iter().any(|word| word.contains("worker"));
     let mut log = vec![
         format!(r#"{{"level":"info","event":"starting","service":"covetpy","version":"{version}"}}"#),
-        fill(r#"{"level":"info","event":"database pool opened","host":"{DATABASE_HOST}","pool_size":"{DB_POOL_SIZE}"}"#, env),
+        fill(
+            r#"{"level":"info","event":"database pool opened","host":"{DATABASE_HOST}","pool_size":"{DB_POOL_SIZE}"}"#,
+            env,
+        ),
         r#"{"level":"info","event":"redis connected","host":"redis.covetpy-production.svc"}"#.to_owned(),
     ];
     if worker {

@@ -74,10 +74,15 @@ mod tests {
 
     #[test]
     fn quantities_are_read_and_printed() {
-        for (text, value) in [("250m", 0.25), ("2Gi", 2_147_483_648.0), ("1.5", 1.5), ("3", 3.0), ("1k", 1000.0)] {
+        for (text, value) in
+            [("250m", 0.25), ("2Gi", 2_147_483_648.0), ("1.5", 1.5), ("3", 3.0), ("1k", 1000.0)]
+        {
             assert_eq!(Quantity::parse(text).map(|quantity| quantity.value()), Some(value), "{text}");
         }
         assert_eq!(Quantity::parse("two"), None);
-        assert_eq!((cores(0.5), cores(2.0), bytes(3.0 * 1024.0 * 1024.0)), ("500m".into(), "2".into(), "3Mi".into()));
+        assert_eq!(
+            (cores(0.5), cores(2.0), bytes(3.0 * 1024.0 * 1024.0)),
+            ("500m".into(), "2".into(), "3Mi".into())
+        );
     }
 }

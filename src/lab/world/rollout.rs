@@ -90,9 +90,8 @@ pub fn scale(cluster: &mut Cluster, rollout: &Rollout) {
         }
         return;
     }
-    let new_complete = rollout.new.as_ref().is_some_and(|new| {
-        size(new) == want && new.status.available_replicas == want
-    });
+    let new_complete =
+        rollout.new.as_ref().is_some_and(|new| size(new) == want && new.status.available_replicas == want);
     if new_complete {
         rollout.old.iter().for_each(|set| rollout.resize(cluster, set, 0));
         return;
@@ -114,7 +113,8 @@ fn share_out(
     let mut sizes = Vec::new();
     for set in &sets {
         let before = Rollout::noted_max(set).max(1);
-        let ideal = (f64::from(size(set)) * f64::from(allowed) / f64::from(before)).round() as i32 - size(set);
+        let ideal =
+            (f64::from(size(set)) * f64::from(allowed) / f64::from(before)).round() as i32 - size(set);
         let share = if to_add > 0 { ideal.clamp(0, left) } else { ideal.clamp(left, 0) };
         left -= share;
         sizes.push((size(set) + share).max(0));

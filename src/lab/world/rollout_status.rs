@@ -30,7 +30,9 @@ pub fn sync(cluster: &mut Cluster, rollout: &Rollout) {
     let now = cluster.now;
     let progress = progress(cluster, rollout, &counts);
     let failure = rollout.new.iter().chain(&rollout.old).find_map(|set| {
-        condition(&set.status.conditions, "ReplicaFailure").filter(|failure| failure.status == "True").cloned()
+        condition(&set.status.conditions, "ReplicaFailure")
+            .filter(|failure| failure.status == "True")
+            .cloned()
     });
     cluster.update::<Deployment>(&rollout.key, |deployment| {
         let generation = deployment["metadata"]["generation"].clone();
@@ -150,7 +152,8 @@ fn progress(cluster: &Cluster, rollout: &Rollout, counts: &Counts) -> Option<Pro
     let deadline = spec.progress_deadline_seconds.unwrap_or(600);
     let name = rollout.new.as_ref().map_or(metadata.name.as_str(), |new| &new.metadata.name);
     let want = rollout.replicas();
-    let done = now.is_some_and(|now| now.reason == "NewReplicaSetAvailable") && counts.replicas == counts.updated;
+    let done =
+        now.is_some_and(|now| now.reason == "NewReplicaSetAvailable") && counts.replicas == counts.updated;
     if done || rollout.new.is_none() {
         return None;
     }
@@ -198,7 +201,10 @@ pub fn created(cluster: &mut Cluster, rollout: &Rollout, name: &str) {
 fn watch_deadline(cluster: &mut Cluster, rollout: &Rollout) {
     let Some(deployment) = cluster.deployments.get(&rollout.key) else { return };
     let Some(now) = condition(&deployment.status.conditions, "Progressing") else { return };
-    if matches!(now.reason.as_str(), "NewReplicaSetAvailable" | "ProgressDeadlineExceeded" | "DeploymentPaused") {
+    if matches!(
+        now.reason.as_str(),
+        "NewReplicaSetAvailable" | "ProgressDeadlineExceeded" | "DeploymentPaused"
+    ) {
         return;
     }
     let deadline = f64::from(deployment.spec.progress_deadline_seconds.unwrap_or(600));

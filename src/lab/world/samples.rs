@@ -48,12 +48,28 @@ pub fn describe(tsdb: &Tsdb) {
         ("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed in seconds."),
         ("container_cpu_cfs_periods_total", "counter", "Number of elapsed enforcement period intervals."),
         ("container_cpu_cfs_throttled_periods_total", "counter", "Number of throttled period intervals."),
-        ("kube_pod_container_status_restarts_total", "counter", "The number of container restarts per container."),
-        ("kube_pod_container_status_waiting_reason", "gauge", "The reason the container is in waiting state."),
-        ("kube_pod_container_status_last_terminated_reason", "gauge", "The last reason the container was terminated."),
+        (
+            "kube_pod_container_status_restarts_total",
+            "counter",
+            "The number of container restarts per container.",
+        ),
+        (
+            "kube_pod_container_status_waiting_reason",
+            "gauge",
+            "The reason the container is in waiting state.",
+        ),
+        (
+            "kube_pod_container_status_last_terminated_reason",
+            "gauge",
+            "The last reason the container was terminated.",
+        ),
         ("kube_pod_container_resource_limits", "gauge", "Limits of a container by resource."),
         ("kube_deployment_status_condition", "gauge", "The current status conditions of a deployment."),
-        ("kube_deployment_status_replicas_available", "gauge", "The number of available replicas per deployment."),
+        (
+            "kube_deployment_status_replicas_available",
+            "gauge",
+            "The number of available replicas per deployment.",
+        ),
         ("kube_node_status_condition", "gauge", "The condition of a cluster node."),
         ("pg_stat_activity_count", "gauge", "number of connections in this state"),
         ("pg_settings_max_connections", "gauge", "Sets the maximum number of concurrent connections."),
@@ -77,7 +93,14 @@ impl Sampler {
         self.next.is_some_and(|next| next <= now)
     }
 
-    pub fn scrape(&mut self, cluster: &Cluster, kubelet: &Kubelet, traffic: &Traffic, signals: &Signals, tsdb: &Tsdb) {
+    pub fn scrape(
+        &mut self,
+        cluster: &Cluster,
+        kubelet: &Kubelet,
+        traffic: &Traffic,
+        signals: &Signals,
+        tsdb: &Tsdb,
+    ) {
         let now = cluster.now;
         let into = now.as_second().rem_euclid(INTERVAL);
         self.next = Some(later(now, SignedDuration::from_secs(INTERVAL - into)));
@@ -87,17 +110,30 @@ impl Sampler {
             pod_state(&mut scrape, pod);
             containers(&mut scrape, cluster, kubelet, traffic, (key, pod));
         }
-        for (_, deployment) in cluster.deployments.iter().filter(|(key, _)| !scale::is_crowd(&key.namespace)) {
+        for (_, deployment) in cluster.deployments.iter().filter(|(key, _)| !scale::is_crowd(&key.namespace))
+        {
             deployment_state(&mut scrape, deployment);
         }
-        cluster.nodes.iter().take(100).for_each(|(key, node)| node_state(&mut scrape, node, kubelet.is_stopped(&key.name)));
+        cluster
+            .nodes
+            .iter()
+            .take(100)
+            .for_each(|(key, node)| node_state(&mut scrape, node, kubelet.is_stopped(&key.name)));
         autoscalers(&mut scrape, cluster);
         services(&mut scrape, cluster);
         app(&mut scrape, cluster, kubelet, traffic);
         outside(&mut scrape, signals, cluster);
-        scrape.put("prometheus_config_last_reload_successful", &[("instance", "localhost:9090"), ("job", "prometheus")], 1.0);
+        scrape.put(
+            "prometheus_config_last_reload_successful",
+            &[("instance", "localhost:9090"), ("job", "prometheus")],
+            1.0,
+        );
         let appended = self.scrapes * scrape.rows.len() as f64;
-        scrape.put("prometheus_tsdb_head_samples_appended_total", &[("instance", "localhost:9090"), ("job", "prometheus")], appended);
+        scrape.put(
+            "prometheus_tsdb_head_samples_appended_total",
+            &[("instance", "localhost:9090"), ("job", "prometheus")],
+            appended,
+        );
         tsdb.append_all(
             now,
             scrape.rows.iter().map(|(name, labels, value)| {
@@ -119,19 +155,31 @@ fn pod_state(scrape: &mut Scrape, pod: &Pod) {
     scrape.put(
         "kube_pod_info",
         &[
-            base[0], base[1], ("node", &pod.spec.node_name), ("pod_ip", &pod.status.pod_ip), ("uid", &pod.metadata.uid),
+            base[0],
+            base[1],
+            ("node", &pod.spec.node_name),
+            ("pod_ip", &pod.status.pod_ip),
+            ("uid", &pod.metadata.uid),
             ("created_by_kind", owner.map_or("", |owner| &owner.kind)),
             ("created_by_name", owner.map_or("", |owner| &owner.name)),
         ],
         1.0,
     );
     for phase in ["Pending", "Running", "Succeeded", "Failed"] {
-        scrape.put("kube_pod_status_phase", &[base[0], base[1], ("phase", phase)], flag(pod.status.phase == phase));
+        scrape.put(
+            "kube_pod_status_phase",
+            &[base[0], base[1], ("phase", phase)],
+            flag(pod.status.phase == phase),
+        );
     }
     for (word, holds) in [("true", pod.is_ready()), ("false", !pod.is_ready())] {
         scrape.put("kube_pod_status_ready", &[base[0], base[1], ("condition", word)], flag(holds));
     }
-    scrape.put("kube_pod_status_reason", &[base[0], base[1], ("reason", "Evicted")], flag(pod.status.reason == "Evicted"));
+    scrape.put(
+        "kube_pod_status_reason",
+        &[base[0], base[1], ("reason", "Evicted")],
+        flag(pod.status.reason == "Evicted"),
+    );
     for status in &pod.status.container_statuses {
         let base = [base[0], base[1], ("container", status.name.as_str())];
         scrape.put("kube_pod_container_status_restarts_total", &base, f64::from(status.restart_count));
@@ -148,10 +196,17 @@ fn pod_state(scrape: &mut Scrape, pod: &Pod) {
     }
 }
 
-fn containers(scrape: &mut Scrape, cluster: &Cluster, kubelet: &Kubelet, traffic: &Traffic, (key, pod): (&Key, &Pod)) {
+fn containers(
+    scrape: &mut Scrape,
+    cluster: &Cluster,
+    kubelet: &Kubelet,
+    traffic: &Traffic,
+    (key, pod): (&Key, &Pod),
+) {
     let base = [("namespace", key.namespace.as_str()), ("pod", key.name.as_str())];
     for container in &pod.spec.containers {
-        let base = [base[0], base[1], ("container", container.name.as_str()), ("node", pod.spec.node_name.as_str())];
+        let base =
+            [base[0], base[1], ("container", container.name.as_str()), ("node", pod.spec.node_name.as_str())];
         for (resource, unit) in [("cpu", "core"), ("memory", "byte")] {
             let labels = [base[0], base[1], base[2], base[3], ("resource", resource), ("unit", unit)];
             if let Some(limit) = container.limit(resource) {
@@ -166,7 +221,8 @@ fn containers(scrape: &mut Scrape, cluster: &Cluster, kubelet: &Kubelet, traffic
     let counters = traffic.counters.get(key);
     for (slot, container) in run.slots.iter().zip(&pod.spec.containers) {
         let Some(since) = slot.running_since() else { continue };
-        let labels = [base[0], base[1], ("container", container.name.as_str()), ("node", pod.spec.node_name.as_str())];
+        let labels =
+            [base[0], base[1], ("container", container.name.as_str()), ("node", pod.spec.node_name.as_str())];
         let bytes = usage::memory(slot, container, since, cluster);
         scrape.put("container_memory_working_set_bytes", &labels, bytes);
         let Some(counters) = counters else { continue };
@@ -198,7 +254,11 @@ fn deployment_state(scrape: &mut Scrape, deployment: &Deployment) {
     for condition in &status.conditions {
         for word in ["true", "false", "unknown"] {
             let labels = [base[0], base[1], ("condition", condition.r#type.as_str()), ("status", word)];
-            scrape.put("kube_deployment_status_condition", &labels, flag(condition.status.eq_ignore_ascii_case(word)));
+            scrape.put(
+                "kube_deployment_status_condition",
+                &labels,
+                flag(condition.status.eq_ignore_ascii_case(word)),
+            );
         }
     }
 }
@@ -206,7 +266,8 @@ fn deployment_state(scrape: &mut Scrape, deployment: &Deployment) {
 fn node_state(scrape: &mut Scrape, node: &Node, stopped: bool) {
     let name = node.metadata.name.as_str();
     for kind in ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"] {
-        let status = condition(&node.status.conditions, kind).map_or("Unknown", |shown| shown.status.as_str());
+        let status =
+            condition(&node.status.conditions, kind).map_or("Unknown", |shown| shown.status.as_str());
         for word in ["true", "false", "unknown"] {
             let labels = [("node", name), ("condition", kind), ("status", word)];
             scrape.put("kube_node_status_condition", &labels, flag(status.eq_ignore_ascii_case(word)));
@@ -221,7 +282,8 @@ fn node_state(scrape: &mut Scrape, node: &Node, stopped: bool) {
     let instance = [("instance", name), ("job", "node-exporter")];
     scrape.put("up", &instance, flag(!stopped));
     if !stopped {
-        let disk = [instance[0], instance[1], ("device", "/dev/nvme0n1p1"), ("fstype", "xfs"), ("mountpoint", "/")];
+        let disk =
+            [instance[0], instance[1], ("device", "/dev/nvme0n1p1"), ("fstype", "xfs"), ("mountpoint", "/")];
         scrape.put("node_filesystem_size_bytes", &disk, 85.9e9);
         scrape.put("node_filesystem_avail_bytes", &disk, 52.3e9);
         scrape.put("node_filesystem_readonly", &disk, 0.0);
@@ -255,11 +317,17 @@ fn services(scrape: &mut Scrape, cluster: &Cluster) {
         scrape.put("kube_service_info", &[base[0], ("service", &key.name)], 1.0);
         let selector = &service.spec.selector;
         let pods = cluster.pods.within(&key.namespace).filter(|(_, pod)| {
-            !selector.is_empty() && selector.iter().all(|(key, value)| pod.metadata.labels.get(key) == Some(value))
+            !selector.is_empty()
+                && selector.iter().all(|(key, value)| pod.metadata.labels.get(key) == Some(value))
         });
         for (_, pod) in pods.filter(|(_, pod)| !pod.status.pod_ip.is_empty() && !pod.is_finished()) {
             let ready = if pod.is_ready() && !pod.is_deleting() { "true" } else { "false" };
-            let labels = [base[0], ("endpoint", key.name.as_str()), ("ip", pod.status.pod_ip.as_str()), ("ready", ready)];
+            let labels = [
+                base[0],
+                ("endpoint", key.name.as_str()),
+                ("ip", pod.status.pod_ip.as_str()),
+                ("ready", ready),
+            ];
             scrape.put("kube_endpoint_address", &labels, 1.0);
         }
     }
@@ -271,17 +339,26 @@ fn app(scrape: &mut Scrape, cluster: &Cluster, kubelet: &Kubelet, traffic: &Traf
     });
     for (key, pod) in pods {
         let run = kubelet.run(key).filter(|_| !kubelet.is_stopped(&pod.spec.node_name));
-        let up = run.is_some_and(|run| run.slots.iter().any(|slot| slot.running_since().is_some() && slot.life.exit.is_none()));
+        let up = run.is_some_and(|run| {
+            run.slots.iter().any(|slot| slot.running_since().is_some() && slot.life.exit.is_none())
+        });
         let base = [("namespace", key.namespace.as_str()), ("pod", key.name.as_str())];
         let instance = format!("{}:9090", pod.status.pod_ip);
         scrape.put("up", &[base[0], base[1], ("instance", &instance), ("job", "kubernetes-pods")], flag(up));
         let Some(counters) = traffic.counters.get(key).filter(|_| up) else { continue };
         for ((path, status), count) in &counters.requests {
-            scrape.put("http_requests_total", &[base[0], base[1], ("path", path), ("status", status)], count.floor());
+            scrape.put(
+                "http_requests_total",
+                &[base[0], base[1], ("path", path), ("status", status)],
+                count.floor(),
+            );
         }
         for (path, buckets) in &counters.buckets {
             let labels = [base[0], base[1], ("path", *path)];
-            for (count, bound) in buckets.iter().zip(BOUNDS.map(|bound| bound.to_string()).iter().map(String::as_str).chain(["+Inf"])) {
+            for (count, bound) in buckets
+                .iter()
+                .zip(BOUNDS.map(|bound| bound.to_string()).iter().map(String::as_str).chain(["+Inf"]))
+            {
                 let labels = [labels[0], labels[1], labels[2], ("le", bound)];
                 scrape.put("http_request_duration_seconds_bucket", &labels, count.floor());
             }
@@ -289,7 +366,8 @@ fn app(scrape: &mut Scrape, cluster: &Cluster, kubelet: &Kubelet, traffic: &Traf
             let sum = counters.sum.get(path).copied().unwrap_or(0.0);
             scrape.put("http_request_duration_seconds_sum", &labels, sum);
         }
-        if let Some((slot, container)) = run.and_then(|run| run.slots.first().zip(pod.spec.containers.first()))
+        if let Some((slot, container)) =
+            run.and_then(|run| run.slots.first().zip(pod.spec.containers.first()))
             && let Some(since) = slot.running_since()
         {
             let bytes = usage::memory(slot, container, since, cluster) * 0.94;
@@ -297,7 +375,8 @@ fn app(scrape: &mut Scrape, cluster: &Cluster, kubelet: &Kubelet, traffic: &Traf
         }
     }
     for (status, count) in &traffic.ingress {
-        let labels = [("exported_namespace", super::NAMESPACE), ("ingress", "covetpy-ingress"), ("status", *status)];
+        let labels =
+            [("exported_namespace", super::NAMESPACE), ("ingress", "covetpy-ingress"), ("status", *status)];
         scrape.put("nginx_ingress_controller_requests", &labels, count.floor());
     }
 }
@@ -306,14 +385,20 @@ fn outside(scrape: &mut Scrape, signals: &Signals, cluster: &Cluster) {
     let database = [("instance", our_app::DATABASE_HOST)];
     signals.read(|shown| {
         for state in ["active", "idle", "idle in transaction"] {
-            let of = |session: &&crate::lab::signals::Session| session.state.is_some_and(|now| now.as_str() == state);
+            let of = |session: &&crate::lab::signals::Session| {
+                session.state.is_some_and(|now| now.as_str() == state)
+            };
             let count = shown.database.sessions.iter().filter(of).count();
             let labels = [database[0], ("datname", "covetpy"), ("state", state)];
             scrape.put("pg_stat_activity_count", &labels, count as f64);
         }
         scrape.put("pg_up", &database, flag(shown.database.up));
         scrape.put("pg_settings_max_connections", &database, f64::from(shown.database.max_connections));
-        scrape.put("pg_settings_superuser_reserved_connections", &database, f64::from(shown.database.reserved));
+        scrape.put(
+            "pg_settings_superuser_reserved_connections",
+            &database,
+            f64::from(shown.database.reserved),
+        );
         let cache = [("instance", "redis.covetpy-production:6379")];
         for (name, value) in [
             ("redis_keyspace_hits_total", shown.cache.keyspace_hits),
@@ -329,11 +414,19 @@ fn outside(scrape: &mut Scrape, signals: &Signals, cluster: &Cluster) {
         for served in &shown.certificates {
             let base = [("namespace", super::NAMESPACE), ("name", "covetpy-tls")];
             let renewal = served.not_after.as_second() - 30 * 86_400;
-            scrape.put("certmanager_certificate_expiration_timestamp_seconds", &base, served.not_after.as_second() as f64);
+            scrape.put(
+                "certmanager_certificate_expiration_timestamp_seconds",
+                &base,
+                served.not_after.as_second() as f64,
+            );
             scrape.put("certmanager_certificate_renewal_timestamp_seconds", &base, renewal as f64);
             for (word, holds) in [("True", true), ("False", false), ("Unknown", false)] {
                 let labels = [base[0], base[1], ("condition", word)];
-                scrape.put("certmanager_certificate_ready_status", &labels, flag(holds && served.not_after > cluster.now));
+                scrape.put(
+                    "certmanager_certificate_ready_status",
+                    &labels,
+                    flag(holds && served.not_after > cluster.now),
+                );
             }
         }
     });

@@ -52,7 +52,8 @@ impl Churn {
             let key = &self.pods[cluster.rng.usize(..self.pods.len())];
             let revision = cluster.rng.u32(..);
             cluster.update::<Pod>(key, |pod| {
-                pod["metadata"]["annotations"]["team.example.com/heartbeat"] = format!("{revision:08x}").into();
+                pod["metadata"]["annotations"]["team.example.com/heartbeat"] =
+                    format!("{revision:08x}").into();
                 for condition in pod["status"]["conditions"].as_array_mut().into_iter().flatten() {
                     condition["lastProbeTime"] = at.clone().into();
                 }
@@ -70,7 +71,8 @@ pub fn populate(cluster: &mut Cluster, scale: Scale) -> Churn {
     let present: Vec<String> = cluster.nodes.iter().map(|(key, _)| key.name.clone()).collect();
     let mut nodes = Vec::new();
     for index in present.len()..scale.nodes.max(present.len()) {
-        let name = format!("ip-10-{}-{}-{}.ec2.internal", 1 + index / 40_000, (index / 200) % 200, 10 + index % 200);
+        let name =
+            format!("ip-10-{}-{}-{}.ec2.internal", 1 + index / 40_000, (index / 200) % 200, 10 + index % 200);
         let mut node = furnish::node(&name, index, &seconds(first));
         for part in ["capacity", "allocatable"] {
             node["status"][part]["cpu"] = "32".into();
@@ -103,8 +105,8 @@ fn deployment(
     made: &mut Vec<Key>,
 ) {
     const KINDS: [&str; 12] = [
-        "api", "worker", "frontend", "search", "billing", "mailer", "gateway", "reports", "sessions", "catalog", "pricing",
-        "ledger",
+        "api", "worker", "frontend", "search", "billing", "mailer", "gateway", "reports", "sessions",
+        "catalog", "pricing", "ledger",
     ];
     let namespace = format!("team-{:02}", number / PER_TEAM);
     if number.is_multiple_of(PER_TEAM) {
@@ -119,7 +121,9 @@ fn deployment(
     let counts = json!({
         "observedGeneration": 1, "replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas,
     });
-    let Ok(owner) = cluster.create::<Deployment>(deployment_object(&name, &namespace, &template, replicas, &at, &counts)) else {
+    let Ok(owner) =
+        cluster.create::<Deployment>(deployment_object(&name, &namespace, &template, replicas, &at, &counts))
+    else {
         return;
     };
     let set_name = format!("{name}-{hash}");
@@ -189,7 +193,14 @@ fn template(name: &str, namespace: &str, number: usize) -> Value {
     })
 }
 
-fn deployment_object(name: &str, namespace: &str, template: &Value, replicas: usize, at: &str, counts: &Value) -> Value {
+fn deployment_object(
+    name: &str,
+    namespace: &str,
+    template: &Value,
+    replicas: usize,
+    at: &str,
+    counts: &Value,
+) -> Value {
     let mut status = counts.clone();
     status["updatedReplicas"] = replicas.into();
     status["conditions"] = json!([
@@ -217,8 +228,8 @@ fn deployment_object(name: &str, namespace: &str, template: &Value, replicas: us
 fn finish_template(pod: &mut Value, container: &str, at: &str) {
     pod["metadata"]["creationTimestamp"] = at.into();
     let condition = |kind: &str| json!({ "type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": at });
-    let conditions =
-        ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"].map(condition);
+    let conditions = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]
+        .map(condition);
     pod["status"] = json!({
         "phase": "Running", "qosClass": "Burstable", "startTime": at, "hostIP": "10.0.0.1", "hostIPs": [{ "ip": "10.0.0.1" }],
         "conditions": conditions,

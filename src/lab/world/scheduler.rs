@@ -44,9 +44,12 @@ pub fn schedule(cluster: &mut Cluster, key: &Key) {
 /// The score of a node (higher is better), or every reason against it.
 fn fits(cluster: &Cluster, pod: &Pod, node: &Node) -> Result<f64, Vec<String>> {
     let tolerated = |taint: &Taint| pod.spec.tolerations.iter().any(|toleration| toleration.tolerates(taint));
-    if let Some(taint) = node.spec.taints.iter().find(|taint| {
-        matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute") && !tolerated(taint)
-    }) {
+    if let Some(taint) = node
+        .spec
+        .taints
+        .iter()
+        .find(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute") && !tolerated(taint))
+    {
         let why = if taint.key == "node.kubernetes.io/unschedulable" {
             "node(s) were unschedulable".to_owned()
         } else {
@@ -140,14 +143,16 @@ fn bind(cluster: &mut Cluster, pod: &Pod, node: &str) {
 
 fn refuse(cluster: &mut Cluster, pod: &Pod, nodes: usize, reasons: &BTreeMap<String, usize>) {
     let listed: Vec<String> = reasons.iter().map(|(why, count)| format!("{count} {why}")).collect();
-    let listed = if listed.is_empty() { "no nodes available to schedule pods".to_owned() } else { listed.join(", ") };
+    let listed =
+        if listed.is_empty() { "no nodes available to schedule pods".to_owned() } else { listed.join(", ") };
     let help = if reasons.keys().any(|why| why.starts_with("Insufficient")) {
         "No preemption victims found for incoming pod"
     } else {
         "Preemption is not helpful for scheduling"
     };
-    let message =
-        format!("0/{nodes} nodes are available: {listed}. preemption: 0/{nodes} nodes are available: {nodes} {help}.");
+    let message = format!(
+        "0/{nodes} nodes are available: {listed}. preemption: 0/{nodes} nodes are available: {nodes} {help}."
+    );
     let at = seconds(cluster.now);
     cluster.update::<Pod>(&Key::of(pod), |pod| {
         let shown =

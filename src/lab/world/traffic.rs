@@ -22,8 +22,13 @@ pub const CAPACITY: f64 = 40.0;
 const USUAL_P95: f64 = 0.18;
 
 /// Paths with their share of the requests.
-pub const PATHS: [(&str, f64); 5] =
-    [("/api/v1/items", 0.46), ("/api/v1/search", 0.22), ("/api/v1/orders", 0.18), ("/login", 0.09), ("/api/v1/users", 0.05)];
+pub const PATHS: [(&str, f64); 5] = [
+    ("/api/v1/items", 0.46),
+    ("/api/v1/search", 0.22),
+    ("/api/v1/orders", 0.18),
+    ("/login", 0.09),
+    ("/api/v1/users", 0.05),
+];
 
 /// Upper bounds of the duration histogram, in seconds.
 pub const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -116,7 +121,9 @@ impl Traffic {
         let (mut failed, mut lost, mut slowest) = (0.0, 0.0, USUAL_P95 / 2.0);
         for pod in &targets {
             let key = Key::of(&**pod);
-            let running = kubelet.run(&key).is_some_and(|run| run.slots.iter().all(|slot| slot.running_since().is_some()));
+            let running = kubelet
+                .run(&key)
+                .is_some_and(|run| run.slots.iter().all(|slot| slot.running_since().is_some()));
             if kubelet.is_stopped(&pod.spec.node_name) || !running {
                 lost += each;
                 continue;
@@ -189,7 +196,9 @@ impl Traffic {
         let running: Vec<(Key, f64)> = kubelet
             .runs
             .iter()
-            .filter(|(key, run)| !serving.contains(key) && run.slots.iter().any(|slot| slot.running_since().is_some()))
+            .filter(|(key, run)| {
+                !serving.contains(key) && run.slots.iter().any(|slot| slot.running_since().is_some())
+            })
             .filter_map(|(key, _)| cluster.pods.get(key).map(|pod| (key.clone(), pod)))
             .map(|(key, pod)| (key, pod.requests("cpu").max(0.01) * 0.3))
             .collect();
@@ -234,7 +243,8 @@ fn below(bound: f64, p95: f64) -> f64 {
 fn normal(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let tail = t
-        * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))))
+        * (0.319_381_530
+            + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))))
         * (-x * x / 2.0).exp()
         / std::f64::consts::TAU.sqrt();
     if x >= 0.0 { 1.0 - tail } else { tail }

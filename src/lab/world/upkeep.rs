@@ -43,8 +43,13 @@ pub fn disruption_budget(cluster: &mut Cluster, key: &Key) {
         status["desiredHealthy"] = desired.into();
         status["expectedPods"] = expected.into();
         status["disruptionsAllowed"] = allowed.into();
-        let (holds, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
-        conditions::put(status, &Shown { kind: "DisruptionAllowed", status: holds, reason, message: "" }, &at);
+        let (holds, reason) =
+            if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+        conditions::put(
+            status,
+            &Shown { kind: "DisruptionAllowed", status: holds, reason, message: "" },
+            &at,
+        );
     });
 }
 
@@ -54,7 +59,10 @@ fn expected(cluster: &Cluster, pods: &[Arc<Pod>]) -> i32 {
     for pod in pods {
         if let Some(owner) = pod.metadata.controller() {
             let set = cluster.replica_sets.get(&Key::new(&pod.metadata.namespace, &owner.name));
-            let owner = set.as_ref().and_then(|set| set.metadata.controller()).map_or(&owner.name, |owner| &owner.name);
+            let owner = set
+                .as_ref()
+                .and_then(|set| set.metadata.controller())
+                .map_or(&owner.name, |owner| &owner.name);
             owners.push(Key::new(&pod.metadata.namespace, owner));
         }
     }
@@ -111,7 +119,9 @@ impl Vault {
     /// `data` of the Secret as the vault has it.
     pub fn encoded(&self, secret: &str) -> Value {
         let data = self.secrets.get(secret).into_iter().flatten();
-        data.map(|(key, value)| (key.clone(), Value::String(STANDARD.encode(value)))).collect::<serde_json::Map<_, _>>().into()
+        data.map(|(key, value)| (key.clone(), Value::String(STANDARD.encode(value))))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 
     /// Writes the Secret anew when somebody asks by annotation; the usual hourly refresh is far away.
@@ -138,7 +148,8 @@ impl Vault {
         });
         cluster.update::<ExternalSecret>(key, |external| {
             external["status"]["refreshTime"] = at.clone().into();
-            let shown = Shown { kind: "Ready", status: "True", reason: "SecretSynced", message: "secret synced" };
+            let shown =
+                Shown { kind: "Ready", status: "True", reason: "SecretSynced", message: "secret synced" };
             conditions::put(&mut external["status"], &shown, &at);
         });
         let about = About::new("externalsecrets", &external.metadata);
@@ -160,4 +171,3 @@ pub fn touch_managed(object: &mut Value, manager: &str, at: &str) {
     let others = list.into_iter().filter(|old| old["manager"] != manager);
     object["metadata"]["managedFields"] = others.chain([entry]).collect();
 }
-

@@ -43,21 +43,29 @@ pub fn publish(cluster: &Cluster, kubelet: &Kubelet, traffic: &Traffic) {
         }
     }
     let mut known = HashSet::new();
-    let pods: Vec<_> = kubelet.runs.iter().filter_map(|(key, run)| Some((key, run, cluster.pods.get(key)?))).collect();
+    let pods: Vec<_> =
+        kubelet.runs.iter().filter_map(|(key, run)| Some((key, run, cluster.pods.get(key)?))).collect();
     for (key, run, pod) in &pods {
         let Some(node) = by_node.get_mut(pod.spec.node_name.as_str()) else { continue };
         let total = traffic.cores.get(key).copied().unwrap_or(0.0);
         let mut containers = Vec::new();
         for (slot, container) in run.slots.iter().zip(&pod.spec.containers) {
             let Some(since) = slot.running_since() else { continue };
-            let (cpu, bytes) = (cores(container, total, pod.requests("cpu")), memory(slot, container, since, cluster));
+            let (cpu, bytes) =
+                (cores(container, total, pod.requests("cpu")), memory(slot, container, since, cluster));
             node.0 += cpu;
             node.1 += bytes;
             containers.push(json!({ "name": container.name, "usage": usage(cpu, bytes) }));
         }
         if !containers.is_empty() {
             let labels = pod.metadata.labels.clone();
-            put(cluster, "podmetrics", (&key.namespace, &key.name), json!(labels), ("containers", containers.into()));
+            put(
+                cluster,
+                "podmetrics",
+                (&key.namespace, &key.name),
+                json!(labels),
+                ("containers", containers.into()),
+            );
             known.insert(((*key).namespace.as_str(), key.name.as_str()));
         }
     }
@@ -78,7 +86,13 @@ fn usage(cpu: f64, bytes: f64) -> Value {
     json!({ "cpu": format!("{}n", (cpu * 1e9) as u64), "memory": format!("{}Ki", (bytes / 1024.0) as u64) })
 }
 
-fn put(cluster: &Cluster, resource: &str, (namespace, name): (&str, &str), labels: Value, (field, value): (&str, Value)) {
+fn put(
+    cluster: &Cluster,
+    resource: &str,
+    (namespace, name): (&str, &str),
+    labels: Value,
+    (field, value): (&str, Value),
+) {
     let at = seconds(later(cluster.now, -jiff::SignedDuration::from_secs(1)));
     let known = cluster.store.update(resource, namespace, name, cluster.now, |object| {
         object["timestamp"] = at.clone().into();

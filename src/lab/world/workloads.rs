@@ -69,7 +69,8 @@ fn make_ordinal(cluster: &mut Cluster, set: &ReplicaSet, ordinal: i32) {
             cluster.normal(about, source, "SuccessfulCreate", &message);
         }
         Err(refused) => {
-            let message = format!("create Pod {name} in StatefulSet {} failed error: {}", meta.name, refused.0);
+            let message =
+                format!("create Pod {name} in StatefulSet {} failed error: {}", meta.name, refused.0);
             cluster.warn(about, source, "FailedCreate", &message);
             cluster.enqueue_in(15.0, Work::StatefulSet(Key::of(set)));
         }
@@ -115,7 +116,9 @@ pub fn daemon_set(cluster: &mut Cluster, key: &Key) {
 /// Daemon pods stay on nodes that are cordoned, under pressure or gone.
 fn daemon_tolerates(taint: &Taint, set: &DaemonSet) -> bool {
     let spec = &set.spec.template["spec"]["tolerations"];
-    let everything = spec.as_array().is_some_and(|list| list.iter().any(|t| t["operator"] == "Exists" && t["key"].is_null()));
+    let everything = spec
+        .as_array()
+        .is_some_and(|list| list.iter().any(|t| t["operator"] == "Exists" && t["key"].is_null()));
     everything || taint.key.starts_with("node.kubernetes.io/") || taint.effect == "PreferNoSchedule"
 }
 
@@ -124,10 +127,11 @@ fn place(cluster: &mut Cluster, set: &DaemonSet, node: &str) {
     let owner = owner_reference("apps/v1", "DaemonSet", &meta.name, &meta.uid);
     let mut template = set.spec.template.clone();
     let at = seconds(cluster.now);
-    let tolerations: Vec<_> = ["not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable"]
-        .iter()
-        .map(|name| json!({ "key": format!("node.kubernetes.io/{name}"), "operator": "Exists" }))
-        .collect();
+    let tolerations: Vec<_> =
+        ["not-ready", "unreachable", "disk-pressure", "memory-pressure", "pid-pressure", "unschedulable"]
+            .iter()
+            .map(|name| json!({ "key": format!("node.kubernetes.io/{name}"), "operator": "Exists" }))
+            .collect();
     let known = template["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
     template["spec"]["tolerations"] = known.into_iter().chain(tolerations).collect();
     template["spec"]["nodeName"] = node.into();
@@ -170,12 +174,19 @@ pub fn job(cluster: &mut Cluster, key: &Key) {
             job["status"] = json!({ "startTime": at });
         }
         let status = &mut job["status"];
-        for (field, count) in [("active", active), ("ready", active), ("succeeded", succeeded), ("failed", failed)] {
+        for (field, count) in
+            [("active", active), ("ready", active), ("succeeded", succeeded), ("failed", failed)]
+        {
             put_count(status, field, count);
         }
         if succeeded > 0 {
             status["completionTime"] = at.clone().into();
-            let shown = Shown { kind: "Complete", status: "True", reason: "CompletionsReached", message: "Reached expected number of succeeded pods" };
+            let shown = Shown {
+                kind: "Complete",
+                status: "True",
+                reason: "CompletionsReached",
+                message: "Reached expected number of succeeded pods",
+            };
             conditions::put(status, &shown, &at);
         } else if given_up {
             let shown = Shown {
