@@ -92,7 +92,11 @@ fn look() {
             v["lastTimestamp"], v["type"], v["reason"], v["count"], v["involvedObject"]["name"], v["message"]
         );
     }
-    for p in bench.store.list("pods", Some(NAMESPACE)).0 { if !p.name.starts_with("covetpy-app") { println!("{} {:?}", p.name, bench.logs.read(NAMESPACE, &p.name, "job", 0, 0)); } }
+    for p in bench.store.list("pods", Some(NAMESPACE)).0 {
+        if !p.name.starts_with("covetpy-app") {
+            println!("{} {:?}", p.name, bench.logs.read(NAMESPACE, &p.name, "job", 0, 0));
+        }
+    }
     println!("series {}", bench.tsdb.series_count());
     println!("sessions {}", bench.signals.read(|s| s.database.sessions.len()));
 }

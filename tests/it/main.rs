@@ -11,6 +11,7 @@ mod house;
 mod lab_kubectl;
 mod lab_promql;
 mod lab_shapes;
+mod lab_start;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
