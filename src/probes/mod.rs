@@ -1,43 +1,49 @@
 //! Reads on demand: logs, describe, SQL, HTTP. They change nothing.
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
+mod answer;
 pub mod cluster;
+mod database;
+mod describe;
+mod detail;
+mod events;
+mod follow;
+mod http;
+mod logs;
+mod nodes;
 pub mod object;
+mod pods;
+mod pull_secrets;
+mod references;
+mod revisions;
 pub mod rollout;
 pub mod trouble;
+mod usage;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::Stream;
+use tokio::time::Instant;
 
-use crate::domain::{Action, Key, Name, ObjectRef, Reading, Timestamp, Tone};
+use crate::domain::{Action, Effect, Key, Name, ObjectRef, Reading, Timestamp, Tone};
+use answer::Answer;
+use cluster::Cluster;
+
+pub use follow::LogLine;
 
 /// What probes need beside the API server.
 #[derive(Clone, Debug, Default)]
 pub struct Outside {
-    /// PostgreSQL, as a libpq-style URL; `postgresql+driver://` is understood.
+    /// PostgreSQL, as applications write it; `postgresql+driver://` is understood.
     pub database_url: Option<String>,
 }
 
 /// Reads on demand.
 #[derive(Clone)]
 pub struct Probes {
-    cluster: cluster::Cluster,
+    cluster: Cluster,
     clock: fn() -> Timestamp,
-    #[expect(dead_code, reason = "the verbs follow")]
     outside: Outside,
-}
-
-/// One line of a followed log, or how many were left out.
-#[derive(Clone, PartialEq, Debug)]
-pub enum LogLine {
-    /// Cleaned and redacted; `cut` bytes were left off its end.
-    Line { at: Option<Timestamp>, text: String, cut: usize },
-    /// That many lines came faster than they could be shown.
-    Dropped(u64),
-    /// The stream ended, in words why.
-    Ended(String),
 }
 
 /// Everything the detail view shows of one object.
@@ -51,38 +57,78 @@ pub struct Detail {
 
 impl Probes {
     pub fn new(client: kube::Client, clock: fn() -> Timestamp, outside: Outside) -> Probes {
-        Probes { cluster: cluster::Cluster::new(client), clock, outside }
+        Probes { cluster: Cluster::new(client), clock, outside }
+    }
+
+    /// With another deadline for each call to the API server.
+    #[must_use]
+    pub fn within(self, call: Duration) -> Probes {
+        Probes { cluster: self.cluster.within(call), ..self }
     }
 
     /// Performs a read action. Never fails: a read that could not be done says why.
     pub async fn read(&self, action: &Action, now: Timestamp) -> Reading {
-        let _ = self.clock;
-        Reading {
-            at: now,
-            took: Duration::ZERO,
-            summary: format!("{} is not readable yet", action.as_command()),
-            lines: Vec::new(),
-            found: Vec::new(),
-            bindings: BTreeMap::new(),
-            dropped: 0,
-            ok: false,
+        let started = Instant::now();
+        let answer = match self.answer(action, now).await {
+            Ok(answer) => answer,
+            Err(trouble) => Answer::failed(&trouble.to_string()),
+        };
+        answer.into_reading((self.clock)().max(now), started.elapsed())
+    }
+
+    async fn answer(&self, action: &Action, now: Timestamp) -> Result<Answer, trouble::Trouble> {
+        let cluster = &self.cluster;
+        match action {
+            Action::ListPods { namespace, selector, node, waiting } => {
+                pods::list(cluster, namespace, selector.as_deref(), node.as_deref(), waiting, now).await
+            }
+            Action::ListNodes => nodes::list(cluster, now).await,
+            Action::NodeAllocation { node } => nodes::allocation(cluster, node.as_deref()).await,
+            Action::NodeLease { node } => nodes::lease(cluster, node, now).await,
+            Action::PodUsage { namespace, pods } => usage::pods(cluster, namespace, pods).await,
+            Action::NodeUsage => usage::nodes(cluster).await,
+            Action::ListReplicaSets { deployment } => revisions::list(cluster, deployment, now).await,
+            Action::CompareRevisions { deployment } => revisions::compare(cluster, deployment, now).await,
+            Action::RolloutStatus { deployment, timeout } => {
+                revisions::status(cluster, deployment, *timeout).await
+            }
+            Action::ListEvents { about } => events::answer(cluster, about, now).await,
+            Action::Describe { object } => describe::answer(cluster, object, now).await,
+            Action::Logs { pods, container, previous, tail, since } => {
+                logs::read(cluster, pods, container.as_ref(), *previous, *tail, *since).await
+            }
+            Action::CheckConfigMaps { deployment } => {
+                references::check(cluster, deployment, crate::domain::Kind::ConfigMap, now).await
+            }
+            Action::CheckSecrets { deployment } => {
+                references::check(cluster, deployment, crate::domain::Kind::Secret, now).await
+            }
+            Action::ListExternalSecrets { namespace } => {
+                references::external_secrets(cluster, namespace).await
+            }
+            Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
+            Action::PingDatabase => Ok(database::ping(self.outside.database_url.as_deref()).await),
+            Action::HttpProbe { url, times } => Ok(http::probe(url, *times).await),
+            change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
+            Action::Elsewhere { system, .. } => Ok(Answer::failed(&format!("{system:?} is not configured"))),
+            _ => Ok(Answer::failed("there is no probe for this")),
         }
     }
 
-    /// Follows a container's log until dropped. Bounded: what isn't taken is dropped and counted.
+    /// Follows a container's log until dropped, from one container to its successor. Bounded: what isn't
+    /// taken in time is dropped and counted. With `previous`, the last terminated container's log, to its end.
     pub fn follow(
         &self,
         pod: &Key,
         container: Option<Name>,
+        previous: bool,
         tail: u32,
     ) -> impl Stream<Item = LogLine> + Send + use<> {
-        let _ = (pod, container, tail);
-        futures::stream::empty()
+        follow::follow(self.cluster.clone(), pod.clone(), container, previous, tail)
     }
 
     /// Everything about one object, for the detail view.
     pub async fn detail(&self, object: &ObjectRef, now: Timestamp) -> Result<Detail, String> {
-        let _ = now;
-        Err(format!("{object} is not readable yet"))
+        detail::detail(&self.cluster, object, now).await.map_err(|trouble| trouble.to_string())
     }
 }

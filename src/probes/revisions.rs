@@ -1,0 +1,210 @@
+//! Revisions of a Deployment: which exist, which crash, what changed between them, whether a rollout is done.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use similar::{ChangeTag, TextDiff};
+use tokio::time::Instant;
+
+use super::answer::{Answer, ago, columns};
+use super::cluster::Cluster;
+use super::object::{
+    annotation, is_owned_by, is_ready, items, name, number, restarts, selector_query, string, time, uid,
+};
+use super::rollout::{Rollout, revisions, rollout};
+use super::trouble::Trouble;
+use crate::domain::{Key, Kind, ObjectRef, Timestamp, Tone, cause, mask, text};
+
+/// Between two looks at a rollout.
+const LOOK: Duration = Duration::from_secs(1);
+
+struct Revision {
+    number: u64,
+    set: Value,
+    pods: Vec<Value>,
+}
+
+impl Revision {
+    fn ready(&self) -> usize {
+        self.pods.iter().filter(|pod| is_ready(pod)).count()
+    }
+
+    /// Pods that aren't ready and have restarted, or wait for something that failed.
+    fn troubled(&self) -> usize {
+        let waits = |pod: &Value| {
+            items(pod, "/status/containerStatuses")
+                .iter()
+                .map(|status| string(status, "/state/waiting/reason"))
+                .any(|reason| !matches!(reason, "" | "ContainerCreating" | "PodInitializing"))
+        };
+        self.pods.iter().filter(|pod| !is_ready(pod) && (restarts(pod) > 0 || waits(pod))).count()
+    }
+
+    fn images(&self) -> String {
+        let containers = items(&self.set, "/spec/template/spec/containers");
+        containers.iter().map(|container| string(container, "/image")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+async fn load(cluster: &Cluster, deployment: &Key) -> Result<(Value, Vec<Revision>), Trouble> {
+    let object = cluster.get(&ObjectRef::new(Kind::Deployment, deployment.clone())).await?;
+    let selector = object.pointer("/spec/selector").map(selector_query).unwrap_or_default();
+    let (sets, pods) = tokio::join!(
+        cluster.list(Kind::ReplicaSet, &deployment.namespace, &selector, ""),
+        cluster.list(Kind::Pod, &deployment.namespace, &selector, "")
+    );
+    let (sets, pods) = (sets?, pods?);
+    let revisions = revisions(&object, &sets)
+        .into_iter()
+        .map(|(number, set)| Revision {
+            number,
+            set: set.clone(),
+            pods: pods.iter().filter(|pod| is_owned_by(pod, uid(set))).cloned().collect(),
+        })
+        .collect();
+    Ok((object, revisions))
+}
+
+pub(super) async fn list(cluster: &Cluster, deployment: &Key, now: Timestamp) -> Result<Answer, Trouble> {
+    let (_, revisions) = load(cluster, deployment).await?;
+    let mut answer = Answer::new();
+    answer.summary(match revisions.first() {
+        None => format!("{deployment} has no ReplicaSets"),
+        Some(newest) => {
+            let newest = newest.number;
+            format!("{}, newest is {newest}", text::count(revisions.len(), "revision"))
+        }
+    });
+    table(&mut answer, &revisions, now);
+    Ok(answer)
+}
+
+fn table(answer: &mut Answer, revisions: &[Revision], now: Timestamp) {
+    let mut rows = vec![
+        ["REVISION", "REPLICASET", "PODS", "READY", "TROUBLED", "AGE", "IMAGES"].map(str::to_owned).to_vec(),
+    ];
+    for revision in revisions {
+        let why = annotation(&revision.set, "kubernetes.io/change-cause").map(|why| format!(" — {why}"));
+        rows.push(vec![
+            revision.number.to_string(),
+            name(&revision.set).into(),
+            format!("{}/{}", revision.pods.len(), number(&revision.set, "/spec/replicas")),
+            revision.ready().to_string(),
+            revision.troubled().to_string(),
+            ago(time(&revision.set, "/metadata/creationTimestamp"), now),
+            format!("{}{}", revision.images(), why.unwrap_or_default()),
+        ]);
+    }
+    let tone = |index: usize| match index {
+        0 => Tone::Heading,
+        _ if revisions[index - 1].troubled() > 0 => Tone::Bad,
+        _ if revisions[index - 1].ready() > 0 => Tone::Good,
+        _ => Tone::Dim,
+    };
+    answer.lines(columns(&rows).into_iter().enumerate().map(|(index, line)| (tone(index), line)));
+}
+
+/// Which revisions crash, which are healthy, and what the newest changed.
+pub(super) async fn compare(cluster: &Cluster, deployment: &Key, now: Timestamp) -> Result<Answer, Trouble> {
+    let (_, revisions) = load(cluster, deployment).await?;
+    let mut answer = Answer::new();
+    let Some((newest, older)) = revisions.split_first() else {
+        return Ok(Answer::failed(&format!("{deployment} has no history of revisions")));
+    };
+    let good = older.iter().find(|revision| revision.ready() > 0 && revision.troubled() == 0);
+    let summary = match (newest.troubled(), good) {
+        (0, _) if newest.ready() > 0 => format!("revision {} is healthy", newest.number),
+        (0, _) => format!("revision {} has no pod that ran yet", newest.number),
+        (bad, Some(good)) => {
+            let says = format!(
+                "only revision {} is troubled ({bad} of {}); revision {} is healthy ({} ready)",
+                newest.number,
+                text::count(newest.pods.len(), "pod"),
+                good.number,
+                good.ready()
+            );
+            answer.found(cause::BAD_REVISION, &says);
+            says
+        }
+        (bad, None) if older.iter().any(|revision| revision.troubled() > 0) => {
+            format!("all revisions with pods are troubled ({bad} of the newest): the revision is not why")
+        }
+        (bad, None) => format!(
+            "revision {} is troubled ({bad} of {}); no older one runs to compare with",
+            newest.number,
+            text::count(newest.pods.len(), "pod")
+        ),
+    };
+    answer.summary(&summary);
+    answer.bind("bad_revision", newest.number.to_string());
+    if let Some(good) = good.or(older.first()) {
+        answer.bind("good_revision", good.number.to_string());
+    }
+    table(&mut answer, &revisions, now);
+    if let Some(before) = good.or(older.first()) {
+        answer
+            .line(Tone::Heading, format!("what revision {} changed since {}", newest.number, before.number));
+        answer.lines(changes(&before.set, &newest.set));
+    }
+    Ok(answer)
+}
+
+/// The difference between two templates, as changed lines of YAML.
+fn changes(old: &Value, new: &Value) -> Vec<(Tone, String)> {
+    let render = |set: &Value| {
+        let mut template = set.pointer("/spec/template").cloned().unwrap_or_default();
+        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+            labels.remove("pod-template-hash");
+        }
+        mask(&mut template);
+        serde_saphyr::to_string(&template).unwrap_or_default()
+    };
+    let (old, new) = (render(old), render(new));
+    let lines: Vec<_> = TextDiff::from_lines(&old, &new)
+        .iter_all_changes()
+        .filter_map(|change| {
+            let line = change.to_string_lossy();
+            let line = line.trim_end();
+            match change.tag() {
+                ChangeTag::Equal => None,
+                ChangeTag::Delete => Some((Tone::Bad, format!("- {line}"))),
+                ChangeTag::Insert => Some((Tone::Good, format!("+ {line}"))),
+            }
+        })
+        .collect();
+    if lines.is_empty() { vec![(Tone::Dim, "nothing in the template".into())] } else { lines }
+}
+
+/// Looks until the rollout is done, stalls, or time is up.
+pub(super) async fn status(
+    cluster: &Cluster,
+    deployment: &Key,
+    timeout: Duration,
+) -> Result<Answer, Trouble> {
+    let object = ObjectRef::new(Kind::Deployment, deployment.clone());
+    let deadline = Instant::now() + timeout;
+    loop {
+        let found = cluster.get(&object).await?;
+        let mut answer = Answer::new();
+        match rollout(&found) {
+            Rollout::Done(says) => {
+                answer.summary(format!("rolled out: {says}"));
+                answer.line(Tone::Good, format!("rolled out: {says}"));
+                return Ok(answer);
+            }
+            Rollout::Stalled(says) => {
+                answer.summary(format!("stuck: {says}"));
+                answer.line(Tone::Bad, says);
+                answer.not_ok();
+                return Ok(answer);
+            }
+            Rollout::Waiting(says) if Instant::now() + LOOK >= deadline => {
+                answer.summary(format!("not done: {says}"));
+                answer.line(Tone::Plain, says);
+                answer.not_ok();
+                return Ok(answer);
+            }
+            Rollout::Waiting(_) => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
