@@ -14,9 +14,6 @@ use crate::lab::store::seconds;
 
 const DAY: i64 = 86_400;
 
-/// How long before now the samples begin, in seconds, and their distance.
-const BACK_FILL: i64 = 75 * 60;
-
 /// The releases before the world begins: days ago, image tag, what the pipeline noted.
 const RELEASES: [(f64, &str, &str); 5] = [
     (24.0, "v1.2.1", "release v1.2.1: order export"),
@@ -27,8 +24,8 @@ const RELEASES: [(f64, &str, &str); 5] = [
 ];
 
 impl World {
-    /// Lives through the past up to `now`.
-    pub(super) fn furnish(&mut self, drill: Option<&Drill>, now: Timestamp) {
+    /// Lives through the past up to `now`; the last `back_fill` seconds of it leave samples.
+    pub(super) fn furnish(&mut self, drill: Option<&Drill>, now: Timestamp, back_fill: i64) {
         self.kubelet.behaviours = drill::common_behaviours();
         self.vault.keep("covetpy-secrets", &our_app::secrets());
         for behaviour in &mut self.kubelet.behaviours {
@@ -52,13 +49,13 @@ impl World {
         self.live(30, 3);
         self.create_all::<Job>(vec![neighbours::migration()]);
         self.live(45, 3);
-        self.jump(later(now, -SignedDuration::from_secs(BACK_FILL + 300)));
+        self.jump(later(now, -SignedDuration::from_secs(back_fill + 300)));
         self.create_all::<Hpa>(vec![our_app::autoscaler()]);
         self.live(300, 15);
         self.sampler.enable();
-        self.live(BACK_FILL / 2, 15);
+        self.live(back_fill / 2, 15);
         self.create_all::<Job>(vec![neighbours::nightly_cleanup()]);
-        self.live(BACK_FILL - BACK_FILL / 2, 15);
+        self.live(back_fill - back_fill / 2, 15);
         self.jump(now);
     }
 

@@ -71,11 +71,13 @@ pub struct Options {
     pub seed: u64,
     /// Fill the cluster with this many pods of others.
     pub scale: Option<Scale>,
+    /// How many minutes of samples precede the start.
+    pub back_fill_minutes: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { drill: None, speed: 1.0, seed: 1, scale: None }
+        Self { drill: None, speed: 1.0, seed: 1, scale: None, back_fill_minutes: 75 }
     }
 }
 
@@ -107,7 +109,7 @@ impl World {
         options: Options,
         now: Timestamp,
     ) -> Self {
-        let Options { drill, speed, seed, scale } = options;
+        let Options { drill, speed, seed, scale, back_fill_minutes } = options;
         let mut world = Self {
             cluster: Cluster::new(store, logs, now, seed, 1.0),
             kubelet: Kubelet::default(),
@@ -122,7 +124,7 @@ impl World {
             signals,
             tsdb,
         };
-        world.furnish(drill, now);
+        world.furnish(drill, now, i64::from(back_fill_minutes.max(1)) * 60);
         world.cluster.speed = speed.max(0.01);
         world.faults = Faults::plan(drill, now, &mut world.cluster.rng);
         world.churn = scale.map(|scale| scale::populate(&mut world.cluster, scale));

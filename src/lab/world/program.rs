@@ -134,7 +134,7 @@ pub fn usual(container: &Container, env: &Map, owner: &str) -> Life {
         return seconds.map_or_else(|| Life::steady(8.0), ending);
     }
     if !is_app(&container.image) {
-        return Life::steady(64.0);
+        return Life::steady(container.limit("memory").map_or(64.0, |limit| limit / 1_048_576.0 * 0.55));
     }
     let version = container.image.rsplit_once(":v").map_or("unknown", |(_, version)| version);
     let worker = words.iter().any(|word| word.contains("worker"));
