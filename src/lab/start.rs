@@ -200,7 +200,7 @@ fn wanted(options: &Options) -> Result<world::Options, LabError> {
         nodes: options.nodes.unwrap_or_else(|| pods.div_ceil(PODS_PER_NODE)),
         churn_per_second: options.churn,
     });
-    Ok(world::Options { drill, speed: options.speed, seed: options.seed, scale })
+    Ok(world::Options { drill, speed: options.speed, seed: options.seed, scale, ..world::Options::default() })
 }
 
 fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
