@@ -1,6 +1,7 @@
 //! The lab: a pretend production, one world served over the real protocols on loopback.
 //! It knows nothing of the cockpit, and the cockpit cannot tell it from the real thing.
 
+mod access;
 pub mod alertmanager;
 pub mod api;
 mod folder;
@@ -13,6 +14,7 @@ pub mod promql;
 pub mod redis;
 pub mod resources;
 pub mod rules;
+mod running;
 pub mod signals;
 mod start;
 pub mod store;
@@ -20,5 +22,6 @@ mod ticker;
 pub mod tsdb;
 pub mod world;
 
-pub use start::{Addresses, Lab, LabError, Options, start};
+pub use running::{Addresses, Lab};
+pub use start::{LabError, Options, start};
 pub use world::{Drill, drills};

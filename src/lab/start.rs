@@ -3,27 +3,26 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::access::Access;
 use super::alertmanager::{self, Alertmanager};
-use super::api::{self, ProxyRoutes, Role, Running, Tokens};
+use super::api::{self, ProxyRoutes};
 use super::folder::Folder;
 use super::https::{Authority, Https, HttpsError};
 use super::logs::Logs;
 use super::prometheus::{self, Prometheus};
 use super::rules::{Rules, RulesError};
+use super::running::{Addresses, Lab};
 use super::signals::Signals;
 use super::store::Store;
-use super::ticker::Ticker;
 use super::tsdb::Tsdb;
-use super::world::{self, Drill, Scale, World};
+use super::world::{self, Scale, World};
 use super::{postgres, redis};
 
 /// What kind of lab.
@@ -69,45 +68,8 @@ pub enum LabError {
     Https(#[from] HttpsError),
 }
 
-/// How often the rules are evaluated: often enough for a drill, seldom enough for a full cluster.
-const EVALUATE: Duration = Duration::from_secs(5);
-
-/// How often the world moves.
-const TICK: Duration = Duration::from_millis(200);
 /// Nodes of a full cluster hold this many pods, unless the number of nodes is said.
 const PODS_PER_NODE: usize = 20;
-
-/// A running lab. Dropping it stops it; [`Lab::stop`] also waits until all is gone.
-pub struct Lab {
-    drill: Option<&'static Drill>,
-    addresses: Addresses,
-    files: Files,
-    api: Running,
-    tickers: Vec<Ticker>,
-    servers: JoinSet<()>,
-    _folder: Folder,
-}
-
-/// What clients are pointed at, in a folder only its owner may look into.
-#[derive(Clone, Debug)]
-struct Files {
-    kubeconfig: PathBuf,
-    view_kubeconfig: PathBuf,
-    web_authority: PathBuf,
-}
-
-/// Where the servers listen.
-#[derive(Clone, Copy, Debug)]
-pub struct Addresses {
-    /// TLS, a bearer token per role.
-    pub kubernetes: SocketAddr,
-    pub prometheus: SocketAddr,
-    pub alertmanager: SocketAddr,
-    pub database: SocketAddr,
-    pub cache: SocketAddr,
-    /// The ingress: TLS for the hosts of the Ingress objects.
-    pub https: SocketAddr,
-}
 
 /// Every listener, bound before anything runs, so that a failure leaves nothing behind.
 struct Listeners {
@@ -153,16 +115,16 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let (store, logs, signals, tsdb) =
         (Store::new(options.seed), Logs::default(), Signals::default(), Tsdb::default());
     let listeners = Listeners::bind().await.map_err(LabError::Listen)?;
-    let kubernetes = Kubernetes::new(now)?;
+    let access = Access::new(now)?;
     let routes = ProxyRoutes::default();
-    let api = kubernetes.serve(store.clone(), logs.clone(), routes.clone()).await?;
+    let api = access.serve(store.clone(), logs.clone(), routes.clone()).await?;
     let addresses = listeners.addresses(api.addr).map_err(LabError::Listen)?;
     routes.add("monitoring", "prometheus-server", 80, addresses.prometheus);
     routes.add("monitoring", "alertmanager", 9093, addresses.alertmanager);
     let web_authority = Arc::new(Authority::new("covet lab web CA")?);
     let mut folder = Folder::new().map_err(writing("the lab's folder"))?;
     let files =
-        kubernetes.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
+        access.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
     let rules = Rules::load(options.speed)?;
     let alertmanager = Alertmanager::new(now);
     let prometheus = Prometheus {
@@ -172,7 +134,6 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
     let servers = serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority)?;
-    let mut lab = Lab { drill, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
     let parts = (store.clone(), logs, signals, tsdb.clone());
     let world = tokio::task::spawn_blocking(move || {
         let (store, logs, signals, tsdb) = parts;
@@ -180,7 +141,10 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         world.tick(now);
         world
     });
-    lab.live(world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?)?;
+    let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
+    let world = Arc::new(Mutex::new(world));
+    let mut lab = Lab { drill, world, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
+    lab.live()?;
     lab.lead_ingresses_home(&store);
     lab.evaluate(rules, tsdb, alertmanager)?;
     Ok(lab)
@@ -203,51 +167,8 @@ fn wanted(options: &Options) -> Result<world::Options, LabError> {
     Ok(world::Options { drill, speed: options.speed, seed: options.seed, scale, ..world::Options::default() })
 }
 
-fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
+pub(super) fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
     move |why| LabError::Write(what.into(), why)
-}
-
-/// What the API server needs before it can serve: its authority and a token per role.
-struct Kubernetes {
-    authority: api::Authority,
-    admin: String,
-    view: String,
-    started: Timestamp,
-}
-
-impl Kubernetes {
-    fn new(now: Timestamp) -> Result<Self, LabError> {
-        let token = || uuid::Uuid::now_v7().simple().to_string();
-        Ok(Self { authority: api::Authority::new(now)?, admin: token(), view: token(), started: now })
-    }
-
-    async fn serve(&self, store: Store, logs: Logs, routes: ProxyRoutes) -> Result<Running, LabError> {
-        let tokens = Tokens::default();
-        tokens.grant(&self.admin, "oncall@covet.example", Role::Admin);
-        tokens.grant(&self.view, "viewer@covet.example", Role::View);
-        let settings = api::Settings { store, logs, tokens, routes, clock: Arc::new(Timestamp::now) };
-        let tls = self.authority.server(self.started, &["h2", "http/1.1"])?;
-        api::serve(settings, tls, ([127, 0, 0, 1], 0).into()).await.map_err(LabError::Listen)
-    }
-
-    fn write(
-        &self,
-        folder: &mut Folder,
-        addr: SocketAddr,
-        web_authority: &str,
-        copy: Option<&Path>,
-    ) -> Result<Files, LabError> {
-        let config = |token: &str| api::kubeconfig(addr, self.authority.pem(), token, world::NAMESPACE);
-        if let Some(copy) = copy {
-            folder.write_outside(copy, &config(&self.admin)).map_err(writing(copy.display().to_string()))?;
-        }
-        let write = |name: &str, text: &str| folder.write(name, text).map_err(writing(name));
-        Ok(Files {
-            kubeconfig: write("kubeconfig", &config(&self.admin))?,
-            view_kubeconfig: write("kubeconfig-view", &config(&self.view))?,
-            web_authority: write("web-ca.crt", web_authority)?,
-        })
-    }
 }
 
 fn serve(
@@ -277,83 +198,4 @@ fn serve(
         let _ = https.serve(listeners.https).await;
     });
     Ok(servers)
-}
-
-impl Lab {
-    /// The environment that points clients at this lab.
-    pub fn env(&self) -> Vec<(&'static str, String)> {
-        let Addresses { prometheus, alertmanager, database, cache, .. } = self.addresses;
-        vec![
-            ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
-            ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
-            ("REDIS_URL", format!("redis://{cache}/0")),
-            ("PROMETHEUS_URL", format!("http://{prometheus}")),
-            ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
-        ]
-    }
-
-    /// The kubeconfig of somebody who may do everything.
-    pub fn kubeconfig(&self) -> &Path {
-        &self.files.kubeconfig
-    }
-
-    /// The kubeconfig of somebody who may look at everything but Secrets.
-    pub fn view_kubeconfig(&self) -> &Path {
-        &self.files.view_kubeconfig
-    }
-
-    /// The authority that issues the certificates of the HTTPS endpoint.
-    pub fn web_authority(&self) -> &Path {
-        &self.files.web_authority
-    }
-
-    /// What was asked of the API server, by whom.
-    pub fn audit(&self) -> &api::Audit {
-        &self.api.audit
-    }
-
-    /// Where the servers listen.
-    pub fn addresses(&self) -> Addresses {
-        self.addresses
-    }
-
-    /// Stops everything and removes the lab's files.
-    pub async fn stop(mut self) {
-        let tickers = std::mem::take(&mut self.tickers);
-        // Dropping a ticker waits for the step it is in.
-        let _ = tokio::task::spawn_blocking(move || drop(tickers)).await;
-        self.servers.shutdown().await;
-        self.api.stop().await;
-    }
-
-    /// What goes wrong in this lab.
-    pub fn drill(&self) -> Option<&'static Drill> {
-        self.drill
-    }
-
-    fn live(&mut self, mut world: World) -> Result<(), LabError> {
-        let ticker = Ticker::start("lab-world", TICK, move |now| world.tick(now));
-        self.tickers.push(ticker.map_err(LabError::Thread)?);
-        Ok(())
-    }
-
-    /// Says in every Ingress that its load balancer is the lab's HTTPS endpoint, port and all.
-    fn lead_ingresses_home(&self, store: &Store) {
-        let port = self.addresses.https.port();
-        let home = json!([{"ip": "127.0.0.1", "ports": [{"port": port, "protocol": "TCP"}]}]);
-        for ingress in store.list("ingresses", None).0 {
-            let change = |object: &mut Value| object["status"]["loadBalancer"]["ingress"] = home.clone();
-            // It was there a moment ago, and nobody else is at work yet.
-            let _ = store.update("ingresses", &ingress.namespace, &ingress.name, Timestamp::now(), change);
-        }
-    }
-
-    fn evaluate(&mut self, rules: Rules, tsdb: Tsdb, alertmanager: Alertmanager) -> Result<(), LabError> {
-        let generator = format!("http://{}", self.addresses.prometheus);
-        let ticker = Ticker::start("lab-rules", EVALUATE, move |now| {
-            alertmanager.tell(rules.evaluate(&tsdb, now), &generator, now);
-        });
-        self.tickers.push(ticker.map_err(LabError::Thread)?);
-        Ok(())
-    }
 }

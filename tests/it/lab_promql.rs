@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use covet_tui::lab::prometheus::{Prometheus, router};
+use covet_tui::lab::promql;
 use covet_tui::lab::rules::{RULES, Rules};
 use covet_tui::lab::tsdb::Tsdb;
 use jiff::Timestamp;
@@ -252,6 +253,54 @@ async fn the_lab_evaluates_promql_like_prometheus() {
     }
     assert!(asked > 2000 && elements > 5_000, "only {asked} questions, {elements} elements in the answers");
     assert!(differences.is_empty(), "{answered} of {asked} alike; these differ:\n{differences}");
+}
+
+#[test]
+fn an_ended_series_disappears_at_once_and_a_silent_one_after_five_minutes() {
+    let tsdb = Tsdb::default();
+    let at = |seconds: i64| Timestamp::from_millisecond(END + seconds * 1000).unwrap();
+    for seconds in [0, 15, 30] {
+        tsdb.append("pods", &[("pod", "ended")], at(seconds), seconds as f64);
+        tsdb.append("pods", &[("pod", "silent")], at(seconds), seconds as f64);
+    }
+    tsdb.end("pods", &[("pod", "ended")], at(45));
+    let pods = |query: &str, seconds: i64| {
+        let expr = promql::parse(query).unwrap();
+        match promql::instant(&tsdb, &expr, at(seconds).as_millisecond()).unwrap() {
+            promql::Value::Vector(points) => points
+                .iter()
+                .map(|point| (point.labels.get("pod").to_owned(), point.value))
+                .collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (ended, silent) = (String::from("ended"), String::from("silent"));
+    assert_eq!(pods("pods", 44), [(ended.clone(), 30.0), (silent.clone(), 30.0)]);
+    assert_eq!(pods("pods", 45), [(silent.clone(), 30.0)]);
+    assert_eq!(pods("pods", 330), [(silent.clone(), 30.0)]);
+    assert_eq!(pods("pods", 331), []);
+    assert_eq!(pods("count_over_time(pods[1m])", 50), [(ended, 3.0), (silent, 3.0)]);
+}
+
+#[test]
+fn hopeless_nesting_is_refused() {
+    let nested = |depth: usize| {
+        [
+            "(".repeat(depth) + "1" + &")".repeat(depth),
+            "1 -".repeat(depth) + "1",
+            "- ".repeat(depth) + "1",
+            "up or ".repeat(depth) + "up",
+        ]
+    };
+    for query in nested(100_000) {
+        assert!(matches!(promql::parse(&query), Err(promql::QueryError::BadData(_))));
+    }
+    for query in nested(190) {
+        let expr = promql::parse(&query).unwrap();
+        assert!(promql::instant(&Tsdb::default(), &expr, END).is_ok());
+    }
+    let pods = vec!["covetpy-app-7d9c5b6f4-x2x4q"; 200].join("|");
+    assert!(promql::parse(&format!("up{{pod=~\"{pods}\"}}")).is_ok(), "hyphens in strings are no operators");
 }
 
 #[test]

@@ -176,7 +176,13 @@ async fn answers_have_the_shapes_of_the_real_servers() {
         })
         .await;
     }
-    for path in ["alerts?filter=alertname%3DWatchdog", "alerts/groups?filter=alertname%3DWatchdog", "silences", "status", "receivers"] {
+    for path in [
+        "alerts?filter=alertname%3DWatchdog",
+        "alerts/groups?filter=alertname%3DWatchdog",
+        "silences",
+        "status",
+        "receivers",
+    ] {
         let path = format!("/api/v2/{path}");
         let ours = wait_for(&format!("{our_alertmanager}{path}"), |_| true).await;
         let real = wait_for(&format!("{}{path}", alertmanager.url), |_| true).await;

@@ -24,6 +24,8 @@ pub(super) use selector::{metric_name, passes};
 pub const LOOKBACK_MS: i64 = 5 * 60 * 1000;
 /// The step of a subquery that names none: Prometheus takes its evaluation interval, by default a minute.
 pub const SUBQUERY_STEP_MS: i64 = 60 * 1000;
+/// The evaluator recurses; nobody writes expressions nested deeper than this.
+const MAX_DEPTH: usize = 200;
 /// Prometheus refuses range queries with more points per series.
 const MAX_POINTS: i64 = 11_000;
 
@@ -72,6 +74,9 @@ pub enum QueryError {
 /// # Errors
 /// `BadData` with the parser's message.
 pub fn parse(query: &str) -> Result<Expr, QueryError> {
+    if depth(query) > MAX_DEPTH {
+        return Err(QueryError::BadData("invalid parameter \"query\": nested too deeply".to_owned()));
+    }
     parser::parse(query)
         .map_err(|why| QueryError::BadData(format!("invalid parameter \"query\": parse error: {why}")))
 }
@@ -110,6 +115,34 @@ pub fn range(tsdb: &Tsdb, expr: &Expr, start: i64, end: i64, step: i64) -> Resul
         at += step;
     }
     Ok(lines.into_iter().map(|(labels, samples)| Line { labels, samples }).collect())
+}
+
+/// An upper bound of how deep an expression nests: open parentheses, and operators, which may all lean one way.
+fn depth(query: &str) -> usize {
+    let (mut open, mut deepest, mut operators) = (0_usize, 0, 0);
+    let mut quote = None;
+    let mut word = String::new();
+    for letter in query.chars() {
+        if let Some(ends) = quote {
+            quote = (letter != ends).then_some(ends);
+            continue;
+        }
+        if letter.is_alphanumeric() || letter == '_' {
+            word.push(letter);
+            continue;
+        }
+        operators += usize::from(["and", "or", "unless", "atan2"].contains(&word.as_str()));
+        word.clear();
+        match letter {
+            '"' | '\'' | '`' => quote = Some(letter),
+            '(' => open += 1,
+            ')' => open = open.saturating_sub(1),
+            '-' | '+' | '^' | '*' | '/' | '%' | '<' | '>' | '=' => operators += 1,
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest + operators
 }
 
 fn check_grid(expr: &Expr, start: i64, end: i64, step: i64) -> Result<(), QueryError> {
