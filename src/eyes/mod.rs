@@ -1,9 +1,15 @@
 //! Continuous watching: one file per outside system, each an endless stream of observations that reconnects by
 //! itself. Eyes only ever get, list and watch; they know nothing of what is judged or shown.
 
-use tokio::sync::mpsc;
+mod api_server;
+mod kubernetes;
+mod tell;
+mod trouble;
+
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::tell::Tell;
 use crate::config::Settings;
 use crate::domain::{Observation, Timestamp};
 
@@ -14,10 +20,14 @@ pub struct Eyes {
 
 impl Eyes {
     /// Opens them all and returns at once; what they see goes to `out`, and a full channel makes them wait.
-    #[expect(clippy::unused_async, reason = "the contract with the loop")]
+    #[expect(clippy::unused_async, reason = "the loop awaits it; opening may come to need it")]
     pub async fn open(settings: &Settings, clock: fn() -> Timestamp, out: mpsc::Sender<Observation>) -> Eyes {
-        let _ = (settings, clock, out);
-        Eyes { tasks: JoinSet::new() }
+        let tell = Tell::new(clock, out);
+        let mut tasks = JoinSet::new();
+        let (announce, sessions) = watch::channel(None);
+        tasks.spawn(api_server::keep(settings.clone(), tell.clone(), announce));
+        kubernetes::open(&settings.namespace, &sessions, &tell, &mut tasks);
+        Eyes { tasks }
     }
 
     /// How many sources are being watched.

@@ -1,0 +1,325 @@
+//! Events, traffic's way in, claims and certificates on the wire, and the slim values made of them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::names::{Names, own, says};
+use super::wire::{Amounts, ConditionWire, Meta, Resources, Scalar, conditions, count, time};
+use crate::domain::{
+    Certificate, EndpointSlice, Event, Ingress, Key, Name, PersistentVolumeClaim, Selector, Service,
+};
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::eyes) struct EventWire {
+    #[serde(default)]
+    metadata: Meta,
+    involved_object: Option<About>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    reason: Option<String>,
+    message: Option<String>,
+    count: Option<i64>,
+    series: Option<EventSeries>,
+    event_time: Option<String>,
+    first_timestamp: Option<String>,
+    last_timestamp: Option<String>,
+    source: Option<EventSource>,
+    reporting_component: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct About {
+    kind: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+    uid: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+struct EventSeries {
+    count: Option<i64>,
+    last_observed_time: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct EventSource {
+    component: Option<String>,
+}
+
+pub(in crate::eyes) fn event(wire: EventWire, names: &mut Names) -> Option<Event> {
+    let about = wire.involved_object.unwrap_or_default();
+    let series = wire.series.unwrap_or_default();
+    let moments = [&wire.event_time, &series.last_observed_time, &wire.last_timestamp, &wire.first_timestamp];
+    let last = moments.into_iter().filter_map(|moment| time(moment.as_ref())).max();
+    let last = last.unwrap_or_else(|| wire.metadata.created());
+    let first =
+        time(wire.first_timestamp.as_ref()).or_else(|| time(wire.event_time.as_ref())).unwrap_or(last);
+    let component = wire.source.and_then(|source| source.component).or(wire.reporting_component);
+    Some(Event {
+        key: wire.metadata.key(names)?,
+        about_kind: names.shared(about.kind.as_deref().unwrap_or_default()),
+        about: Key {
+            namespace: names.shared(about.namespace.as_deref().unwrap_or_default()),
+            name: names.shared(about.name.as_deref().unwrap_or_default()),
+        },
+        about_uid: names.maybe(about.uid.as_ref()),
+        warning: wire.kind.as_deref() == Some("Warning"),
+        reason: names.shared(wire.reason.as_deref().unwrap_or_default()),
+        message: says(wire.message.as_deref().unwrap_or_default()),
+        count: count(series.count.or(wire.count)).max(1),
+        first,
+        last,
+        source: names.maybe(component.as_ref()),
+    })
+}
+
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct ServiceWire {
+    #[serde(default)]
+    metadata: Meta,
+    spec: Option<ServiceSpec>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct ServiceSpec {
+    selector: Option<BTreeMap<String, Option<String>>>,
+    ports: Option<Vec<ServicePort>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct ServicePort {
+    name: Option<String>,
+    port: Option<u16>,
+}
+
+pub(in crate::eyes) fn service(wire: ServiceWire, names: &mut Names) -> Option<Service> {
+    let spec = wire.spec.unwrap_or_default();
+    Some(Service {
+        key: wire.metadata.key(names)?,
+        labels: names.labels(wire.metadata.labels.as_ref()),
+        selector: Selector { labels: names.labels(spec.selector.as_ref()), has_expressions: false },
+        ports: spec
+            .ports
+            .iter()
+            .flatten()
+            .filter_map(|port| Some((names.maybe(port.name.as_ref()), port.port?)))
+            .collect(),
+    })
+}
+
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct SliceWire {
+    #[serde(default)]
+    metadata: Meta,
+    endpoints: Option<Vec<Endpoint>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct Endpoint {
+    conditions: Option<EndpointConditions>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct EndpointConditions {
+    ready: Option<bool>,
+}
+
+pub(in crate::eyes) fn slice(wire: SliceWire, names: &mut Names) -> Option<EndpointSlice> {
+    let endpoints = wire.endpoints.unwrap_or_default();
+    // A condition that isn't given counts as ready, by the API's definition.
+    let ready = |endpoint: &&Endpoint| {
+        endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
+    };
+    let label = |key: &str| wire.metadata.labels.as_ref()?.get(key)?.as_deref();
+    Some(EndpointSlice {
+        service: label("kubernetes.io/service-name").map(|name| names.shared(name)),
+        key: wire.metadata.key(names)?,
+        ready: endpoints.iter().filter(ready).count() as u32,
+        total: endpoints.len() as u32,
+    })
+}
+
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct IngressWire {
+    #[serde(default)]
+    metadata: Meta,
+    spec: Option<IngressSpec>,
+    status: Option<IngressStatus>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+struct IngressSpec {
+    ingress_class_name: Option<String>,
+    default_backend: Option<Backend>,
+    rules: Option<Vec<IngressRule>>,
+    tls: Option<Vec<IngressTls>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct IngressRule {
+    host: Option<String>,
+    http: Option<Paths>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct Paths {
+    paths: Option<Vec<HttpPath>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct HttpPath {
+    backend: Option<Backend>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct Backend {
+    service: Option<BackendService>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct BackendService {
+    name: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+struct IngressTls {
+    hosts: Option<Vec<String>>,
+    secret_name: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+struct IngressStatus {
+    load_balancer: Option<LoadBalancer>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct LoadBalancer {
+    ingress: Option<Vec<LoadBalancerAddress>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct LoadBalancerAddress {
+    ip: Option<String>,
+    hostname: Option<String>,
+}
+
+pub(in crate::eyes) fn ingress(wire: IngressWire, names: &mut Names) -> Option<Ingress> {
+    let spec = wire.spec.unwrap_or_default();
+    let rules = spec.rules.unwrap_or_default();
+    let backends = rules.iter().filter_map(|rule| rule.http.as_ref()?.paths.as_ref()).flatten();
+    let backends = backends.filter_map(|path| path.backend.as_ref()).chain(&spec.default_backend);
+    let mut services: Vec<Name> = backends
+        .filter_map(|backend| backend.service.as_ref()?.name.as_deref())
+        .map(|name| names.shared(name))
+        .collect();
+    services.sort();
+    services.dedup();
+    let balancer = wire.status.and_then(|status| status.load_balancer).unwrap_or_default();
+    let mut tls = Vec::new();
+    for entry in spec.tls.iter().flatten() {
+        let secret = names.shared(entry.secret_name.as_deref().unwrap_or_default());
+        tls.extend(entry.hosts.iter().flatten().map(|host| (own(host), secret.clone())));
+    }
+    Some(Ingress {
+        key: wire.metadata.key(names)?,
+        class: names.maybe(spec.ingress_class_name.as_ref()),
+        hosts: rules.iter().filter_map(|rule| rule.host.as_deref()).map(own).collect(),
+        tls: tls.into(),
+        services: services.into(),
+        addresses: balancer
+            .ingress
+            .iter()
+            .flatten()
+            .filter_map(|address| address.ip.as_deref().or(address.hostname.as_deref()))
+            .map(own)
+            .collect(),
+    })
+}
+
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct ClaimWire {
+    #[serde(default)]
+    metadata: Meta,
+    spec: Option<ClaimSpec>,
+    status: Option<ClaimStatus>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+struct ClaimSpec {
+    storage_class_name: Option<String>,
+    resources: Option<Resources>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct ClaimStatus {
+    phase: Option<String>,
+    capacity: Option<Amounts>,
+}
+
+pub(in crate::eyes) fn claim(wire: ClaimWire, names: &mut Names) -> Option<PersistentVolumeClaim> {
+    let (spec, status) = (wire.spec.unwrap_or_default(), wire.status.unwrap_or_default());
+    let storage = |amounts: Option<&Amounts>| amounts?.storage.as_ref().and_then(Scalar::number);
+    let asked = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    Some(PersistentVolumeClaim {
+        key: wire.metadata.key(names)?,
+        phase: names.shared(status.phase.as_deref().unwrap_or("Pending")),
+        capacity_bytes: storage(status.capacity.as_ref())
+            .or_else(|| storage(asked))
+            .map(|bytes| bytes as u64),
+        storage_class: names.maybe(spec.storage_class_name.as_ref()),
+    })
+}
+
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct CertificateWire {
+    #[serde(default)]
+    metadata: Meta,
+    spec: Option<CertificateSpec>,
+    status: Option<CertificateStatus>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+struct CertificateSpec {
+    secret_name: Option<String>,
+    dns_names: Option<Vec<String>>,
+    issuer_ref: Option<Issuer>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct Issuer {
+    name: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+struct CertificateStatus {
+    not_after: Option<String>,
+    renewal_time: Option<String>,
+    last_failure_time: Option<String>,
+    failed_issuance_attempts: Option<i64>,
+    conditions: Option<Vec<ConditionWire>>,
+}
+
+pub(in crate::eyes) fn certificate(wire: CertificateWire, names: &mut Names) -> Option<Certificate> {
+    let (spec, status) = (wire.spec.unwrap_or_default(), wire.status.unwrap_or_default());
+    Some(Certificate {
+        key: wire.metadata.key(names)?,
+        resource_version: wire.metadata.version(),
+        secret: names.shared(spec.secret_name.as_deref().unwrap_or_default()),
+        dns_names: spec.dns_names.iter().flatten().map(|name| own(name)).collect(),
+        issuer: names.shared(spec.issuer_ref.and_then(|issuer| issuer.name).as_deref().unwrap_or_default()),
+        not_after: time(status.not_after.as_ref()),
+        renewal_time: time(status.renewal_time.as_ref()),
+        last_failure: time(status.last_failure_time.as_ref()),
+        failed_attempts: count(status.failed_issuance_attempts),
+        conditions: conditions(status.conditions.as_ref(), names),
+    })
+}

@@ -1,0 +1,268 @@
+//! What every Kubernetes object looks like on the wire, as far as anybody here reads it: metadata, conditions,
+//! quantities, times. serde skips the rest, so managed fields and annotations are never held.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::names::{Names, maybe_says, own};
+use crate::domain::{Condition, Keeper, Key, Name, Owner, Quantities, Status, Timestamp};
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::eyes) struct Meta {
+    pub name: Option<String>,
+    pub namespace: Option<String>,
+    pub uid: Option<String>,
+    pub resource_version: Option<String>,
+    pub creation_timestamp: Option<String>,
+    pub deletion_timestamp: Option<String>,
+    pub generation: Option<i64>,
+    pub labels: Option<BTreeMap<String, Option<String>>>,
+    pub annotations: Option<Annotations>,
+    pub owner_references: Option<Vec<OwnerWire>>,
+    pub managed_fields: Option<Vec<Managed>>,
+}
+
+/// Who wrote to an object, and when; what they wrote is skipped.
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct Managed {
+    pub manager: Option<String>,
+    pub time: Option<String>,
+}
+
+/// The annotations that mean something here; `last-applied-configuration` and its like are skipped.
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct Annotations {
+    #[serde(rename = "deployment.kubernetes.io/revision")]
+    pub revision: Option<String>,
+    #[serde(rename = "kubernetes.io/change-cause")]
+    pub change_cause: Option<String>,
+    #[serde(rename = "kubernetes.io/config.mirror")]
+    pub mirror: Option<String>,
+    #[serde(rename = "kubectl.kubernetes.io/restartedAt")]
+    pub restarted_at: Option<String>,
+    #[serde(rename = "meta.helm.sh/release-name")]
+    pub helm_release: Option<String>,
+    #[serde(rename = "argocd.argoproj.io/tracking-id")]
+    pub argo_tracking: Option<String>,
+    #[serde(rename = "k8s.io/initial-events-end")]
+    pub initial_events_end: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct OwnerWire {
+    pub kind: Option<String>,
+    pub name: Option<String>,
+    pub uid: Option<String>,
+    pub controller: Option<bool>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::eyes) struct ConditionWire {
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    pub status: Option<String>,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+    pub last_transition_time: Option<String>,
+    pub last_heartbeat_time: Option<String>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::eyes) struct SelectorWire {
+    pub match_labels: Option<BTreeMap<String, Option<String>>>,
+    pub match_expressions: Option<Vec<serde::de::IgnoredAny>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct Resources {
+    pub requests: Option<Amounts>,
+    pub limits: Option<Amounts>,
+}
+
+/// Quantities as written; JSON numbers are accepted as YAML authors write them.
+#[derive(Deserialize, Debug, Default)]
+pub(in crate::eyes) struct Amounts {
+    pub cpu: Option<Scalar>,
+    pub memory: Option<Scalar>,
+    pub pods: Option<Scalar>,
+    pub storage: Option<Scalar>,
+}
+
+/// A string or a number: quantities, ports, percentages.
+#[derive(Deserialize, Debug, Clone)]
+#[serde(untagged)]
+pub(in crate::eyes) enum Scalar {
+    Text(String),
+    Whole(i64),
+    Real(f64),
+}
+
+impl Scalar {
+    pub(in crate::eyes) fn text(&self) -> String {
+        match self {
+            Scalar::Text(text) => text.clone(),
+            Scalar::Whole(whole) => whole.to_string(),
+            Scalar::Real(real) => real.to_string(),
+        }
+    }
+
+    /// As a quantity in base units (cores, bytes, items).
+    pub(in crate::eyes) fn number(&self) -> Option<f64> {
+        match self {
+            Scalar::Text(text) => quantity(text),
+            Scalar::Whole(whole) => Some(*whole as f64),
+            Scalar::Real(real) => Some(*real),
+        }
+        .filter(|number| number.is_finite() && *number >= 0.0)
+    }
+}
+
+impl Amounts {
+    pub(in crate::eyes) fn quantities(this: Option<&Self>) -> Quantities {
+        let Some(this) = this else { return Quantities::default() };
+        Quantities {
+            cpu_milli: this
+                .cpu
+                .as_ref()
+                .and_then(Scalar::number)
+                .map(|cores| (cores * 1000.0).round() as u64),
+            memory_bytes: this.memory.as_ref().and_then(Scalar::number).map(|bytes| bytes as u64),
+        }
+    }
+}
+
+/// A Kubernetes quantity: `250m`, `1.5`, `2Gi`, `128M`, `12345n`, `1e3`.
+pub(in crate::eyes) fn quantity(text: &str) -> Option<f64> {
+    const UNITS: [(&str, f64); 15] = [
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("Pi", 1_125_899_906_842_624.0),
+        ("Ei", 1_152_921_504_606_846_976.0),
+        ("n", 1e-9),
+        ("u", 1e-6),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("P", 1e15),
+        ("E", 1e18),
+    ];
+    let text = text.trim();
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))
+        .unwrap_or((text, 1.0));
+    Some(number.parse::<f64>().ok()? * unit)
+}
+
+/// RFC 3339, as all times of Kubernetes; anything else is no time.
+pub(in crate::eyes) fn time(text: Option<&String>) -> Option<Timestamp> {
+    text?.parse().ok()
+}
+
+/// Counts that should not be negative.
+pub(in crate::eyes) fn count(number: Option<i64>) -> u32 {
+    u32::try_from(number.unwrap_or(0).max(0)).unwrap_or(u32::MAX)
+}
+
+impl Meta {
+    /// None for an object without a name, which cannot be kept.
+    pub(in crate::eyes) fn key(&self, names: &mut Names) -> Option<Key> {
+        let name = self.name.as_deref().filter(|name| !name.is_empty())?;
+        let namespace = names.shared(self.namespace.as_deref().unwrap_or_default());
+        Some(Key { namespace, name: own(name) })
+    }
+
+    pub(in crate::eyes) fn uid(&self) -> Name {
+        own(self.uid.as_deref().unwrap_or_default())
+    }
+
+    pub(in crate::eyes) fn version(&self) -> Name {
+        own(self.resource_version.as_deref().unwrap_or_default())
+    }
+
+    /// The epoch, if the server didn't say.
+    pub(in crate::eyes) fn created(&self) -> Timestamp {
+        time(self.creation_timestamp.as_ref()).unwrap_or_default()
+    }
+
+    /// The owner with `controller: true`.
+    pub(in crate::eyes) fn owner(&self, names: &mut Names) -> Option<Owner> {
+        let owner = self.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+        Some(Owner {
+            kind: names.shared(owner.kind.as_deref()?),
+            name: names.shared(owner.name.as_deref()?),
+            uid: names.shared(owner.uid.as_deref().unwrap_or_default()),
+        })
+    }
+
+    pub(in crate::eyes) fn revision(&self) -> Option<u64> {
+        self.annotations.as_ref()?.revision.as_ref()?.parse().ok()
+    }
+
+    /// Who would put a hand-made change back: Flux and Argo CD by their marks, Helm at its next upgrade.
+    pub(in crate::eyes) fn keeper(&self, names: &mut Names) -> Option<Keeper> {
+        let label = |key: &str| self.labels.as_ref()?.get(key)?.as_deref();
+        let annotations = self.annotations.as_ref();
+        let argo = annotations.and_then(|known| known.argo_tracking.as_deref());
+        let helm = annotations.and_then(|known| known.helm_release.as_deref());
+        let (tool, name) = if let Some(name) = label("kustomize.toolkit.fluxcd.io/name") {
+            ("Flux", name)
+        } else if let Some(name) = label("helm.toolkit.fluxcd.io/name") {
+            ("Flux", name)
+        } else if let Some(id) = argo {
+            ("Argo CD", id.split(':').next().unwrap_or(id))
+        } else if let Some(name) = label("argocd.argoproj.io/instance") {
+            ("Argo CD", name)
+        } else {
+            ("Helm", helm?)
+        };
+        Some(Keeper { tool: names.shared(tool), name: names.shared(name) })
+    }
+}
+
+pub(in crate::eyes) fn conditions(raw: Option<&Vec<ConditionWire>>, names: &mut Names) -> Box<[Condition]> {
+    raw.into_iter().flatten().filter_map(|raw| condition(raw, names)).collect()
+}
+
+pub(in crate::eyes) fn condition(raw: &ConditionWire, names: &mut Names) -> Option<Condition> {
+    Some(Condition {
+        kind: names.shared(raw.kind.as_deref()?),
+        status: match raw.status.as_deref() {
+            Some("True") => Status::True,
+            Some("False") => Status::False,
+            _ => Status::Unknown,
+        },
+        reason: names.maybe(raw.reason.as_ref()),
+        message: maybe_says(raw.message.as_ref()),
+        since: time(raw.last_transition_time.as_ref()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_of_every_shape() {
+        for (text, value) in [
+            ("250m", 0.25),
+            ("1.5", 1.5),
+            ("2Gi", 2_147_483_648.0),
+            ("128M", 128e6),
+            ("1e3", 1000.0),
+            ("500000000n", 0.5),
+        ] {
+            assert!((quantity(text).unwrap() - value).abs() < 1e-6, "{text}");
+        }
+        assert_eq!(quantity("much"), None);
+        assert_eq!(Scalar::Text("-1".into()).number(), None);
+    }
+}

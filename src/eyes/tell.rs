@@ -1,0 +1,75 @@
+//! How an eye speaks: observations with the moment and the origin, into a bounded channel; and how it waits
+//! before it looks again.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::config::ConnectError;
+use crate::domain::{Blind, BlindKind, Fact, Observation, Origin, Timestamp};
+
+/// The listener is gone: time to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Unheard;
+
+#[derive(Clone)]
+pub(super) struct Tell {
+    clock: fn() -> Timestamp,
+    out: mpsc::Sender<Observation>,
+}
+
+impl Tell {
+    pub(super) fn new(clock: fn() -> Timestamp, out: mpsc::Sender<Observation>) -> Self {
+        Self { clock, out }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(super) async fn fact(&self, origin: Origin, fact: Fact) -> Result<(), Unheard> {
+        self.send(origin, Ok(fact)).await
+    }
+
+    pub(super) async fn blind(&self, origin: Origin, error: ConnectError) -> Result<(), Unheard> {
+        let blind: Blind = error.into_blind(self.now());
+        self.send(origin, Err(blind)).await
+    }
+
+    /// Nobody said where it is.
+    pub(super) async fn not_configured(
+        &self,
+        origin: Origin,
+        why: &str,
+        repair: &str,
+    ) -> Result<(), Unheard> {
+        self.blind(origin, ConnectError::new(BlindKind::NotConfigured, why, repair)).await
+    }
+
+    async fn send(&self, origin: Origin, seen: Result<Fact, Blind>) -> Result<(), Unheard> {
+        self.out.send(Observation { at: self.now(), origin, seen }).await.map_err(|_| Unheard)
+    }
+}
+
+/// Doubling waits with a cap; each is spread by ±25 % so that many cockpits don't return at once.
+pub(super) struct Backoff {
+    first: Duration,
+    cap: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new(first: Duration, cap: Duration) -> Self {
+        Self { first, cap, next: first }
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        let wait = self.next;
+        self.next = (self.next * 2).min(self.cap);
+        wait.mul_f64(0.75 + fastrand::f64() * 0.5)
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
