@@ -2,13 +2,17 @@
 //! itself. Eyes only ever get, list and watch; they know nothing of what is judged or shown.
 
 mod api_server;
+mod doctor;
 mod kubernetes;
+mod needs;
 mod tell;
 mod trouble;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+pub use self::doctor::{DoctorRow, doctor, doctor_table};
+pub use self::needs::{Need, Where, Who, needs};
 use self::tell::Tell;
 use crate::config::Settings;
 use crate::domain::{Observation, Timestamp};

@@ -7,6 +7,7 @@
     clippy::allow_attributes
 )]
 
+mod eyes;
 mod house;
 mod lab_kubectl;
 mod lab_promql;

@@ -1,0 +1,147 @@
+//! Every connection, credential and permission, tried once, with what to do about each that fails.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::needs::{Need, Who, needs};
+use super::trouble::Trouble;
+use crate::config::{self, ConnectError, Settings};
+use crate::domain::{BlindKind, Timestamp, text};
+
+/// No check takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One check and how it went.
+#[derive(Clone, Debug)]
+pub struct DoctorRow {
+    pub what: String,
+    pub ok: bool,
+    pub latency: Option<Duration>,
+    pub says: String,
+    pub repair: Option<String>,
+}
+
+impl DoctorRow {
+    pub(super) fn good(what: impl Into<String>, latency: Duration, says: impl AsRef<str>) -> Self {
+        let says = text::redact(&text::clean(says.as_ref()));
+        Self { what: what.into(), ok: true, latency: Some(latency), says, repair: None }
+    }
+
+    pub(super) fn bad(what: impl Into<String>, error: ConnectError) -> Self {
+        // What nobody configured is no failure.
+        let ok = error.kind == BlindKind::NotConfigured;
+        Self { what: what.into(), ok, latency: None, says: error.why, repair: error.repair }
+    }
+}
+
+/// Tries everything the settings lead to. `clock` tells which certificates have expired.
+pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp) -> Vec<DoctorRow> {
+    let _ = clock;
+    let mut rows = Vec::new();
+    let began = Instant::now();
+    let client = match config::client(settings).await {
+        Ok(client) => {
+            let context = settings.context.as_deref().unwrap_or("in cluster");
+            rows.push(DoctorRow::good("kubeconfig", began.elapsed(), format!("context {context}")));
+            Some(client)
+        }
+        Err(error) => {
+            let ok = false;
+            rows.push(DoctorRow { ok, ..DoctorRow::bad("kubeconfig", error) });
+            None
+        }
+    };
+    if let Some(client) = &client {
+        rows.push(version(client).await);
+        rows.extend(permissions(client, settings).await);
+    }
+    rows
+}
+
+/// The rows as a person reads them.
+pub fn doctor_table(rows: &[DoctorRow]) -> String {
+    let wide = rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for row in rows {
+        let mark = if row.ok { "ok  " } else { "FAIL" };
+        let took = row.latency.map(text::span).unwrap_or_default();
+        lines.push(format!("{mark}  {:<wide$}  {took:>6}  {}", row.what, row.says).trim_end().to_owned());
+        if let Some(repair) = &row.repair {
+            lines.push(format!("      {:wide$}          → {repair}", ""));
+        }
+    }
+    lines.join("\n")
+}
+
+async fn ask(client: &kube::Client, request: http::Request<Vec<u8>>) -> Result<Value, Trouble> {
+    match timeout(PATIENCE, client.request::<Value>(request)).await {
+        Ok(answer) => answer.map_err(Trouble::from),
+        Err(_) => Err(Trouble::TimedOut(PATIENCE)),
+    }
+}
+
+async fn version(client: &kube::Client) -> DoctorRow {
+    let what = "API server";
+    let began = Instant::now();
+    let answered = match super::kubernetes::page::get("/version", &[], "application/json") {
+        Ok(request) => ask(client, request).await,
+        Err(trouble) => Err(trouble),
+    };
+    match answered {
+        Ok(version) => DoctorRow::good(what, began.elapsed(), version["gitVersion"].as_str().unwrap_or("?")),
+        Err(trouble) => DoctorRow::bad(what, trouble.explain()),
+    }
+}
+
+/// One SelfSubjectAccessReview for each need; sixteen at a time.
+async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRow> {
+    let asked = needs()
+        .filter(|need| need.by != Who::Hands || !*settings.read_only)
+        .map(|need| async move { permission(client, settings, need).await });
+    futures::stream::iter(asked).buffered(16).collect().await
+}
+
+async fn permission(client: &kube::Client, settings: &Settings, need: &Need) -> DoctorRow {
+    let namespace = need.namespace(&settings.namespace);
+    let place = namespace.as_deref().map_or("cluster-wide".to_owned(), |namespace| format!("in {namespace}"));
+    let what = format!("may {} {} {place}", need.verb, need.resource());
+    let began = Instant::now();
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {
+            "namespace": namespace.unwrap_or_default(),
+            "verb": need.verb,
+            "group": need.group,
+            "resource": need.resource,
+            "subresource": need.subresource,
+        }},
+    });
+    let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(review.to_string().into_bytes());
+    let answered = match request {
+        Ok(request) => ask(client, request).await,
+        Err(error) => Err(Trouble::Undecodable(error.to_string())),
+    };
+    match answered {
+        Ok(answer) if answer["status"]["allowed"] == true => DoctorRow::good(what, began.elapsed(), "allowed"),
+        Ok(answer) => {
+            let reason = answer["status"]["reason"].as_str().filter(|reason| !reason.is_empty());
+            let for_whom = match need.by {
+                Who::Eyes => "a panel is blind without it",
+                Who::Probes => "some steps cannot read without it",
+                Who::Hands => "some changes will be refused",
+            };
+            let why = format!("not allowed: {for_whom}{}", reason.map(|why| format!(" ({why})")).unwrap_or_default());
+            DoctorRow {
+                latency: Some(began.elapsed()),
+                ..DoctorRow::bad(what, ConnectError::new(BlindKind::Refused, why, &need.rule(&settings.namespace)))
+            }
+        }
+        Err(trouble) => DoctorRow::bad(what, trouble.explain()),
+    }
+}

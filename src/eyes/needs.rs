@@ -1,0 +1,147 @@
+//! What the cockpit must be allowed to do: one row for each verb on a resource, and who needs it.
+
+use crate::config::Scope;
+
+/// A verb on a resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    pub verb: &'static str,
+    pub group: &'static str,
+    pub resource: &'static str,
+    pub subresource: &'static str,
+    pub at: Where,
+    pub by: Who,
+}
+
+/// Where the permission has to hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Where {
+    /// In the namespaces looked at.
+    Scope,
+    Cluster,
+    Namespace(&'static str),
+}
+
+/// Who needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Who {
+    /// Without it a panel is blind.
+    Eyes,
+    /// Without it a read step of a playbook fails.
+    Probes,
+    /// Without it a change is refused; not needed with `--read-only`.
+    Hands,
+}
+
+const fn need(who: Who, verb: &'static str, group: &'static str, resource: &'static str, at: Where) -> Need {
+    Need { verb, group, resource, subresource: "", at, by: who }
+}
+
+const fn sub(
+    who: Who,
+    verb: &'static str,
+    group: &'static str,
+    resource: &'static str,
+    subresource: &'static str,
+) -> Need {
+    Need { verb, group, resource, subresource, at: Where::Scope, by: who }
+}
+
+/// Listing and watching go together.
+macro_rules! watched {
+    ($($group:literal $resource:literal $at:expr),+ $(,)?) => {
+        &[$(
+            need(Who::Eyes, "list", $group, $resource, $at),
+            need(Who::Eyes, "watch", $group, $resource, $at),
+        )+]
+    };
+}
+
+static WATCHED: &[Need] = watched![
+    "" "pods" Where::Scope,
+    "" "nodes" Where::Cluster,
+    "apps" "deployments" Where::Scope,
+    "apps" "replicasets" Where::Scope,
+    "autoscaling" "horizontalpodautoscalers" Where::Scope,
+    "policy" "poddisruptionbudgets" Where::Scope,
+    "" "events" Where::Scope,
+    "" "services" Where::Scope,
+    "discovery.k8s.io" "endpointslices" Where::Scope,
+    "networking.k8s.io" "ingresses" Where::Scope,
+    "" "persistentvolumeclaims" Where::Scope,
+    "" "configmaps" Where::Scope,
+    "" "secrets" Where::Scope,
+    "coordination.k8s.io" "leases" Where::Namespace("kube-node-lease"),
+    "cert-manager.io" "certificates" Where::Scope,
+];
+
+static OTHER: &[Need] = &[
+    need(Who::Eyes, "list", "metrics.k8s.io", "pods", Where::Scope),
+    need(Who::Eyes, "list", "metrics.k8s.io", "nodes", Where::Cluster),
+    need(Who::Eyes, "list", "", "services", Where::Cluster),
+    Need {
+        verb: "get",
+        group: "",
+        resource: "services",
+        subresource: "proxy",
+        at: Where::Cluster,
+        by: Who::Eyes,
+    },
+    sub(Who::Probes, "get", "", "pods", "log"),
+    need(Who::Probes, "get", "", "pods", Where::Scope),
+    need(Who::Probes, "get", "", "configmaps", Where::Scope),
+    need(Who::Probes, "get", "", "secrets", Where::Scope),
+    need(Who::Probes, "list", "", "resourcequotas", Where::Scope),
+    need(Who::Hands, "patch", "apps", "deployments", Where::Scope),
+    sub(Who::Hands, "patch", "apps", "deployments", "scale"),
+    sub(Who::Hands, "patch", "apps", "deployments", "status"),
+    need(Who::Hands, "patch", "apps", "statefulsets", Where::Scope),
+    need(Who::Hands, "patch", "apps", "daemonsets", Where::Scope),
+    need(Who::Hands, "patch", "autoscaling", "horizontalpodautoscalers", Where::Scope),
+    need(Who::Hands, "delete", "", "pods", Where::Scope),
+    sub(Who::Hands, "create", "", "pods", "eviction"),
+    sub(Who::Hands, "create", "", "pods", "exec"),
+    need(Who::Hands, "patch", "", "nodes", Where::Cluster),
+    need(Who::Hands, "delete", "", "nodes", Where::Cluster),
+    need(Who::Hands, "patch", "", "configmaps", Where::Scope),
+    need(Who::Hands, "create", "", "secrets", Where::Scope),
+    need(Who::Hands, "patch", "", "secrets", Where::Scope),
+];
+
+/// Every need, those of the eyes first.
+pub fn needs() -> impl Iterator<Item = &'static Need> {
+    WATCHED.iter().chain(OTHER)
+}
+
+impl Need {
+    /// The namespace to ask about; None for the whole cluster.
+    pub fn namespace(&self, scope: &Scope) -> Option<String> {
+        match self.at {
+            Where::Cluster => None,
+            Where::Scope => scope.one().map(ToString::to_string),
+            Where::Namespace(namespace) => Some(namespace.to_owned()),
+        }
+    }
+
+    /// As kubectl writes it: `pods/log`.
+    pub fn resource(&self) -> String {
+        match self.subresource {
+            "" => self.resource.to_owned(),
+            subresource => format!("{}/{subresource}", self.resource),
+        }
+    }
+
+    /// The rule that would allow it.
+    pub fn rule(&self, scope: &Scope) -> String {
+        let role = match self.namespace(scope) {
+            Some(namespace) => format!("a Role in {namespace}"),
+            None => "a ClusterRole".to_owned(),
+        };
+        format!(
+            "ask for {role} with apiGroups: [\"{}\"], resources: [{}], verbs: [{}]",
+            self.group,
+            self.resource(),
+            self.verb
+        )
+    }
+}
