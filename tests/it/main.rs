@@ -9,6 +9,7 @@
 
 mod eyes;
 mod house;
+mod lab_kube_rs;
 mod lab_kubectl;
 mod lab_promql;
 mod lab_shapes;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::auth::User;
+use super::protobuf;
 use super::status::Status;
 use crate::lab::store::{RESOURCES, Resource};
 
@@ -83,10 +84,11 @@ impl Call {
         accepted.unwrap_or_default().split(',').any(|one| one.trim().split(';').next() == Some("gzip"))
     }
 
-    /// The body as JSON (kubectl and kube-rs write JSON; apply bodies sent as YAML are JSON too).
+    /// The body as JSON, whatever it was sent as: JSON, YAML (apply), or protobuf for the few kinds of `protobuf`.
     pub fn json(&self) -> Result<Value, Status> {
         if self.content_type() == "application/vnd.kubernetes.protobuf" {
-            return Err(Status::unsupported("application/json, application/yaml"));
+            return protobuf::decode(&self.body)
+                .ok_or_else(|| Status::unsupported("application/json, application/yaml"));
         }
         serde_json::from_slice(&self.body)
             .or_else(|error| self.yaml().ok_or(error))

@@ -7,7 +7,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Message, handshake::derive_accept_key, protocol::Role};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, frame::coding::CloseCode};
 
 use super::Api;
 use super::call::{Call, Target};
@@ -123,7 +125,8 @@ where
         }
     }
     let _ = socket.send(framed(ERROR, exit_status(ended.code).to_string().as_bytes())).await;
-    let _ = socket.close(None).await;
+    let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    let _ = socket.close(Some(normal)).await;
     // until the other side has closed, too: what was sent must arrive
     while let Some(Ok(_)) = socket.next().await {}
 }

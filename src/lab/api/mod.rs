@@ -22,6 +22,7 @@ mod log;
 mod openapi;
 mod patch;
 mod pod_words;
+mod protobuf;
 mod proxy;
 mod quantity;
 mod render;

@@ -232,7 +232,7 @@ fn furnish(store: &Store, logs: &Logs) {
         "secrets",
         json!({"metadata": {"name": "keys", "namespace": NAMESPACE}, "type": "Opaque", "data": {"password": "aHVzaA=="}}),
     );
-    add("deployments", deployment("web", 4, "registry.local/web:v1"));
+    let web = add("deployments", deployment("web", 4, "registry.local/web:v1"));
     add(
         "poddisruptionbudgets",
         json!({"metadata": {"name": "web", "namespace": NAMESPACE},
@@ -254,7 +254,7 @@ fn furnish(store: &Store, logs: &Logs) {
     add(
         "events",
         json!({"metadata": {"name": "web.1", "namespace": NAMESPACE}, "type": "Warning", "reason": "BackOff",
-        "involvedObject": {"kind": "Deployment", "namespace": NAMESPACE, "name": "web", "apiVersion": "apps/v1"},
+        "involvedObject": {"kind": "Deployment", "namespace": NAMESPACE, "name": "web", "uid": web.uid, "apiVersion": "apps/v1"},
         "message": "Back-off restarting failed container", "count": 7, "source": {"component": "kubelet"},
         "firstTimestamp": now.to_string(), "lastTimestamp": now.to_string()}),
     );
