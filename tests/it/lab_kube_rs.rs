@@ -7,8 +7,8 @@ use futures::{AsyncBufReadExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use kube::api::{
-    Api, AttachParams, DeleteParams, DynamicObject, EvictParams, ListParams, LogParams, Patch, PatchParams, PostParams,
-    WatchEvent, WatchParams,
+    Api, AttachParams, DeleteParams, DynamicObject, EvictParams, ListParams, LogParams, Patch, PatchParams,
+    PostParams, WatchEvent, WatchParams,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::watcher::{self, Event};
@@ -21,11 +21,17 @@ use crate::lab_kubectl::bench::{Bench, NAMESPACE};
 async fn client(bench: &Bench, role: &str) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let file = Kubeconfig::read_from(bench.kubeconfig(role)).unwrap();
-    Client::try_from(Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap()).unwrap()
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+    // or a refusal by a budget (429) would be repeated for minutes
+    config.default_retry = false;
+    Client::try_from(config).unwrap()
 }
 
 fn config_map(name: &str, value: &str) -> ConfigMap {
-    serde_json::from_value(json!({"metadata": {"name": name, "labels": {"made": "here"}}, "data": {"key": value}})).unwrap()
+    serde_json::from_value(
+        json!({"metadata": {"name": name, "labels": {"made": "here"}}, "data": {"key": value}}),
+    )
+    .unwrap()
 }
 
 /// The next event, which must come.
@@ -58,7 +64,8 @@ async fn watchers_list_by_stream_and_by_page() {
     for number in 0..5 {
         maps.create(&PostParams::default(), &config_map(&format!("map-{number}"), "1")).await.unwrap();
     }
-    let expected: BTreeSet<String> = ["settings", "map-0", "map-1", "map-2", "map-3", "map-4"].map(str::to_owned).into();
+    let expected: BTreeSet<String> =
+        ["settings", "map-0", "map-1", "map-2", "map-3", "map-4"].map(str::to_owned).into();
     let streamed = watcher::Config::default().streaming_lists();
     let paged = watcher::Config::default().page_size(2);
     for config in [streamed, paged] {
@@ -102,7 +109,12 @@ async fn expiry_is_said_and_survived() {
     // the watch ends every second, and meanwhile its revision is compacted away: it lists again by itself
     let mut stream = watcher::watcher(maps.clone(), watcher::Config::default().timeout(1)).boxed();
     assert_eq!(initial(&mut stream).await.len(), 6);
-    bench.store.update("nodes", "", "node-1", jiff::Timestamp::now(), |node| node["metadata"]["labels"]["a"] = "b".into()).unwrap();
+    bench
+        .store
+        .update("nodes", "", "node-1", jiff::Timestamp::now(), |node| {
+            node["metadata"]["labels"]["a"] = "b".into()
+        })
+        .unwrap();
     bench.store.compact();
     let mut expired = false;
     loop {
@@ -134,12 +146,14 @@ async fn writes_keep_their_preconditions() {
     };
     let before = deployments.get("web").await.unwrap();
     let dry = PatchParams { dry_run: true, ..PatchParams::default() };
-    let scaled = deployments.patch_scale("web", &dry, &Patch::Merge(json!({"spec": {"replicas": 7}}))).await.unwrap();
+    let scaled =
+        deployments.patch_scale("web", &dry, &Patch::Merge(json!({"spec": {"replicas": 7}}))).await.unwrap();
     assert_eq!(scaled.spec.unwrap().replicas, Some(7));
     assert_eq!(deployments.get_scale("web").await.unwrap().spec.unwrap().replicas, Some(4));
     let test = |replicas: i32| -> json_patch::Patch {
         serde_json::from_value(json!([{"op": "test", "path": "/spec/replicas", "value": replicas},
-                                      {"op": "replace", "path": "/spec/replicas", "value": 3}])).unwrap()
+                                      {"op": "replace", "path": "/spec/replicas", "value": 3}]))
+        .unwrap()
     };
     let refused = deployments.patch_scale("web", &PatchParams::default(), &Patch::Json::<()>(test(9))).await;
     assert_eq!(code(refused.unwrap_err()).0, 422);
@@ -149,18 +163,38 @@ async fn writes_keep_their_preconditions() {
     bench.until("three pods", || bench.pods("web").len() == 3).await;
 
     let name = bench.pods("web")[0]["metadata"]["name"].as_str().unwrap().to_owned();
-    bench.until("a spent budget", || bench.get("poddisruptionbudgets", "web")["status"]["disruptionsAllowed"] == 0).await;
+    bench
+        .until("a spent budget", || {
+            bench.get("poddisruptionbudgets", "web")["status"]["disruptionsAllowed"] == 0
+        })
+        .await;
     let (status, reason, message) = code(pods.evict(&name, &EvictParams::default()).await.unwrap_err());
     assert_eq!((status, reason.as_str()), (429, "TooManyRequests"));
     assert_eq!(message, "Cannot evict pod as it would violate the pod's disruption budget.");
-    let not_this = DeleteParams::default().preconditions(kube::api::Preconditions { uid: Some("other".into()), resource_version: None });
+    let not_this = DeleteParams::default()
+        .preconditions(kube::api::Preconditions { uid: Some("other".into()), resource_version: None });
     assert_eq!(code(pods.delete(&name, &not_this).await.unwrap_err()).0, 409);
     pods.delete(&name, &DeleteParams { dry_run: true, ..DeleteParams::default() }).await.unwrap();
     assert!(bench.get("pods", &name)["metadata"]["deletionTimestamp"].is_null());
-    deployments.patch_scale("web", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 5}}))).await.unwrap();
-    bench.until("room in the budget", || bench.get("poddisruptionbudgets", "web")["status"]["disruptionsAllowed"] == 2).await;
+    deployments
+        .patch_scale("web", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 5}})))
+        .await
+        .unwrap();
+    bench
+        .until("room in the budget", || {
+            bench.get("poddisruptionbudgets", "web")["status"]["disruptionsAllowed"] == 2
+        })
+        .await;
     let uid = bench.get("pods", &name)["metadata"]["uid"].clone();
-    pods.evict(&name, &EvictParams { delete_options: Some(DeleteParams { dry_run: true, ..DeleteParams::default() }), ..EvictParams::default() }).await.unwrap();
+    pods.evict(
+        &name,
+        &EvictParams {
+            delete_options: Some(DeleteParams { dry_run: true, ..DeleteParams::default() }),
+            ..EvictParams::default()
+        },
+    )
+    .await
+    .unwrap();
     assert_eq!(bench.get("pods", &name)["metadata"]["uid"], uid);
     pods.evict(&name, &EvictParams::default()).await.unwrap();
     bench.until("it is gone", || bench.store.get("pods", NAMESPACE, &name).is_none()).await;
@@ -202,7 +236,10 @@ async fn containers_can_be_read_and_entered() {
     bench.logs.append(NAMESPACE, "job-runner", "runner", 1, "more", jiff::Timestamp::now());
     assert_eq!(lines.try_next().await.unwrap().unwrap(), "more");
 
-    let metadata = Api::<Secret>::namespaced(client.clone(), NAMESPACE).list_metadata(&ListParams::default()).await.unwrap();
+    let metadata = Api::<Secret>::namespaced(client.clone(), NAMESPACE)
+        .list_metadata(&ListParams::default())
+        .await
+        .unwrap();
     assert_eq!(metadata.items[0].metadata.name.as_deref(), Some("keys"));
     let kind = kube::core::GroupVersionKind::gvk("metrics.k8s.io", "v1beta1", "PodMetrics");
     let resource = kube::core::ApiResource::from_gvk_with_plural(&kind, "pods");
@@ -231,13 +268,22 @@ async fn strangers_and_viewers_are_told_so() {
     let viewer = client(&bench, "view").await;
     let pods: Api<Pod> = Api::namespaced(viewer.clone(), NAMESPACE);
     assert_eq!(pods.list(&ListParams::default()).await.unwrap().items.len(), 5);
-    assert_eq!(code(pods.delete("job-runner", &DeleteParams::default()).await.unwrap_err()), (403, "Forbidden".into()));
+    assert_eq!(
+        code(pods.delete("job-runner", &DeleteParams::default()).await.unwrap_err()),
+        (403, "Forbidden".into())
+    );
     let secrets: Api<Secret> = Api::namespaced(viewer, NAMESPACE);
     assert_eq!(code(secrets.list(&ListParams::default()).await.unwrap_err()), (403, "Forbidden".into()));
     bench.tokens.revoke("view-token");
     assert_eq!(code(pods.list(&ListParams::default()).await.unwrap_err()), (401, "Unauthorized".into()));
-    let verbs: BTreeSet<String> =
-        bench.server.audit.counts().into_keys().filter(|(user, ..)| user == "lab-viewer").map(|(_, verb, _)| verb).collect();
+    let verbs: BTreeSet<String> = bench
+        .server
+        .audit
+        .counts()
+        .into_keys()
+        .filter(|(user, ..)| user == "lab-viewer")
+        .map(|(_, verb, _)| verb)
+        .collect();
     assert_eq!(verbs, BTreeSet::from(["delete".to_owned(), "list".to_owned()]));
     bench.stop().await;
 }
@@ -250,7 +296,8 @@ async fn hello() -> SocketAddr {
         while let Ok((mut socket, _)) = listener.accept().await {
             let mut request = vec![0; 4096];
             let length = socket.read(&mut request).await.unwrap();
-            let line = String::from_utf8_lossy(&request[..length]).lines().next().unwrap_or_default().to_owned();
+            let line =
+                String::from_utf8_lossy(&request[..length]).lines().next().unwrap_or_default().to_owned();
             let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{line}", line.len());
             socket.write_all(answer.as_bytes()).await.unwrap();
         }
