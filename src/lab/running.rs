@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio_util::sync::DropGuard;
 
 use super::access::Files;
 use super::alertmanager::Alertmanager;
@@ -25,6 +26,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often the rules are evaluated: often enough for a drill, seldom enough for a full cluster.
 const EVALUATE: Duration = Duration::from_secs(5);
 
+/// How long answers being given may take when the lab stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// A running lab. Dropping it stops it; [`Lab::stop`] also waits until all is gone.
 pub struct Lab {
     pub(super) drill: Option<&'static Drill>,
@@ -34,6 +38,8 @@ pub struct Lab {
     pub(super) api: Running,
     pub(super) tickers: Vec<Ticker>,
     pub(super) servers: JoinSet<()>,
+    /// Dropping it tells the servers to stop.
+    pub(super) stopping: DropGuard,
     pub(super) _folder: Folder,
 }
 
@@ -93,7 +99,12 @@ impl Lab {
         let tickers = std::mem::take(&mut self.tickers);
         // Dropping a ticker waits for the step it is in.
         let _ = tokio::task::spawn_blocking(move || drop(tickers)).await;
-        self.servers.shutdown().await;
+        drop(self.stopping);
+        let ended = async { while self.servers.join_next().await.is_some() {} };
+        // A client that does not read its answer must not keep the lab alive.
+        if tokio::time::timeout(LAST_ANSWERS, ended).await.is_err() {
+            self.servers.shutdown().await;
+        }
         self.api.stop().await;
     }
 

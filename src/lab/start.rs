@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
 use super::alertmanager::{self, Alertmanager};
@@ -133,7 +134,9 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         started: now,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
-    let servers = serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority)?;
+    let stopping = CancellationToken::new();
+    let servers =
+        serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority, &stopping)?;
     let parts = (store.clone(), logs, signals, tsdb.clone());
     let world = tokio::task::spawn_blocking(move || {
         let (store, logs, signals, tsdb) = parts;
@@ -143,7 +146,9 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
     let world = Arc::new(Mutex::new(world));
-    let mut lab = Lab { drill, world, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
+    let stopping = stopping.drop_guard();
+    let mut lab =
+        Lab { drill, world, stopping, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
     lab.live()?;
     lab.lead_ingresses_home(&store);
     lab.evaluate(rules, tsdb, alertmanager)?;
@@ -177,25 +182,28 @@ fn serve(
     prometheus: Prometheus,
     alertmanager: Alertmanager,
     authority: Arc<Authority>,
+    stopping: &CancellationToken,
 ) -> Result<JoinSet<()>, LabError> {
-    let mut servers = JoinSet::new();
     let https = Https::new(signals.clone(), authority)?;
-    // A server ends only with the lab: its listener does not break on loopback.
-    servers.spawn(async move {
-        let _ = axum::serve(listeners.prometheus, prometheus::router(prometheus)).await;
-    });
-    servers.spawn(async move {
-        let _ = axum::serve(listeners.alertmanager, alertmanager::router(alertmanager)).await;
-    });
-    let of_database = signals.clone();
-    servers.spawn(async move {
-        let _ = postgres::serve(listeners.database, of_database, None).await;
-    });
-    servers.spawn(async move {
-        let _ = redis::serve(listeners.cache, signals).await;
-    });
-    servers.spawn(async move {
-        let _ = https.serve(listeners.https).await;
-    });
+    let mut servers = JoinSet::new();
+    servers.spawn(http(listeners.prometheus, prometheus::router(prometheus), stopping.clone()));
+    servers.spawn(http(listeners.alertmanager, alertmanager::router(alertmanager), stopping.clone()));
+    let database = postgres::serve(listeners.database, signals.clone(), None);
+    servers.spawn(until(stopping.clone(), database));
+    servers.spawn(until(stopping.clone(), redis::serve(listeners.cache, signals)));
+    servers.spawn(until(stopping.clone(), https.serve(listeners.https)));
     Ok(servers)
+}
+
+/// Serves until told to stop; then open connections end too, each after the answer it is giving.
+async fn http(listener: TcpListener, router: axum::Router, stopping: CancellationToken) {
+    // Ends with the lab alone: a listener on loopback does not break.
+    let _ = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await;
+}
+
+async fn until(stopping: CancellationToken, serving: impl Future<Output = io::Result<()>>) {
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        _ = serving => {}
+    }
 }

@@ -124,7 +124,11 @@ async fn a_stopped_lab_leaves_nothing() {
     assert!(matches!(&refused, Err(kube::Error::Api(status)) if status.code == 403), "{refused:?}");
     assert!(raw(&viewer, "/api/v1/pods").await.is_ok());
     let addresses = lab.addresses();
+    let kept_open = reqwest::Client::new();
+    let ready = format!("{}/-/ready", env(&lab, "PROMETHEUS_URL"));
+    assert!(kept_open.get(&ready).send().await.unwrap().text().await.is_ok());
     tokio::time::timeout(Duration::from_secs(5), lab.stop()).await.expect("a lab stops at once");
+    assert!(kept_open.get(&ready).send().await.is_err(), "an open connection still answers");
     for file in &files {
         assert!(!file.exists(), "{} is left", file.display());
     }
@@ -144,7 +148,7 @@ async fn a_stopped_lab_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_loop_is_seen_by_all() {
     let drill = drills().iter().find(|drill| drill.playbook == "crash-loop").unwrap();
-    let options = Options { drill: Some(drill.name.clone()), speed: 20.0, ..Options::default() };
+    let options = Options { drill: Some(drill.name.clone()), speed: 100.0, ..Options::default() };
     let lab = start(options).await.unwrap();
     let client = client(lab.kubeconfig()).await;
     eventually("a container in CrashLoopBackOff", || async {
