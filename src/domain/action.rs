@@ -219,6 +219,8 @@ pub enum System {
     Aws,
     Ssh,
     Registry,
+    /// Statements that change something; reads have their own actions.
+    Postgres,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ causes! {
     SPEC_REFUSED = "spec-refused": "The kubelet refuses to start it as specified (security context, mounts).";
     CONFIG_ERROR = "config-error": "It starts and then rejects its configuration.";
     CONFIG_CHANGED = "config-changed": "A ConfigMap or Secret it uses was changed shortly before.";
+    SECRET_NOT_SYNCED = "secret-not-synced": "An ExternalSecret could not be synchronised, so its Secret is old or missing.";
     DATABASE_AUTH = "database-auth": "The database, or another service, rejects its credentials.";
     DATABASE_UNREACHABLE = "database-unreachable": "It cannot reach the database or another service it needs.";
     DATABASE_EXHAUSTED = "database-exhausted": "The database has no free connection slot for it.";

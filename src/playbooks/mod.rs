@@ -1,1 +1,42 @@
-//! TOML in, Playbooks out; Finding in, Plan out: the next step and why.
+//! TOML in, playbooks out; an anomaly in, a plan out: the next step and why.
+//! Knows the Snapshot and what has been done so far; must not know how anything is carried out.
+
+mod advice;
+mod bind;
+mod checklist;
+mod decide;
+mod finds;
+mod guards;
+mod library;
+mod listing;
+mod parse;
+mod parse_step;
+mod plan;
+mod playbook;
+mod pods;
+mod reader;
+mod resolved;
+mod template;
+mod values;
+mod verb;
+mod verdict;
+mod view;
+
+pub use advice::{
+    ChecklistItem, Done, Facts, Input, MissingInput, Plan, PlannedStep, Progress, Resolution, StepState,
+};
+pub use bind::bind;
+pub use checklist::Check;
+pub use finds::{Finder, find};
+pub use guards::Guard;
+pub use library::Library;
+pub use listing::{card, listing};
+pub use parse::{RULES, lint};
+pub use plan::plan;
+pub use playbook::{
+    FollowUp, Hold, InputSpec, Lint, Playbook, Resolved, Step, StepPhase, Threshold, Trigger,
+};
+pub use pods::PodSet;
+pub use resolved::Condition;
+pub use values::{BINDINGS, SETTINGS};
+pub use verb::Todo;

@@ -17,3 +17,4 @@ mod lab_start;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
+mod playbooks;

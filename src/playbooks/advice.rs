@@ -1,0 +1,168 @@
+//! What goes into a plan and what comes out of it. Values only; how they are made is `plan` and `decide`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::{Action, Anomaly, Effect, Found, Snapshot, Timestamp};
+
+use super::StepPhase;
+
+/// Everything a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    pub anomaly: &'a Anomaly,
+    pub snapshot: &'a Snapshot,
+    /// Values for placeholders from settings; the names are in [`super::SETTINGS`].
+    pub settings: &'a BTreeMap<String, String>,
+    pub read_only: bool,
+    pub now: Timestamp,
+    pub progress: &'a Progress,
+}
+
+/// What has been done about one anomaly so far, by step id.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Progress {
+    pub steps: BTreeMap<String, Done>,
+}
+
+/// A step that ran.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Done {
+    pub at: Timestamp,
+    pub ok: bool,
+    /// One line.
+    pub says: String,
+    /// Causes recognised in what was read (see [`super::find`]).
+    pub found: Vec<Found>,
+    /// Values it determined for later placeholders.
+    pub bindings: BTreeMap<String, String>,
+    /// It was taken back.
+    pub undone: bool,
+}
+
+/// A playbook bound to one anomaly: every step with its state, and the one to take next.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// The playbook's id.
+    pub playbook: String,
+    pub title: String,
+    pub steps: Vec<PlannedStep>,
+    /// Into `steps`; None only when it is resolved, or when every step is done or blocked.
+    pub suggested: Option<usize>,
+    /// Why this one, or why none, in one line.
+    pub why: String,
+    /// Into `steps`; at most two.
+    pub alternatives: Vec<usize>,
+    /// The playbook that has to go first.
+    pub parent: Option<String>,
+    pub resolved: Resolution,
+    pub follow_up: Vec<ChecklistItem>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct PlannedStep {
+    pub id: String,
+    pub phase: StepPhase,
+    /// With its placeholders filled in, as far as they are known.
+    pub title: String,
+    /// Why the step exists; why it is suggested now is in its state.
+    pub why: String,
+    pub state: StepState,
+    /// Bound to real targets; None while a value is missing.
+    pub action: Option<Action>,
+    /// What a person may change before it runs.
+    pub inputs: Vec<Input>,
+    pub effect: Effect,
+    /// How it is taken back; None if it can't be.
+    pub undo: Option<String>,
+    /// A read that runs by itself when the anomaly is opened.
+    pub auto: bool,
+    /// What to know before doing it: who would revert it, whom it touches.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum StepState {
+    Done {
+        at: Timestamp,
+        ok: bool,
+        says: String,
+    },
+    Suggested {
+        why: String,
+    },
+    Available,
+    /// It can be done, but the evidence speaks against it.
+    NotAdvised {
+        why: String,
+    },
+    /// It can't be done now, and this is what stands in the way.
+    Blocked {
+        why: String,
+    },
+}
+
+/// A value a person may change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Input {
+    pub name: String,
+    pub label: String,
+    /// What the playbook computed, if it could.
+    pub default: Option<String>,
+    /// What holds now: the default, until a person changes it.
+    pub value: Option<String>,
+}
+
+/// A value that is missing or not acceptable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MissingInput {
+    /// The placeholder or parameter.
+    pub name: String,
+    /// What is wrong and what would be right, in one line.
+    pub says: String,
+}
+
+/// How far the anomaly is from being resolved.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Resolution {
+    /// What holds, what doesn't yet, and how much time is left.
+    pub says: String,
+    /// Since when everything has held; None while something doesn't.
+    pub holds_since: Option<Timestamp>,
+    /// For how long it has to hold.
+    pub for_: Duration,
+    pub reached: bool,
+}
+
+impl Resolution {
+    /// How long it still has to hold; None while something doesn't hold.
+    pub fn left(&self, now: Timestamp) -> Option<Duration> {
+        Some(self.for_.saturating_sub(crate::domain::between(self.holds_since?, now)))
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChecklistItem {
+    pub id: String,
+    pub says: String,
+    /// What the cockpit sees by itself; None where only a person can tell.
+    pub auto: Option<bool>,
+}
+
+impl Plan {
+    pub fn step(&self, id: &str) -> Option<&PlannedStep> {
+        self.steps.iter().find(|step| step.id == id)
+    }
+
+    /// The step to take next.
+    pub fn suggestion(&self) -> Option<&PlannedStep> {
+        self.steps.get(self.suggested?)
+    }
+}
+
+impl Progress {
+    /// The step, unless it was taken back.
+    pub fn done(&self, step: &str) -> Option<&Done> {
+        self.steps.get(step).filter(|done| !done.undone)
+    }
+}

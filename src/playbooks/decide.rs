@@ -1,0 +1,261 @@
+//! Which step comes next, and why: exactly one. The order is that of the audit's section 4: let the last
+//! change settle and verify it, then what another playbook has to mend first, then what mends a known cause
+//! (in the order of the playbook), then what time makes necessary, then what is still to be read.
+
+use std::time::Duration;
+
+use crate::domain::{Effect, between, text};
+
+use super::plan::last_change;
+use super::view::View;
+use super::{PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
+
+/// What a decision is made from.
+pub(super) struct Table<'a> {
+    pub view: &'a View<'a>,
+    pub playbook: &'a Playbook,
+    /// The playbook's steps as they stand, in its order.
+    pub steps: &'a [PlannedStep],
+    /// What has to come before each of them.
+    pub first: &'a [Option<String>],
+    pub resolved: &'a Resolution,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Decision {
+    pub suggested: Option<usize>,
+    pub why: String,
+    pub alternatives: Vec<usize>,
+    pub parent: Option<String>,
+}
+
+/// At most so many other ways are shown.
+const ALTERNATIVES: usize = 2;
+/// All conditions hold for this long without our doing: it passes by itself.
+const PASSING: Duration = Duration::from_mins(1);
+
+pub(super) fn decide(table: &Table<'_>) -> Decision {
+    if table.resolved.reached {
+        return Decision { why: table.resolved.says.clone(), ..Decision::default() };
+    }
+    let mut decision = table
+        .after_a_change()
+        .or_else(|| table.passing())
+        .or_else(|| table.urgent())
+        .or_else(|| table.held())
+        .or_else(|| table.mending())
+        .or_else(|| table.overdue())
+        .or_else(|| table.reading())
+        .or_else(|| table.watching())
+        .unwrap_or_else(|| Decision {
+            why: "every step is done or blocked: the reasons are beside the steps".into(),
+            ..Decision::default()
+        });
+    decision.alternatives = table.alternatives(decision.suggested);
+    decision
+}
+
+impl Table<'_> {
+    fn position(&self, id: &str) -> Option<usize> {
+        self.playbook.steps.iter().position(|step| step.id == id)
+    }
+
+    fn is_available(&self, index: usize) -> bool {
+        self.steps[index].state == StepState::Available
+    }
+
+    /// Available, or a read that was done and can be done again.
+    fn can_run(&self, index: usize) -> bool {
+        let again = matches!(self.steps[index].state, StepState::Done { .. })
+            && self.playbook.steps[index].todo.effect() == Effect::Read;
+        self.is_available(index) || again
+    }
+
+    fn suggest(&self, index: usize, why: impl Into<String>) -> Decision {
+        Decision { suggested: Some(index), why: why.into(), ..Decision::default() }
+    }
+
+    fn with_index(&self) -> impl Iterator<Item = (usize, &Step)> {
+        self.playbook.steps.iter().enumerate()
+    }
+
+    /// The last change settles, then it is verified, then it has to hold.
+    fn after_a_change(&self) -> Option<Decision> {
+        let (change, at) = last_change(self.view, self.playbook)?;
+        let title = &self.steps[self.position(&change.id)?].title;
+        let checks: Vec<usize> = change
+            .verify
+            .iter()
+            .filter_map(|id| self.position(id))
+            .filter(|index| self.can_run(*index))
+            .collect();
+        let passed = since(self.view, at);
+        if passed < change.settle {
+            let left = text::span(change.settle.saturating_sub(passed));
+            return Some(
+                self.suggest(*checks.first()?, format!("“{title}” is taking effect: judge it in {left}")),
+            );
+        }
+        if let Some(open) = checks.iter().copied().find(|index| self.is_available(*index)) {
+            return Some(self.suggest(open, format!("see whether “{title}” worked")));
+        }
+        // Everything was verified: let it hold, unless it plainly does not.
+        self.resolved.holds_since?;
+        self.holding()
+    }
+
+    fn holding(&self) -> Option<Decision> {
+        let again = self
+            .with_index()
+            .filter(|(_, step)| step.phase == StepPhase::Verify)
+            .map(|(index, _)| index)
+            .filter(|index| self.can_run(*index));
+        // What has not been verified at all comes before what is verified again.
+        let mut again: Vec<usize> = again.collect();
+        again.sort_by_key(|index| !self.is_available(*index));
+        Some(self.suggest(*again.first()?, self.resolved.says.clone()))
+    }
+
+    /// It gets well by itself: nothing is to be changed.
+    fn passing(&self) -> Option<Decision> {
+        let since = self.resolved.holds_since?;
+        (between(since, self.view.facts.now) >= PASSING).then(|| self.holding()).flatten()
+    }
+
+    /// It takes time, or another playbook has to go first.
+    fn held(&self) -> Option<Decision> {
+        self.playbook.holds.iter().find_map(|hold| {
+            let any = |causes: &[String]| causes.iter().any(|cause| self.view.has(cause));
+            if !any(&hold.for_causes) || any(&hold.not_for_causes) {
+                return None;
+            }
+            let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
+            Some(Decision { parent: hold.to.clone(), ..self.suggest(index, hold.why.clone()) })
+        })
+    }
+
+    /// The first step that mends a cause we know.
+    fn mending(&self) -> Option<Decision> {
+        self.with_index()
+            .filter(|(_, step)| step.todo.effect() > Effect::Read)
+            .filter_map(|(index, step)| Some((index, step, self.reason(step)?)))
+            .find_map(|(index, step, why)| self.take(index, step, &why))
+    }
+
+    /// Users notice: what helps whatever the cause is comes first.
+    fn urgent(&self) -> Option<Decision> {
+        let deployment = self.view.deployment.filter(|_| self.view.users_affected())?;
+        let why = format!(
+            "users are affected: {} of {} replicas available",
+            deployment.available, deployment.replicas
+        );
+        self.with_index()
+            .filter(|(_, step)| step.anyway_after.is_some_and(|after| !after.is_zero()))
+            .find_map(|(index, step)| self.take(index, step, &why))
+    }
+
+    /// Time is up: what helps whatever the cause is.
+    fn overdue(&self) -> Option<Decision> {
+        let age = since(self.view, self.view.facts.anomaly.onset);
+        self.with_index().find_map(|(index, step)| {
+            let due = step.anyway_after.filter(|due| age >= *due)?;
+            let why = match due.is_zero() {
+                true => step.why.clone(),
+                false => format!("nothing else has helped in {}", text::span(age)),
+            };
+            self.take(index, step, &why)
+        })
+    }
+
+    /// A step, or what has to come before it, or the wait before it.
+    fn take(&self, index: usize, step: &Step, why: &str) -> Option<Decision> {
+        if let (StepState::NotAdvised { why: held }, Some(first)) =
+            (&self.steps[index].state, &self.first[index])
+        {
+            let first = self.position(first).filter(|first| self.is_available(*first))?;
+            // Only reads are taken on the way to another step; a change has to have its own reason.
+            let reads = self.playbook.steps[first].todo.effect() == Effect::Read;
+            return reads.then(|| self.suggest(first, held.clone()));
+        }
+        if !self.is_available(index) {
+            return None;
+        }
+        let age = since(self.view, self.view.facts.anomaly.onset);
+        if age < step.not_before {
+            let left = text::span(step.not_before.saturating_sub(age));
+            let why = format!("wait {left} before “{}”: it may pass by itself", self.steps[index].title);
+            return self.any_read().map(|read| self.suggest(read, why));
+        }
+        Some(self.suggest(index, why))
+    }
+
+    /// Why a step would help: the causes that it is for, as far as they are known.
+    fn reason(&self, step: &Step) -> Option<String> {
+        let says: Vec<&str> = self
+            .view
+            .causes
+            .iter()
+            .filter(|cause| step.for_causes.contains(&cause.name))
+            .map(|cause| cause.says.as_str())
+            .take(2)
+            .collect();
+        (!says.is_empty()).then(|| says.join("; "))
+    }
+
+    /// What has not been read yet: first what a known cause asks for.
+    fn reading(&self) -> Option<Decision> {
+        let unread = |(index, step): &(usize, &Step)| {
+            step.phase == StepPhase::Investigate
+                && self.is_available(*index)
+                && step.todo.effect() == Effect::Read
+        };
+        let by_cause =
+            self.with_index().filter(unread).find_map(|(index, step)| Some((index, self.reason(step)?)));
+        if let Some((index, why)) = by_cause {
+            return Some(self.suggest(index, why));
+        }
+        let (index, step) = self.with_index().filter(unread).find(|(_, step)| step.for_causes.is_empty())?;
+        Some(self.suggest(index, step.why.clone()))
+    }
+
+    /// Everything was read and nothing recognised.
+    fn watching(&self) -> Option<Decision> {
+        let verify = self
+            .with_index()
+            .filter(|(_, step)| step.phase == StepPhase::Verify)
+            .map(|(index, _)| index)
+            .find(|index| self.can_run(*index));
+        let index = verify.or_else(|| self.any_read())?;
+        Some(self.suggest(
+            index,
+            "nothing that was read asks for one of the changes: watch it, or choose one yourself",
+        ))
+    }
+
+    /// A read that can run: one that has not run yet before one that has.
+    fn any_read(&self) -> Option<usize> {
+        let reads = || {
+            self.with_index().filter(|(_, step)| step.todo.effect() == Effect::Read).map(|(index, _)| index)
+        };
+        reads().find(|index| self.is_available(*index)).or_else(|| reads().find(|index| self.can_run(*index)))
+    }
+
+    /// Other ways: changes for known causes, then what is still to be read.
+    fn alternatives(&self, suggested: Option<usize>) -> Vec<usize> {
+        let open = |index: &usize| Some(*index) != suggested && self.is_available(*index);
+        let changes = self
+            .with_index()
+            .filter(|(_, step)| step.todo.effect() > Effect::Read)
+            .filter(|(_, step)| self.reason(step).is_some() || step.anyway_after.is_some())
+            .map(|(index, _)| index);
+        let reads = self
+            .with_index()
+            .filter(|(_, step)| step.todo.effect() == Effect::Read && step.phase == StepPhase::Investigate)
+            .map(|(index, _)| index);
+        changes.chain(reads).filter(open).take(ALTERNATIVES).collect()
+    }
+}
+
+fn since(view: &View<'_>, at: crate::domain::Timestamp) -> Duration {
+    between(at, view.facts.now)
+}

@@ -1,0 +1,178 @@
+//! A playbook and an anomaly become a plan: every step bound to real objects, with how it stands.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Effect, Timestamp};
+
+use super::bind::{bind_in, inputs};
+use super::guards::{Case, Standing};
+use super::values::values;
+use super::verb::Arg;
+use super::view::View;
+use super::{
+    Facts, MissingInput, Plan, PlannedStep, Playbook, Step, StepPhase, StepState, checklist, decide,
+    resolved, verdict,
+};
+
+/// The plan for an anomaly by its playbook, from everything known now.
+pub fn plan(playbook: &Playbook, facts: &Facts<'_>) -> Plan {
+    let view = View::new(facts);
+    let values = values(&view);
+    let changed = last_change(&view, playbook).map(|(_, at)| at);
+    let mut first = Vec::with_capacity(playbook.steps.len());
+    let mut steps = Vec::with_capacity(playbook.steps.len());
+    for step in &playbook.steps {
+        let (planned, before) = planned(&view, playbook, step, &values, changed);
+        steps.push(planned);
+        first.push(before);
+    }
+    let resolved = resolved::resolution(&view, playbook, &steps, changed);
+    let decision = decide::decide(&decide::Table {
+        view: &view,
+        playbook,
+        steps: &steps,
+        first: &first,
+        resolved: &resolved,
+    });
+    if let Some(suggested) = decision.suggested {
+        steps[suggested].state = StepState::Suggested { why: decision.why.clone() };
+    }
+    Plan {
+        playbook: playbook.id.clone(),
+        title: playbook.title.clone(),
+        suggested: decision.suggested,
+        why: decision.why,
+        alternatives: decision.alternatives,
+        parent: decision.parent,
+        resolved,
+        follow_up: checklist::items(&view, &playbook.follow_up),
+        steps,
+    }
+}
+
+/// The change that was done last and stands, and when.
+pub(super) fn last_change<'p>(view: &View<'_>, playbook: &'p Playbook) -> Option<(&'p Step, Timestamp)> {
+    playbook
+        .steps
+        .iter()
+        .filter(|step| step.todo.effect() > Effect::Read)
+        .filter_map(|step| Some((step, view.done(&step.id).filter(|done| done.ok)?.at)))
+        .max_by_key(|(_, at)| *at)
+}
+
+/// A step and, where something has to come first, the id of that step.
+fn planned(
+    view: &View<'_>,
+    playbook: &Playbook,
+    step: &Step,
+    values: &BTreeMap<String, String>,
+    changed: Option<Timestamp>,
+) -> (PlannedStep, Option<String>) {
+    let bound = bind_in(view, values, step, &BTreeMap::new());
+    let mut notes = Vec::new();
+    let (state, first) = state(view, playbook, step, values, &bound, changed, &mut notes);
+    let action = bound.ok();
+    let effect = action.as_ref().map_or_else(|| step.todo.effect(), crate::domain::Action::effect);
+    let inputs = inputs(step, values);
+    let mut shown = values.clone();
+    for input in &inputs {
+        if let Some(value) = &input.value {
+            shown.insert(input.name.clone(), value.clone());
+        }
+    }
+    let planned = PlannedStep {
+        id: step.id.clone(),
+        phase: step.phase,
+        title: step.title.show(&shown),
+        why: step.why.clone(),
+        state,
+        action,
+        inputs,
+        effect,
+        undo: step.undo.clone(),
+        auto: step.auto,
+        notes,
+    };
+    (planned, first)
+}
+
+fn state(
+    view: &View<'_>,
+    playbook: &Playbook,
+    step: &Step,
+    values: &BTreeMap<String, String>,
+    bound: &Result<crate::domain::Action, MissingInput>,
+    changed: Option<Timestamp>,
+    notes: &mut Vec<String>,
+) -> (StepState, Option<String>) {
+    let changes = step.todo.effect() > Effect::Read;
+    if let Some(done) = view.done(&step.id) {
+        // What was verified before the last change says nothing about after it.
+        let outdated = step.phase == StepPhase::Verify && changed.is_some_and(|changed| done.at < changed);
+        if !outdated {
+            return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
+        }
+    }
+    if let Some(line) = elsewhere(step) {
+        return (StepState::Blocked { why: format!("not configured: {line}") }, None);
+    }
+    if changes && view.facts.read_only {
+        return (StepState::Blocked { why: "this session is read-only".into() }, None);
+    }
+    // A value that only a person can give does not block: it is asked for.
+    if let Err(missing) = bound
+        && !step.inputs.iter().any(|input| input.name == missing.name)
+    {
+        return (StepState::Blocked { why: missing.says.clone() }, None);
+    }
+    let action = bound.as_ref().ok();
+    let case = Case { view, playbook, action, values };
+    let mut held: Option<(String, Option<String>)> = None;
+    for guard in &step.guards {
+        match guard.standing(&case) {
+            Standing::Fine => {}
+            Standing::Note(says) => notes.push(says),
+            Standing::First { step, why } => held = held.or(Some((why, Some(step)))),
+            Standing::NotAdvised(why) => held = held.or(Some((why, None))),
+            Standing::Blocked(why) => return (StepState::Blocked { why }, None),
+        }
+    }
+    // Whatever speaks against it for itself weighs more than what would have to come first.
+    let against = action.and_then(|action| verdict::against(view, playbook, action));
+    let excluded = view.causes.iter().find(|cause| step.not_for_causes.contains(&cause.name));
+    let elsewhere_than = step.only_where.iter().find_map(|(name, wanted)| {
+        let has = values.get(name).filter(|has| *has != wanted)?;
+        Some(format!("not for this: {} is {has}", name.replace('_', " ")))
+    });
+    let against = against.or(elsewhere_than);
+    let own = against.or_else(|| excluded.map(|cause| format!("not for this: {}", cause.says)));
+    if let Some(why) = own.or_else(|| taken_back(view, step)) {
+        return (StepState::NotAdvised { why }, None);
+    }
+    if let Some((why, first)) = held {
+        return (StepState::NotAdvised { why }, first);
+    }
+    if let Some(before) = step.after.iter().find(|id| !view.done(id).is_some_and(|done| done.ok)) {
+        let title = playbook.steps.iter().find(|step| step.id == *before).map(|step| step.title.show(values));
+        let why = format!("first: {}", title.unwrap_or_else(|| before.clone()));
+        return (StepState::NotAdvised { why }, Some(before.clone()));
+    }
+    (StepState::Available, None)
+}
+
+/// The line that would configure the system that a step needs, if this build has no hands for it.
+fn elsewhere(step: &Step) -> Option<String> {
+    match step.todo.args.get("configure") {
+        Some(Arg::Text(line)) if step.todo.verb.name == "elsewhere" => Some(line.show(&BTreeMap::new())),
+        _ => None,
+    }
+}
+
+fn taken_back(view: &View<'_>, step: &Step) -> Option<String> {
+    view.facts
+        .progress
+        .steps
+        .get(&step.id)
+        .filter(|done| done.undone)
+        .map(|_| "it was done and taken back".into())
+}

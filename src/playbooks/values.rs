@@ -1,0 +1,288 @@
+//! What placeholders stand for: the anomaly's bindings first, then what reads found, then settings, then
+//! what the Snapshot shows.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, Subject, text};
+
+use super::view::View;
+
+/// Placeholders that settings fill: the name, what it is, and the line of the settings file that gives it.
+pub const SETTINGS: &[(&str, &str, &str)] = &[
+    (
+        "probe_url",
+        "the address that shows from outside whether the application is ready",
+        r#"probe_url = "https://…/health/ready""#,
+    ),
+    ("sheddable", "workloads that may be scaled to 0 to make room", r#"sheddable = ["namespace/name"]"#),
+    (
+        "registry_username",
+        "the user name at the image registry",
+        r#"[playbook_values] registry_username = "…""#,
+    ),
+    (
+        "registry_token_env",
+        "the environment variable that holds the registry token",
+        r#"[playbook_values] registry_token_env = "GITHUB_TOKEN""#,
+    ),
+    (
+        "mirror_image",
+        "the same image at a mirror, by the same digest",
+        r#"[playbook_values] mirror_image = "…@sha256:…""#,
+    ),
+    ("cluster", "the EKS cluster", r#"[playbook_values] cluster = "…""#),
+    ("node_group", "the EKS node group", r#"[playbook_values] node_group = "…""#),
+    ("ssh_user", "the user for ssh on nodes", r#"[playbook_values] ssh_user = "ec2-user""#),
+];
+
+/// Every other placeholder, and what it stands for. Rules bind most of them; what a rule leaves out is found
+/// in the Snapshot where it can be.
+pub const BINDINGS: &[(&str, &str)] = &[
+    ("namespace", "the namespace of the subject"),
+    ("workload", "the workload, as kind/name"),
+    ("workload_kind", "the workload's kind"),
+    ("workload_name", "the workload's name"),
+    ("deployment", "the Deployment's name"),
+    ("selector", "the label selector of its pods"),
+    ("service", "the Service in front of it"),
+    ("pod", "the pod that shows it best"),
+    ("container", "the container that fails"),
+    ("image", "the image that fails, as the pod names it"),
+    ("repository", "that image without tag and digest"),
+    ("registry", "the registry's host in that image"),
+    ("node", "the node's name"),
+    ("node_ip", "the node's internal address"),
+    ("instance", "the cloud's id of the node's machine"),
+    ("revision", "the newest revision's number"),
+    ("bad_revision", "the failing revision's number"),
+    ("good_revision", "the last healthy revision's number"),
+    ("good_revision_why", "why that revision is believed to be healthy"),
+    ("good_image", "the container's image in the last healthy revision"),
+    ("rollout", "the template hash of the failing revision"),
+    ("replicas_recorded", "how many replicas the workload should have"),
+    ("replicas_more", "half as many replicas again"),
+    ("hpa", "the HorizontalPodAutoscaler's name"),
+    ("hpa_min", "its minimum"),
+    ("hpa_max", "its maximum"),
+    ("hpa_max_more", "half as much again as its maximum"),
+    ("memory_limit", "the container's memory limit"),
+    ("memory_request", "the container's memory request"),
+    ("memory_suggestion", "a memory limit that would do and fits on a node"),
+    ("crash_period", "how long the last run took"),
+    ("exit_code", "the exit code of the last run"),
+    ("because", "the cause in a word or two"),
+    ("config_map", "the ConfigMap to look at"),
+    ("config_maps", "all ConfigMaps of the template"),
+    ("secret", "the Secret to look at"),
+    ("secrets", "all Secrets of the template"),
+    ("external_secret", "the ExternalSecret that fills that Secret"),
+    ("pull_secret", "the pull secret of the template"),
+    ("pull_secret_or_new", "that one, or a name for a new one"),
+    ("newest_set", "the ReplicaSet of the newest revision"),
+    ("missing_kind", "the kind of the missing object"),
+    ("missing_object", "the name of the missing object"),
+    ("missing_key", "the missing key"),
+    ("max_surge", "the strategy's maxSurge"),
+    ("max_unavailable", "the strategy's maxUnavailable"),
+    ("progress_deadline", "the progress deadline in seconds"),
+    ("progress_deadline_more", "twice the progress deadline"),
+    ("shed_workload", "the first workload that may be shed and runs"),
+    ("host", "the public host name"),
+    ("port", "its port"),
+    ("certificate", "the cert-manager Certificate's name"),
+    ("worst_pod", "the pod that causes most of it"),
+    ("now", "the present moment"),
+];
+
+/// Whether a playbook may use this placeholder, beside the inputs of its step.
+pub(super) fn is_known(name: &str) -> bool {
+    BINDINGS.iter().any(|(known, _)| *known == name) || SETTINGS.iter().any(|(known, ..)| *known == name)
+}
+
+/// The values of all placeholders that have one.
+pub(super) fn values(view: &View<'_>) -> BTreeMap<String, String> {
+    let facts = &view.facts;
+    let mut values = BTreeMap::new();
+    from_snapshot(view, &mut values);
+    values.extend(facts.settings.iter().map(|(name, value)| (name.clone(), value.clone())));
+    // Steps that were done later know better.
+    let mut done: Vec<_> = facts.progress.steps.values().filter(|done| !done.undone).collect();
+    done.sort_by_key(|done| done.at);
+    for step in done {
+        values.extend(step.bindings.clone());
+    }
+    values.extend(facts.anomaly.bindings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    derive(&mut values);
+    values.retain(|_, value| !value.is_empty());
+    values
+}
+
+fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
+    let mut put = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            values.insert(name.to_owned(), value);
+        }
+    };
+    put("now", Some(view.facts.now.to_string()));
+    put("namespace", view.namespace());
+    if let Subject::Host(host) = &view.facts.anomaly.subject {
+        put("host", Some(host.to_string()));
+        put("certificate", certificate_for(view, host));
+    }
+    let worst = view.worst();
+    put("pod", worst.map(|pod| pod.key.name.to_string()));
+    let sick = worst.and_then(|pod| {
+        pod.containers.iter().find(|container| !container.ready && !container.init).or(pod.containers.first())
+    });
+    put("container", sick.map(|container| container.name.to_string()));
+    put("image", sick.map(|container| container.image.to_string()));
+    put("memory_limit", sick.and_then(|container| container.limits.memory_bytes).map(text::quantity));
+    put("memory_request", sick.and_then(|container| container.requests.memory_bytes).map(text::quantity));
+    if let Some(node) = view.node {
+        put("node", Some(node.key.name.to_string()));
+        put("node_ip", node.internal_ip.as_deref().map(ToOwned::to_owned));
+        let machine = node.provider_id.as_deref().and_then(|id| id.rsplit('/').next());
+        put("instance", machine.map(ToOwned::to_owned));
+    }
+    if let Some(deployment) = view.deployment {
+        of_deployment(view, deployment, &mut put);
+    }
+    put("shed_workload", shed_workload(view));
+}
+
+fn of_deployment(view: &View<'_>, deployment: &Deployment, put: &mut impl FnMut(&str, Option<String>)) {
+    put("deployment", Some(deployment.key.name.to_string()));
+    put("namespace", Some(deployment.key.namespace.to_string()));
+    put("workload", Some(format!("deployment/{}", deployment.key.name)));
+    put("workload_kind", Some("Deployment".into()));
+    put("workload_name", Some(deployment.key.name.to_string()));
+    put("selector", Some(deployment.selector.to_string()));
+    put("revision", deployment.revision.map(|revision| revision.to_string()));
+    put("progress_deadline", Some(deployment.progress_deadline_seconds.to_string()));
+    put("progress_deadline_more", Some((deployment.progress_deadline_seconds.max(300) * 2).to_string()));
+    if let Strategy::RollingUpdate { max_surge, max_unavailable } = deployment.strategy {
+        put("max_surge", Some(plain(max_surge)));
+        put("max_unavailable", Some(plain(max_unavailable)));
+    }
+    let recorded = match (deployment.replicas, view.autoscaler) {
+        (0, Some(scaler)) => scaler.min.max(1),
+        (replicas, _) => replicas,
+    };
+    put("replicas_recorded", Some(recorded.to_string()));
+    put("replicas_more", Some((recorded + recorded.div_ceil(2)).to_string()));
+    if let Some(scaler) = view.autoscaler {
+        put("hpa", Some(scaler.key.name.to_string()));
+        put("hpa_min", Some(scaler.min.to_string()));
+        put("hpa_max", Some(scaler.max.to_string()));
+        put("hpa_max_more", Some((scaler.max + scaler.max.div_ceil(2)).to_string()));
+    }
+    put("pull_secret", deployment.template.pull_secrets.first().map(ToString::to_string));
+    for (kind, name) in [(Kind::ConfigMap, "config_map"), (Kind::Secret, "secret")] {
+        let first = deployment.template.references.iter().find(|reference| reference.object.kind == kind);
+        put(name, first.map(|reference| reference.object.key.name.to_string()));
+    }
+    put("newest_set", view.revisions.first().map(|set| set.key.name.to_string()));
+    if let Some((bad, good)) = revisions(&view.revisions) {
+        put("bad_revision", bad.revision.map(|revision| revision.to_string()));
+        put("good_revision", good.revision.map(|revision| revision.to_string()));
+        put("good_image", good.template.containers.first().map(|container| container.image.to_string()));
+    }
+}
+
+/// The newest revision, and the newest older one that has ready pods. That an older one without pods was
+/// healthy is for the rule to say.
+pub(super) fn revisions<'a>(sets: &[&'a ReplicaSet]) -> Option<(&'a ReplicaSet, &'a ReplicaSet)> {
+    let (newest, older) = sets.split_first()?;
+    let good = older.iter().find(|set| set.ready > 0)?;
+    Some((newest, good))
+}
+
+fn plain(value: IntOrPercent) -> String {
+    match value {
+        IntOrPercent::Int(count) => count.to_string(),
+        IntOrPercent::Percent(percent) => format!("{percent}%"),
+    }
+}
+
+/// The workloads that may be shed: `namespace/name`, or a name in the anomaly's namespace.
+pub(super) fn sheddable(view: &View<'_>) -> Vec<Key> {
+    let listed = view.facts.settings.get("sheddable").map(String::as_str).unwrap_or_default();
+    let namespace = view.namespace().unwrap_or_default();
+    listed
+        .split([',', ' '])
+        .filter(|word| !word.is_empty())
+        .map(|word| match word.split_once('/') {
+            Some((namespace, name)) => Key::new(namespace, name),
+            None => Key::new(namespace.as_str(), word),
+        })
+        .collect()
+}
+
+fn shed_workload(view: &View<'_>) -> Option<String> {
+    let runs = |key: &Key| view.snapshot().deployments.get(key).is_some_and(|found| found.replicas > 0);
+    let own = view.deployment.map(|deployment| &deployment.key);
+    let found = sheddable(view).into_iter().find(|key| Some(key) != own && runs(key));
+    found.filter(|key| Some(&*key.namespace) == view.namespace().as_deref()).map(|key| key.name.to_string())
+}
+
+fn certificate_for(view: &View<'_>, host: &str) -> Option<String> {
+    view.snapshot()
+        .certificates
+        .iter()
+        .filter(|certificate| certificate.dns_names.iter().any(|name| &**name == host))
+        .map(|certificate| certificate.key.name.to_string())
+        .min()
+}
+
+/// What follows from other values.
+fn derive(values: &mut BTreeMap<String, String>) {
+    if let Some(image) = values.get("image").cloned() {
+        values.entry("registry".into()).or_insert_with(|| registry(&image).to_owned());
+        values.entry("repository".into()).or_insert_with(|| repository(&image).to_owned());
+    }
+    if let Some(secret) = values.get("secret").cloned() {
+        // By the convention of the External Secrets operator, unless a read knows better.
+        values.entry("external_secret".into()).or_insert(secret);
+    }
+    let pull_secret = values.get("pull_secret").cloned().unwrap_or_else(|| "regcred".into());
+    values.entry("pull_secret_or_new".into()).or_insert(pull_secret);
+    values.entry("registry_token_env".into()).or_insert_with(|| "REGISTRY_TOKEN".into());
+    if let Some(pod) = values.get("pod").cloned() {
+        values.entry("worst_pod".into()).or_insert(pod);
+    }
+}
+
+/// The registry's host in an image reference; Docker Hub when it names none.
+fn registry(image: &str) -> &str {
+    match image.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => "docker.io",
+    }
+}
+
+/// An image reference without tag and digest.
+fn repository(image: &str) -> &str {
+    let image = image.split_once('@').map_or(image, |(name, _)| name);
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_and_repositories_are_told_apart_from_tags_and_ports() {
+        for (image, host, name) in [
+            ("nginx", "docker.io", "nginx"),
+            ("ghcr.io/org/app:v1", "ghcr.io", "ghcr.io/org/app"),
+            ("localhost:5000/app", "localhost:5000", "localhost:5000/app"),
+            ("org/app@sha256:abc", "docker.io", "org/app"),
+            ("ghcr.io/org/app:v1@sha256:abc", "ghcr.io", "ghcr.io/org/app"),
+        ] {
+            assert_eq!((registry(image), repository(image)), (host, name));
+        }
+    }
+}

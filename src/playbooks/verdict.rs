@@ -1,0 +1,160 @@
+//! What is never suggested, whatever a playbook says: the "NOT suggested" column of the audit's decision
+//! table (section 4), by action. It stays possible; a person may know better.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::domain::{Action, Kind, ObjectRef, Pod, Strategy, between, cause, text};
+
+use super::guards::many_nodes;
+use super::playbook::Playbook;
+use super::view::View;
+
+/// Why this action is not advised now, if it isn't.
+pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> Option<String> {
+    match action {
+        Action::Scale { object, replicas } => scale(view, object, *replicas),
+        Action::AutoscalerBounds { max, .. } => {
+            let raises = view.autoscaler.is_some_and(|scaler| *max > scaler.max);
+            (raises && database_is_full(view))
+                .then(|| "more replicas would take the database's last connections".into())
+        }
+        Action::SetResources { change, .. } if change.memory_limit.is_some() => {
+            let out_of_memory = view.has(cause::OOM_KILLED) || view.has(cause::MEMORY_LEAK);
+            (!out_of_memory).then(|| "no container was killed for memory: more of it changes nothing".into())
+        }
+        Action::RolloutRestart { object } => restart(view, playbook, object),
+        Action::DeletePods { pods } => {
+            let pods: Vec<&Pod> = pods.iter().filter_map(|pod| view.snapshot().pods.get(&pod.key)).collect();
+            delete(view, &pods)
+        }
+        Action::Evict { pod } => {
+            let pods: Vec<&Pod> = view.snapshot().pods.get(&pod.key).into_iter().collect();
+            delete(view, &pods)
+        }
+        Action::RolloutUndo { to_revision, .. } => undo(view, *to_revision),
+        Action::Patch { object, body, .. } => patch(view, object, body),
+        Action::PullSecret { .. } => {
+            let not_found = view.has(cause::IMAGE_NOT_FOUND) && !view.has(cause::IMAGE_AUTH);
+            not_found.then(|| {
+                "the registry says that the image does not exist: a new token does not bring it".into()
+            })
+        }
+        Action::Drain { options, .. } => drain(view, options.force),
+        Action::DeleteNode { .. } | Action::Taint { remove: false, .. } => {
+            let stopped = view.has(cause::NODE_STOPPED);
+            (!stopped).then(|| "only when the machine is known to be stopped: it may still be writing".into())
+        }
+        Action::Uncordon { .. } => view
+            .node
+            .filter(|node| !node.is_ready())
+            .map(|_| "the node is not Ready: pods would be sent to a dead node".into()),
+        _ => None,
+    }
+}
+
+fn scale(view: &View<'_>, object: &ObjectRef, replicas: u32) -> Option<String> {
+    let own = view
+        .deployment
+        .filter(|deployment| object.kind == Kind::Deployment && deployment.key == object.key)?;
+    if replicas == 0 {
+        return Some(match view.ready() {
+            0 => "it takes away the evidence and mends nothing: a last resort".into(),
+            ready => format!("{} still serve: this is a full outage", text::count(ready, "ready replica")),
+        });
+    }
+    (replicas > own.replicas && database_is_full(view))
+        .then(|| "more replicas would take the database's last connections".into())
+}
+
+fn database_is_full(view: &View<'_>) -> bool {
+    view.snapshot().exhausted.is_some()
+        || view.has(cause::DATABASE_EXHAUSTED)
+        || view.snapshot().capacity.is_some_and(|capacity| capacity.fill() > 0.7)
+}
+
+fn restart(view: &View<'_>, playbook: &Playbook, object: &ObjectRef) -> Option<String> {
+    let surges = view.deployment.is_some_and(|deployment| match deployment.strategy {
+        Strategy::RollingUpdate { max_surge, .. } => max_surge.up(deployment.replicas) > 0,
+        Strategy::Recreate => false,
+    });
+    if view.snapshot().exhausted.is_some() && surges {
+        return Some(
+            "new pods cannot connect while the database refuses connections: the restart would get stuck"
+                .into(),
+        );
+    }
+    let configured = playbook.steps.iter().any(|step| {
+        let loads = matches!(step.todo.verb.name, "set-config" | "annotate" | "pull-secret" | "apply");
+        loads && view.done(&step.id).is_some_and(|done| done.ok)
+    });
+    let own = view.deployment.is_some_and(|deployment| deployment.key == object.key);
+    let loops = view.failing().iter().any(|pod| crash_loops(pod));
+    (own && loops && !configured)
+        .then(|| "the back-off restarts the containers anyway: mend the cause first".into())
+}
+
+pub(super) fn crash_loops(pod: &Pod) -> bool {
+    pod.containers.iter().any(|row| row.waiting().is_some_and(|reason| &**reason == "CrashLoopBackOff"))
+}
+
+fn delete(view: &View<'_>, pods: &[&Pod]) -> Option<String> {
+    let ready = pods.iter().filter(|pod| pod.is_ready()).count();
+    let one_pod = view.has(cause::ONE_POD) && pods.len() == 1;
+    if ready > 0 && !one_pod {
+        return Some(format!("{} among them still serve", text::count(ready, "ready pod")));
+    }
+    let older = pods.iter().filter(|pod| !view.revisions.is_empty() && !view.is_newest(pod)).count();
+    if older > 0 && !one_pod {
+        return Some("pods of the older revision are among them: they are what still works".into());
+    }
+    if pods.iter().any(|pod| crash_loops(pod)) {
+        return Some("a new pod of the same revision crashes the same way".into());
+    }
+    None
+}
+
+fn undo(view: &View<'_>, to: u64) -> Option<String> {
+    let newest = view.revisions.first()?;
+    if newest.revision == Some(to) {
+        return Some(format!("revision {to} is the one that runs now"));
+    }
+    let irreversible =
+        newest.change_cause.as_ref().is_some_and(|words| words.to_lowercase().contains("irreversible"));
+    irreversible.then(|| {
+        "its change cause says that it is irreversible (a migration?): ask its author before going back"
+            .into()
+    })
+}
+
+/// maxSurge 1 / maxUnavailable 0 needs more room, not less, and resets the progress condition, which hides
+/// the incident (audit D111).
+fn patch(view: &View<'_>, object: &ObjectRef, body: &Value) -> Option<String> {
+    if object.kind != Kind::Deployment {
+        return None;
+    }
+    let unavailable = body.pointer("/spec/strategy/rollingUpdate/maxUnavailable")?;
+    let none = unavailable == &Value::from(0)
+        || unavailable.as_str().is_some_and(|text| text == "0%" || text == "0");
+    let surge = body.pointer("/spec/strategy/rollingUpdate/maxSurge");
+    let no_surge = surge.is_some_and(|surge| surge == &Value::from(0) || surge.as_str() == Some("0%"));
+    if none && no_surge {
+        return Some("with both at 0 no rollout can move; the API server refuses it".into());
+    }
+    (none && view.has(cause::UNSCHEDULABLE))
+        .then(|| "a surge needs more room than there is, and hides the stuck rollout".into())
+}
+
+fn drain(view: &View<'_>, force: bool) -> Option<String> {
+    if many_nodes(view) {
+        let (down, all) = view.nodes_down();
+        return Some(format!("{down} of {all} nodes at once: suspect the control plane, move nothing"));
+    }
+    let bare = view.on_node().iter().filter(|pod| pod.owner.is_none() && !pod.is_mirror).count();
+    if force && bare > 0 {
+        return Some(format!("{} without a controller would be gone for good", text::count(bare, "pod")));
+    }
+    let young = between(view.facts.anomaly.onset, view.facts.now) < Duration::from_mins(2);
+    young.then(|| "most nodes come back within two minutes: wait before moving pods".into())
+}

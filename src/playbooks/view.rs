@@ -1,0 +1,214 @@
+//! The part of the Snapshot that one anomaly is about: its workload, pods, revisions and node, and what is
+//! known about its causes by now. Looked up once for a plan.
+
+use crate::domain::{
+    Autoscaler, ChangeKind, Deployment, Key, Kind, Node, ObjectRef, Pod, ReplicaSet, Snapshot, Subject,
+};
+
+use super::{Done, Facts, Playbook};
+
+/// A cause that speaks for or against a step.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Reason {
+    pub name: String,
+    pub says: String,
+}
+
+pub(super) struct View<'a> {
+    pub facts: Facts<'a>,
+    pub deployment: Option<&'a Deployment>,
+    /// Of the Deployment, the newest first.
+    pub revisions: Vec<&'a ReplicaSet>,
+    /// Of the workload, or those the anomaly touches; sorted by name, without the finished ones.
+    pub pods: Vec<&'a Pod>,
+    pub node: Option<&'a Node>,
+    pub autoscaler: Option<&'a Autoscaler>,
+    /// What the rule says, the likeliest first, then what reads found.
+    pub causes: Vec<Reason>,
+}
+
+/// Causes less likely than this don't steer the advice.
+const LIKELY: f64 = 0.3;
+
+impl<'a> View<'a> {
+    pub fn new(facts: &Facts<'a>) -> Self {
+        let snapshot = facts.snapshot;
+        let deployment = deployment(facts);
+        let mut pods: Vec<&Pod> = match deployment {
+            Some(deployment) => snapshot.pods_of(deployment),
+            None => touched(facts, Kind::Pod).filter_map(|key| snapshot.pods.get(key)).collect(),
+        };
+        pods.retain(|pod| !pod.is_finished());
+        pods.sort_by(|one, other| one.key.cmp(&other.key));
+        let node_key = subject_of(facts, Kind::Node)
+            .cloned()
+            .or_else(|| facts.anomaly.bindings.get("node").map(|node| Key::cluster(node.as_str())));
+        Self {
+            facts: *facts,
+            deployment,
+            revisions: deployment.map(|deployment| snapshot.revisions_of(deployment)).unwrap_or_default(),
+            pods,
+            node: node_key.and_then(|key| snapshot.nodes.get(&key)),
+            autoscaler: autoscaler(facts, deployment),
+            causes: causes(facts),
+        }
+    }
+
+    pub fn snapshot(&self) -> &'a Snapshot {
+        self.facts.snapshot
+    }
+
+    pub fn has(&self, cause: &str) -> bool {
+        self.causes.iter().any(|reason| reason.name == cause)
+    }
+
+    pub fn ready(&self) -> usize {
+        self.pods.iter().filter(|pod| pod.is_ready()).count()
+    }
+
+    /// Pods that are not Ready although nobody deletes them, the one with most restarts first.
+    pub fn failing(&self) -> Vec<&'a Pod> {
+        let mut failing: Vec<&Pod> =
+            self.pods.iter().copied().filter(|pod| pod.deleting.is_none() && !pod.is_ready()).collect();
+        failing.sort_by_key(|pod| std::cmp::Reverse(pod.restarts()));
+        failing
+    }
+
+    /// The pod that shows it best: the rule's choice, if it still exists.
+    pub fn worst(&self) -> Option<&'a Pod> {
+        let named = ["worst_pod", "pod"].iter().find_map(|name| self.facts.anomaly.bindings.get(name));
+        let namespace = self.namespace();
+        let chosen = named.and_then(|name| {
+            self.snapshot().pods.get(&Key::new(namespace.clone().unwrap_or_default(), name.as_str()))
+        });
+        chosen.or_else(|| self.failing().first().copied()).or_else(|| self.pods.first().copied())
+    }
+
+    /// Whether a pod belongs to the newest revision.
+    pub fn is_newest(&self, pod: &Pod) -> bool {
+        self.revisions
+            .first()
+            .is_some_and(|newest| pod.owner.as_ref().is_some_and(|owner| owner.uid == newest.uid))
+    }
+
+    pub fn on_node(&self) -> Vec<&'a Pod> {
+        let Some(node) = self.node else { return Vec::new() };
+        let mut pods: Vec<&Pod> = self
+            .snapshot()
+            .pods
+            .iter()
+            .filter(|pod| pod.node.as_ref() == Some(&node.key.name) && !pod.is_finished())
+            .collect();
+        pods.sort_by(|one, other| one.key.cmp(&other.key));
+        pods
+    }
+
+    pub fn namespace(&self) -> Option<String> {
+        let anomaly = self.facts.anomaly;
+        anomaly.bindings.get("namespace").cloned().or_else(|| match &anomaly.subject {
+            Subject::Object(object) if object.kind.is_namespaced() => Some(object.key.namespace.to_string()),
+            Subject::Traffic(namespace) => Some(namespace.to_string()).filter(|name| !name.is_empty()),
+            _ => None,
+        })
+    }
+
+    /// Fewer replicas serve than the strategy promises.
+    pub fn users_affected(&self) -> bool {
+        self.deployment.is_some_and(|deployment| {
+            deployment.replicas > 0
+                && (deployment.available == 0
+                    || deployment.available
+                        < deployment.replicas.saturating_sub(deployment.max_unavailable()))
+        })
+    }
+
+    /// Nodes that are not Ready, and all nodes.
+    pub fn nodes_down(&self) -> (usize, usize) {
+        let nodes = &self.snapshot().nodes;
+        (nodes.iter().filter(|node| !node.is_ready()).count(), nodes.len())
+    }
+
+    /// Whether a step of the playbook, or an earlier session of this cockpit, cordoned the node.
+    pub fn cordoned_by_us(&self, playbook: &Playbook) -> bool {
+        let by_step = playbook
+            .steps
+            .iter()
+            .filter(|step| step.todo.verb.name == "cordon")
+            .any(|step| self.done(&step.id).is_some_and(|done| done.ok));
+        by_step
+            || self.node.is_some_and(|node| {
+                self.snapshot().deeds.iter().any(|deed| {
+                    deed.kind == ChangeKind::Ours
+                        && deed.object.kind == Kind::Node
+                        && deed.object.key == node.key
+                        && deed.says.to_lowercase().contains("cordon")
+                })
+            })
+    }
+
+    /// The last time that a step was done and not taken back.
+    pub fn done(&self, step: &str) -> Option<&'a Done> {
+        self.facts.progress.done(step)
+    }
+}
+
+/// The key of the anomaly's subject, if it is of this kind.
+fn subject_of<'a>(facts: &Facts<'a>, kind: Kind) -> Option<&'a Key> {
+    match &facts.anomaly.subject {
+        Subject::Object(ObjectRef { kind: own, key }) if *own == kind => Some(key),
+        _ => None,
+    }
+}
+
+fn touched<'a>(facts: &Facts<'a>, kind: Kind) -> impl Iterator<Item = &'a Key> {
+    let own = subject_of(facts, kind);
+    let others =
+        facts.anomaly.touches.iter().filter(move |object| object.kind == kind).map(|object| &object.key);
+    own.into_iter().chain(others.filter(move |key| Some(*key) != own))
+}
+
+fn deployment<'a>(facts: &Facts<'a>) -> Option<&'a Deployment> {
+    let snapshot = facts.snapshot;
+    if let Some(found) = subject_of(facts, Kind::Deployment).and_then(|key| snapshot.deployments.get(key)) {
+        return Some(found);
+    }
+    let bindings = &facts.anomaly.bindings;
+    if let (Some(namespace), Some(name)) = (bindings.get("namespace"), bindings.get("deployment"))
+        && let Some(found) = snapshot.deployments.get(&Key::new(namespace.as_str(), name.as_str()))
+    {
+        return Some(found);
+    }
+    if subject_of(facts, Kind::Node).is_some() {
+        return None;
+    }
+    if let Some(scaler) =
+        subject_of(facts, Kind::HorizontalPodAutoscaler).and_then(|key| snapshot.autoscalers.get(key))
+    {
+        return snapshot.deployments.get(&Key::new(scaler.key.namespace.clone(), scaler.target.clone()));
+    }
+    let of_pod = subject_of(facts, Kind::Pod)
+        .and_then(|key| snapshot.pods.get(key))
+        .and_then(|pod| snapshot.deployment_of(pod));
+    of_pod.or_else(|| touched(facts, Kind::Deployment).find_map(|key| snapshot.deployments.get(key)))
+}
+
+fn autoscaler<'a>(facts: &Facts<'a>, deployment: Option<&Deployment>) -> Option<&'a Autoscaler> {
+    subject_of(facts, Kind::HorizontalPodAutoscaler)
+        .and_then(|key| facts.snapshot.autoscalers.get(key))
+        .or_else(|| facts.snapshot.autoscaler_of(Kind::Deployment.as_str(), &deployment?.key))
+}
+
+fn causes(facts: &Facts<'_>) -> Vec<Reason> {
+    let mut known: Vec<_> = facts.anomaly.causes.iter().filter(|cause| cause.weight >= LIKELY).collect();
+    known.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    let mut reasons: Vec<Reason> = known
+        .into_iter()
+        .map(|cause| Reason { name: cause.name.to_owned(), says: cause.says.clone() })
+        .collect();
+    for found in facts.progress.steps.values().flat_map(|done| &done.found) {
+        if !reasons.iter().any(|reason| reason.name == found.cause) {
+            reasons.push(Reason { name: found.cause.clone(), says: found.says.clone() });
+        }
+    }
+    reasons
+}
