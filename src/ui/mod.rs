@@ -1,1 +1,116 @@
 //! App in, cells out: one panel, one file. Draws and decides nothing.
+//! Whatever comes from outside is cleaned on its way into a cell; state is told by a sign or a word, and by
+//! colour besides.
+
+mod act;
+mod anomalies;
+mod chart;
+mod fit;
+mod footer;
+mod form;
+mod frame;
+mod header;
+mod journal;
+mod layout;
+mod object;
+mod pages;
+mod palette;
+mod panels;
+pub mod picker;
+mod playbook;
+mod sign;
+mod style;
+pub mod svg;
+mod table;
+mod timeline;
+mod welcome;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Rect};
+use ratatui::text::Line;
+use ratatui::widgets::{Clear, Widget};
+
+use crate::app::{App, Layer, Panel};
+
+pub use style::Look;
+
+/// Draws everything. Pure: the same cockpit on the same screen gives the same cells.
+pub fn view(app: &App, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    draw(app, area, frame.buffer_mut());
+}
+
+/// The same, into any buffer.
+pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
+    let look = Look::of(app);
+    if area.width < layout::SMALLEST.0 || area.height < layout::SMALLEST.1 {
+        return too_small(app, &look, area, buffer);
+    }
+    let places = layout::places(area);
+    header::draw(app, &look, places.header, buffer);
+    if let (Some(trouble), true) = (&app.options.trouble, app.layers.is_empty()) {
+        let below = Rect { y: area.y + 1, height: area.height - 2, ..area };
+        welcome::draw(trouble, &look, below, buffer);
+        return footer::draw(app, &look, places.footer, buffer);
+    }
+    header::headline(app, &look, places.headline, buffer);
+    match full_screen(app) {
+        Some(layer) => {
+            let below = Rect { y: area.y + 2, height: area.height - 3, ..area };
+            match layer {
+                Layer::Table(table) => table::draw(app, &look, table, below, buffer),
+                Layer::Object(object) => object::draw(app, &look, object, below, buffer),
+                Layer::Text(text) => object::text(app, &look, text, below, buffer),
+                Layer::Journal(journal) => journal::draw(app, &look, journal, below, buffer),
+                Layer::Page(page, scroll) => pages::draw(app, &look, *page, *scroll, below, buffer),
+                Layer::Form(_) | Layer::Act | Layer::Palette(_) => {}
+            }
+        }
+        None => main_screen(app, &look, &places, buffer),
+    }
+    let below = Rect { y: area.y + 2, height: area.height - 3, ..area };
+    match app.layers.last() {
+        Some(Layer::Act) => act::draw(app, &look, below, buffer),
+        Some(Layer::Form(form)) => form::draw(&look, form, below, buffer),
+        Some(Layer::Palette(palette)) => palette::draw(&look, palette, below, buffer),
+        _ => {}
+    }
+    footer::draw(app, &look, places.footer, buffer);
+}
+
+/// The topmost layer that hides the main screen.
+fn full_screen(app: &App) -> Option<&Layer> {
+    app.layers.iter().rev().find(|layer| !matches!(layer, Layer::Act | Layer::Form(_) | Layer::Palette(_)))
+}
+
+fn main_screen(app: &App, look: &Look, places: &layout::Places, buffer: &mut Buffer) {
+    for (panel, area) in Panel::ALL.into_iter().zip(places.panels) {
+        if places.gauges {
+            panels::gauge(app, look, panel, area, buffer);
+        } else {
+            panels::draw(app, look, panel, area, buffer);
+        }
+    }
+    timeline::draw(app, look, places.timeline, buffer);
+    anomalies::draw(app, look, places.anomalies, buffer);
+    playbook::draw(app, look, places.playbook, buffer);
+}
+
+/// A box in the middle, with what was below it cleared.
+fn popup(area: Rect, width: u16, height: u16, buffer: &mut Buffer) -> Rect {
+    let place =
+        area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height.min(area.height)));
+    Clear.render(place, buffer);
+    place
+}
+
+/// Even here the worst must be told.
+fn too_small(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    let words = [
+        format!("terminal too small ({}×{})", area.width, area.height),
+        format!("at least {}×{}", layout::SMALLEST.0, layout::SMALLEST.1),
+        format!("{} anomalies", app.verdict.anomalies.len()),
+    ];
+    fit::put_all(words.into_iter().map(|words| Line::styled(words, look.text)), area, buffer);
+}

@@ -20,10 +20,15 @@ pub fn view(picker: &Picker, frame: &mut Frame<'_>) {
 
     let intro = picker.intro.len() as u16;
     let [top, list, story] =
-        Layout::vertical([Constraint::Length(intro + 2), Constraint::Min(3), Constraint::Length(5)]).areas(inside);
+        Layout::vertical([Constraint::Length(intro + 2), Constraint::Min(3), Constraint::Length(5)])
+            .areas(inside);
     let mut lines: Vec<Line<'_>> = picker.intro.iter().map(|line| Line::from(line.as_str())).collect();
     lines.push(Line::default());
-    lines.push(Line::from(vec![Span::styled("filter ", Style::new().add_modifier(Modifier::DIM)), Span::raw(&picker.filter), Span::raw("▏")]));
+    lines.push(Line::from(vec![
+        Span::styled("filter ", Style::new().add_modifier(Modifier::DIM)),
+        Span::raw(&picker.filter),
+        Span::raw("▏"),
+    ]));
     frame.render_widget(Paragraph::new(lines), top);
 
     draw_rows(picker, frame, list);

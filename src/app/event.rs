@@ -1,0 +1,129 @@
+//! What can happen to the cockpit, and what it can ask for. Values only: `run` turns the world into Events
+//! and Effects into work; this room never does either.
+
+use crossterm::event::{KeyEvent, MouseEvent};
+
+use crate::domain::{Action, Key, Name, ObjectRef, Observation, Reading, Tone};
+use crate::guard::{Preview, Refusal};
+use crate::journal::{Outcome, Record};
+
+/// Names one thing asked for, so that its answer finds its way back and can be cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Request(pub u64);
+
+/// An object as the detail view shows it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Document {
+    pub describe: Vec<(Tone, String)>,
+    pub events: Vec<(Tone, String)>,
+    /// Without managed fields, secret values masked.
+    pub yaml: Vec<String>,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The eyes saw something. Batches may be as large as the channel was full.
+    Observed(Vec<Observation>),
+    Key(KeyEvent),
+    Mouse(MouseEvent),
+    /// Bracketed paste: goes to the field being typed into, or nowhere.
+    Paste(String),
+    /// Columns and rows.
+    Resized(u16, u16),
+    /// Time passed: at the latest after [`super::App::wake_after`].
+    Tick,
+    /// A read on demand came back.
+    Read {
+        request: Request,
+        reading: Reading,
+    },
+    /// A line of a read or an action that still runs: for spinners and progress.
+    Progress {
+        request: Request,
+        says: String,
+    },
+    Previewed {
+        request: Request,
+        preview: Result<Preview, Refusal>,
+    },
+    /// The guard did not let it pass (a wrong name, a stop, an outdated preview) or the journal could not
+    /// be written; nothing was done.
+    Refused {
+        request: Request,
+        refusal: Refusal,
+    },
+    /// An action ended.
+    Finished {
+        request: Request,
+        outcome: Outcome,
+    },
+    /// An object in full, redacted, or why not.
+    Document {
+        request: Request,
+        document: Result<Document, String>,
+    },
+    /// Lines of a followed log; `dropped` counts lines left out before these, because we were too slow.
+    LogLines {
+        request: Request,
+        lines: Vec<String>,
+        dropped: u64,
+    },
+    /// A followed log ended: None at its natural end, else why.
+    LogEnded {
+        request: Request,
+        why: Option<String>,
+    },
+    /// The journal as it is on disk, oldest first (the answer to [`Effect::ReadJournal`]).
+    Journal(Vec<Record>),
+    /// The cockpit itself has something to say (e.g. a signal, a source that was reconfigured).
+    Notice(String),
+}
+
+/// Something to be done outside.
+#[derive(Debug)]
+pub enum Effect {
+    /// Perform a read; answered by [`Event::Read`].
+    Read {
+        request: Request,
+        action: Action,
+    },
+    /// Preview a change (server-side dry run); answered by [`Event::Previewed`].
+    Preview {
+        request: Request,
+        action: Action,
+    },
+    /// A person confirmed exactly this preview; answered by [`Event::Finished`] or [`Event::Refused`].
+    Confirm {
+        request: Request,
+        preview: Box<Preview>,
+        typed: String,
+    },
+    /// Fetch an object in full; answered by [`Event::Document`].
+    Fetch {
+        request: Request,
+        object: ObjectRef,
+    },
+    /// Stream a container's log; answered by [`Event::LogLines`] until [`Event::LogEnded`].
+    Follow {
+        request: Request,
+        pod: Key,
+        container: Option<Name>,
+        previous: bool,
+        /// Lines from the end to begin with.
+        tail: u32,
+    },
+    /// Stop whatever this request started. An action being performed stops at the next safe point and still
+    /// answers [`Event::Finished`].
+    Cancel(Request),
+    /// Put this on the clipboard (OSC 52).
+    Copy(String),
+    ReadJournal,
+    /// Leave the cockpit and start `covet-tui drill` (offered when there is no kubeconfig).
+    Drill,
+    /// Give the terminal back to the shell until resumed (Ctrl-Z).
+    Suspend,
+    /// Forget what the terminal shows and draw everything again.
+    Redraw,
+    Quit,
+}

@@ -1,0 +1,166 @@
+//! The list of what is wrong: incidents with their symptoms folded, the worst first.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::style::Look;
+use super::{fit, frame, sign};
+use crate::app::{App, Focus, Place, Row};
+use crate::domain::{Anomaly, Severity, between, text};
+
+pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    let focused = app.layers.is_empty() && app.focus == Focus::Anomalies;
+    let follows = if app.selection.by_person { "" } else { "following the worst" };
+    let title = vec![Span::styled("Anomalies", look.strong)];
+    let inside = frame::frame(title, note(app, look, follows), focused, look, area, buffer);
+    let rows = app.rows();
+    if rows.is_empty() {
+        return fit::put_all(quiet(app, look, usize::from(inside.width)), inside, buffer);
+    }
+    let cells = usize::from(inside.width);
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut chosen = (0, 1);
+    for row in &rows {
+        let selected = app.selection.anomaly.as_ref() == Some(&row.id);
+        let entry = entry(app, look, row, selected, focused, cells);
+        if selected {
+            chosen = (lines.len(), entry.len());
+        }
+        lines.extend(entry);
+    }
+    let first = scrolled(chosen, lines.len(), usize::from(inside.height));
+    fit::put_all(lines.into_iter().skip(first), inside, buffer);
+}
+
+/// The first line to show so that the chosen ones are in view, near the middle.
+pub fn scrolled((at, high): (usize, usize), count: usize, height: usize) -> usize {
+    if count <= height {
+        return 0;
+    }
+    (at + high / 2).saturating_sub(height / 2).min(count - height).min(at)
+}
+
+fn note<'a>(app: &App, look: &Look, follows: &'static str) -> Vec<Span<'a>> {
+    let count =
+        |severity| app.verdict.anomalies.iter().filter(|anomaly| anomaly.severity == severity).count();
+    let mut spans = Vec::new();
+    for severity in [Severity::Critical, Severity::Warning, Severity::Suspect] {
+        if count(severity) > 0 {
+            let words = format!("{}{} ", sign::severity(severity), count(severity));
+            spans.push(Span::styled(words, look.severity(severity)));
+        }
+    }
+    spans.push(Span::styled(follows, look.dim));
+    if spans.len() == 1 && follows.is_empty() { Vec::new() } else { spans }
+}
+
+fn entry<'a>(
+    app: &App,
+    look: &Look,
+    row: &Row,
+    selected: bool,
+    focused: bool,
+    cells: usize,
+) -> Vec<Line<'a>> {
+    let known =
+        app.verdict.anomaly(&row.id).or_else(|| app.dossiers.get(&row.id).map(|dossier| &dossier.anomaly));
+    let resolved = app.verdict.memory.resolved().iter().find(|resolved| resolved.anomaly.id == row.id);
+    let Some(anomaly) = known.or(resolved.map(|resolved| &resolved.anomaly)) else { return Vec::new() };
+    let mark = if selected { sign::NEXT } else { " " };
+    let mark_style = if focused { look.accent } else { look.dim };
+    let (sign, style) = match row.place {
+        Place::Resolved => (sign::OK, look.good),
+        _ => (sign::severity(anomaly.severity), look.severity(anomaly.severity)),
+    };
+    let since = match (row.place, resolved) {
+        (Place::Resolved, Some(resolved)) => resolved.at,
+        _ => anomaly.onset,
+    };
+    let age = Span::styled(text::span_short(between(since, app.now)), look.dim);
+    let indent = match row.place {
+        Place::Symptom { last: true } => "└ ",
+        Place::Symptom { last: false } => "├ ",
+        _ => "",
+    };
+    let words = match row.place {
+        Place::Root { incident, .. } => {
+            app.verdict.incidents.get(incident).map_or(&anomaly.title, |incident| &incident.title.what)
+        }
+        _ => &anomaly.title,
+    };
+    let plain = match row.place {
+        Place::Resolved | Place::Symptom { .. } => look.dim,
+        _ => look.text,
+    };
+    let left = vec![
+        Span::styled(mark, mark_style),
+        Span::styled(indent, look.border),
+        Span::styled(format!("{sign} "), style),
+        fit::span(words, plain),
+    ];
+    let mut lines = vec![fit::two_ends(left, vec![age], cells)];
+    if let Some(second) = second(app, look, row, anomaly, style) {
+        lines.push(fit::cut(&second, cells));
+    }
+    if selected {
+        lines = lines.into_iter().map(|line| highlight(line, look.selected, cells)).collect();
+    }
+    lines
+}
+
+/// Under a root: what it touches and what explains it.
+fn second<'a>(app: &App, look: &Look, row: &Row, anomaly: &Anomaly, style: Style) -> Option<Line<'a>> {
+    let Place::Root { incident, symptoms } = row.place else { return None };
+    let incident = app.verdict.incidents.get(incident)?;
+    let mut spans = vec![Span::raw("   "), Span::styled(anomaly.severity.as_str(), style)];
+    spans.push(fit::span(format!(" · {}", anomaly.subject), look.dim));
+    if symptoms > 0 {
+        spans.push(Span::styled(format!(" · {}", text::count(symptoms, "symptom")), look.dim));
+    }
+    if let Some((after, what)) = &incident.title.after {
+        let after = text::span(*after);
+        spans.push(fit::span(format!(" · {after} after {what}"), look.dim));
+    }
+    if let Some(pages) = anomaly.pages_at.filter(|pages| *pages > app.now) {
+        let left = between(app.now, pages).as_secs();
+        spans.push(Span::styled(format!(" · pages in {:02}:{:02}", left / 60, left % 60), look.warn));
+    }
+    Some(Line::from(spans))
+}
+
+/// The whole row, to its edge.
+pub fn highlight<'a>(mut line: Line<'a>, style: Style, cells: usize) -> Line<'a> {
+    let gap = cells.saturating_sub(line.width());
+    line.spans.push(Span::raw(" ".repeat(gap)));
+    for span in &mut line.spans {
+        span.style = span.style.patch(style);
+    }
+    line
+}
+
+/// Nothing is wrong, or nobody knows: what is watched, and what is not.
+fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = vec![Line::default()];
+    let mut say = |words: String, style| {
+        let wrapped = fit::wrap(&words, cells.saturating_sub(2));
+        lines.extend(wrapped.into_iter().map(|line| Line::styled(format!(" {line}"), style)));
+    };
+    let rules = crate::rules::RULES.len();
+    let blind = &app.verdict.blind;
+    if app.is_starting() && app.verdict.anomalies.is_empty() && blind.len() == rules {
+        say("looking…".into(), look.dim);
+        return lines;
+    }
+    if blind.is_empty() {
+        say(format!("{} nothing is wrong: all {rules} rules see and are clear", sign::OK), look.good);
+    } else {
+        say(format!("{} of the {rules} rules {} are clear", sign::OK, rules - blind.len()), look.good);
+        say(format!("{} {} cannot tell:", sign::BLIND, text::count(blind.len(), "rule")), look.note);
+        for (rule, why) in blind {
+            say(format!("  {} — {}", rule.title, text::clean(&why.why)), look.dim);
+        }
+    }
+    lines
+}

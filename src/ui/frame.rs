@@ -1,0 +1,141 @@
+//! The frame of a panel: its name, the age of what it shows, and what stands there when nothing can be seen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Widget};
+
+use super::fit;
+use super::sign;
+use super::style::Look;
+use crate::app::{App, Focus, Panel};
+use crate::domain::{Age, Blind, BlindKind, Timestamp, between, text};
+
+/// A frame with a title at the left and a note at the right; what is inside is left to the caller. Focus
+/// shows by a heavier line as well as by colour.
+pub fn frame(
+    title: Vec<Span<'_>>,
+    note: Vec<Span<'_>>,
+    focused: bool,
+    look: &Look,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Rect {
+    let (border, kind) =
+        if focused { (look.accent, BorderType::Thick) } else { (look.border, BorderType::Rounded) };
+    let block = Block::bordered().border_type(kind).border_style(border);
+    let inside = block.inner(area);
+    block.render(area, buffer);
+    let room = usize::from(area.width.saturating_sub(4));
+    if room == 0 || area.height == 0 {
+        return inside;
+    }
+    let wide = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
+    let mut left = vec![Span::raw(" ")];
+    left.extend(title);
+    left.push(Span::raw(" "));
+    let with_note = wide(&note) > 0 && wide(&left) + wide(&note) + 3 <= room;
+    let line = fit::cut(&Line::from(left), room);
+    buffer.set_line(area.x + 2, area.y, &line, room as u16);
+    if with_note {
+        let mut right = vec![Span::raw(" ")];
+        right.extend(note);
+        right.push(Span::raw(" "));
+        let right = Line::from(right);
+        let x = area.right().saturating_sub(2 + right.width() as u16);
+        buffer.set_line(x, area.y, &right, right.width() as u16);
+    }
+    inside
+}
+
+/// A panel's frame. None when its place has been taken by the reason why nothing can be seen.
+pub fn panel(app: &App, look: &Look, panel: Panel, area: Rect, buffer: &mut Buffer) -> Option<Rect> {
+    let focused = app.layers.is_empty() && app.focus == Focus::Panel(panel);
+    let age = age(app, panel);
+    let title = vec![
+        Span::styled(panel.number().to_string(), look.accent),
+        Span::raw(" "),
+        Span::styled(panel.title(), look.strong),
+    ];
+    let inside = frame(title, age_note(&age, look), focused, look, area, buffer);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    match &age {
+        Age::Blind(blind, last) => {
+            let lines = why_blind(blind, panel, app.now, look, usize::from(inside.width));
+            let taken = (lines.len() as u16).min(inside.height);
+            fit::put_all(lines, inside, buffer);
+            let left = Rect { y: inside.y + taken, height: inside.height - taken, ..inside };
+            // What was last seen stays, below the reason, where there is room for it.
+            (last.is_some() && left.height >= 2).then_some(left)
+        }
+        Age::Waiting => {
+            let line =
+                Line::styled(format!("{} looking…", sign::spinner(app.now.as_millisecond())), look.dim);
+            fit::put(&line, inside, 0, buffer);
+            None
+        }
+        _ => Some(inside),
+    }
+}
+
+/// How old what a panel shows is: of several ways of seeing, the best.
+pub fn age(app: &App, panel: Panel) -> Age {
+    let ages = panel.origins().iter().map(|origin| app.snapshot.age(*origin, app.now));
+    let rank = |age: &Age| match age {
+        Age::Live(_) => 0,
+        Age::Stale(_) => 1,
+        Age::Waiting => 3,
+        Age::Blind(blind, _) if blind.kind == BlindKind::NotConfigured => 4,
+        Age::Blind(..) => 2,
+    };
+    ages.min_by_key(rank).unwrap_or(Age::Waiting)
+}
+
+/// The age as it stands in a title.
+pub fn age_note<'a>(age: &Age, look: &Look) -> Vec<Span<'a>> {
+    match age {
+        Age::Live(seen) => vec![Span::styled(text::span_short(*seen), look.dim)],
+        Age::Stale(seen) => vec![
+            Span::styled(format!("{} stale ", sign::STALE), look.warn),
+            Span::styled(text::span_short(*seen), look.warn),
+        ],
+        Age::Waiting => vec![Span::styled("waiting", look.dim)],
+        Age::Blind(blind, _) if blind.kind == BlindKind::NotConfigured => {
+            vec![Span::styled("not configured", look.dim)]
+        }
+        Age::Blind(_, Some(last)) => {
+            vec![Span::styled(
+                format!("{} blind, seen {} ago", sign::BLIND, text::span_short(*last)),
+                look.note,
+            )]
+        }
+        Age::Blind(..) => vec![Span::styled(format!("{} blind", sign::BLIND), look.note)],
+    }
+}
+
+/// `Blind since 03:08 (4m12s) because …`, or how to configure it.
+fn why_blind<'a>(blind: &Blind, panel: Panel, now: Timestamp, look: &Look, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    let mut say = |words: String, style| {
+        lines.extend(fit::wrap(&words, cells).into_iter().map(|line| Line::styled(line, style)));
+    };
+    if blind.kind == BlindKind::NotConfigured {
+        say("Not configured.".into(), look.dim);
+        let repair = blind.repair.as_deref().map_or_else(|| panel.how_to_configure().into(), text::clean);
+        say(repair, look.text);
+        return lines;
+    }
+    say(since(blind, now), look.note.add_modifier(Modifier::BOLD));
+    say(text::clean(&blind.why), look.text);
+    if let Some(repair) = &blind.repair {
+        say(format!("→ {}", text::clean(repair)), look.dim);
+    }
+    lines
+}
+
+/// `Blind since 03:08:12 (4m12s)`.
+pub fn since(blind: &Blind, now: Timestamp) -> String {
+    let clock = blind.since.strftime("%H:%M:%S");
+    format!("Blind since {clock} ({})", text::span(between(blind.since, now)))
+}

@@ -1,0 +1,65 @@
+//! What was done, newest first, and one action in full.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::anomalies::{highlight, scrolled};
+use super::style::Look;
+use super::{fit, frame, sign};
+use crate::app::{App, JournalView};
+use crate::domain::text;
+use crate::journal::{self, Record};
+
+pub fn draw(app: &App, look: &Look, view: &JournalView, area: Rect, buffer: &mut Buffer) {
+    let title =
+        vec![Span::styled("Journal", look.strong), Span::styled(format!(" {}", app.journal.len()), look.dim)];
+    let inside = frame::frame(title, Vec::new(), true, look, area, buffer);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    let cells = usize::from(inside.width);
+    if app.journal.is_empty() {
+        return fit::put(&Line::styled("nothing was done yet", look.dim), inside, 0, buffer);
+    }
+    let chosen = app.journal.iter().rev().nth(view.cursor);
+    if let (true, Some(record)) = (view.open, chosen) {
+        let lines = journal::show(&app.journal, &record.id.0).unwrap_or_else(|why| vec![why]);
+        let first = view.scroll.min(lines.len().saturating_sub(usize::from(inside.height)));
+        let lines =
+            lines.iter().skip(first).map(|line| fit::cut(&Line::from(fit::span(line, look.text)), cells));
+        return fit::put_all(lines, inside, buffer);
+    }
+    let height = usize::from(inside.height);
+    let first = scrolled((view.cursor, 1), app.journal.len(), height);
+    let rows = app.journal.iter().rev().enumerate().skip(first).take(height).map(|(at, record)| {
+        let line = row(look, record, cells);
+        if at == view.cursor { highlight(line, look.selected, cells) } else { line }
+    });
+    fit::put_all(rows, inside, buffer);
+}
+
+fn row<'a>(look: &Look, record: &Record, cells: usize) -> Line<'a> {
+    let (sign, style, word) = ending(record, look);
+    let mut left = vec![
+        Span::styled(record.at.strftime("%m-%d %H:%M:%S  ").to_string(), look.dim),
+        Span::styled(format!("{sign} "), style),
+        Span::styled(fit::pad(word, 12, false), style),
+        fit::span(&record.title, look.text),
+    ];
+    if !record.intact {
+        left.push(Span::styled("  ! altered or cut before this line", look.bad));
+    }
+    let who = text::clean(&format!("{}@{}", record.who.os_user, record.who.host));
+    fit::two_ends(left, vec![Span::styled(who, look.dim)], cells)
+}
+
+fn ending<'a>(record: &'a Record, look: &Look) -> (&'static str, Style, &'a str) {
+    match record.closing.as_ref().map(|closing| closing.result.as_str()) {
+        Some("performed") => (sign::OK, look.good, "performed"),
+        Some("unverified") => (sign::STALE, look.warn, "unverified"),
+        Some("refused") => (sign::BLOCKED, look.dim, "refused"),
+        Some("failed") => (sign::BAD, look.bad, "failed"),
+        Some(other) => ("?", look.note, other),
+        None => ("?", look.note, "no outcome"),
+    }
+}

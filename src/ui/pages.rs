@@ -1,0 +1,140 @@
+//! Pages to read: every key, what changed, and what is not seen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::style::Look;
+use super::{fit, frame, sign};
+use crate::app::keys::{KEYS, Scope};
+use crate::app::{App, Page};
+use crate::domain::{Age, BlindKind, Origin, between, text};
+
+pub fn draw(app: &App, look: &Look, page: Page, scroll: usize, area: Rect, buffer: &mut Buffer) {
+    let (title, note) = match page {
+        Page::Help => ("Keys", ""),
+        Page::Changes => ("What changed", "last 30 minutes"),
+        Page::Blindness => ("What is seen, and what is not", ""),
+    };
+    let note = vec![Span::styled(note, look.dim)];
+    let inside = frame::frame(vec![Span::styled(title, look.strong)], note, true, look, area, buffer);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    let cells = usize::from(inside.width);
+    let lines = match page {
+        Page::Help => help(look, cells),
+        Page::Changes => changes(app, look, cells),
+        Page::Blindness => blindness(app, look, cells),
+    };
+    let first = scroll.min(lines.len().saturating_sub(usize::from(inside.height)));
+    fit::put_all(lines.into_iter().skip(first), inside, buffer);
+}
+
+/// The one table of keys, in as many columns as fit.
+fn help<'a>(look: &Look, cells: usize) -> Vec<Line<'a>> {
+    const WIDE: usize = 62;
+    let columns = (cells / WIDE).clamp(1, 3);
+    let wide = cells / columns;
+    let blocks: Vec<Vec<Line<'_>>> = Scope::ALL.iter().map(|scope| block(look, *scope, wide)).collect();
+    let total: usize = blocks.iter().map(Vec::len).sum();
+    let mut sides: Vec<Vec<Line<'_>>> = vec![Vec::new(); columns];
+    let mut side = 0;
+    for block in blocks {
+        if side + 1 < columns
+            && !sides[side].is_empty()
+            && sides[side].len() + block.len() / 2 > total / columns
+        {
+            side += 1;
+        }
+        sides[side].extend(block);
+    }
+    let height = sides.iter().map(Vec::len).max().unwrap_or(0);
+    (0..height)
+        .map(|row| {
+            let mut spans = Vec::new();
+            for side in &sides {
+                let line = side.get(row).map(|line| fit::cut(line, wide)).unwrap_or_default();
+                let gap = wide.saturating_sub(line.width());
+                spans.extend(line.spans.into_iter().map(|span| span.patch_style(line.style)));
+                spans.push(Span::raw(" ".repeat(gap)));
+            }
+            Line::from(spans)
+        })
+        .collect()
+}
+
+fn block<'a>(look: &Look, scope: Scope, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = vec![Line::styled(scope.title(), look.strong)];
+    for binding in KEYS.iter().filter(|binding| binding.scope == scope) {
+        let keys = binding.keys.iter().map(|press| press.name()).collect::<Vec<_>>().join(" ");
+        lines.push(fit::cut(
+            &Line::from(vec![
+                Span::styled(format!("  {} ", fit::pad(&keys, 12, false)), look.accent),
+                Span::styled(binding.says, look.text),
+            ]),
+            cells.saturating_sub(1),
+        ));
+    }
+    lines.push(Line::default());
+    lines
+}
+
+fn changes<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
+    if app.changes().is_empty() {
+        return vec![Line::styled("nothing changed in the last 30 minutes, as far as can be seen", look.dim)];
+    }
+    app.changes()
+        .iter()
+        .map(|change| {
+            let left = vec![
+                Span::styled(format!("{} ", change.at.strftime("%H:%M:%S")), look.dim),
+                Span::styled(format!("{} ", sign::change(change.kind)), look.accent),
+                Span::styled(fit::pad(sign::change_word(change.kind), 13, false), look.dim),
+                fit::span(format!("{}  ", change.object), look.strong),
+                fit::span(&change.says, look.text),
+                fit::span(change.by.as_ref().map(|by| format!("  by {by}")).unwrap_or_default(), look.dim),
+            ];
+            let ago = format!("{} ago", text::span(between(change.at, app.now)));
+            fit::two_ends(left, vec![Span::styled(ago, look.dim)], cells)
+        })
+        .collect()
+}
+
+fn blindness<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = vec![Line::styled("Sources", look.strong)];
+    for origin in Origin::ALL.into_iter().filter(|origin| *origin != Origin::Cockpit) {
+        let (sign, style, words) = match app.snapshot.age(origin, app.now) {
+            Age::Live(seen) => (sign::LIVE, look.good, format!("live, seen {} ago", text::span_short(seen))),
+            Age::Stale(seen) => {
+                (sign::STALE, look.warn, format!("stale, seen {} ago", text::span_short(seen)))
+            }
+            Age::Waiting => (sign::OPEN, look.dim, "waiting for the first sight".into()),
+            Age::Blind(blind, _) if blind.kind == BlindKind::NotConfigured => {
+                let how = blind.repair.unwrap_or(blind.why);
+                (sign::AGAINST, look.dim, format!("not configured: {}", text::clean(&how)))
+            }
+            Age::Blind(blind, _) => {
+                let repair = blind.repair.as_ref().map(|repair| format!(" → {repair}")).unwrap_or_default();
+                let why = format!("{}: {}{repair}", frame::since(&blind, app.now), blind.why);
+                (sign::BLIND, look.note, text::clean(&why))
+            }
+        };
+        let name = Span::styled(fit::pad(origin.as_str(), 16, false), look.text);
+        let line =
+            Line::from(vec![Span::styled(format!("  {sign} "), style), name, Span::styled(words, look.dim)]);
+        lines.push(fit::cut(&line, cells));
+    }
+    lines.push(Line::default());
+    lines.push(Line::styled("Rules that cannot tell", look.strong));
+    if app.verdict.blind.is_empty() {
+        lines.push(Line::styled("  none: every rule sees what it needs", look.good));
+    }
+    for (rule, blind) in &app.verdict.blind {
+        let line = Line::from(vec![
+            Span::styled(format!("  {} ", sign::BLIND), look.note),
+            Span::styled(fit::pad(rule.title, 28, false), look.text),
+            fit::span(format!(" {}", blind.why), look.dim),
+        ]);
+        lines.push(fit::cut(&line, cells));
+    }
+    lines
+}

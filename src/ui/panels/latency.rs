@@ -1,0 +1,133 @@
+//! Latency: the 95th percentile in time, with its threshold and the moments something changed.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{nothing, threshold};
+use crate::app::App;
+use crate::domain::Series;
+use crate::rules::Unit;
+use crate::ui::style::Look;
+use crate::ui::{chart, fit, sign};
+
+const WINDOW: Duration = Duration::from_mins(30);
+
+pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    let cells = usize::from(area.width);
+    let traffic = &app.snapshot.traffic;
+    let Some((_, p95)) = traffic.p95.last() else {
+        return fit::put(&nothing("no traffic measured", look), area, 0, buffer);
+    };
+    let limit = threshold(app, "high-latency", Unit::Seconds);
+    fit::put(&numbers(app, look, p95, limit, cells), area, 0, buffer);
+    if area.height < 2 {
+        return;
+    }
+    let marks = u16::from(area.height >= 4);
+    let plot = Rect { y: area.y + 1, height: area.height - 1 - marks, ..area };
+    let highest = traffic.p95.within(WINDOW, app.now).iter().map(|(_, value)| *value).fold(0.0, f64::max);
+    let top = chart::round_up(highest.max(limit.unwrap_or(0.0)) * 1.1);
+    let scale =
+        chart::Scale { window: WINDOW, now: app.now, top, threshold: limit.map(|limit| (limit, look.warn)) };
+    let line = chart::Plot { series: &traffic.p95, style: look.line, above: look.bad };
+    if area.height >= 10 {
+        let quiet = |series| chart::Plot { series, style: look.border, above: look.border };
+        chart::plot(&[quiet(&traffic.p50), quiet(&traffic.p99), line], &scale, plot, buffer);
+    } else {
+        chart::plot(&[line], &scale, plot, buffer);
+    }
+    label(&seconds(top), plot, 0, look.dim, buffer);
+    if let Some(limit) = limit.filter(|limit| *limit < top * 0.85) {
+        let row = ((1.0 - limit / top) * f64::from(plot.height.saturating_sub(1))).round() as u16;
+        label(&seconds(limit), plot, row.min(plot.height.saturating_sub(1)), look.warn, buffer);
+    }
+    if marks > 0 {
+        changes(app, look, Rect { y: area.bottom() - 1, height: 1, ..area }, buffer);
+    }
+}
+
+fn numbers<'a>(app: &App, look: &Look, p95: f64, limit: Option<f64>, cells: usize) -> Line<'a> {
+    let traffic = &app.snapshot.traffic;
+    let style = state(p95, limit, look).1;
+    let last = |series: &Series| series.last().map(|(_, value)| value);
+    let mut left = vec![Span::styled(seconds(p95), style.patch(look.strong))];
+    for (word, value) in [("p50", last(&traffic.p50)), ("p99", last(&traffic.p99))] {
+        if let Some(value) = value {
+            left.push(Span::styled(format!("  {word} "), look.dim));
+            left.push(Span::styled(seconds(value), look.text));
+        }
+    }
+    let mut right = Vec::new();
+    if let Some(errors) = last(&traffic.error_ratio) {
+        let style = if errors >= 0.05 {
+            look.bad
+        } else if errors >= 0.01 {
+            look.warn
+        } else {
+            look.text
+        };
+        right.push(Span::styled(format!("{:.1}%", errors * 100.0), style));
+        right.push(Span::styled(" 5xx", look.dim));
+    }
+    if let Some(rate) = last(&traffic.rate) {
+        right.push(Span::styled(format!("  {rate:.0}"), look.text));
+        right.push(Span::styled("/s", look.dim));
+    }
+    fit::two_ends(left, right, cells)
+}
+
+/// Letters at the moments of change, under the line they may explain.
+fn changes(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    let cells = usize::from(area.width);
+    let axis = format!("{:─<1$}", "", cells);
+    buffer.set_string(area.x, area.y, axis, look.border);
+    buffer.set_string(area.x, area.y, format!("{} min ago ", WINDOW.as_secs() / 60), look.dim);
+    let now = area.right().saturating_sub(4);
+    buffer.set_string(now, area.y, " now", look.dim);
+    for change in app.changes() {
+        if let Some(x) = chart::place(change.at, WINDOW, app.now, cells) {
+            buffer.set_string(area.x + x as u16, area.y, sign::change(change.kind), look.accent);
+        }
+    }
+}
+
+fn label(words: &str, area: Rect, y: u16, style: Style, buffer: &mut Buffer) {
+    if y < area.height && usize::from(area.width) > words.len() + 4 {
+        buffer.set_string(area.x, area.y + y, format!("{words} "), style);
+    }
+}
+
+fn state(p95: f64, limit: Option<f64>, look: &Look) -> (&'static str, Style) {
+    match limit {
+        Some(limit) if p95 > limit => (sign::BAD, look.bad),
+        _ => (sign::OK, look.good),
+    }
+}
+
+/// `1.25 s`, `840 ms`.
+pub fn seconds(value: f64) -> String {
+    if value >= 0.9995 { format!("{value:.2} s") } else { format!("{:.0} ms", value * 1000.0) }
+}
+
+pub fn gauge<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
+    let traffic = &app.snapshot.traffic;
+    let Some((_, p95)) = traffic.p95.last() else { return vec![Span::styled("no traffic", look.dim)] };
+    let limit = threshold(app, "high-latency", Unit::Seconds);
+    let (sign, style) = state(p95, limit, look);
+    let top = traffic.p95.max().unwrap_or(p95).max(limit.unwrap_or(0.0));
+    let mut spans = vec![
+        Span::styled(format!("{sign} "), style),
+        Span::styled(fit::pad(&seconds(p95), 7, true), style),
+        Span::raw(" "),
+        Span::styled(chart::sparkline(&traffic.p95, WINDOW, app.now, top, 12), look.line),
+    ];
+    if let Some((_, errors)) = traffic.error_ratio.last() {
+        let style = if errors >= 0.05 { look.bad } else { look.dim };
+        spans.push(Span::styled(format!(" {:.1}% 5xx", errors * 100.0), style));
+    }
+    spans
+}

@@ -1,0 +1,104 @@
+//! Nodes: the worst first, with what is used of them.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{counted, fill_style, nothing, percent};
+use crate::app::{App, node_rank, node_status};
+use crate::domain::Node;
+use crate::ui::style::Look;
+use crate::ui::{chart, fit, sign};
+
+pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    let nodes = app.nodes();
+    if nodes.is_empty() {
+        return fit::put(&nothing("no nodes", look), area, 0, buffer);
+    }
+    let mut rest = area;
+    if nodes.len() > usize::from(area.height) || area.height > 6 {
+        fit::put(&Line::from(summary(app, look)), area, 0, buffer);
+        rest = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    }
+    // A map of all nodes when there are more than lines.
+    if nodes.len() > usize::from(rest.height) && rest.height > 2 {
+        let cells = usize::from(rest.width);
+        let signs = nodes.iter().take(cells).map(|node| {
+            let (sign, style) = mark(node, look);
+            Span::styled(if sign == sign::OK { "■" } else { sign }, style)
+        });
+        fit::put(&Line::from(signs.collect::<Vec<_>>()), rest, 0, buffer);
+        rest = Rect { y: rest.y + 1, height: rest.height - 1, ..rest };
+    }
+    let shown = nodes.iter().take(usize::from(rest.height));
+    fit::put_all(shown.map(|node| row(app, look, node, usize::from(rest.width))), rest, buffer);
+}
+
+fn row<'a>(app: &App, look: &Look, node: &Node, cells: usize) -> Line<'a> {
+    let (sign, style) = mark(node, look);
+    let mut right = Vec::new();
+    if node_rank(node) < 3 {
+        right.push(fit::span(node_status(node), style));
+        right.push(Span::raw(" "));
+    }
+    let (cpu, memory) = app.node_load(node);
+    let bar = usize::from(cells >= 34) * 4;
+    for (word, share) in [("cpu", cpu), ("mem", memory)] {
+        if let Some(share) = share {
+            let filled = fill_style(share, 0.85, 0.95, look);
+            right.push(Span::styled(format!(" {word} "), look.dim));
+            if node_rank(node) == 3 {
+                right.extend(chart::bar(share, bar, filled, look.border));
+            }
+            right.push(Span::styled(percent(share), filled_text(share, look)));
+        }
+    }
+    let wide = Line::from(right.clone()).width();
+    if wide + 14 > cells && node_rank(node) < 3 {
+        right.truncate(2);
+    }
+    let room = cells.saturating_sub(Line::from(right.clone()).width() + 3);
+    let left = vec![
+        Span::styled(format!("{sign} "), style),
+        fit::span(fit::fit_name(&node.key.name, room.max(8)), look.text),
+    ];
+    fit::two_ends(left, right, cells)
+}
+
+/// Numbers take a colour only when they matter.
+fn filled_text(share: f64, look: &Look) -> Style {
+    if share >= 0.85 { fill_style(share, 0.85, 0.95, look) } else { look.text }
+}
+
+fn mark(node: &Node, look: &Look) -> (&'static str, Style) {
+    match node_rank(node) {
+        0 => (sign::BAD, look.bad),
+        1 => (sign::WARN, look.warn),
+        2 => (sign::AGAINST, look.note),
+        _ => (sign::OK, look.good),
+    }
+}
+
+fn summary<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
+    let mut counts = [0usize; 4];
+    for node in app.snapshot.nodes.iter() {
+        counts[usize::from(node_rank(node))] += 1;
+    }
+    let words = [
+        (sign::BAD, "not ready", look.bad),
+        (sign::WARN, "under pressure", look.warn),
+        (sign::AGAINST, "cordoned", look.note),
+        (sign::OK, "ready", look.good),
+    ];
+    let mut spans = Vec::new();
+    for (count, (sign, word, style)) in counts.into_iter().zip(words).filter(|(count, _)| *count > 0) {
+        spans.push(Span::styled(format!("{sign} "), style));
+        spans.extend(counted(count, word, look.text, look));
+    }
+    spans
+}
+
+pub fn gauge<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
+    if app.snapshot.nodes.is_empty() { vec![Span::styled("none", look.dim)] } else { summary(app, look) }
+}

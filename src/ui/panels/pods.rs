@@ -1,0 +1,108 @@
+//! Pods: a map with one cell for each, the worst first, and the worst by name.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{counted, nothing};
+use crate::app::{App, Health};
+use crate::domain::{between, text};
+use crate::ui::style::Look;
+use crate::ui::{fit, sign};
+
+pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    if app.board.is_empty() {
+        return fit::put(&nothing("no pods in this namespace", look), area, 0, buffer);
+    }
+    fit::put(&Line::from(summary(app, look)), area, 0, buffer);
+    let rest = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    let bad: usize =
+        Health::ALL.iter().filter(|health| health.is_bad()).map(|health| app.board.count(*health)).sum();
+    let wanted = app.board.len().div_ceil(usize::from(area.width).max(1)) as u16;
+    // The map may be as high as it needs, but leaves half of the panel to names when something is wrong.
+    let named =
+        (bad as u16).min(rest.height.saturating_sub(1).max(1) / 2 + 1).min(rest.height.saturating_sub(1));
+    let high = wanted.min(rest.height.saturating_sub(named)).max(1).min(rest.height);
+    let map = Rect { height: high, ..rest };
+    let each = map_cells(app, look, map, buffer);
+    let mut y = high;
+    if each > 1 && y < rest.height {
+        fit::put(&Line::styled(format!("one cell is {each} pods"), look.dim), rest, y, buffer);
+        y += 1;
+    }
+    for (health, key) in app.board.iter().take(usize::from(rest.height - y)) {
+        if !health.is_bad() {
+            break;
+        }
+        let Some(pod) = app.snapshot.pods.get(key) else { continue };
+        let restarts = match pod.restarts() {
+            0 => String::new(),
+            restarts => format!(" {restarts}↻"),
+        };
+        let right = vec![
+            fit::span(pod.headline(), style(health, look)),
+            Span::styled(restarts, look.dim),
+            Span::styled(format!(" {}", text::span_short(between(pod.created, app.now))), look.dim),
+        ];
+        let room = usize::from(rest.width).saturating_sub(Line::from(right.clone()).width() + 3);
+        let name = fit::fit_name(&key.name, room.max(10)).into_owned();
+        let left = vec![
+            Span::styled(format!("{} ", sign::health(health)), style(health, look)),
+            fit::span(name, look.text),
+        ];
+        fit::put(&fit::two_ends(left, right, usize::from(rest.width)), rest, y, buffer);
+        y += 1;
+    }
+}
+
+/// Fills the map and says how many pods one cell stands for. Only counts are needed: pods of one health
+/// are drawn alike, so no frame ever walks over all pods.
+fn map_cells(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) -> usize {
+    let cells = usize::from(area.width) * usize::from(area.height);
+    let kinds = Health::ALL.iter().filter(|health| app.board.count(**health) > 0).count();
+    // Every health keeps at least one cell: one bad pod of thousands must be seen.
+    let each = app.board.len().div_ceil(cells.saturating_sub(kinds).max(1)).max(1);
+    let each = if app.board.len() <= cells { 1 } else { each };
+    let signs = Health::ALL.iter().flat_map(|health| {
+        std::iter::repeat_n(
+            (sign::health(*health), style(*health, look)),
+            app.board.count(*health).div_ceil(each),
+        )
+    });
+    for (at, (sign, style)) in signs.take(cells).enumerate() {
+        let (x, y) = ((at % usize::from(area.width)) as u16, (at / usize::from(area.width)) as u16);
+        buffer.set_string(area.x + x, area.y + y, sign, style);
+    }
+    each
+}
+
+pub fn style(health: Health, look: &Look) -> Style {
+    match health {
+        Health::Failing => look.bad,
+        Health::Unknown => look.note,
+        Health::Unready | Health::Pending => look.warn,
+        Health::Starting => look.line,
+        Health::Ready => look.good,
+        Health::Terminating | Health::Finished => look.dim,
+    }
+}
+
+fn summary<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
+    let mut spans = Vec::new();
+    for health in Health::ALL {
+        let count = app.board.count(health);
+        if count > 0 {
+            spans.push(Span::styled(format!("{} ", sign::health(health)), style(health, look)));
+            spans.extend(counted(count, health.as_str(), look.text, look));
+        }
+    }
+    spans
+}
+
+pub fn gauge<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
+    if app.board.is_empty() {
+        return vec![Span::styled("none", look.dim)];
+    }
+    summary(app, look)
+}

@@ -1,0 +1,319 @@
+//! The playbook of the selected anomaly: the one step to take and why, every other step with its state, the
+//! evidence, what must hold in the end, and the checklist.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::anomalies::{highlight, scrolled};
+use super::style::Look;
+use super::{fit, frame, sign};
+use crate::app::{App, Dossier, Focus, keys};
+use crate::domain::{Effect, between, text};
+use crate::playbooks::{Plan, PlannedStep, StepState};
+
+pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    let focused = app.layers.is_empty() && app.focus == Focus::Playbook;
+    let dossier = app.dossier();
+    let title = match dossier.and_then(|dossier| dossier.plan.as_ref()) {
+        Some(plan) => vec![Span::styled("Playbook ", look.strong), fit::span(plan.title.clone(), look.text)],
+        None => vec![Span::styled("Playbook", look.strong)],
+    };
+    let note = dossier.map(|dossier| vec![fit::span(dossier.anomaly.subject.to_string(), look.dim)]);
+    let inside = frame::frame(title, note.unwrap_or_default(), focused, look, area, buffer);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    let cells = usize::from(inside.width);
+    let Some(dossier) = dossier else {
+        let line = Line::styled("steps appear here when something is wrong", look.dim);
+        return fit::put(
+            &line,
+            Rect { y: inside.y + 1, height: inside.height.saturating_sub(1), ..inside },
+            0,
+            buffer,
+        );
+    };
+    let Some(plan) = &dossier.plan else {
+        let words = format!("no playbook is called {}", dossier.anomaly.rule);
+        return fit::put(&Line::styled(words, look.dim), inside, 0, buffer);
+    };
+    // The suggestion stays in view whatever is scrolled: observers have no keys.
+    let head = head(app, look, dossier, plan, cells);
+    let head_high = (head.len() as u16).min(inside.height.saturating_sub(1)).min(inside.height * 2 / 3);
+    fit::put_all(head, Rect { height: head_high, ..inside }, buffer);
+    let rest = Rect { y: inside.y + head_high, height: inside.height - head_high, ..inside };
+    let (lines, chosen) = body(app, look, dossier, plan, focused, cells);
+    let first = scrolled(chosen, lines.len(), usize::from(rest.height));
+    fit::put_all(lines.into_iter().skip(first), rest, buffer);
+}
+
+/// The suggestion, its reason, and what else would do.
+fn head<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    match plan.suggestion() {
+        Some(step) => {
+            let key = keys::key_for(keys::Command::Suggested, keys::Scope::Main);
+            let left = vec![
+                Span::styled(format!("{} ", sign::NEXT), look.accent.patch(look.strong)),
+                fit::span(&step.title, look.accent.patch(look.strong)),
+            ];
+            lines.push(fit::two_ends(
+                left,
+                vec![effect(step.effect, look), Span::styled(format!(" {key}"), look.accent)],
+                cells,
+            ));
+            for line in fit::wrap(&text::clean(&plan.why), cells.saturating_sub(2)) {
+                lines.push(Line::styled(format!("  {line}"), look.text));
+            }
+            for note in step.notes.iter().take(2) {
+                lines.push(Line::from(vec![Span::styled("  ! ", look.warn), fit::span(note, look.dim)]));
+            }
+            let others: Vec<&str> = plan
+                .alternatives
+                .iter()
+                .filter_map(|at| plan.steps.get(*at))
+                .map(|step| step.title.as_str())
+                .collect();
+            if !others.is_empty() {
+                lines.push(fit::cut(
+                    &Line::from(vec![
+                        Span::styled("  or ", look.dim),
+                        fit::span(others.join("  ·  or "), look.dim),
+                    ]),
+                    cells,
+                ));
+            }
+        }
+        None => {
+            let (sign, style) =
+                if plan.resolved.reached { (sign::OK, look.good) } else { (sign::OPEN, look.dim) };
+            for line in fit::wrap(&format!("{sign} {}", text::clean(&plan.why)), cells) {
+                lines.push(Line::styled(line, style));
+            }
+        }
+    }
+    lines.push(resolution(app, look, plan, cells));
+    if !dossier.asked.is_empty() {
+        lines.push(asked(app, look, dossier, cells));
+    }
+    lines.push(Line::styled("─".repeat(cells), look.border));
+    lines
+}
+
+/// What is being read, and for how long.
+fn asked<'a>(app: &App, look: &Look, dossier: &Dossier, cells: usize) -> Line<'a> {
+    let oldest = dossier.asked.values().map(|asked| asked.since).min().unwrap_or(app.now);
+    let took = between(oldest, app.now);
+    let words = format!(
+        "{} reading {}",
+        sign::spinner(app.now.as_millisecond()),
+        dossier.asked.keys().cloned().collect::<Vec<_>>().join(", ")
+    );
+    fit::two_ends(vec![fit::span(words, look.dim)], vec![Span::styled(text::span(took), look.dim)], cells)
+}
+
+fn resolution<'a>(app: &App, look: &Look, plan: &Plan, cells: usize) -> Line<'a> {
+    let resolved = &plan.resolved;
+    let (sign, style) = if resolved.reached {
+        (sign::OK, look.good)
+    } else if resolved.holds_since.is_some() {
+        (sign::STALE, look.warn)
+    } else {
+        (sign::OPEN, look.dim)
+    };
+    let left = vec![
+        Span::styled(format!("{sign} "), style),
+        Span::styled(if resolved.reached { "resolved: " } else { "resolved when " }, style),
+        fit::span(&resolved.says, look.text),
+    ];
+    let countdown = match resolved.left(app.now) {
+        Some(left) if !resolved.reached => {
+            vec![Span::styled(format!("{} to go", text::span(left)), look.warn)]
+        }
+        _ => Vec::new(),
+    };
+    fit::two_ends(left, countdown, cells)
+}
+
+/// Everything below the suggestion, and which lines the cursor is on.
+fn body<'a>(
+    app: &App,
+    look: &Look,
+    dossier: &Dossier,
+    plan: &Plan,
+    focused: bool,
+    cells: usize,
+) -> (Vec<Line<'a>>, (usize, usize)) {
+    let mut lines = evidence(look, dossier, cells);
+    let mut chosen = (0, 1);
+    let mut phase = None;
+    let place = dossier.place();
+    for step in &plan.steps {
+        if phase != Some(step.phase) {
+            phase = Some(step.phase);
+            let mut heading = step.phase.as_str().to_owned();
+            heading[..1].make_ascii_uppercase();
+            lines.push(Line::styled(heading, look.dim.patch(look.strong)));
+        }
+        let here = place == Some(step.id.as_str());
+        let entry = entry(app, look, dossier, step, here && focused, cells);
+        if here && focused {
+            chosen = (lines.len(), entry.len());
+        }
+        lines.extend(entry);
+    }
+    if !plan.follow_up.is_empty() {
+        lines.push(Line::styled("Afterwards", look.dim.patch(look.strong)));
+    }
+    for item in &plan.follow_up {
+        let here = place == Some(item.id.as_str()) && focused;
+        let ticked = app.ticked.contains(&(dossier.anomaly.id.clone(), item.id.clone()));
+        let (mark, style, note) = match item.auto {
+            Some(true) => ("[✓]", look.good, " seen"),
+            Some(false) if ticked => ("[✓]", look.good, ""),
+            Some(false) => ("[ ]", look.warn, " not so"),
+            None if ticked => ("[✓]", look.good, ""),
+            None => ("[ ]", look.dim, ""),
+        };
+        let line = Line::from(vec![
+            Span::styled(format!("{mark} "), style),
+            fit::span(&item.says, look.text),
+            Span::styled(note, look.dim),
+        ]);
+        let line = fit::cut(&line, cells);
+        if here {
+            chosen = (lines.len(), 1);
+        }
+        lines.push(if here { highlight(line, look.selected, cells) } else { line });
+    }
+    (lines, chosen)
+}
+
+/// Causes with their weight, then what speaks for them.
+fn evidence<'a>(look: &Look, dossier: &Dossier, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    for cause in dossier.anomaly.causes.iter().take(3) {
+        let left = vec![
+            Span::styled("cause ", look.dim),
+            Span::styled(cause.name, look.strong),
+            fit::span(format!("  {}", cause.says), look.text),
+        ];
+        let sure = Span::styled(format!("{:>3.0}%", cause.weight * 100.0), look.dim);
+        lines.push(fit::two_ends(left, vec![sure], cells));
+    }
+    let found = dossier.progress.steps.values().flat_map(|done| &done.found);
+    for found in found.take(4) {
+        lines.push(fit::cut(
+            &Line::from(vec![
+                Span::styled("found ", look.dim),
+                fit::span(&found.cause, look.strong),
+                fit::span(format!("  {}", found.says), look.text),
+            ]),
+            cells,
+        ));
+    }
+    for evidence in dossier.anomaly.evidence.iter().take(4) {
+        let when = evidence.at.map(|at| at.strftime("%H:%M:%S ").to_string()).unwrap_or_default();
+        lines.push(fit::cut(
+            &Line::from(vec![
+                Span::styled(format!("· {when}"), look.dim),
+                fit::span(&evidence.says, look.text),
+                Span::styled(format!("  {}", evidence.from.as_str()), look.dim),
+            ]),
+            cells,
+        ));
+    }
+    if !lines.is_empty() {
+        lines.push(Line::default());
+    }
+    lines
+}
+
+/// A step: its sign and title, and below it what came of it or what speaks against it.
+fn entry<'a>(
+    app: &App,
+    look: &Look,
+    dossier: &Dossier,
+    step: &PlannedStep,
+    here: bool,
+    cells: usize,
+) -> Vec<Line<'a>> {
+    let (sign, style, words, note) = state(app, look, dossier, step);
+    let left = vec![Span::styled(format!("{sign} "), style), fit::span(&step.title, words)];
+    let mut right = Vec::new();
+    if step.effect != Effect::Read {
+        right.push(effect(step.effect, look));
+    }
+    let mut lines = Vec::new();
+    let head = fit::two_ends(left, right, cells);
+    lines.push(if here { highlight(head, look.selected, cells) } else { head });
+    if let Some((note, style)) = note {
+        lines.push(fit::cut(&Line::from(vec![Span::raw("  "), fit::span(note, style)]), cells));
+    }
+    if here {
+        let mut more = vec![step.why.clone()];
+        more.extend(step.undo.as_ref().map(|undo| format!("undo: {undo}")));
+        if step.undo.is_none() && step.effect != Effect::Read {
+            more.push("cannot be undone".into());
+        }
+        more.extend(step.notes.iter().map(|note| format!("! {note}")));
+        for words in more.iter().filter(|words| !words.is_empty()) {
+            for line in fit::wrap(&text::clean(words), cells.saturating_sub(2)) {
+                lines.push(Line::styled(format!("  {line}"), look.dim));
+            }
+        }
+    }
+    lines
+}
+
+type Note = Option<(String, Style)>;
+
+fn state(
+    app: &App,
+    look: &Look,
+    dossier: &Dossier,
+    step: &PlannedStep,
+) -> (&'static str, Style, Style, Note) {
+    if let Some(asked) = dossier.asked.get(&step.id) {
+        let took = text::span(between(asked.since, app.now));
+        let note = asked.says.as_ref().map_or(took.clone(), |says| format!("{took} {says}"));
+        return (sign::spinner(app.now.as_millisecond()), look.accent, look.text, Some((note, look.dim)));
+    }
+    let running = app.act.as_ref().is_some_and(|act| {
+        act.is_running() && act.origin.step == step.id && act.origin.anomaly == dossier.anomaly.id
+    });
+    if running {
+        let note = Some(("running; Enter shows it".to_owned(), look.accent));
+        return (sign::spinner(app.now.as_millisecond()), look.accent, look.text, note);
+    }
+    match &step.state {
+        StepState::Done { at, ok, says } => {
+            let undone = dossier.progress.steps.get(&step.id).is_some_and(|done| done.undone);
+            let (sign, style) = match (undone, ok) {
+                (true, _) => (sign::UNDONE, look.note),
+                (false, true) => (sign::OK, look.good),
+                (false, false) => (sign::BAD, look.bad),
+            };
+            let ago = text::span_short(between(*at, app.now));
+            (sign, style, look.dim, Some((format!("{says} ({ago} ago)"), look.text)))
+        }
+        StepState::Suggested { .. } => (sign::NEXT, look.accent, look.accent.patch(look.strong), None),
+        StepState::Available => (sign::OPEN, look.text, look.text, None),
+        StepState::NotAdvised { why } => {
+            (sign::AGAINST, look.dim, look.dim, Some((format!("not advised: {why}"), look.dim)))
+        }
+        StepState::Blocked { why } => {
+            (sign::BLOCKED, look.note, look.dim, Some((format!("blocked: {why}"), look.note)))
+        }
+    }
+}
+
+/// What a step does to the world, in a word.
+fn effect<'a>(effect: Effect, look: &Look) -> Span<'a> {
+    match effect {
+        Effect::Read => Span::styled("reads", look.dim),
+        Effect::Change => Span::styled("changes", look.line),
+        Effect::Disruptive => Span::styled("disrupts", look.warn),
+        Effect::Destructive => Span::styled("destroys", look.bad),
+    }
+}

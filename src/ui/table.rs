@@ -1,0 +1,144 @@
+//! A panel full screen: its picture above, its rows below, the cursor on a row by name.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::anomalies::{highlight, scrolled};
+use super::style::Look;
+use super::{fit, frame, panels};
+use crate::app::{App, Column, Panel, TableView, columns};
+use crate::domain::{Age, Key, Tone, text};
+
+pub fn draw(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut Buffer) {
+    let age = frame::age(app, table.panel);
+    let mut note = vec![Span::styled("as of ", look.dim)];
+    note.extend(frame::age_note(&age, look));
+    let title = vec![Span::styled(table.panel.title(), look.strong), Span::styled(counted(table), look.dim)];
+    let inside = frame::frame(title, note, true, look, area, buffer);
+    let mut inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    if let Age::Blind(blind, _) = &age {
+        let line = format!("{}: {}", frame::since(blind, app.now), text::clean(&blind.why));
+        fit::put(&Line::styled(line, look.note), inside, 0, buffer);
+        inside = below(inside, 1);
+    }
+    if columns(table.panel).is_empty() {
+        return panels::body(app, look, table.panel, inside, buffer);
+    }
+    // A short picture where there is room for both.
+    if table.panel == Panel::Pods && inside.height >= 24 {
+        let rows =
+            app.board.len().div_ceil(usize::from(inside.width).max(1)).min(usize::from(inside.height / 5));
+        let picture = Rect { height: rows as u16 + 1, ..inside };
+        panels::body(app, look, table.panel, picture, buffer);
+        inside = below(inside, rows as u16 + 2);
+    }
+    if table.filtering || !table.filter.is_empty() {
+        let cursor = if table.filtering { "▏" } else { "" };
+        let line = Line::from(vec![
+            Span::styled("/", look.accent),
+            fit::span(table.filter.text(), look.strong),
+            Span::styled(cursor, look.accent),
+        ]);
+        fit::put(&line, inside, 0, buffer);
+        inside = below(inside, 1);
+    }
+    rows(app, look, table, inside, buffer);
+}
+
+fn below(area: Rect, by: u16) -> Rect {
+    let by = by.min(area.height);
+    Rect { y: area.y + by, height: area.height - by, ..area }
+}
+
+fn counted(table: &TableView) -> String {
+    match (columns(table.panel).is_empty(), table.order.len() == table.total) {
+        (true, _) => String::new(),
+        (false, true) => format!(" {}", table.total),
+        (false, false) => format!(" {} of {}", table.order.len(), table.total),
+    }
+}
+
+fn rows(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut Buffer) {
+    let shown = shown_columns(app, table, area.width);
+    fit::put(&heading(look, table, &shown), area, 0, buffer);
+    let area = below(area, 1);
+    let height = usize::from(area.height);
+    let at = table.position();
+    let first = scrolled((at, 1), table.order.len(), height);
+    for (y, key) in table.order.iter().skip(first).take(height).enumerate() {
+        let line = row(app, look, table, key, &shown);
+        let line = fit::cut(&line, usize::from(area.width));
+        let line =
+            if first + y == at { highlight(line, look.selected, usize::from(area.width)) } else { line };
+        fit::put(&line, area, y as u16, buffer);
+    }
+    if table.order.is_empty() {
+        let words =
+            if table.total == 0 { "nothing here" } else { "nothing matches the filter; Esc clears it" };
+        fit::put(&Line::styled(words, look.dim), area, 0, buffer);
+    }
+}
+
+/// Columns with their widths, as many as fit; the name takes what is left.
+fn shown_columns(app: &App, table: &TableView, width: u16) -> Vec<(usize, &'static Column, usize)> {
+    const NAME: u16 = 28;
+    let one_namespace = app.options.namespace.is_some() && table.panel == Panel::Pods;
+    let mut left = width.saturating_sub(NAME);
+    let mut shown = Vec::new();
+    for (at, column) in columns(table.panel).iter().enumerate().skip(1) {
+        if table.hidden.contains(&at) || (one_namespace && column.title == "NAMESPACE") {
+            continue;
+        }
+        let wide = column.width.max(column.title.len() as u16 + u16::from(table.sort == Some(at)) * 2) + 2;
+        if wide <= left {
+            left -= wide;
+            shown.push((at, column, usize::from(wide) - 2));
+        }
+    }
+    let name = usize::from((NAME + left).min(width)).saturating_sub(2);
+    if let Some(first) = columns(table.panel).first() {
+        shown.insert(0, (0, first, name.min(64)));
+    }
+    shown
+}
+
+fn heading<'a>(look: &Look, table: &TableView, shown: &[(usize, &Column, usize)]) -> Line<'a> {
+    let spans = shown.iter().map(|(at, column, wide)| {
+        let arrow = match (table.sort == Some(*at), table.reverse) {
+            (true, false) => " ▲",
+            (true, true) => " ▼",
+            _ => "",
+        };
+        let style =
+            if arrow.is_empty() { look.dim.patch(look.strong) } else { look.accent.patch(look.strong) };
+        Span::styled(
+            format!("{}  ", fit::pad(&format!("{}{arrow}", column.title), *wide, column.right)),
+            style,
+        )
+    });
+    Line::from(spans.collect::<Vec<_>>())
+}
+
+fn row<'a>(
+    app: &App,
+    look: &Look,
+    table: &TableView,
+    key: &Key,
+    shown: &[(usize, &Column, usize)],
+) -> Line<'a> {
+    let cells = app.cells(table.panel, key);
+    let spans = shown.iter().map(|(at, column, wide)| {
+        let Some(cell) = cells.get(*at) else { return Span::raw(" ".repeat(wide + 2)) };
+        let words = text::clean(&cell.text);
+        let words = if *at == 0 { fit::fit_name(&words, *wide).into_owned() } else { words };
+        let style = if cell.tone == Tone::Good { look.good } else { look.tone(cell.tone) };
+        Span::styled(format!("{}  ", fit::pad(&words, *wide, column.right)), style)
+    });
+    Line::from(spans.collect::<Vec<_>>())
+}
+
+/// How long a wait may last before it is worth a word.
+pub const QUICK: Duration = Duration::from_millis(200);

@@ -1,0 +1,126 @@
+//! What changed lately, on a line of time, with the onset of what is looked at.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::style::Look;
+use super::{chart, fit, sign};
+use crate::app::{App, WINDOW};
+use crate::domain::{Change, Timestamp, between, text};
+
+const LABEL: &str = " Changes ";
+
+pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    if area.height == 0 || area.width < 30 {
+        return;
+    }
+    let onset = app.incident().map(|incident| incident.onset).or_else(|| {
+        let shown = app.selection.anomaly.as_ref().and_then(|id| app.verdict.anomaly(id));
+        shown.map(|anomaly| anomaly.onset)
+    });
+    if area.height == 1 {
+        return fit::put(&words(app, look, onset, usize::from(area.width)), area, 0, buffer);
+    }
+    axis(app, look, onset, Rect { height: 1, ..area }, buffer);
+    for (row, line) in nearest(app, onset).into_iter().take(usize::from(area.height - 1)).enumerate() {
+        let mut spans = vec![Span::raw(" ".repeat(LABEL.len()))];
+        spans.extend(change(app, look, line, onset));
+        fit::put(&Line::from(spans), area, row as u16 + 1, buffer);
+    }
+    if app.changes().is_empty() {
+        let none = Line::styled(
+            format!("{}nothing changed in the last 30 minutes", " ".repeat(LABEL.len())),
+            look.dim,
+        );
+        fit::put(&none, area, 1, buffer);
+    }
+}
+
+fn axis(app: &App, look: &Look, onset: Option<Timestamp>, area: Rect, buffer: &mut Buffer) {
+    buffer.set_string(area.x, area.y, LABEL, look.strong);
+    let from = format!("{} ", (app.now - WINDOW).strftime("%H:%M"));
+    let to = " now ";
+    let taken = LABEL.len() + from.len() + to.len();
+    let Some(cells) = usize::from(area.width).checked_sub(taken).filter(|cells| *cells > 4) else { return };
+    let start = area.x + LABEL.len() as u16;
+    buffer.set_string(start, area.y, &from, look.dim);
+    let line = start + from.len() as u16;
+    buffer.set_string(line, area.y, "─".repeat(cells), look.border);
+    buffer.set_string(line + cells as u16, area.y, to, look.dim);
+    for change in app.changes().iter().rev() {
+        if let Some(x) = chart::place(change.at, WINDOW, app.now, cells) {
+            buffer.set_string(
+                line + x as u16,
+                area.y,
+                sign::change(change.kind),
+                look.accent.patch(look.strong),
+            );
+        }
+    }
+    if let Some(onset) = onset {
+        match chart::place(onset, WINDOW, app.now, cells) {
+            Some(x) => {
+                let words = format!("┃onset {}", onset.strftime("%H:%M:%S"));
+                let room = cells.saturating_sub(x);
+                let free = room >= words.chars().count()
+                    && app.changes().iter().all(|change| {
+                        chart::place(change.at, WINDOW, app.now, cells)
+                            .is_none_or(|other| other <= x || other > x + words.chars().count())
+                    });
+                let words = if free { words.as_str() } else { "┃" };
+                buffer.set_string(line + x as u16, area.y, words, look.bad);
+            }
+            None if onset < app.now => {
+                buffer.set_string(line, area.y, "◀onset ", look.bad);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Changes by how close before the onset they were; without one, the latest first.
+fn nearest(app: &App, onset: Option<Timestamp>) -> Vec<&Change> {
+    let mut changes: Vec<&Change> = app.changes().iter().collect();
+    if let Some(onset) = onset {
+        changes.sort_by_key(|change| {
+            (
+                change.at > onset,
+                if change.at > onset { between(onset, change.at) } else { between(change.at, onset) },
+            )
+        });
+    }
+    changes
+}
+
+fn change<'a>(app: &App, look: &Look, change: &Change, onset: Option<Timestamp>) -> Vec<Span<'a>> {
+    let mut spans = vec![
+        Span::styled(format!("{} ", sign::change(change.kind)), look.accent.patch(look.strong)),
+        Span::styled(format!("{} ", change.at.strftime("%H:%M:%S")), look.dim),
+        fit::span(format!("{} ", change.object), look.text),
+        fit::span(&change.says, look.text),
+    ];
+    let note = match onset {
+        Some(onset) if change.at <= onset => {
+            format!("  {} before the onset", text::span(between(change.at, onset)))
+        }
+        Some(onset) => format!("  {} after the onset", text::span(between(onset, change.at))),
+        None => format!("  {} ago", text::span(between(change.at, app.now))),
+    };
+    let near = onset.is_some_and(|onset| change.at <= onset && between(change.at, onset).as_secs() <= 300);
+    spans.push(Span::styled(note, if near { look.warn } else { look.dim }));
+    if let Some(by) = &change.by {
+        spans.push(fit::span(format!("  by {by}"), look.dim));
+    }
+    spans
+}
+
+/// Everything in one line, for low screens.
+fn words<'a>(app: &App, look: &Look, onset: Option<Timestamp>, cells: usize) -> Line<'a> {
+    let mut spans = vec![Span::styled(" Δ ", look.strong)];
+    match nearest(app, onset).first() {
+        Some(first) => spans.extend(change(app, look, first, onset)),
+        None => spans.push(Span::styled("nothing changed in the last 30 minutes", look.dim)),
+    }
+    fit::cut(&Line::from(spans), cells)
+}

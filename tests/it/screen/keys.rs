@@ -1,0 +1,233 @@
+//! Keys in, state out: what a person relies on, whatever the world does meanwhile.
+
+use covet_tui::app::keys::{KEYS, Scope};
+use covet_tui::app::{App, Effect, Event, Focus, Health, Layer, Options, Panel};
+use covet_tui::domain::{ContainerState, Delta, Fact, Origin, Status};
+use covet_tui::guard::Armed;
+use covet_tui::journal::{Ending, EntryId, Outcome};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{drawn, keys, press, text, world};
+
+fn table(app: &App) -> &covet_tui::app::TableView {
+    match app.layers.last() {
+        Some(Layer::Table(table)) => table,
+        other => panic!("no table but {other:?}"),
+    }
+}
+
+#[test]
+fn the_cursor_stays_on_its_pod_when_the_list_reorders() {
+    let mut app = world::healthy(world::options());
+    keys(&mut app, "11jjj");
+    let chosen = table(&app).cursor.clone().unwrap();
+    assert_eq!(table(&app).position(), 3);
+    // Another pod begins to fail and moves to the top.
+    let mut failing = world::pods(false).pop().unwrap();
+    failing.conditions[0].status = Status::False;
+    failing.containers[0].ready = false;
+    failing.containers[0].state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
+    let later = world::ago(-1);
+    app.update(Event::Observed(vec![world::seen(Origin::Pods, Fact::Pods(Delta::Seen(vec![failing.clone()])))]), later);
+    assert_eq!(table(&app).order[0], failing.key);
+    assert_eq!(table(&app).cursor.as_ref(), Some(&chosen));
+    assert_eq!(table(&app).position(), 4);
+    assert_eq!(app.board.count(Health::Failing), 1);
+}
+
+#[test]
+fn the_worst_is_looked_at_until_a_person_chooses() {
+    let mut app = world::crashing(world::options());
+    assert!(!app.selection.by_person);
+    let worst = app.selection.anomaly.clone();
+    keys(&mut app, "j");
+    assert!(app.selection.by_person);
+    assert_ne!(app.selection.anomaly, worst);
+    let chosen = app.selection.anomaly.clone();
+    // The incidents change places: the choice stays.
+    app.verdict.anomalies.reverse();
+    app.verdict.incidents[0].members.reverse();
+    assert_eq!(app.selection.anomaly, chosen);
+    assert!(app.rows().iter().any(|row| Some(&row.id) == chosen.as_ref()));
+}
+
+#[test]
+fn a_read_only_session_says_so_and_previews_nothing() {
+    let mut app = world::crashing(Options { armed: false, ..world::options() });
+    assert!(text(&drawn(&app, (80, 24))).contains("READ-ONLY"));
+    let effects = keys(&mut app, "n");
+    assert!(effects.is_empty(), "{effects:?}");
+    assert!(app.act.is_none());
+    assert!(app.toast.as_ref().is_some_and(|toast| toast.says.contains("read-only")));
+}
+
+#[test]
+fn from_the_suggestion_to_the_undo() {
+    let mut app = super::pictures::confirming();
+    // Half a name does not confirm.
+    assert!(app.update(press(KeyCode::Enter), world::now()).is_empty());
+    keys(&mut app, "py-app");
+    let effects = app.update(press(KeyCode::Enter), world::now());
+    let [Effect::Confirm { request, preview, typed }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(typed, "covetpy-app");
+    let (request, action, undo) = (*request, preview.action.clone(), preview.undo.clone());
+    app.update(Event::Progress { request, says: "2 of 4 pods updated".into() }, world::now());
+    assert!(text(&drawn(&app, (120, 40))).contains("2 of 4 pods updated"));
+    let outcome = Outcome {
+        entry: EntryId("20261123-031250-4f2a".into()),
+        action,
+        result: Ending::Performed("revision 6 runs, 4 of 4 ready".into()),
+        at: world::now(),
+        undo,
+        progress: Vec::new(),
+    };
+    app.update(Event::Finished { request, outcome }, world::now());
+    let screen = text(&drawn(&app, (120, 40)));
+    assert!(screen.contains("revision 6 runs") && screen.contains("previews the undo"), "{screen}");
+    let effects = keys(&mut app, "u");
+    assert!(matches!(&effects[..], [Effect::Preview { .. }]), "{effects:?}");
+    assert!(app.act.as_ref().is_some_and(|act| act.origin.undoing));
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_changes_nothing() {
+    let mut app = super::pictures::confirming();
+    app.update(press(KeyCode::Esc), world::now());
+    assert!(app.act.is_none());
+    let stray = covet_tui::app::Request(1);
+    app.update(Event::Previewed { request: stray, preview: Ok(world::preview(&Armed::arm())) }, world::now());
+    assert!(app.act.is_none() && app.layers.is_empty());
+}
+
+#[test]
+fn sorting_filtering_and_copying_a_table() {
+    let mut app = world::crashing(world::options());
+    keys(&mut app, "11");
+    keys(&mut app, "/worker");
+    app.update(press(KeyCode::Enter), world::now());
+    assert_eq!((table(&app).order.len(), table(&app).total), (3, 14));
+    app.update(press(KeyCode::Esc), world::now());
+    assert_eq!(table(&app).order.len(), 14);
+    keys(&mut app, "s");
+    let names: Vec<_> = table(&app).order.iter().map(|key| key.name.clone()).collect();
+    assert!(names.is_sorted());
+    keys(&mut app, "r");
+    assert_eq!(table(&app).order[0].name, *names.last().unwrap());
+    let effects = keys(&mut app, "y");
+    let [Effect::Copy(command)] = &effects[..] else { panic!("{effects:?}") };
+    assert!(command.starts_with("kubectl describe pod "), "{command}");
+}
+
+#[test]
+fn every_panel_opens_and_closes() {
+    let mut app = world::crashing(world::options());
+    for panel in Panel::ALL {
+        keys(&mut app, &format!("{0}{0}", panel.number()));
+        assert_eq!(table(&app).panel, panel);
+        assert!(text(&drawn(&app, (120, 40))).contains(panel.title()));
+        app.update(press(KeyCode::Esc), world::now());
+        assert_eq!(app.focus, Focus::Panel(panel));
+        assert!(app.layers.is_empty());
+    }
+}
+
+#[test]
+fn every_key_of_the_table_is_in_the_help() {
+    let mut app = world::healthy(world::options());
+    keys(&mut app, "?");
+    let help = text(&drawn(&app, (300, 100)));
+    for binding in KEYS {
+        assert!(help.contains(binding.says), "{} is not in the help", binding.says);
+    }
+    assert!(Scope::ALL.iter().all(|scope| help.contains(scope.title())));
+}
+
+#[test]
+fn nothing_from_outside_steers_the_terminal() {
+    let mut app = world::healthy(world::options());
+    let mut evil = world::pod("evil", "node\x1b[2J-1", true);
+    evil.key.name = "x\x1b]0;owned\x07\u{9b}31m\u{202e}y".into();
+    app.update(Event::Observed(vec![world::seen(Origin::Pods, Fact::Pods(Delta::Seen(vec![evil])))]), world::ago(-1));
+    app.update(Event::Notice("a\x1b[31mb\r\n\tc".into()), world::now());
+    for layer in ["", "11", ":x"] {
+        keys(&mut app, layer);
+        let buffer = drawn(&app, (120, 40));
+        for cell in buffer.content() {
+            let hostile = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+            assert!(!cell.symbol().chars().any(hostile), "{:?}", cell.symbol());
+        }
+    }
+}
+
+#[test]
+fn any_size_and_any_keys_never_panic() {
+    const CODES: [KeyCode; 16] = [
+        KeyCode::Enter,
+        KeyCode::Esc,
+        KeyCode::Tab,
+        KeyCode::BackTab,
+        KeyCode::Up,
+        KeyCode::Down,
+        KeyCode::Left,
+        KeyCode::Right,
+        KeyCode::PageUp,
+        KeyCode::PageDown,
+        KeyCode::Home,
+        KeyCode::End,
+        KeyCode::Backspace,
+        KeyCode::Delete,
+        KeyCode::F(1),
+        KeyCode::Insert,
+    ];
+    let mut random = fastrand::Rng::with_seed(7);
+    for armed in [true, false] {
+        let mut app = world::crashing(Options { armed, ..world::options() });
+        let mut now = world::now();
+        for turn in 0..10_000 {
+            let code = if random.u8(..10) < 6 {
+                KeyCode::Char(random.choice(":/?ynuqjkhlgGnsrcabpfeJ0123456 xY-é日".chars()).unwrap())
+            } else {
+                *random.choice(&CODES).unwrap()
+            };
+            let modifiers = match random.u8(..20) {
+                0 => KeyModifiers::CONTROL,
+                1 => KeyModifiers::ALT,
+                _ => KeyModifiers::NONE,
+            };
+            let effects = app.update(Event::Key(KeyEvent::new(code, modifiers)), now);
+            answer(&mut app, effects, armed, now);
+            if turn % 50 == 0 {
+                now = now + jiff::SignedDuration::from_millis(300);
+                let size = (random.u16(1..320), random.u16(1..110));
+                app.update(Event::Resized(size.0, size.1), now);
+                app.update(Event::Observed(world::observations(random.bool())), now);
+                if random.bool() {
+                    world::judged(&mut app);
+                }
+                drawn(&app, size);
+            }
+        }
+    }
+}
+
+/// The outside answers, sometimes well, and in a read-only session is never asked to change anything.
+fn answer(app: &mut App, effects: Vec<Effect>, armed: bool, now: covet_tui::domain::Timestamp) {
+    for effect in effects {
+        match effect {
+            Effect::Preview { request, .. } => {
+                assert!(armed, "a preview in a read-only session");
+                app.update(Event::Previewed { request, preview: Ok(world::preview(&Armed::arm())) }, now);
+            }
+            Effect::Confirm { .. } => assert!(armed, "a confirmation in a read-only session"),
+            Effect::Fetch { request, .. } => {
+                app.update(Event::Document { request, document: Err("gone".into()) }, now);
+            }
+            Effect::Follow { request, .. } => {
+                let lines = vec!["a line".to_owned(); 40];
+                app.update(Event::LogLines { request, lines, dropped: 3 }, now);
+                app.update(Event::LogEnded { request, why: None }, now);
+            }
+            _ => {}
+        }
+    }
+}
