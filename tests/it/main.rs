@@ -4,9 +4,11 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    clippy::allow_attributes
+    clippy::allow_attributes,
+    clippy::disallowed_methods
 )]
 
+mod acting;
 mod eyes;
 mod house;
 mod lab_kube_rs;

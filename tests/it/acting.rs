@@ -1,0 +1,11 @@
+//! Acting safely: the guard's types, the journal on disk, and hands and probes against the lab's API server
+//! through a wire that records every request and can break.
+
+mod bench;
+mod changes;
+mod guarding;
+mod journaling;
+mod pods_and_nodes;
+mod reading;
+mod trouble;
+mod wire;

@@ -1,0 +1,199 @@
+//! The journal: on disk before the hand, whole after any crash, honest about what it does not know.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use covet_tui::domain::{Action, Key, Kind, ObjectRef, PatchKind};
+use covet_tui::guard::{Armed, Confirmation, Draft};
+use covet_tui::journal::{Ending, EntryId, Journal, Outcome, list, show};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::bench::who;
+use super::guarding::{moment, preview, scale};
+
+fn enter(journal: &mut Journal) -> EntryId {
+    let armed = Armed::arm();
+    let warrant = armed.confirm(preview(&armed, scale(), Vec::new()), "web", who(), moment()).unwrap();
+    journal.enter(warrant).unwrap().id().clone()
+}
+
+fn close(journal: &mut Journal, entry: EntryId) {
+    let outcome = Outcome {
+        entry,
+        action: scale(),
+        result: Ending::Performed("scaled".into()),
+        at: moment(),
+        undo: None,
+        progress: vec!["1 of 2 replicas available".into()],
+    };
+    journal.close(&outcome).unwrap();
+}
+
+fn file(folder: &Path) -> std::path::PathBuf {
+    folder.join("journal.jsonl")
+}
+
+#[test]
+fn an_action_is_remembered_from_confirmation_to_outcome() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(folder.path()).unwrap();
+    let first = enter(&mut journal);
+    close(&mut journal, first.clone());
+    enter(&mut journal);
+    let records = Journal::read(folder.path()).unwrap();
+    assert_eq!(records.len(), 2);
+    assert_eq!(records[0].closing.as_ref().unwrap().result, "performed");
+    assert!(records[1].closing.is_none());
+    assert!(records.iter().all(|record| record.intact));
+    assert_eq!(records[0].who, who());
+    let mode = fs::metadata(file(folder.path())).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let lines = list(&records);
+    assert!(lines[0].contains("performed") && lines[1].contains("no outcome"), "{lines:?}");
+    let shown = show(&records, &first.0).unwrap().join("\n");
+    assert!(shown.contains("kubectl scale deployment web") && shown.contains("ann@here"), "{shown}");
+    assert!(show(&records, "2026").unwrap_err().contains("more than one"));
+    assert!(show(&records, "nothing").is_err());
+}
+
+#[test]
+fn a_journal_that_is_not_there_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Journal::read(folder.path()).unwrap().is_empty());
+}
+
+#[test]
+fn who_dies_between_entry_and_outcome_is_named_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(folder.path()).unwrap();
+    let done = enter(&mut journal);
+    close(&mut journal, done);
+    let lost = enter(&mut journal);
+
+    // While that cockpit lives, its action is in progress, not lost.
+    let (other, orphans) = Journal::open(folder.path()).unwrap();
+    assert!(orphans.is_empty(), "{orphans:?}");
+    drop(other);
+    drop(journal);
+
+    let (mut next, orphans) = Journal::open(folder.path()).unwrap();
+    assert_eq!(orphans.iter().map(|orphan| &orphan.id).collect::<Vec<_>>(), [&lost]);
+    assert_eq!(orphans[0].targets, ["deployment/web"]);
+    next.settle(&orphans[0], "found at the next start", moment()).unwrap();
+    drop(next);
+    let (_, orphans) = Journal::open(folder.path()).unwrap();
+    assert!(orphans.is_empty());
+    let records = Journal::read(folder.path()).unwrap();
+    assert_eq!(records[1].closing.as_ref().unwrap().result, "unknown");
+}
+
+#[test]
+fn two_cockpits_share_a_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let path = folder.path().to_owned();
+            std::thread::spawn(move || {
+                let (mut journal, _) = Journal::open(&path).unwrap();
+                for _ in 0..10 {
+                    let entry = enter(&mut journal);
+                    close(&mut journal, entry);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let records = Journal::read(folder.path()).unwrap();
+    assert_eq!(records.len(), 40);
+    assert!(records.iter().all(|record| record.intact && record.closing.is_some()));
+}
+
+#[test]
+fn no_secret_reaches_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(folder.path()).unwrap();
+    let armed = Armed::arm();
+    let action = Action::Patch {
+        object: ObjectRef::new(Kind::Secret, Key::new("shop", "db")),
+        kind: PatchKind::Merge,
+        body: json!({"stringData": {"password": "hunter2"}}),
+    };
+    let sealed = armed.seal(Draft {
+        at: moment(),
+        title: "patch secret/db with token=hunter2".into(),
+        targets: vec!["secret/db".into()],
+        diff: Vec::new(),
+        hazards: Vec::new(),
+        pins: Vec::new(),
+        before: json!({"kind": "Secret", "data": {"password": "aHVudGVyMg=="}}),
+        undo: None,
+        command: String::new(),
+        confirmation: Confirmation::Type("db".into()),
+        action: action.clone(),
+    });
+    let entry = journal.enter(armed.confirm(sealed, "db", who(), moment()).unwrap()).unwrap();
+    let outcome = Outcome {
+        entry: entry.id().clone(),
+        action,
+        result: Ending::Failed("postgres://app:hunter2@db refused".into()),
+        at: moment(),
+        undo: None,
+        progress: vec!["Authorization: Bearer hunter2hunter2".into()],
+    };
+    journal.close(&outcome).unwrap();
+    let text = fs::read_to_string(file(folder.path())).unwrap();
+    assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");
+}
+
+#[test]
+fn a_line_that_was_altered_or_removed_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(folder.path()).unwrap();
+    for _ in 0..3 {
+        let entry = enter(&mut journal);
+        close(&mut journal, entry);
+    }
+    let text = fs::read_to_string(file(folder.path())).unwrap();
+    fs::write(file(folder.path()), text.replacen("\"os_user\":\"ann\"", "\"os_user\":\"bob\"", 1)).unwrap();
+    assert!(!Journal::read(folder.path()).unwrap()[0].intact);
+    let without: Vec<_> =
+        text.lines().enumerate().filter(|(index, _)| *index != 1).map(|(_, line)| line).collect();
+    fs::write(file(folder.path()), without.join("\n") + "\n").unwrap();
+    assert!(Journal::read(folder.path()).unwrap().iter().any(|record| !record.intact));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Power can go at any byte: what was whole stays, and the journal goes on.
+    #[test]
+    fn truncation_at_any_byte_loses_at_most_the_last_line(share in 0.0f64..1.0) {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path()).unwrap();
+        for _ in 0..3 {
+            let entry = enter(&mut journal);
+            close(&mut journal, entry);
+        }
+        drop(journal);
+        let path = file(folder.path());
+        let whole = fs::read(&path).unwrap();
+        let cut = (whole.len() as f64 * share) as usize;
+        fs::write(&path, &whole[..cut]).unwrap();
+        let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+
+        let (mut journal, orphans) = Journal::open(folder.path()).unwrap();
+        // A line that lacks only its newline is whole too.
+        let entered = Journal::read(folder.path()).unwrap();
+        prop_assert!(entered.len() == lines.div_ceil(2) || entered.len() == (lines + 1).div_ceil(2));
+        prop_assert_eq!(orphans.len(), entered.iter().filter(|record| record.closing.is_none()).count());
+        let entry = enter(&mut journal);
+        close(&mut journal, entry);
+        let after = Journal::read(folder.path()).unwrap();
+        prop_assert_eq!(after.len(), entered.len() + 1);
+        prop_assert!(after.iter().all(|record| record.intact));
+        prop_assert!(after.last().unwrap().closing.is_some());
+    }
+}
