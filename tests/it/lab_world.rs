@@ -326,6 +326,7 @@ fn every_drill_shows_its_signals() {
                         "{name}"
                     );
                     assert_eq!(bench.ready(), 3, "{name}");
+                    shows_why_it_is_stuck(&bench, &name);
                 }
                 "image-pull" => shows_image_pull(&mut bench, &name),
                 "node-notready" => shows_lost_node(&mut bench, &name),
@@ -358,6 +359,24 @@ fn shows_crash_loop(bench: &Bench, name: &str) {
     let instance = bench.logs.newest(NAMESPACE, &pod, "covetpy").unwrap();
     let lines = bench.logs.read(NAMESPACE, &pod, "covetpy", instance - 1, 0).unwrap();
     assert!(lines.iter().any(|line| line.text.contains(says)), "{name}: {lines:?}");
+}
+
+fn shows_why_it_is_stuck(bench: &Bench, name: &str) {
+    let (reason, says) = match name.split([',', '.']).nth(1) {
+        Some("readiness") => ("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503"),
+        Some("unschedulable") => ("FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu."),
+        Some("quota") => (
+            "FailedCreate",
+            "is forbidden: exceeded quota: covetpy-quota, requested: requests.cpu=1200m, used:",
+        ),
+        other => panic!("{other:?}"),
+    };
+    let events = bench.store.list("events", Some(NAMESPACE)).0;
+    let said = |event: &Value| event["reason"] == reason && text(&event["message"]).contains(says);
+    assert!(events.iter().any(|event| said(&event.value())), "{name}: no {reason} event");
+    if reason == "FailedCreate" {
+        assert_eq!(bench.condition("ReplicaFailure"), ("True".into(), "FailedCreate".into()), "{name}");
+    }
 }
 
 fn shows_image_pull(bench: &mut Bench, name: &str) {

@@ -5,6 +5,7 @@ mod birth;
 mod cluster;
 mod conditions;
 mod container;
+mod course;
 mod database;
 mod deployment;
 mod drill;
@@ -32,6 +33,7 @@ mod samples;
 mod scale;
 mod scheduler;
 mod shelf;
+mod state_samples;
 mod traffic;
 mod upkeep;
 mod usage;
@@ -95,6 +97,8 @@ pub struct World {
     sampler: Sampler,
     faults: Faults,
     churn: Option<Churn>,
+    /// False while the past is lived through.
+    present: bool,
     signals: Signals,
     tsdb: Tsdb,
 }
@@ -121,11 +125,13 @@ impl World {
             sampler: Sampler::default(),
             faults: Faults::none(),
             churn: None,
+            present: false,
             signals,
             tsdb,
         };
         world.furnish(drill, now, i64::from(back_fill_minutes.max(1)) * 60);
         world.cluster.speed = speed.max(0.01);
+        world.present = true;
         world.faults = Faults::plan(drill, now, &mut world.cluster.rng);
         world.churn = scale.map(|scale| scale::populate(&mut world.cluster, scale));
         world
@@ -148,7 +154,9 @@ impl World {
             traffic::print_access_logs(&self.traffic, &mut self.cluster);
         }
         if self.sampler.is_due(self.cluster.now) {
-            usage::publish(&self.cluster, &self.kubelet, &self.traffic);
+            if self.present {
+                usage::publish(&self.cluster, &self.kubelet, &self.traffic);
+            }
             self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
             self.cluster.forget_events();
         }

@@ -190,6 +190,8 @@ pub fn daemon_sets() -> Vec<Value> {
     let everywhere = |mut object: Value| {
         object["spec"]["template"]["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
         object["spec"]["template"]["spec"]["hostNetwork"] = true.into();
+        object["spec"]["template"]["spec"]["nodeSelector"] =
+            json!({ "eks.amazonaws.com/nodegroup": "general" });
         object["spec"]["updateStrategy"] =
             json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1 } });
         object

@@ -19,9 +19,9 @@ use crate::lab::store::{micros, seconds};
 /// `--node-monitor-grace-period`: silence after which a node counts as gone.
 const GRACE: f64 = 40.0;
 
-/// Seconds between a kubelet's lease renewals, and between its status reports (as in Kubernetes).
-const RENEWAL: f64 = 10.0;
-const REPORT: f64 = 300.0;
+/// Time between a kubelet's lease renewals, and between its status reports (as in Kubernetes).
+const RENEWAL: SignedDuration = SignedDuration::from_secs(10);
+const REPORT: SignedDuration = SignedDuration::from_secs(300);
 
 /// Seconds the node group needs for a new instance after one was removed.
 const REPLACEMENT: f64 = 180.0;
@@ -33,6 +33,8 @@ const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 #[derive(Default)]
 pub struct NodeLifecycle {
+    /// When to look again: once a second.
+    next: Option<Timestamp>,
     /// When each kubelet was last heard of, and when it renews and reports next.
     heard: HashMap<String, Heard>,
     /// Instances that will join: when, and the node object.
@@ -51,14 +53,18 @@ impl NodeLifecycle {
     /// Renews leases and notices silence. Cheap when nothing is due.
     pub fn tick(&mut self, cluster: &mut Cluster, kubelet: &Kubelet) {
         let now = cluster.now;
+        if self.next.is_some_and(|next| next > now) && self.heard.len() == cluster.nodes.len() {
+            return;
+        }
+        self.next = Some(later(now, SignedDuration::from_secs(1)));
         let names: Vec<String> = cluster.nodes.iter().map(|(key, _)| key.name.clone()).collect();
         for name in &names {
-            let spread = SignedDuration::from_millis(cluster.rng.i64(0..1000) * RENEWAL as i64);
-            let heard = self.heard.entry(name.clone()).or_insert_with(|| Heard {
-                at: now,
-                renew: later(now, spread),
-                report: later(now, spread * 30),
-            });
+            if !self.heard.contains_key(name) {
+                let spread = SignedDuration::from_millis(cluster.rng.i64(0..10_000));
+                let (renew, report) = (later(now, spread), later(now, spread * 30));
+                self.heard.insert(name.clone(), Heard { at: now, renew, report });
+            }
+            let Some(heard) = self.heard.get_mut(name) else { continue };
             if kubelet.is_stopped(name) {
                 if later(heard.at, cluster.lasting(GRACE)) <= now {
                     lose(cluster, name);
@@ -67,11 +73,11 @@ impl NodeLifecycle {
             }
             heard.at = now;
             if heard.renew <= now {
-                heard.renew = later(now, SignedDuration::from_secs(RENEWAL as i64));
+                heard.renew = later(now, RENEWAL);
                 renew(cluster, name);
             }
             if heard.report <= now {
-                heard.report = later(now, SignedDuration::from_secs(REPORT as i64));
+                heard.report = later(now, REPORT);
                 heartbeat(cluster, name);
             }
         }

@@ -81,6 +81,8 @@ pub fn populate(cluster: &mut Cluster, scale: Scale) -> Churn {
         }
         node["metadata"]["labels"]["eks.amazonaws.com/nodegroup"] = "teams".into();
         node["metadata"]["creationTimestamp"] = seconds(first).into();
+        // the crowd keeps to itself: what the drills are about finds no room here
+        node["spec"]["taints"] = json!([{ "key": "dedicated", "value": "teams", "effect": "NoSchedule" }]);
         let _unique_by_index = cluster.create::<Node>(node);
         nodes.push(name);
     }
@@ -176,6 +178,7 @@ fn template(name: &str, namespace: &str, number: usize) -> Value {
             },
         },
         "spec": {
+            "tolerations": [{ "key": "dedicated", "operator": "Equal", "value": "teams", "effect": "NoSchedule" }],
             "containers": [{
                 "name": name,
                 "image": format!("registry.example.com/{namespace}/{name}:3.{}.1", number % 17),

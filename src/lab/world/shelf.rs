@@ -64,6 +64,10 @@ impl<T: Named + DeserializeOwned> Shelf<T> {
             .map(|(key, (_, object))| (key, object))
     }
 
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
     /// Takes over the result of a write.
     pub fn put(&mut self, object: &Object) -> Option<Turned<T>> {
         let key = Key::new(&object.namespace, &object.name);

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::birth;
 use super::cluster::{Cluster, StatefulSet, Work};
 use super::conditions::{self, Shown};
 use super::deployment::owner_reference;
 use super::events::{About, Source};
-use super::objects::{DaemonSet, Job, Pod, ReplicaSet, Taint};
+use super::objects::{DaemonSet, Job, Node, Pod, ReplicaSet, Taint};
 use super::replica_set::{available, put_count};
 use super::shelf::Key;
 use crate::lab::store::seconds;
@@ -88,6 +88,7 @@ pub fn daemon_set(cluster: &mut Cluster, key: &Key) {
     let nodes: Vec<String> = cluster
         .nodes
         .iter()
+        .filter(|(_, node)| selected(node, &set))
         .filter(|(_, node)| node.spec.taints.iter().all(|taint| daemon_tolerates(taint, &set)))
         .map(|(key, _)| key.name.clone())
         .collect();
@@ -111,6 +112,12 @@ pub fn daemon_set(cluster: &mut Cluster, key: &Key) {
         put_count(&mut status, "numberUnavailable", nodes.len().saturating_sub(able));
         set["status"] = status;
     });
+}
+
+fn selected(node: &Node, set: &DaemonSet) -> bool {
+    let selector = set.spec.template["spec"]["nodeSelector"].as_object();
+    let has = |key: &str, value: &Value| node.metadata.labels.get(key).map(String::as_str) == value.as_str();
+    selector.is_none_or(|selector| selector.iter().all(|(key, value)| has(key, value)))
 }
 
 /// Daemon pods stay on nodes that are cordoned, under pressure or gone.
