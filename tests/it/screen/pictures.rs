@@ -17,6 +17,11 @@ fn check(name: &str, mut app: App) {
             app.size = size;
             let buffer = drawn(&app, size);
             let (width, height) = size;
+            // For the README: COVET_SCREENSHOTS=assets cargo nextest run --test it -E 'test(/pictures/)'
+            if let Ok(folder) = std::env::var("COVET_SCREENSHOTS") {
+                let path = format!("{folder}/{name}-{width}x{height}.svg");
+                std::fs::write(path, covet_tui::ui::svg::render(&buffer)).unwrap();
+            }
             insta::assert_snapshot!(format!("{name}-{width}x{height}"), text(&buffer));
             if size == (120, 40) {
                 insta::assert_snapshot!(format!("{name}-{width}x{height}-style"), styles(&buffer));

@@ -394,6 +394,7 @@ fn traffic(bad: bool) -> Traffic {
         rate: series(182.0, 171.0, bad),
         errors_by_pod: Vec::new(),
         memory: Series::default(),
+        ..Traffic::default()
     }
 }
 
