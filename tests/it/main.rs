@@ -8,6 +8,7 @@
     clippy::disallowed_methods
 )]
 
+mod screen;
 mod acting;
 mod eyes;
 mod house;
