@@ -3,6 +3,8 @@
 
 pub mod connect;
 mod database_url;
+pub mod discovery;
+mod door;
 mod load;
 mod rows;
 mod settings;
@@ -11,6 +13,7 @@ pub mod tls;
 
 pub use connect::{ConnectError, client};
 pub use database_url::{Encryption, database};
+pub use door::{Door, http_client};
 pub use load::{ConfigError, load, load_text, usual_file};
 pub use settings::{Flags, Prometheus, Scope, Settings, Source, Sourced};
 pub use show::{commented_file, table};

@@ -128,7 +128,9 @@ async fn permission(client: &kube::Client, settings: &Settings, need: &Need) -> 
         Err(error) => Err(Trouble::Undecodable(error.to_string())),
     };
     match answered {
-        Ok(answer) if answer["status"]["allowed"] == true => DoctorRow::good(what, began.elapsed(), "allowed"),
+        Ok(answer) if answer["status"]["allowed"] == true => {
+            DoctorRow::good(what, began.elapsed(), "allowed")
+        }
         Ok(answer) => {
             let reason = answer["status"]["reason"].as_str().filter(|reason| !reason.is_empty());
             let for_whom = match need.by {
@@ -136,10 +138,16 @@ async fn permission(client: &kube::Client, settings: &Settings, need: &Need) -> 
                 Who::Probes => "some steps cannot read without it",
                 Who::Hands => "some changes will be refused",
             };
-            let why = format!("not allowed: {for_whom}{}", reason.map(|why| format!(" ({why})")).unwrap_or_default());
+            let why = format!(
+                "not allowed: {for_whom}{}",
+                reason.map(|why| format!(" ({why})")).unwrap_or_default()
+            );
             DoctorRow {
                 latency: Some(began.elapsed()),
-                ..DoctorRow::bad(what, ConnectError::new(BlindKind::Refused, why, &need.rule(&settings.namespace)))
+                ..DoctorRow::bad(
+                    what,
+                    ConnectError::new(BlindKind::Refused, why, &need.rule(&settings.namespace)),
+                )
             }
         }
         Err(trouble) => DoctorRow::bad(what, trouble.explain()),

@@ -1,12 +1,20 @@
 //! Continuous watching: one file per outside system, each an endless stream of observations that reconnects by
 //! itself. Eyes only ever get, list and watch; they know nothing of what is judged or shown.
 
+mod alertmanager;
 mod api_server;
+mod certificate;
 mod doctor;
 mod kubernetes;
 mod needs;
+mod postgres;
+mod prometheus;
+mod redis;
 mod tell;
+mod tls;
+mod traffic;
 mod trouble;
+mod usage;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -31,6 +39,18 @@ impl Eyes {
         let (announce, sessions) = watch::channel(None);
         tasks.spawn(api_server::keep(settings.clone(), tell.clone(), announce));
         kubernetes::open(&settings.namespace, &sessions, &tell, &mut tasks);
+        let (found, prometheus) = watch::channel(None);
+        tasks.spawn(prometheus::watch(settings.clone(), sessions.clone(), tell.clone(), found));
+        tasks.spawn(usage::watch(
+            settings.namespace.value.clone(),
+            sessions.clone(),
+            prometheus,
+            tell.clone(),
+        ));
+        tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
+        tasks.spawn(postgres::watch(settings.clone(), tell.clone()));
+        tasks.spawn(redis::watch(settings.clone(), tell.clone()));
+        tasks.spawn(tls::watch(settings.clone(), sessions, tell));
         Eyes { tasks }
     }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 mod kubernetes;
+mod outside;
 
 /// Settings as the environment of a lab makes them.
 fn settings(lab: &Lab, kubeconfig: &Path, more: &[(&str, &str)]) -> Settings {
@@ -51,7 +52,9 @@ impl Watcher {
 
     fn ages(&self) -> String {
         let now = Timestamp::now();
-        let ages = Origin::ALL.iter().map(|origin| format!("{}: {:?}", origin.as_str(), self.snapshot.age(*origin, now)));
+        let ages = Origin::ALL
+            .iter()
+            .map(|origin| format!("{}: {:?}", origin.as_str(), self.snapshot.age(*origin, now)));
         ages.collect::<Vec<_>>().join("\n")
     }
 

@@ -5,7 +5,7 @@ mod autoscaler;
 mod config_object;
 pub(in crate::eyes) mod names;
 mod node;
-mod other;
+pub(in crate::eyes) mod other;
 pub(in crate::eyes) mod page;
 mod pod;
 mod template;

@@ -207,6 +207,42 @@ struct LoadBalancer {
 struct LoadBalancerAddress {
     ip: Option<String>,
     hostname: Option<String>,
+    ports: Option<Vec<LoadBalancerPort>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct LoadBalancerPort {
+    port: Option<u16>,
+}
+
+/// A host to shake hands with, and where: without addresses, where DNS says.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(in crate::eyes) struct Target {
+    pub host: String,
+    pub port: u16,
+    pub addresses: Vec<String>,
+}
+
+/// The hosts of an Ingress that are served with a certificate. Wildcards have no address to ask.
+pub(in crate::eyes) fn targets(wire: IngressWire, _: &mut Names) -> Option<Vec<Target>> {
+    let spec = wire.spec.unwrap_or_default();
+    let balancer = wire.status.and_then(|status| status.load_balancer).unwrap_or_default();
+    let balancers = balancer.ingress.unwrap_or_default();
+    let ports: Vec<u16> =
+        balancers.iter().flat_map(|one| one.ports.iter().flatten()).filter_map(|one| one.port).collect();
+    let port = match ports[..] {
+        [only] if only != 80 => only,
+        _ => 443,
+    };
+    let addresses: Vec<String> =
+        balancers.into_iter().filter_map(|address| address.ip.or(address.hostname)).collect();
+    let of_tls = spec.tls.into_iter().flatten().flat_map(|entry| entry.hosts.unwrap_or_default());
+    let of_rules = spec.rules.into_iter().flatten().filter_map(|rule| rule.host);
+    let mut hosts: Vec<String> =
+        of_tls.chain(of_rules).filter(|host| !host.is_empty() && !host.contains('*')).collect();
+    hosts.sort();
+    hosts.dedup();
+    Some(hosts.into_iter().map(|host| Target { host, port, addresses: addresses.clone() }).collect())
 }
 
 pub(in crate::eyes) fn ingress(wire: IngressWire, names: &mut Names) -> Option<Ingress> {

@@ -35,7 +35,9 @@ async fn every_kind_is_seen_and_followed() {
     assert!(deployment.revision.is_some() && !deployment.template.containers.is_empty());
     assert!(snapshot.nodes.iter().all(|node| node.is_ready() && node.allocatable.memory_bytes.is_some()));
     assert!(snapshot.leases.iter().all(|lease| lease.renewed.is_some()) && !snapshot.leases.is_empty());
-    assert!(snapshot.autoscalers.iter().any(|scaler| scaler.metrics.iter().any(|metric| metric.ratio.is_some())));
+    assert!(
+        snapshot.autoscalers.iter().any(|scaler| scaler.metrics.iter().any(|metric| metric.ratio.is_some()))
+    );
     assert!(!snapshot.secrets.is_empty() && snapshot.secrets.iter().all(|secret| !secret.uid.is_empty()));
     lab.stop().await;
 }

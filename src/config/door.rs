@@ -1,0 +1,121 @@
+//! A way to an HTTP API of the monitoring: straight by its URL, or through the API server's service proxy with
+//! the rights the kubeconfig already gives. Only GETs go through it.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::time::timeout;
+
+use super::connect::{USER_AGENT, whole};
+use super::{ConnectError, tls};
+use crate::domain::BlindKind;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+pub enum Door {
+    Direct {
+        client: reqwest::Client,
+        base: Url,
+    },
+    /// `path` leads to the service: `/api/v1/namespaces/N/services/S:PORT/proxy`.
+    Proxied {
+        client: kube::Client,
+        path: String,
+    },
+}
+
+impl Door {
+    /// A door to a URL somebody gave. `what` is for the words of errors.
+    pub fn to(url: &str, what: &str, variable: &str) -> Result<Self, ConnectError> {
+        let repair = format!("set {variable}, e.g. http://{}.example.com:9090", what.to_lowercase());
+        let broken = |why: String| ConnectError::new(BlindKind::Broken, why, &repair);
+        let base = Url::parse(url.trim_end_matches('/'))
+            .map_err(|error| broken(format!("the URL of {what} is not understood: {error}")))?;
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            return Err(broken(format!("the URL of {what} must begin with http:// or https://")));
+        }
+        let client = http_client()
+            .map_err(|error| broken(format!("no HTTP client can be built: {}", whole(&error))))?;
+        Ok(Door::Direct { client, base })
+    }
+
+    /// Asks and returns the body of a successful answer.
+    ///
+    /// # Errors
+    /// In words, with the status and the beginning of what the other side said.
+    pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<String, ConnectError> {
+        match timeout(PATIENCE, self.ask(path, query)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ConnectError::new(
+                BlindKind::Unreachable,
+                format!("no answer within {} s", PATIENCE.as_secs()),
+                "check that it runs and is not overloaded",
+            )),
+        }
+    }
+
+    async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<String, ConnectError> {
+        match self {
+            Door::Direct { client, base } => {
+                let mut url = base.clone();
+                url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+                url.query_pairs_mut().extend_pairs(query);
+                let answer = client.get(url).send().await.map_err(|error| unreachable(&error))?;
+                let status = answer.status();
+                let body = answer.text().await.map_err(|error| unreachable(&error))?;
+                if status.is_success() { Ok(body) } else { Err(refused(status.as_u16(), &body)) }
+            }
+            Door::Proxied { client, path: service } => {
+                let broken = |why: String| ConnectError::new(BlindKind::Broken, why, "");
+                let mut url = Url::parse("http://server").map_err(|error| broken(error.to_string()))?;
+                url.query_pairs_mut().extend_pairs(query);
+                let target = format!("{service}{path}?{}", url.query().unwrap_or_default());
+                let request =
+                    http::Request::get(target).body(Vec::new()).map_err(|error| broken(error.to_string()))?;
+                client.request_text(request).await.map_err(|error| match &error {
+                    kube::Error::Api(status) if status.code == 403 => ConnectError::new(
+                        BlindKind::Refused,
+                        format!("may not reach it through the API server (403): {}", status.message),
+                        "ask for get on services/proxy, or give its URL",
+                    ),
+                    kube::Error::Api(status) => refused(status.code, &status.message),
+                    other => unreachable(other),
+                })
+            }
+        }
+    }
+}
+
+/// A client for plain HTTP and HTTPS that names itself.
+pub fn http_client() -> reqwest::Result<reqwest::Client> {
+    tls::install_provider();
+    reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(Duration::from_secs(5)).build()
+}
+
+fn refused(code: u16, body: &str) -> ConnectError {
+    let said: String = body.chars().take(200).collect();
+    let (kind, repair) = match code {
+        401 => (BlindKind::Refused, "put user:password@ into the URL, or use one that needs none"),
+        403 => (BlindKind::Refused, "ask for access, or use another URL"),
+        404 => (BlindKind::Broken, "check the URL's path: is this the right server?"),
+        503 => (BlindKind::Unreachable, "it has no ready pods: check its workload"),
+        _ => (BlindKind::Broken, ""),
+    };
+    ConnectError::new(kind, format!("it answers {code}: {}", said.trim()), repair)
+}
+
+fn unreachable(error: &(dyn std::error::Error + 'static)) -> ConnectError {
+    let mut deepest = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
+    }
+    let said = deepest.to_string();
+    let said = said.split(" (os error").next().unwrap_or(&said).to_owned();
+    ConnectError::new(
+        BlindKind::Unreachable,
+        format!("cannot be reached: {said}"),
+        "check its URL and that it runs",
+    )
+}

@@ -1,0 +1,204 @@
+//! One TLS handshake that always succeeds and remembers what a client would have thought of the certificate.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+use super::kubernetes::names::own;
+use super::trouble::deepest;
+use crate::config::tls;
+use crate::domain::{Name, Served, Timestamp, text};
+
+/// What this machine trusts.
+#[derive(Default)]
+pub(super) struct Roots(Option<Arc<RootCertStore>>);
+
+impl Roots {
+    /// The machine's own, read once.
+    pub(super) fn native() -> Self {
+        Self(tls::roots(None).ok().filter(|roots| !roots.is_empty()).map(Arc::new))
+    }
+}
+
+/// Shakes hands and reads what was served.
+pub(super) async fn shake(
+    host: &str,
+    stream: TcpStream,
+    roots: &Roots,
+    now: Timestamp,
+) -> Result<Served, String> {
+    tls::install_provider();
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no host name"))?;
+    let verifier = Arc::new(Recorder::new(roots));
+    let config = ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(verifier.clone())
+        .with_no_client_auth();
+    let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let stream = connected.map_err(|error| format!("the TLS handshake failed: {}", deepest(&error)))?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let leaf = chain.first().ok_or("no certificate was served")?;
+    let mut served = read(leaf, host)?;
+    served.distrust = verifier.verdict().map(|error| own(&explain(&error, &served, host, now)));
+    Ok(served)
+}
+
+/// Takes a certificate apart.
+pub(super) fn read(der: &[u8], host: &str) -> Result<Served, String> {
+    let (_, certificate) = X509Certificate::from_der(der)
+        .map_err(|error| format!("the certificate is not understood: {error}"))?;
+    let moment =
+        |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).unwrap_or_default();
+    let names: Box<[Name]> = certificate
+        .subject_alternative_name()
+        .ok()
+        .flatten()
+        .map(|names| names.value.general_names.iter().filter_map(dns_name).map(|name| own(&name)).collect())
+        .unwrap_or_default();
+    Ok(Served {
+        not_before: moment(certificate.validity().not_before),
+        not_after: moment(certificate.validity().not_after),
+        issuer: issuer(&certificate),
+        serial: own(&certificate.raw_serial_as_string().replace(':', "")),
+        name_matches: names.iter().any(|name| matches(name, host)),
+        names,
+        distrust: None,
+    })
+}
+
+fn dns_name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|four| std::net::Ipv4Addr::from(four).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|all| std::net::Ipv6Addr::from(all).to_string()),
+        },
+        _ => None,
+    }
+}
+
+/// The organisation and common name, as people call an authority: `Let's Encrypt R11`.
+fn issuer(certificate: &X509Certificate<'_>) -> Name {
+    let issuer = certificate.issuer();
+    let organisation = issuer.iter_organization().next().and_then(|attribute| attribute.as_str().ok());
+    let common = issuer.iter_common_name().next().and_then(|attribute| attribute.as_str().ok());
+    match (organisation, common) {
+        (Some(organisation), Some(common)) => own(&format!("{organisation} {common}")),
+        (Some(one), None) | (None, Some(one)) => own(one),
+        (None, None) => own(&issuer.to_string()),
+    }
+}
+
+/// A wildcard stands for exactly one label (RFC 6125).
+fn matches(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(suffix) => host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix)),
+        None => pattern.eq_ignore_ascii_case(host),
+    }
+}
+
+fn explain(error: &Error, served: &Served, host: &str, now: Timestamp) -> String {
+    let Error::InvalidCertificate(why) = error else { return error.to_string() };
+    match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("expired {} ago", text::span(crate::domain::between(served.not_after, now)))
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not valid yet".into(),
+        CertificateError::UnknownIssuer => {
+            format!("signed by an authority this machine does not know ({})", served.issuer)
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("not for {host}, but for {}", served.names.join(", "))
+        }
+        CertificateError::Revoked => "revoked".into(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Asks the usual verifier, keeps its verdict, and lets everything pass.
+#[derive(Debug)]
+struct Recorder {
+    usual: Option<Arc<WebPkiServerVerifier>>,
+    verdict: Mutex<Option<Error>>,
+}
+
+impl Recorder {
+    fn new(roots: &Roots) -> Self {
+        let provider = Arc::new(ring::default_provider());
+        let usual = roots
+            .0
+            .clone()
+            .and_then(|roots| WebPkiServerVerifier::builder_with_provider(roots, provider).build().ok());
+        Self { usual, verdict: Mutex::new(None) }
+    }
+
+    fn verdict(&self) -> Option<Error> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = match &self.usual {
+            Some(usual) => usual.verify_server_cert(end_entity, intermediates, name, ocsp, now).err(),
+            None => {
+                Some(Error::General("this machine trusts no authority at all: no root certificates".into()))
+            }
+        };
+        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = ring::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = ring::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_is_one_label() {
+        assert!(matches("*.example.com", "www.example.com"));
+        assert!(!matches("*.example.com", "a.b.example.com"));
+        assert!(!matches("*.example.com", "example.com"));
+        assert!(matches("Example.com", "example.COM"));
+    }
+}

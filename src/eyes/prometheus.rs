@@ -1,0 +1,201 @@
+//! Prometheus: found or given, asked for the application's latency, errors and rate over the last hour, then only
+//! for what is new. The names of metrics and labels are looked up, not assumed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_http_query::response::{Data, InstantVector, PromqlResult, RangeVector};
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::api_server::{Sessions, session};
+use super::tell::{Backoff, Tell, Unheard};
+use super::traffic::{Charts, Queries};
+use crate::config::{ConnectError, Door, Settings, discovery};
+use crate::domain::{BlindKind, Fact, Origin, Timestamp};
+
+/// Between two looks; also the step of the charts.
+pub(super) const STEP: Duration = Duration::from_secs(15);
+
+/// A Prometheus that can be asked.
+pub(super) struct Prometheus {
+    door: Door,
+}
+
+/// The Prometheus that was reached last, for the eye on usage.
+pub(super) type Found = watch::Receiver<Option<Arc<Prometheus>>>;
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    data: Option<T>,
+    error: Option<String>,
+}
+
+impl Prometheus {
+    pub(super) fn new(door: Door) -> Self {
+        Self { door }
+    }
+
+    /// The vector an expression is now.
+    pub(super) async fn instant(&self, expression: &str) -> Result<Vec<InstantVector>, ConnectError> {
+        let result: PromqlResult = self.ask("/api/v1/query", &[("query", expression.to_owned())]).await?;
+        match result.into_inner().0 {
+            Data::Vector(vector) => Ok(vector),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The lines an expression draws; both ends in whole seconds.
+    pub(super) async fn range(
+        &self,
+        expression: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<RangeVector>, ConnectError> {
+        let query = [
+            ("query", expression.to_owned()),
+            ("start", from.to_string()),
+            ("end", to.to_string()),
+            ("step", STEP.as_secs().to_string()),
+        ];
+        let result: PromqlResult = self.ask("/api/v1/query_range", &query).await?;
+        match result.into_inner().0 {
+            Data::Matrix(lines) => Ok(lines),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The labels that series of a metric have.
+    pub(super) async fn labels(&self, metric: &str) -> Result<Vec<String>, ConnectError> {
+        self.ask("/api/v1/labels", &[("match[]", metric.to_owned())]).await
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, ConnectError> {
+        let body = self.door.get(path, query).await.map_err(named)?;
+        let broken = |why: String| {
+            ConnectError::new(BlindKind::Broken, format!("Prometheus' answer is not understood: {why}"), "")
+        };
+        let answer: Answer<T> = serde_json::from_str(&body).map_err(|error| broken(error.to_string()))?;
+        answer.data.ok_or_else(|| broken(answer.error.unwrap_or_else(|| "no data".into())))
+    }
+}
+
+fn named(error: ConnectError) -> ConnectError {
+    ConnectError { why: format!("Prometheus: {}", error.why), ..error }
+}
+
+/// Finds Prometheus: by the given URL, else in the cluster.
+pub(super) async fn find(
+    settings: &Settings,
+    client: Option<&kube::Client>,
+) -> Result<Prometheus, ConnectError> {
+    let repair = "set PROMETHEUS_URL or [prometheus] url";
+    let unknown = |why: &str| ConnectError::new(BlindKind::NotConfigured, why, repair);
+    match settings.prometheus.url.as_deref() {
+        Some("off") => Err(unknown("Prometheus is switched off in the settings")),
+        Some(url) => Door::to(url, "Prometheus", "PROMETHEUS_URL").map(Prometheus::new),
+        None => {
+            let client =
+                client.ok_or_else(|| unknown("no URL was given, and there is no cluster to look in"))?;
+            match discovery::prometheus(client).await? {
+                Some(found) => Ok(Prometheus::new(found.door)),
+                None => Err(unknown("no service in the cluster looks like Prometheus")),
+            }
+        }
+    }
+}
+
+/// Looks for ever.
+pub(super) async fn watch(
+    settings: Settings,
+    mut sessions: Sessions,
+    tell: Tell,
+    found: watch::Sender<Option<Arc<Prometheus>>>,
+) {
+    let mut backoff = Backoff::new(Duration::from_secs(3), Duration::from_secs(30));
+    loop {
+        let client = match settings.prometheus.url.value {
+            Some(_) => None,
+            None => match session(&mut sessions).await {
+                Some(session) => Some(session.client),
+                None => return,
+            },
+        };
+        let error = match find(&settings, client.as_ref()).await {
+            Ok(prometheus) => {
+                let prometheus = Arc::new(prometheus);
+                found.send_replace(Some(prometheus.clone()));
+                match follow(&settings, &prometheus, &tell, &mut backoff).await {
+                    Ok(never) => match never {},
+                    Err(Ended::Unheard) => return,
+                    Err(Ended::Error(error)) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        let wait = match error.kind {
+            BlindKind::NotConfigured => Duration::from_secs(60),
+            _ => backoff.next(),
+        };
+        if tell.blind(Origin::Prometheus, error).await.is_err() {
+            return;
+        }
+        sleep(wait).await;
+    }
+}
+
+enum Ended {
+    Unheard,
+    Error(ConnectError),
+}
+
+impl From<Unheard> for Ended {
+    fn from(_: Unheard) -> Self {
+        Ended::Unheard
+    }
+}
+
+impl From<ConnectError> for Ended {
+    fn from(error: ConnectError) -> Self {
+        Ended::Error(error)
+    }
+}
+
+async fn follow(
+    settings: &Settings,
+    prometheus: &Prometheus,
+    tell: &Tell,
+    backoff: &mut Backoff,
+) -> Result<std::convert::Infallible, Ended> {
+    let queries = Queries::discover(settings, prometheus).await?;
+    let mut charts = Charts::default();
+    let mut ticks = interval(STEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failures = 0;
+    loop {
+        ticks.tick().await;
+        match charts.look(prometheus, &queries, tell.now()).await {
+            Ok(traffic) => {
+                failures = 0;
+                backoff.reset();
+                tell.fact(Origin::Prometheus, Fact::Traffic(Box::new(traffic))).await?;
+            }
+            // It may have moved: after a few failures it is looked for again.
+            Err(error) if failures >= 3 => return Err(error.into()),
+            Err(error) => {
+                failures += 1;
+                tell.blind(Origin::Prometheus, error).await?;
+            }
+        }
+    }
+}
+
+/// A moment as Prometheus writes it: seconds, with fractions.
+pub(super) fn moment(seconds: f64) -> Option<Timestamp> {
+    Timestamp::from_millisecond((seconds * 1000.0).round() as i64).ok()
+}

@@ -1,0 +1,162 @@
+//! What the public hosts serve: TLS handshakes with the hosts of the Ingresses and of the settings, soon after the
+//! start and every few minutes. A bad certificate is a finding, not a failure to see.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{sleep, timeout};
+
+use super::api_server::{Session, Sessions, session};
+use super::certificate::{Roots, shake};
+use super::kubernetes::names::{Names, own, says};
+use super::kubernetes::other::{Target, targets};
+use super::kubernetes::page;
+use super::tell::Tell;
+use super::trouble::{Trouble, deepest};
+use crate::config::Settings;
+use crate::domain::{Fact, Handshake, Kind, Name, Origin, Served, Timestamp};
+
+const EVERY: Duration = Duration::from_secs(180);
+/// Ingresses may be listed a moment after the start.
+const SOON: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(6);
+const AT_ONCE: usize = 8;
+
+/// Looks for ever.
+pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell) {
+    let roots = Arc::new(tokio::task::spawn_blocking(Roots::native).await.unwrap_or_default());
+    let given: Vec<Target> = settings.tls_hosts.iter().filter_map(|host| parse(host)).collect();
+    loop {
+        // The hosts of the settings don't wait for a cluster.
+        let session = match timeout(SOON, session(&mut sessions)).await {
+            Ok(Some(session)) => Some(session),
+            Ok(None) => return,
+            Err(_) => None,
+        };
+        let mut all: BTreeSet<Target> = given.iter().cloned().collect();
+        if let Some(session) = &session {
+            all.extend(of_ingresses(session, settings.namespace.one()).await.unwrap_or_default());
+        }
+        let found = !all.is_empty();
+        if !found {
+            let why = "no public host is known: no Ingress in scope has one";
+            let repair = "name hosts in [tls] hosts or COVET_TLS_HOSTS";
+            if tell.not_configured(Origin::Tls, why, repair).await.is_err() {
+                return;
+            }
+        }
+        let now = tell.now();
+        let mut shaken = futures::stream::iter(all)
+            .map(|target| {
+                let roots = roots.clone();
+                async move { handshakes(target, &roots, now).await }
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some(rows) = shaken.next().await {
+            if tell.fact(Origin::Tls, Fact::Handshakes(rows)).await.is_err() {
+                return;
+            }
+        }
+        sleep(if found { EVERY } else { SOON }).await;
+    }
+}
+
+/// The hosts of the Ingresses, with the addresses of their load balancers.
+async fn of_ingresses(session: &Session, namespace: Option<&Name>) -> Result<Vec<Target>, Trouble> {
+    let request = page::request(Kind::Ingress, namespace, false, true, &[])?;
+    let body = timeout(PATIENCE, session.client.request_text(request))
+        .await
+        .map_err(|_| Trouble::TimedOut(PATIENCE))??;
+    let page = page::decode(&body, targets, &mut Names::default())?;
+    Ok(page.objects.into_iter().flatten().collect())
+}
+
+/// `host`, `host:port`, either with `@address` to connect to.
+pub(super) fn parse(text: &str) -> Option<Target> {
+    let (host, address) = match text.split_once('@') {
+        Some((host, address)) => (host, Some(address.to_owned())),
+        None => (text, None),
+    };
+    let (host, port) = match host.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (host, 443),
+    };
+    (!host.is_empty()).then(|| Target {
+        host: host.to_owned(),
+        port,
+        addresses: address.into_iter().collect(),
+    })
+}
+
+/// One row for each address; a host without any has one row that says so.
+pub(super) async fn handshakes(target: Target, roots: &Roots, now: Timestamp) -> Vec<Handshake> {
+    let host = own(&target.host);
+    let row = |address: Name, served: Result<Served, Name>| Handshake {
+        host: host.clone(),
+        port: target.port,
+        address,
+        at: now,
+        served,
+    };
+    let addresses = match addresses(&target).await {
+        Ok(addresses) => addresses,
+        Err(why) => return vec![row(host.clone(), Err(says(&why)))],
+    };
+    let mut rows = Vec::new();
+    for address in addresses.into_iter().take(4) {
+        let shaken = match timeout(PATIENCE, at(&target.host, address, roots, now)).await {
+            Ok(shaken) => shaken,
+            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        };
+        rows.push(row(own(&address.to_string()), shaken.map_err(|why| says(&why))));
+    }
+    rows
+}
+
+async fn at(host: &str, address: SocketAddr, roots: &Roots, now: Timestamp) -> Result<Served, String> {
+    let stream =
+        TcpStream::connect(address).await.map_err(|error| format!("cannot connect: {}", deepest(&error)))?;
+    shake(host, stream, roots, now).await
+}
+
+async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, String> {
+    let mut found = BTreeSet::new();
+    let names: Vec<&str> = if target.addresses.is_empty() {
+        vec![&target.host]
+    } else {
+        target.addresses.iter().map(String::as_str).collect()
+    };
+    let mut why = "it has no address".to_owned();
+    for name in names {
+        if let Ok(ip) = name.parse::<IpAddr>() {
+            found.insert(SocketAddr::new(ip, target.port));
+        } else if let Ok(exact) = name.parse::<SocketAddr>() {
+            found.insert(exact);
+        } else {
+            match timeout(PATIENCE, lookup_host((name, target.port))).await {
+                Ok(Ok(addresses)) => found.extend(addresses),
+                Ok(Err(error)) => why = format!("the name {name} is not found: {error}"),
+                Err(_) => why = format!("the name {name} is not found: DNS does not answer"),
+            }
+        }
+    }
+    if found.is_empty() { Err(why) } else { Ok(found.into_iter().collect()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_written_with_port_and_address() {
+        let target = parse("api.example.com:8443@10.0.0.7").unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("api.example.com", 8443));
+        assert_eq!(target.addresses, ["10.0.0.7"]);
+        assert_eq!(parse("www.example.com").unwrap().port, 443);
+        assert_eq!(parse("www.example.com:https"), None);
+    }
+}

@@ -1,0 +1,260 @@
+//! The application's traffic in PromQL: which metrics and labels there are, the questions made of them, and the
+//! charts grown from the answers.
+
+use std::time::Duration;
+
+use prometheus_http_query::response::RangeVector;
+
+use super::kubernetes::names::own;
+use super::prometheus::{Prometheus, STEP, moment};
+use crate::config::{ConnectError, Settings};
+use crate::domain::{BlindKind, Series, Timestamp, Traffic};
+
+/// How far the charts reach back.
+const HOUR: Duration = Duration::from_hours(1);
+/// The window of rates: twice the usual five-minute windows' quickness, four samples at a scrape of 30 s.
+const WINDOW: &str = "2m";
+/// Points asked for again, because the youngest samples arrive late.
+const OVERLAP: i64 = 2;
+
+/// Counters of requests that applications, frameworks, ingresses and meshes export.
+const REQUESTS: [&str; 7] = [
+    "http_requests_total",
+    "http_server_requests_seconds_count",
+    "http_server_request_duration_seconds_count",
+    "http_request_duration_seconds_count",
+    "nginx_ingress_controller_requests",
+    "traefik_service_requests_total",
+    "istio_requests_total",
+];
+/// Their latency histograms, and what makes seconds of their unit.
+const LATENCIES: [(&str, f64); 8] = [
+    ("http_request_duration_seconds", 1.0),
+    ("http_request_duration_highr_seconds", 1.0),
+    ("http_server_requests_seconds", 1.0),
+    ("http_server_request_duration_seconds", 1.0),
+    ("http_request_latency_seconds", 1.0),
+    ("nginx_ingress_controller_request_duration_seconds", 1.0),
+    ("traefik_service_request_duration_seconds", 1.0),
+    ("istio_request_duration_milliseconds", 0.001),
+];
+const STATUS_LABELS: [&str; 5] =
+    ["status", "code", "status_code", "http_response_status_code", "response_code"];
+
+/// The questions, ready to ask.
+#[derive(Debug, Clone)]
+pub(super) struct Queries {
+    /// By the field of [`Traffic`]: p50, p95, p99.
+    quantiles: Option<[String; 3]>,
+    error_ratio: Option<String>,
+    rate: Option<String>,
+    errors_by_pod: Option<String>,
+    memory: String,
+    unit: f64,
+}
+
+impl Queries {
+    /// Looks up what there is. What the settings name is not doubted.
+    ///
+    /// # Errors
+    /// Prometheus can't be asked, or knows no metrics of requests.
+    pub(super) async fn discover(settings: &Settings, prometheus: &Prometheus) -> Result<Self, ConnectError> {
+        let named = &settings.prometheus;
+        let present = present(prometheus).await?;
+        let requests = named.requests.value.clone().or_else(|| {
+            REQUESTS
+                .iter()
+                .find(|name| present.iter().any(|found| found == *name))
+                .map(|name| (*name).to_owned())
+        });
+        let latency = named.latency.value.clone().map(|name| (name, 1.0)).or_else(|| {
+            let known = LATENCIES.iter().find(|(name, _)| present.contains(&format!("{name}_bucket")));
+            known.map(|(name, unit)| ((*name).to_owned(), *unit))
+        });
+        if requests.is_none() && latency.is_none() {
+            return Err(ConnectError::new(
+                BlindKind::NotConfigured,
+                "Prometheus has no metric of requests that is known here (http_requests_total and its like)",
+                "name yours: [prometheus] requests = \"…\", latency = \"…\"",
+            ));
+        }
+        let probe = match (&requests, &latency) {
+            (Some(requests), _) => requests.clone(),
+            (None, Some((latency, _))) => format!("{latency}_bucket"),
+            (None, None) => String::new(),
+        };
+        let labels = prometheus.labels(&probe).await?;
+        let status = named.status_label.value.clone().or_else(|| {
+            let known = STATUS_LABELS.iter().find(|name| labels.iter().any(|label| label == *name));
+            known.map(|name| (*name).to_owned())
+        });
+        let namespace = settings.namespace.one().map(|namespace| {
+            let label = if labels.iter().any(|label| label == "exported_namespace") {
+                "exported_namespace"
+            } else {
+                "namespace"
+            };
+            (label, namespace.to_string())
+        });
+        let namespace = namespace.filter(|(label, _)| labels.iter().any(|found| found == label));
+        let selector = named.selector.value.clone().unwrap_or_default();
+        Ok(Self::build(requests, latency, status.as_deref(), namespace.as_ref(), &selector))
+    }
+
+    fn build(
+        requests: Option<String>,
+        latency: Option<(String, f64)>,
+        status: Option<&str>,
+        namespace: Option<&(&str, String)>,
+        selector: &str,
+    ) -> Self {
+        let mut matchers: Vec<String> =
+            namespace.map(|(label, name)| format!("{label}=\"{name}\"")).into_iter().collect();
+        matchers.extend((!selector.trim().is_empty()).then(|| selector.trim().to_owned()));
+        let all = matchers.join(",");
+        let pods = match namespace {
+            Some((_, name)) => format!("namespace=\"{name}\",container!=\"\",container!=\"POD\""),
+            None => "container!=\"\",container!=\"POD\"".to_owned(),
+        };
+        let requests = requests.as_deref();
+        let failing = requests.zip(status).map(|(metric, label)| {
+            let with = if all.is_empty() { String::new() } else { format!(",{all}") };
+            format!("{metric}{{{label}=~\"5..\"{with}}}[{WINDOW}]")
+        });
+        let rate = requests.map(|metric| format!("sum(rate({metric}{{{all}}}[{WINDOW}]))"));
+        Self {
+            quantiles: latency.as_ref().map(|(metric, _)| {
+                ["0.5", "0.95", "0.99"].map(|quantile| {
+                    format!("histogram_quantile({quantile}, sum by (le) (rate({metric}_bucket{{{all}}}[{WINDOW}])))")
+                })
+            }),
+            error_ratio: failing
+                .as_ref()
+                .zip(rate.as_ref())
+                .map(|(failing, rate)| format!("(sum(rate({failing})) or vector(0)) / {rate}")),
+            errors_by_pod: failing.map(|failing| format!("topk(10, sum by (pod) (rate({failing})))")),
+            memory: format!("max(sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}}))"),
+            rate,
+            unit: latency.map_or(1.0, |(_, unit)| unit),
+        }
+    }
+}
+
+/// Which of the known metrics have series.
+async fn present(prometheus: &Prometheus) -> Result<Vec<String>, ConnectError> {
+    let buckets = LATENCIES.iter().map(|(name, _)| format!("{name}_bucket"));
+    let names: Vec<String> = REQUESTS.iter().map(|name| (*name).to_owned()).chain(buckets).collect();
+    let expression = format!("count by (__name__) ({{__name__=~\"{}\"}})", names.join("|"));
+    let found = prometheus.instant(&expression).await?;
+    Ok(found.iter().filter_map(|series| series.metric().get("__name__").cloned()).collect())
+}
+
+/// The last hour, grown look by look.
+#[derive(Default)]
+pub(super) struct Charts {
+    traffic: Traffic,
+    /// Up to here everything is drawn, in seconds.
+    drawn: Option<i64>,
+}
+
+impl Charts {
+    /// Asks for what is missing. Nothing is kept of a look that failed half-way.
+    pub(super) async fn look(
+        &mut self,
+        prometheus: &Prometheus,
+        queries: &Queries,
+        now: Timestamp,
+    ) -> Result<Traffic, ConnectError> {
+        let step = STEP.as_secs() as i64;
+        // On whole steps, so that every look asks for the same moments.
+        let to = now.as_second() / step * step;
+        let oldest = to - HOUR.as_secs() as i64;
+        let from = self.drawn.map_or(oldest, |drawn| (drawn - OVERLAP * step).max(oldest));
+        let ask = |expression: Option<&String>| {
+            let expression = expression.cloned();
+            async move {
+                match expression {
+                    Some(expression) => prometheus.range(&expression, from, to).await,
+                    None => Ok(Vec::new()),
+                }
+            }
+        };
+        let quantile = |index: usize| queries.quantiles.as_ref().map(|three| &three[index]);
+        let by_pod = async {
+            match &queries.errors_by_pod {
+                Some(expression) => prometheus.instant(expression).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (p50, p95, p99, error_ratio, rate, memory, by_pod) = tokio::try_join!(
+            ask(quantile(0)),
+            ask(quantile(1)),
+            ask(quantile(2)),
+            ask(queries.error_ratio.as_ref()),
+            ask(queries.rate.as_ref()),
+            ask(Some(&queries.memory)),
+            by_pod
+        )?;
+        let traffic = &mut self.traffic;
+        for (series, lines, unit) in [
+            (&mut traffic.p50, p50, queries.unit),
+            (&mut traffic.p95, p95, queries.unit),
+            (&mut traffic.p99, p99, queries.unit),
+            (&mut traffic.error_ratio, error_ratio, 1.0),
+            (&mut traffic.rate, rate, 1.0),
+            (&mut traffic.memory, memory, 1.0),
+        ] {
+            *series = joined(series, &lines, unit, from, oldest);
+        }
+        let errors: Vec<(String, f64)> = by_pod
+            .iter()
+            .map(|series| (series.metric().get("pod").cloned().unwrap_or_default(), series.sample().value()))
+            .filter(|(pod, rate)| !pod.is_empty() && rate.is_finite() && *rate > 0.0)
+            .collect();
+        let total: f64 = errors.iter().map(|(_, rate)| rate).sum();
+        traffic.errors_by_pod = errors.iter().map(|(pod, rate)| (own(pod), rate / total)).collect();
+        traffic.errors_by_pod.sort_by(|one, other| other.1.total_cmp(&one.1));
+        self.drawn = Some(to);
+        Ok(traffic.clone())
+    }
+}
+
+/// What was drawn before `from`, then what is new. Values that are no numbers are gaps.
+fn joined(before: &Series, lines: &[RangeVector], unit: f64, from: i64, oldest: i64) -> Series {
+    let kept = before.points().iter().copied().filter(|(at, _)| (oldest..from).contains(&at.as_second()));
+    let new = lines.first().into_iter().flat_map(RangeVector::samples);
+    let new = new.filter_map(|sample| Some((moment(sample.timestamp())?, sample.value() * unit)));
+    Series::new(kept.chain(new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_name_what_was_found() {
+        let namespace = ("namespace", "shop".to_owned());
+        let queries = Queries::build(
+            Some("http_requests_total".into()),
+            Some(("http_request_duration_seconds".into(), 1.0)),
+            Some("code"),
+            Some(&namespace),
+            "job=\"web\"",
+        );
+        assert_eq!(
+            queries.error_ratio.unwrap(),
+            "(sum(rate(http_requests_total{code=~\"5..\",namespace=\"shop\",job=\"web\"}[2m])) or vector(0)) / \
+             sum(rate(http_requests_total{namespace=\"shop\",job=\"web\"}[2m]))"
+        );
+        assert!(queries.quantiles.unwrap()[1].starts_with("histogram_quantile(0.95, sum by (le) (rate("));
+    }
+
+    #[test]
+    fn without_a_status_label_nothing_is_called_an_error() {
+        let queries = Queries::build(Some("http_requests_total".into()), None, None, None, "");
+        assert!(
+            queries.error_ratio.is_none() && queries.errors_by_pod.is_none() && queries.quantiles.is_none()
+        );
+        assert_eq!(queries.rate.unwrap(), "sum(rate(http_requests_total{}[2m]))");
+    }
+}
