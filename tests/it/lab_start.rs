@@ -108,6 +108,37 @@ async fn every_server_tells_of_the_same_world() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_prometheus_client_library_understands_it() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let lab = start(Options::default()).await.unwrap();
+    let client = prometheus_http_query::Client::try_from(env(&lab, "PROMETHEUS_URL")).unwrap();
+    let now = jiff::Timestamp::now().as_second();
+    let up = client.query("up").at(now).get().await.unwrap();
+    assert!(!up.data().as_vector().unwrap().is_empty());
+    let rate = "sum(rate(http_requests_total[5m]))";
+    let lines = client.query_range(rate, now - 3600, now, 60.0).post().await.unwrap();
+    let points = lines.data().as_matrix().unwrap()[0].samples();
+    assert!(points.len() > 50, "an hour of history, not {} points", points.len());
+    assert!(points.iter().all(|point| point.value() > 1.0));
+    let scalar = client.query("scalar(vector(1))").get().await.unwrap();
+    assert!((scalar.data().as_scalar().unwrap().value() - 1.0).abs() < f64::EPSILON);
+    let rules = client.rules().get().await.unwrap();
+    let number: usize = rules.iter().map(|group| group.rules().len()).sum();
+    assert!(number > 20);
+    client.alerts().await.unwrap();
+    assert!(!client.targets(None).await.unwrap().active().is_empty());
+    let metadata = client.metric_metadata().get().await.unwrap();
+    assert!(metadata.contains_key("http_requests_total"), "{:?}", metadata.keys());
+    assert!(client.label_names().get().await.unwrap().contains(&"namespace".to_owned()));
+    assert!(client.label_values("namespace").get().await.unwrap().contains(&"covetpy-production".to_owned()));
+    assert_eq!(client.build_information().await.unwrap().version(), "2.42.0");
+    assert!(client.is_server_ready().await.unwrap());
+    let wrong = client.query("up{").get().await.unwrap_err();
+    assert!(wrong.to_string().contains("parse error"), "{wrong}");
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_lab_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("kubeconfig");

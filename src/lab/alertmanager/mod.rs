@@ -147,7 +147,7 @@ async fn status(State(alertmanager): State<Alertmanager>) -> response::Json<Json
         "config": {"original": CONFIG},
         "uptime": alertmanager.started.to_string(),
         "versionInfo": {"version": "0.25.0", "revision": "lab", "branch": "HEAD", "buildUser": "covet-tui lab",
-                        "buildDate": "", "goVersion": ""},
+                        "buildDate": "20221222-14:51:36", "goVersion": ""},
     }))
 }
 

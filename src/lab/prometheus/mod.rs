@@ -215,7 +215,7 @@ async fn alertmanagers(State(prometheus): State<Prometheus>) -> Answer {
 async fn buildinfo() -> Answer {
     Ok(success(json!({
         "version": "2.42.0", "revision": "lab", "branch": "HEAD", "buildUser": "covet-tui lab",
-        "buildDate": "", "goVersion": "",
+        "buildDate": "20230131-14:38:12", "goVersion": "",
     })))
 }
 
