@@ -156,7 +156,10 @@ async fn settle(
     clock: fn() -> Timestamp,
     deadline: Instant,
 ) {
-    while Origin::ALL.iter().any(|origin| *origin != Origin::Cockpit && is_waiting(snapshot, *origin, clock())) {
+    while Origin::ALL
+        .iter()
+        .any(|origin| *origin != Origin::Cockpit && is_waiting(snapshot, *origin, clock()))
+    {
         match timeout_at(deadline, observations.recv()).await {
             Ok(Some(observation)) => snapshot.fold(observation),
             _ => return,
@@ -195,7 +198,8 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
         (true, false) => Verdict::Blind,
         (true, true) => Verdict::Clear,
     };
-    let incidents = incidents(&anomalies, snapshot, now).iter().map(|incident| folded(incident, now)).collect();
+    let incidents =
+        incidents(&anomalies, snapshot, now).iter().map(|incident| folded(incident, now)).collect();
     Report { version: VERSION, at: now, verdict, incidents, anomalies: rows, blind }
 }
 
@@ -223,7 +227,11 @@ fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
         causes: anomaly
             .causes
             .iter()
-            .map(|cause| CauseRow { name: cause.name.to_string(), says: cause.says.clone(), weight: cause.weight })
+            .map(|cause| CauseRow {
+                name: cause.name.to_string(),
+                says: cause.says.clone(),
+                weight: cause.weight,
+            })
             .collect(),
         evidence: anomaly
             .evidence
@@ -292,7 +300,13 @@ impl Report {
         for incident in &self.incidents {
             let _ = writeln!(out, "{:<8}  {}", incident.severity.as_str().to_uppercase(), incident.title);
             for change in &incident.changes {
-                let _ = writeln!(out, "          changed {} ago: {} {}", age(change.at), change.object, change.says);
+                let _ = writeln!(
+                    out,
+                    "          changed {} ago: {} {}",
+                    age(change.at),
+                    change.object,
+                    change.says
+                );
             }
         }
         for anomaly in &self.anomalies {

@@ -18,7 +18,11 @@ pub const USAGE: u8 = 64;
 pub fn print(text: &str) -> ExitCode {
     let mut out = io::stdout().lock();
     let ended = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(ended.as_bytes())).and_then(|()| out.flush()) {
+    match out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(ended.as_bytes()))
+        .and_then(|()| out.flush())
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -57,7 +61,10 @@ pub fn playbooks(command: PlaybooksCommand, library: impl FnOnce() -> Result<Lib
         PlaybooksCommand::Show { id } => match library() {
             Ok(library) => match library.get(&id) {
                 Some(playbook) => print(&playbooks::card(playbook)),
-                None => fail(&format!("no playbook is called `{id}`; `covet-tui playbooks list` shows all"), USAGE),
+                None => fail(
+                    &format!("no playbook is called `{id}`; `covet-tui playbooks list` shows all"),
+                    USAGE,
+                ),
             },
             Err(error) => fail(&error, USAGE),
         },
@@ -82,8 +89,11 @@ pub fn config(command: &ConfigCommand, settings: &Settings, file: Option<PathBuf
     match command {
         ConfigCommand::Show => {
             let rows = config::table(settings);
-            let wide = |column: fn(&(String, String, config::Source)) -> usize| rows.iter().map(column).max().unwrap_or(0);
-            let (keys, values) = (wide(|row| row.0.chars().count()), wide(|row| row.1.chars().count()).min(60));
+            let wide = |column: fn(&(String, String, config::Source)) -> usize| {
+                rows.iter().map(column).max().unwrap_or(0)
+            };
+            let (keys, values) =
+                (wide(|row| row.0.chars().count()), wide(|row| row.1.chars().count()).min(60));
             let lines: Vec<String> = rows
                 .iter()
                 .map(|(key, value, from)| format!("{key:<keys$}  {value:<values$}  {from}"))
@@ -112,10 +122,14 @@ pub fn config(command: &ConfigCommand, settings: &Settings, file: Option<PathBuf
 pub fn journal(command: &JournalCommand, folder: &Path) -> ExitCode {
     let records = match Journal::read(folder) {
         Ok(records) => records,
-        Err(error) => return fail(&format!("the journal in {} cannot be read: {error}", folder.display()), 1),
+        Err(error) => {
+            return fail(&format!("the journal in {} cannot be read: {error}", folder.display()), 1);
+        }
     };
     match command {
-        JournalCommand::List if records.is_empty() => print("the journal is empty: nothing was done with this cockpit yet"),
+        JournalCommand::List if records.is_empty() => {
+            print("the journal is empty: nothing was done with this cockpit yet")
+        }
         JournalCommand::List => print(&journal::list(&records).join("\n")),
         JournalCommand::Show { id } => match journal::show(&records, id) {
             Ok(lines) => print(&lines.join("\n")),

@@ -39,3 +39,11 @@ pub mod lab;
 pub mod terminal;
 
 pub mod cli;
+
+pub mod run;
+
+pub mod session;
+
+pub mod check;
+
+pub mod commands;

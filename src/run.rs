@@ -13,8 +13,8 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Effect, Event, Request};
-use crate::domain::{Action, Change, ChangeKind, Fact, Observation, Origin, Timestamp};
+use crate::app::{App, Document, Effect, Event, Request};
+use crate::domain::{Change, ChangeKind, Fact, Observation, Origin, Timestamp};
 use crate::guard::{Actor, Armed, Preview, Refusal};
 use crate::hands::Hands;
 use crate::journal::{Ending, Journal, Outcome};
@@ -197,36 +197,49 @@ impl Desk {
                 Some(reach) => self.beside(request, async move {
                     Some(Event::Read { request, reading: reach.probes.read(&action, now).await })
                 }),
-                None => self.not_connected(request, now),
+                None => self.not_connected(request),
             },
             Effect::Fetch { request, object } => match reach {
                 Some(reach) => self.beside(request, async move {
-                    let text = reach.probes.detail(&object, now).await.map(|detail| detail.yaml.join("\n"));
-                    Some(Event::Document { request, text })
+                    let document = reach.probes.detail(&object, now).await.map(|detail| Document {
+                        describe: detail.describe,
+                        events: detail.events,
+                        yaml: detail.yaml,
+                    });
+                    Some(Event::Document { request, document })
                 }),
-                None => self.not_connected(request, now),
+                None => self.not_connected(request),
             },
             Effect::Follow { request, pod, container, previous, tail } => match reach {
                 Some(reach) => self.beside(request, async move {
                     follow(reach, request, Log { pod, container, previous, tail }, answers).await
                 }),
-                None => self.not_connected(request, now),
+                None => self.not_connected(request),
             },
             Effect::Preview { request, action } => match (reach, cockpit.arms.clone()) {
                 (Some(reach), Some(arms)) => self.beside(request, async move {
                     let preview = reach.hands.preview(&arms.armed, action, now).await;
                     Some(Event::Previewed { request, preview })
                 }),
-                (None, Some(_)) => self.not_connected(request, now),
+                (None, Some(_)) => self.not_connected(request),
+                (_, None) => self.refuse(request, read_only()),
+            },
+            Effect::PreviewUndo { request, undo } => match (reach, cockpit.arms.clone()) {
+                (Some(reach), Some(arms)) => self.beside(request, async move {
+                    let preview = reach.hands.preview_undo(&arms.armed, &undo, now).await;
+                    Some(Event::Previewed { request, preview })
+                }),
+                (None, Some(_)) => self.not_connected(request),
                 (_, None) => self.refuse(request, read_only()),
             },
             Effect::Confirm { request, preview, typed } => match (reach, cockpit.arms.clone()) {
                 (Some(reach), Some(arms)) => {
                     let token = self.token(request);
-                    let deed = Deed { request, clock: cockpit.clock, observe: cockpit.observe.clone(), answers };
+                    let deed =
+                        Deed { request, clock: cockpit.clock, observe: cockpit.observe.clone(), answers };
                     tokio::spawn(deed.carry_out(reach, arms, *preview, typed, token));
                 }
-                (None, Some(_)) => self.not_connected(request, now),
+                (None, Some(_)) => self.not_connected(request),
                 (_, None) => self.refuse(request, read_only()),
             },
             Effect::Quit | Effect::Drill | Effect::Copy(_) | Effect::Suspend | Effect::Redraw => {}
@@ -255,9 +268,9 @@ impl Desk {
         self.beside(request, async move { Some(Event::Refused { request, refusal }) });
     }
 
-    fn not_connected(&mut self, request: Request, _now: Timestamp) {
-        let refusal =
-            Refusal::new("not connected to a cluster yet").repair("`covet-tui doctor` says what stands in the way");
+    fn not_connected(&mut self, request: Request) {
+        let refusal = Refusal::new("not connected to a cluster yet")
+            .repair("`covet-tui doctor` says what stands in the way");
         self.refuse(request, refusal);
     }
 }
@@ -324,8 +337,9 @@ impl Deed {
         let entry = match arms.journal.lock().await.enter(warrant) {
             Ok(entry) => entry,
             Err(error) => {
-                let refusal = Refusal::new(format!("the journal cannot be written, so nothing was done: {error}"))
-                    .repair("free space or mend the permissions of the state directory");
+                let refusal =
+                    Refusal::new(format!("the journal cannot be written, so nothing was done: {error}"))
+                        .repair("free space or mend the permissions of the state directory");
                 return self.answer(Event::Refused { request, refusal }).await;
             }
         };
@@ -338,7 +352,8 @@ impl Deed {
         });
         let outcome = reach.hands.perform(entry, progress, token).await;
         if let Err(error) = arms.journal.lock().await.close(&outcome) {
-            self.answer(Event::Notice(format!("the outcome could not be written to the journal: {error}"))).await;
+            self.answer(Event::Notice(format!("the outcome could not be written to the journal: {error}")))
+                .await;
         }
         if let Some(change) = as_change(&outcome, &reach.who) {
             let seen = Ok(Fact::Acted(change));

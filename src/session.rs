@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::app::picker::{Choice, Item, Picker};
-use crate::app::{App, Options};
+use crate::app::{App, Colours, Options};
 use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, LabArgs, Output};
 use crate::commands::{self, USAGE, fail, print};
 use crate::config::{self, Settings};
@@ -52,6 +52,8 @@ pub struct Session {
     clock: fn() -> Timestamp,
     arm: fn(bool) -> Option<Armed>,
     environment: Environment,
+    /// The drill that is being practised.
+    drill: Option<String>,
 }
 
 impl Session {
@@ -67,7 +69,7 @@ impl Session {
         let overrides = settings.threshold_values();
         let thresholds = Thresholds::new(overrides.iter().map(|(key, value)| (key.as_str(), *value)))
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-        Ok(Session { settings, thresholds, clock: start.clock, arm: start.arm, environment })
+        Ok(Session { settings, thresholds, clock: start.clock, arm: start.arm, environment, drill: None })
     }
 
     /// The built-in playbooks, and the team's where there are any.
@@ -140,13 +142,16 @@ pub fn cockpit(start: &Start) -> ExitCode {
 /// The lab with a fault, and the cockpit on it.
 pub fn drill(start: &Start, mut drill: DrillArgs) -> ExitCode {
     if drill.name.is_none() {
-        drill.name = match pick(vec!["A pretend production on this machine. Choose what goes wrong:".to_owned()]) {
-            Ok(Some(name)) => Some(name),
-            Ok(None) => return ExitCode::SUCCESS,
-            Err(error) => return fail(&error, USAGE),
-        };
+        drill.name =
+            match pick(vec!["A pretend production on this machine. Choose what goes wrong:".to_owned()]) {
+                Ok(Some(name)) => Some(name),
+                Ok(None) => return ExitCode::SUCCESS,
+                Err(error) => return fail(&error, USAGE),
+            };
     }
-    let options = lab::Options { drill: drill.name, speed: drill.speed, seed: drill.seed, ..lab::Options::default() };
+    let name = drill.name.clone();
+    let options =
+        lab::Options { drill: drill.name, speed: drill.speed, seed: drill.seed, ..lab::Options::default() };
     // Its own threads: a busy pretend production must not make the screen wait.
     let lab_runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -161,7 +166,8 @@ pub fn drill(start: &Start, mut drill: DrillArgs) -> ExitCode {
     let own = process_environment();
     // A drill must never see the clusters and databases this shell points at.
     let environment: Environment = Arc::new(move |name| match name {
-        "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM" | "TMUX" => own(name),
+        "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
+        | "TMUX" => own(name),
         _ => served.get(name).cloned(),
     });
     let mut connection = start.connection.clone();
@@ -169,7 +175,9 @@ pub fn drill(start: &Start, mut drill: DrillArgs) -> ExitCode {
     connection.context = None;
     let start = Start { connection, clock: start.clock, arm: start.arm };
     let ended = match Session::load_in(&start, environment) {
-        Ok(session) => open(session).map_or_else(|code| code, |_| ExitCode::SUCCESS),
+        Ok(session) => {
+            open(Session { drill: name, ..session }).map_or_else(|code| code, |_| ExitCode::SUCCESS)
+        }
         Err(error) => fail(&error, USAGE),
     };
     lab_runtime.block_on(lab.stop());
@@ -197,8 +205,11 @@ pub fn lab(args: LabArgs) -> ExitCode {
             Ok(lab) => lab,
             Err(error) => return fail(&error.to_string(), USAGE),
         };
-        let exports: String =
-            lab.env().iter().map(|(name, value)| format!("export {name}={}\n", crate::domain::shell_quote(value))).collect();
+        let exports: String = lab
+            .env()
+            .iter()
+            .map(|(name, value)| format!("export {name}={}\n", crate::domain::shell_quote(value)))
+            .collect();
         let printed = print(&exports);
         run::until_signalled().await;
         lab.stop().await;
@@ -302,7 +313,7 @@ fn open(session: Session) -> Result<Ended, ExitCode> {
     };
     let app = App::new(
         Options {
-            context: session.settings.context.value.clone(),
+            context: session.settings.context.value.clone().unwrap_or_else(|| "in cluster".to_owned()),
             namespace: session.settings.namespace.one().cloned(),
             protected: session.settings.is_protected(),
             armed: arms.is_some(),
@@ -311,10 +322,14 @@ fn open(session: Session) -> Result<Ended, ExitCode> {
             library,
             bindings: session.bindings(),
             orphans,
+            colours: Colours::detect(&*session.environment),
+            drill: session.drill.clone(),
+            trouble: None,
         },
         (session.clock)(),
     );
-    let mut screen = Screen::take(session.settings.mouse.value).map_err(|error| fail(&error.to_string(), 1))?;
+    let mut screen =
+        Screen::take(session.settings.mouse.value).map_err(|error| fail(&error.to_string(), 1))?;
     screen.draw(|frame| ui::view(&app, frame)).map_err(|error| fail(&error.to_string(), 1))?;
 
     let runtime = runtime().map_err(|error| fail(&error, 1))?;
@@ -337,9 +352,11 @@ async fn connect(session: Session, reached: watch::Sender<Option<Reach>>) {
     let mut pause = Duration::from_secs(1);
     loop {
         if let Ok(client) = config::client(&session.settings).await {
-            let who = hands::actor(&client, &*session.environment).await;
+            let fallback = session.settings.context.value.clone().unwrap_or_default();
+            let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
             let mut hands = Hands::new(client.clone(), session.clock);
-            if let (true, Some(context)) = (session.settings.is_protected(), &session.settings.context.value) {
+            if let (true, Some(context)) = (session.settings.is_protected(), &session.settings.context.value)
+            {
                 hands = hands.protecting(context.clone());
             }
             let probes = Probes::new(client, session.clock, session.outside());

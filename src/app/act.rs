@@ -320,7 +320,14 @@ impl App {
             return Vec::new();
         };
         let origin = Origin { undoing: true, ..last.origin };
-        self.preview(origin, format!("undo: {}", last.undo.says), last.undo.action)
+        let effects = self.preview(origin, format!("undo: {}", last.undo.says), last.undo.action.clone());
+        effects
+            .into_iter()
+            .map(|effect| match effect {
+                Effect::Preview { request, .. } => Effect::PreviewUndo { request, undo: last.undo.clone() },
+                other => other,
+            })
+            .collect()
     }
 
     /// Leaves the act: cancels what can be cancelled, keeps watching what runs.

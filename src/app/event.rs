@@ -4,7 +4,7 @@
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::domain::{Action, Key, Name, ObjectRef, Observation, Reading, Tone};
-use crate::guard::{Preview, Refusal};
+use crate::guard::{Preview, Refusal, Undo};
 use crate::journal::{Outcome, Record};
 
 /// Names one thing asked for, so that its answer finds its way back and can be cancelled.
@@ -92,6 +92,12 @@ pub enum Effect {
     Preview {
         request: Request,
         action: Action,
+    },
+    /// Preview a way back, which is refused when somebody moved the object since; answered by
+    /// [`Event::Previewed`].
+    PreviewUndo {
+        request: Request,
+        undo: Undo,
     },
     /// A person confirmed exactly this preview; answered by [`Event::Finished`] or [`Event::Refused`].
     Confirm {

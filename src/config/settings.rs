@@ -171,6 +171,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether anything says where a cluster is: a kubeconfig, or the account of the pod we run in.
+    pub fn has_cluster(&self) -> bool {
+        !self.kubeconfig.is_empty() || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+    }
+
     /// Whether the context is one that must look like production.
     pub fn is_protected(&self) -> bool {
         let Some(context) = self.context.as_deref() else { return false };

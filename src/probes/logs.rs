@@ -70,8 +70,11 @@ pub(super) async fn read(
     if pods.is_empty() {
         return Ok(Answer::failed("no pod to read logs of"));
     }
-    let containers: Vec<Vec<(Key, String)>> =
-        stream::iter(pods).map(|pod| containers(cluster, pod, container)).buffered(AT_ONCE).collect().await;
+    let containers: Vec<Vec<(Key, String)>> = stream::iter(pods.to_vec())
+        .map(|pod| async move { containers(cluster, &pod, container).await })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
     let params = |container: &str| LogParams {
         container: Some(container.to_owned()),
         previous,

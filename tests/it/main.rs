@@ -11,6 +11,7 @@
 mod screen;
 mod acting;
 mod eyes;
+mod cockpit;
 mod house;
 mod lab_kube_rs;
 mod lab_kubectl;
@@ -20,4 +21,5 @@ mod lab_start;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
+mod pty;
 mod playbooks;
