@@ -4,6 +4,13 @@
 //! The types are sealed. A warrant comes only from [`Armed::confirm`], and `Armed` only from
 //! [`Armed::arm`], which `main` calls unless the session is read-only.
 //!
+//! ```no_run
+//! // What follows fails for want of a right, not of a name: this compiles.
+//! let armed = covet_tui::guard::Armed::arm();
+//! fn look(warrant: &covet_tui::guard::Warrant, preview: &covet_tui::guard::Preview) -> usize {
+//!     warrant.preview().targets.len() + preview.targets.len()
+//! }
+//! ```
 //! ```compile_fail
 //! let armed = covet_tui::guard::Armed { _seal: () };
 //! ```

@@ -8,6 +8,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::domain::{Name, mask, text};
 use crate::guard::DiffTone;
+use crate::probes::object::yaml;
 
 /// Lines of unchanged text around a change.
 const AROUND: usize = 3;
@@ -66,7 +67,7 @@ pub(super) fn diff(
                 if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
                     metadata.remove("uid");
                 }
-                serde_saphyr::to_string(&object).unwrap_or_else(|_| object.to_string())
+                yaml(&object)
             })
             .unwrap_or_default()
     };

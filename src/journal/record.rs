@@ -18,6 +18,9 @@ impl std::fmt::Display for EntryId {
 
 /// A warrant that is on disk. Consumed by the hands; nothing else makes one.
 ///
+/// ```no_run
+/// fn look(entry: &covet_tui::journal::Entry) -> String { entry.id().to_string() }
+/// ```
 /// ```compile_fail
 /// fn copy(entry: &covet_tui::journal::Entry) -> covet_tui::journal::Entry { entry.clone() }
 /// ```

@@ -38,8 +38,7 @@ pub(super) fn yaml(object: &Value) -> Vec<String> {
         }
     }
     mask(&mut object);
-    let yaml = serde_saphyr::to_string(&object).unwrap_or_else(|error| format!("no YAML: {error}"));
-    yaml.lines().take(LINES).map(text::clean).collect()
+    super::object::yaml(&object).lines().take(LINES).map(text::clean).collect()
 }
 
 #[cfg(test)]

@@ -201,6 +201,12 @@ pub fn labels(object: &Value) -> Option<&Value> {
     object.pointer("/metadata/labels")
 }
 
+/// As YAML, long lines unbroken, so that a difference is about content.
+pub fn yaml(object: &Value) -> String {
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: 1_000_000 };
+    serde_saphyr::to_string_with_options(object, options).unwrap_or_else(|_| object.to_string())
+}
+
 /// Counts by word, most frequent first.
 pub fn tally<'a>(words: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

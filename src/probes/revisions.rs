@@ -157,7 +157,7 @@ fn changes(old: &Value, new: &Value) -> Vec<(Tone, String)> {
             labels.remove("pod-template-hash");
         }
         mask(&mut template);
-        serde_saphyr::to_string(&template).unwrap_or_default()
+        super::object::yaml(&template)
     };
     let (old, new) = (render(old), render(new));
     let lines: Vec<_> = TextDiff::from_lines(&old, &new)

@@ -10,8 +10,8 @@ use super::verify::{Proof, Seen, verify};
 use super::way_back;
 use super::write::{Mode, Part, Write};
 use super::{Done, pin};
-use crate::domain::{Action, Kind, ObjectRef, Timestamp, shell_quote};
-use crate::guard::{Confirmation, Draft, Guard, Hazard, Pin, Refusal, Undo, Warrant};
+use crate::domain::{Action, Kind, ObjectRef, Timestamp, shell_quote, text};
+use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Pin, Refusal, Undo, Warrant};
 use crate::hands::difference::{content, diff, shown};
 use crate::hands::hazards::{self, Scene};
 use crate::hands::task::Task;
@@ -40,7 +40,7 @@ pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Resul
         Some(whole(&write, before.as_ref(), dry))
     };
     let mut lines = match &after {
-        Some(after) => diff(before.as_ref(), Some(&unmask_placeholder(&action, after)), with_status),
+        Some(after) => difference(&action, before.as_ref(), after, with_status),
         None => Vec::new(),
     };
     if let Some(after) = &after {
@@ -257,18 +257,26 @@ fn token_missing(hands: &Hands, action: &Action) -> Option<Hazard> {
     token(hands, action).err().map(|refusal| Hazard::stop(Guard::Target, refusal.to_string()))
 }
 
-/// The dry run carried no token: the difference says where it will come from.
-fn unmask_placeholder(action: &Action, after: &Value) -> Value {
+/// The difference as shown. The dry run of a pull secret carried no token: the line says where it comes from.
+fn difference(
+    action: &Action,
+    before: Option<&Value>,
+    after: &Value,
+    with_status: bool,
+) -> Vec<(DiffTone, String)> {
+    let Action::PullSecret { registry, username, token_env, .. } = action else {
+        return diff(before, Some(after), with_status);
+    };
     let mut after = after.clone();
-    if let Action::PullSecret { registry, username, token_env, .. } = action {
-        after["data"] = json!({});
-        let note = format!("login {username} at {registry}, token from {token_env} at the moment of acting");
-        after["type"] = json!(format!("kubernetes.io/dockerconfigjson ({note})"));
-    }
-    after
+    after["data"] = before.and_then(|before| before.get("data")).cloned().unwrap_or_default();
+    let mut lines = diff(before, Some(&after), with_status);
+    let says = format!(".dockerconfigjson: {username} at {registry}, token from {token_env} when acting");
+    lines.push((DiffTone::Place, "data".into()));
+    lines.push((DiffTone::Added, text::clean(&says)));
+    lines
 }
 
-/// `deployment/web in shop (3 containers)`: enough to know it is the right one.
+/// `deployment/web in shop`.
 fn describe(object: &ObjectRef) -> String {
     match &*object.key.namespace {
         "" => object.to_string(),

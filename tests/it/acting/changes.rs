@@ -311,7 +311,7 @@ async fn a_pull_secret_takes_its_token_at_the_last_moment_and_shows_it_nowhere()
     assert_eq!(missing.worst(), Some(Level::Stop));
     let preview = bench.previewed(secret("TEST_REGISTRY_TOKEN")).await;
     let shown = format!("{preview:?}");
-    assert!(shown.contains("token from TEST_REGISTRY_TOKEN"), "{:?}", preview.diff);
+    assert!(shown.contains("bot at ghcr.io, token from TEST_REGISTRY_TOKEN"), "{:?}", preview.diff);
     let entry = bench.confirm(preview);
     let outcome = bench.perform(entry).await;
     performed(&outcome);

@@ -14,11 +14,13 @@ pub struct Sent {
     pub method: String,
     pub path: String,
     pub query: String,
+    /// Of a DELETE, whose options travel here.
+    pub body: String,
 }
 
 impl Sent {
     pub fn is_dry(&self) -> bool {
-        self.query.contains("dryRun=All")
+        self.query.contains("dryRun=All") || self.body.contains(r#""dryRun":["All"]"#)
     }
 
     /// Something that changes, or would change, the world. Reviews are created but change nothing.
@@ -87,29 +89,42 @@ impl tower_service::Service<Request<Body>> for Wire {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let sent = Sent {
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
+        let wire = self.clone();
+        Box::pin(async move { wire.pass(request).await })
+    }
+}
+
+impl Wire {
+    async fn pass(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+        let (parts, body) = request.into_parts();
+        let (body, bytes) = if parts.method == http::Method::DELETE {
+            let bytes = body.collect_bytes().await?;
+            (Body::from(bytes.to_vec()), bytes)
+        } else {
+            (body, bytes::Bytes::new())
         };
+        let sent = Sent {
+            method: parts.method.to_string(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            body: String::from_utf8_lossy(&bytes).into_owned(),
+        };
+        let request = Request::from_parts(parts, body);
         let fault = self.fault.lock().unwrap().as_ref().and_then(|fault| fault(&sent));
         self.sent.lock().unwrap().push(sent);
-        let inner = self.inner.clone();
-        Box::pin(async move {
-            match fault {
-                None => inner.send(request).await,
-                Some(Fault::LoseAnswer) => {
-                    let _ = inner.send(request).await;
-                    std::future::pending().await
-                }
-                Some(Fault::LoseRequest) => std::future::pending().await,
-                Some(Fault::Forbid) => {
-                    let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
-                        "code": 403, "message": "pods \"a\" is forbidden: User \"ann\" cannot list resource \"pods\" in API group \"\" in the namespace \"shop\""});
-                    let body = Body::from(status.to_string().into_bytes());
-                    Ok(Response::builder().status(StatusCode::FORBIDDEN).body(body).unwrap())
-                }
+        match fault {
+            None => self.inner.send(request).await,
+            Some(Fault::LoseAnswer) => {
+                let _ = self.inner.send(request).await;
+                std::future::pending().await
             }
-        })
+            Some(Fault::LoseRequest) => std::future::pending().await,
+            Some(Fault::Forbid) => {
+                let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
+                    "code": 403, "message": "pods \"a\" is forbidden: User \"ann\" cannot list resource \"pods\" in API group \"\" in the namespace \"shop\""});
+                let body = Body::from(status.to_string().into_bytes());
+                Ok(Response::builder().status(StatusCode::FORBIDDEN).body(body).unwrap())
+            }
+        }
     }
 }
