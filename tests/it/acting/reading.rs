@@ -18,6 +18,9 @@ fn all(reading: &Reading) -> String {
 async fn every_read_answers_and_none_of_them_writes() {
     let bench = Bench::new(None).await;
     bench.settled().await;
+    let usage = Action::PodUsage { namespace: SPACE.into(), pods: Vec::new() };
+    let measured = || async { bench.probes.read(&usage, now()).await.summary.contains('%') };
+    bench.until("usage is measured", measured).await;
     bench.wire.forget();
     let pods = bench.pods().await;
     let pod = key(name(&pods[0]));
