@@ -1,6 +1,8 @@
 //! One container as its kubelet holds it: the state it is in, and that state as the API shows it.
 //! It knows states and their form, not when one follows another.
 
+use std::hash::{Hash, Hasher};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -123,6 +125,14 @@ impl Slot {
         }));
         self.ready = false;
         self.started = false;
+    }
+
+    /// Feeds everything that [`Slot::status`] shows.
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (self.ready, self.started, self.restarts, &self.id, &self.waiting).hash(hasher);
+        std::mem::discriminant(&self.state).hash(hasher);
+        self.running_since().hash(hasher);
+        self.terminated.as_ref().and_then(|ended| ended["finishedAt"].as_str()).hash(hasher);
     }
 
     /// One entry of `status.containerStatuses`.

@@ -36,6 +36,8 @@ pub struct Run {
     pub slots: Vec<Slot>,
     pub since: Timestamp,
     pub ip: String,
+    /// What was last written of it, as a fingerprint.
+    pub written: Option<u64>,
     /// When its containers will have stopped, once it is being deleted.
     ending: Option<Timestamp>,
 }
@@ -127,7 +129,7 @@ impl Kubelet {
                 );
             }
         }
-        pod_status::write(cluster, &pod, &run);
+        pod_status::write(cluster, &pod, &mut run);
         self.runs.insert(key.clone(), run);
     }
 
@@ -138,7 +140,14 @@ impl Kubelet {
         }
         let until = cluster.after_about(0.8, 1.0);
         let slots = pod.spec.containers.iter().map(|container| Slot::new(&container.name, until)).collect();
-        Run { uid: pod.metadata.uid.clone(), slots, since: cluster.now, ip: self.address(), ending: None }
+        Run {
+            uid: pod.metadata.uid.clone(),
+            slots,
+            since: cluster.now,
+            ip: self.address(),
+            written: None,
+            ending: None,
+        }
     }
 
     /// Stops a pod that is being deleted; true once it is gone.
@@ -252,6 +261,6 @@ impl Kubelet {
 
 impl Run {
     pub fn new(uid: &str, slots: Vec<Slot>, since: Timestamp, ip: String) -> Self {
-        Self { uid: uid.to_owned(), slots, since, ip, ending: None }
+        Self { uid: uid.to_owned(), slots, since, ip, written: None, ending: None }
     }
 }

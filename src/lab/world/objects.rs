@@ -130,8 +130,8 @@ slim! {
     Node { metadata: Meta, spec: NodeSpec, status: NodeStatus }
     NodeSpec { unschedulable: bool, taints: Vec<Taint>, provider_id: String }
     Taint { key: String, value: String, effect: String, time_added: Option<Timestamp> }
-    NodeStatus { allocatable: Map<Quantity>, capacity: Map<Quantity>, conditions: Vec<Condition>, images: Vec<Image> }
-    Image { names: Vec<String> }
+    NodeStatus { allocatable: Map<Quantity>, capacity: Map<Quantity>, conditions: Vec<Condition>, addresses: Vec<Address> }
+    Address { address: String }
 
     /// A ConfigMap or a Secret (whose values stay base64).
     Config { metadata: Meta, data: Map, r#type: String }

@@ -2,6 +2,7 @@
 //! It knows the form; the truth behind it is the kubelet's.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hasher as _};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,19 +11,26 @@ use super::cluster::Cluster;
 use super::conditions::{self, Shown};
 use super::container::{Checks, Slot, State};
 use super::kubelet::Run;
-use super::objects::{Container, Map, Pod, decode};
+use super::objects::{Container, Map, Pod};
 use super::program;
 use super::registry::{Reference, digest_of};
 use super::shelf::Key;
 use crate::lab::store::seconds;
 
 /// Writes the status of a pod, if it changed.
-pub fn write(cluster: &mut Cluster, pod: &Pod, run: &Run) {
-    let fresh = cluster.pods.get(&Key::of(pod));
-    if fresh.is_none_or(|fresh| fresh.metadata.uid != run.uid) {
+pub fn write(cluster: &mut Cluster, pod: &Pod, run: &mut Run) {
+    let Some(fresh) = cluster.pods.get(&Key::of(pod)).filter(|fresh| fresh.metadata.uid == run.uid) else {
+        return;
+    };
+    let seen = fingerprint(run);
+    let shown = fresh.is_ready() == is_ready(run) && fresh.status.phase == phase(run);
+    if shown && run.written == Some(seen) {
         return;
     }
-    let host = host_address(cluster, &pod.spec.node_name);
+    run.written = Some(seen);
+    let host = cluster.nodes.get(&Key::new("", &pod.spec.node_name));
+    let host = host.and_then(|node| node.status.addresses.first().map(|first| first.address.clone()));
+    let host = host.unwrap_or_default();
     let at = seconds(cluster.now);
     cluster.update::<Pod>(&Key::of(pod), |object| {
         if !object["status"].is_object() {
@@ -30,6 +38,15 @@ pub fn write(cluster: &mut Cluster, pod: &Pod, run: &Run) {
         }
         fill(&mut object["status"], &pod.spec.containers, run, &host, &at);
     });
+}
+
+/// Changes whenever what a kubelet would report does.
+fn fingerprint(run: &Run) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for slot in &run.slots {
+        slot.fingerprint(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Puts everything a kubelet reports into `status`.
@@ -142,13 +159,4 @@ pub fn image_id(image: &str) -> String {
         let digest = reference.digest.map_or_else(|| digest_of(reference.tag), str::to_owned);
         format!("{}/{}@{digest}", reference.host, reference.repository)
     })
-}
-
-/// The node's own address.
-pub fn host_address(cluster: &Cluster, node: &str) -> String {
-    let node = cluster.store.get("nodes", "", node);
-    let address = node.and_then(|node| {
-        decode::<Value>(node.json())?.pointer("/status/addresses/0/address")?.as_str().map(str::to_owned)
-    });
-    address.unwrap_or_default()
 }
