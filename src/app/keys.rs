@@ -127,16 +127,10 @@ const ESC: Press = code(KeyCode::Esc);
 
 /// Every key. Narrow scopes first, then what holds everywhere.
 pub const KEYS: &[Binding] = &[
-    row(Scope::Main, &[ENTER], Command::Open, "open", "open the panel, go to the playbook, run the step"),
-    row(
-        Scope::Main,
-        &[key('n')],
-        Command::Suggested,
-        "next step",
-        "run the suggested step of the selected anomaly",
-    ),
+    row(Scope::Main, &[ENTER], Command::Open, "open", "open the panel, the playbook, or the step"),
+    row(Scope::Main, &[key('n')], Command::Suggested, "next step", "run the suggested step"),
     row(Scope::Main, &[key('r')], Command::Again, "", "run the selected step again"),
-    row(Scope::Main, &[key('e')], Command::Edit, "", "change the values of the selected step first"),
+    row(Scope::Main, &[key('e')], Command::Edit, "", "change the step's values before it runs"),
     row(Scope::Main, &[code(KeyCode::Tab)], Command::NextFocus, "focus", "next part of the screen"),
     row(Scope::Main, &[code(KeyCode::BackTab)], Command::PreviousFocus, "", "previous part of the screen"),
     row(Scope::Main, &[key('1')], Command::Focus(Panel::Pods), "", "go to Pods; again to open it"),
@@ -184,13 +178,7 @@ pub const KEYS: &[Binding] = &[
     row(Scope::Anywhere, &[code(KeyCode::PageDown), ctrl('f')], Command::PageDown, "", "a page down"),
     row(Scope::Anywhere, &[code(KeyCode::Home), key('g')], Command::First, "", "to the top"),
     row(Scope::Anywhere, &[code(KeyCode::End), key('G')], Command::Last, "", "to the bottom"),
-    row(
-        Scope::Anywhere,
-        &[ESC],
-        Command::Back,
-        "",
-        "back; again on the main screen: follow the worst incident",
-    ),
+    row(Scope::Anywhere, &[ESC], Command::Back, "", "back; on the main screen: follow the worst"),
     row(
         Scope::Anywhere,
         &[key(':'), ctrl('p')],
@@ -204,13 +192,7 @@ pub const KEYS: &[Binding] = &[
     row(Scope::Anywhere, &[key('?')], Command::Help, "help", "these keys"),
     row(Scope::Anywhere, &[ctrl('l')], Command::Redraw, "", "draw the screen again"),
     row(Scope::Anywhere, &[ctrl('z')], Command::Suspend, "", "to the shell; come back with fg"),
-    row(
-        Scope::Anywhere,
-        &[key('q'), ctrl('c')],
-        Command::Quit,
-        "quit",
-        "close what is on top, on the main screen quit",
-    ),
+    row(Scope::Anywhere, &[key('q'), ctrl('c')], Command::Quit, "quit", "close what is on top, then quit"),
 ];
 
 impl Press {

@@ -94,13 +94,18 @@ fn entry<'a>(
         Place::Resolved | Place::Symptom { .. } => look.dim,
         _ => look.text,
     };
+    let lead = 4 + fit::width(indent);
+    let mut wrapped = fit::wrap(&text::clean(words), cells.saturating_sub(lead + 5)).into_iter();
     let left = vec![
-        Span::styled(mark, mark_style),
+        Span::styled(format!("{mark} "), mark_style),
         Span::styled(indent, look.border),
         Span::styled(format!("{sign} "), style),
-        fit::span(words, plain),
+        Span::styled(wrapped.next().unwrap_or_default(), plain),
     ];
     let mut lines = vec![fit::two_ends(left, vec![age], cells)];
+    for more in wrapped.take(2) {
+        lines.push(Line::styled(format!("{:lead$}{more}", ""), plain));
+    }
     if let Some(second) = second(app, look, row, anomaly, style) {
         lines.push(fit::cut(&second, cells));
     }
@@ -114,7 +119,7 @@ fn entry<'a>(
 fn second<'a>(app: &App, look: &Look, row: &Row, anomaly: &Anomaly, style: Style) -> Option<Line<'a>> {
     let Place::Root { incident, symptoms } = row.place else { return None };
     let incident = app.verdict.incidents.get(incident)?;
-    let mut spans = vec![Span::raw("   "), Span::styled(anomaly.severity.as_str(), style)];
+    let mut spans = vec![Span::raw("    "), Span::styled(anomaly.severity.as_str(), style)];
     spans.push(fit::span(format!(" · {}", anomaly.subject), look.dim));
     if symptoms > 0 {
         spans.push(Span::styled(format!(" · {}", text::count(symptoms, "symptom")), look.dim));
@@ -156,11 +161,16 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     if blind.is_empty() {
         say(format!("{} nothing is wrong: all {rules} rules see and are clear", sign::OK), look.good);
     } else {
-        say(format!("{} of the {rules} rules {} are clear", sign::OK, rules - blind.len()), look.good);
-        say(format!("{} {} cannot tell:", sign::BLIND, text::count(blind.len(), "rule")), look.note);
-        for (rule, why) in blind {
-            say(format!("  {} — {}", rule.title, text::clean(&why.why)), look.dim);
-        }
+        let words = format!("{} of {rules} rules cannot tell whether something is wrong", blind.len());
+        say(format!("{} {words}", sign::BLIND), look.note);
+    }
+    lines.push(Line::default());
+    for rule in crate::rules::RULES {
+        let why = blind.iter().find(|(blind, _)| blind.name == rule.name).map(|(_, why)| why);
+        let (sign, style) = if why.is_some() { (sign::BLIND, look.note) } else { (sign::OK, look.good) };
+        let mut spans = vec![Span::styled(format!(" {sign} "), style), Span::styled(rule.title, look.text)];
+        spans.extend(why.map(|why| fit::span(format!("  {}", why.why), look.dim)));
+        lines.push(fit::cut(&Line::from(spans), cells));
     }
     lines
 }

@@ -6,8 +6,8 @@ use ratatui::text::{Line, Span};
 
 use super::style::Look;
 use super::{fit, sign};
-use crate::app::keys::KEYS;
-use crate::app::{App, Layer};
+use crate::app::keys::{Command, KEYS};
+use crate::app::{App, Focus, Layer};
 use crate::domain::{Tone, between, text};
 
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
@@ -22,12 +22,19 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         let line = Line::from(vec![Span::styled(format!(" {sign} "), style), fit::span(&toast.says, style)]);
         return fit::put(&fit::cut(&line, cells), area, 0, buffer);
     }
+    let right = running(app, look);
+    let mut room = cells.saturating_sub(right.iter().map(Span::width).sum::<usize>() + 1);
     let mut left = vec![Span::raw(" ")];
     for (key, label) in hints(app) {
-        left.push(Span::styled(key, look.accent));
-        left.push(Span::styled(format!(" {label}  "), look.dim));
+        let hint = [Span::styled(key, look.accent), Span::styled(format!(" {label}"), look.dim)];
+        let wide = hint.iter().map(Span::width).sum::<usize>();
+        // A hint is there whole or not at all.
+        let Some(left_over) = room.checked_sub(wide) else { break };
+        left.extend(hint);
+        left.push(Span::raw("  "));
+        room = left_over.saturating_sub(2);
     }
-    fit::put(&fit::two_ends(left, running(app, look), cells), area, 0, buffer);
+    fit::put(&fit::two_ends(left, right, cells), area, 0, buffer);
 }
 
 fn hints(app: &App) -> Vec<(String, &'static str)> {
@@ -40,7 +47,10 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
         for binding in KEYS.iter().filter(|binding| binding.scope == scope && !binding.label.is_empty()) {
             let shadowed = hints.iter().any(|(_, label)| *label == binding.label);
             if let (false, Some(press)) = (shadowed, binding.keys.first()) {
-                hints.push((press.name(), binding.label));
+                match label(app, binding.command, binding.label) {
+                    "" => {}
+                    label => hints.push((press.name(), label)),
+                }
             }
         }
     }
@@ -51,6 +61,22 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
         hints.insert(0, ("Esc".into(), "back"));
     }
     hints
+}
+
+/// On the main screen a key says what it does here; empty when it would do nothing.
+fn label(app: &App, command: Command, label: &'static str) -> &'static str {
+    if !app.layers.is_empty() {
+        return label;
+    }
+    let plan = app.dossier().and_then(|dossier| dossier.plan.as_ref());
+    match (command, app.focus) {
+        (Command::Open, Focus::Anomalies) if app.selection.anomaly.is_some() => "playbook",
+        (Command::Open, Focus::Anomalies) => "",
+        (Command::Open, Focus::Playbook) if plan.is_some() => "run step",
+        (Command::Open, Focus::Playbook) => "",
+        (Command::Suggested, _) if plan.is_none_or(|plan| plan.suggested.is_none()) => "",
+        _ => label,
+    }
 }
 
 fn enter(app: &App) -> &'static str {

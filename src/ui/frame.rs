@@ -2,7 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Widget};
 
@@ -37,16 +37,23 @@ pub fn frame(
     left.push(Span::raw(" "));
     let with_note = wide(&note) > 0 && wide(&left) + wide(&note) + 3 <= room;
     let line = fit::cut(&Line::from(left), room);
-    buffer.set_line(area.x + 2, area.y, &line, room as u16);
+    over_border(&line, area.x + 2, area.y, buffer);
     if with_note {
         let mut right = vec![Span::raw(" ")];
         right.extend(note);
         right.push(Span::raw(" "));
         let right = Line::from(right);
         let x = area.right().saturating_sub(2 + right.width() as u16);
-        buffer.set_line(x, area.y, &right, right.width() as u16);
+        over_border(&right, x, area.y, buffer);
     }
     inside
+}
+
+/// Words on a border do not take its colour.
+fn over_border(line: &Line<'_>, x: u16, y: u16, buffer: &mut Buffer) {
+    let width = line.width() as u16;
+    buffer.set_style(Rect { x, y, width, height: 1 }.intersection(buffer.area), Style::reset());
+    buffer.set_line(x, y, line, width);
 }
 
 /// A panel's frame. None when its place has been taken by the reason why nothing can be seen.

@@ -116,7 +116,6 @@ pub fn headline(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let worst = verdict.incidents.iter().map(|incident| incident.severity).max();
     let seen_something = Sources::of(&app.snapshot, app.now).live > 0;
     let (sign, style) = match worst {
-        Some(Severity::Critical) => (sign::BAD, look.bad),
         Some(severity) => (sign::severity(severity), look.severity(severity)),
         None if !seen_something && app.is_starting() => (sign::spinner(app.now.as_millisecond()), look.dim),
         None if !verdict.blind.is_empty() => (sign::BLIND, look.note),
@@ -128,6 +127,13 @@ pub fn headline(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         (_, true) => "nothing is known to be wrong".to_owned(),
     };
     let strong = style.add_modifier(ratatui::style::Modifier::BOLD);
-    let line = Line::from(vec![Span::styled(format!(" {sign} "), strong), fit::span(words, strong)]);
+    let badge = match worst {
+        Some(Severity::Critical) => Span::styled(format!(" {sign} CRITICAL "), look.banner),
+        Some(Severity::Warning) => {
+            Span::styled(format!(" {sign} WARNING "), strong.add_modifier(ratatui::style::Modifier::REVERSED))
+        }
+        _ => Span::styled(format!(" {sign}"), strong),
+    };
+    let line = Line::from(vec![badge, Span::raw(" "), fit::span(words, strong)]);
     fit::put(&line, area, 0, buffer);
 }

@@ -18,6 +18,7 @@ mod palette;
 mod panels;
 pub mod picker;
 mod playbook;
+mod shapes;
 mod sign;
 mod style;
 pub mod svg;
@@ -28,6 +29,7 @@ mod welcome;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Rect};
+use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget};
 
@@ -99,6 +101,8 @@ fn main_screen(app: &App, look: &Look, places: &layout::Places, buffer: &mut Buf
 
 /// A box in the middle, with what was below it cleared.
 fn popup(area: Rect, width: u16, height: u16, buffer: &mut Buffer) -> Rect {
+    // What is behind steps back.
+    buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
     let place =
         area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height.min(area.height)));
     Clear.render(place, buffer);

@@ -31,7 +31,7 @@ pub fn draw(app: &App, look: &Look, page: Page, scroll: usize, area: Rect, buffe
 
 /// The one table of keys, in as many columns as fit.
 fn help<'a>(look: &Look, cells: usize) -> Vec<Line<'a>> {
-    const WIDE: usize = 62;
+    const WIDE: usize = 57;
     let columns = (cells / WIDE).clamp(1, 3);
     let wide = cells / columns;
     let blocks: Vec<Vec<Line<'_>>> = Scope::ALL.iter().map(|scope| block(look, *scope, wide)).collect();

@@ -25,13 +25,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     let cells = usize::from(inside.width);
     let Some(dossier) = dossier else {
-        let line = Line::styled("steps appear here when something is wrong", look.dim);
-        return fit::put(
-            &line,
-            Rect { y: inside.y + 1, height: inside.height.saturating_sub(1), ..inside },
-            0,
-            buffer,
-        );
+        return fit::put_all(ready(app, look, cells), inside, buffer);
     };
     let Some(plan) = &dossier.plan else {
         let words = format!("no playbook is called {}", dossier.anomaly.rule);
@@ -47,6 +41,26 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     fit::put_all(lines.into_iter().skip(first), rest, buffer);
 }
 
+/// Nothing to do: what would be at hand.
+fn ready<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = vec![
+        Line::default(),
+        Line::styled(
+            "When something is wrong, its steps appear here: what to look at, what to do, and why.",
+            look.dim,
+        ),
+        Line::default(),
+    ];
+    lines.extend(app.options.library.iter().map(|playbook| {
+        let line = Line::from(vec![
+            fit::span(fit::pad(&playbook.id, 18, false), look.text),
+            fit::span(format!(" {}", playbook.title), look.dim),
+        ]);
+        fit::cut(&line, cells)
+    }));
+    lines
+}
+
 /// The suggestion, its reason, and what else would do.
 fn head<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, cells: usize) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
@@ -59,7 +73,7 @@ fn head<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, cells: usize
             ];
             lines.push(fit::two_ends(
                 left,
-                vec![effect(step.effect, look), Span::styled(format!(" {key}"), look.accent)],
+                vec![effect(step.effect, look), Span::styled(format!("  press {key}"), look.accent)],
                 cells,
             ));
             for line in fit::wrap(&text::clean(&plan.why), cells.saturating_sub(2)) {
@@ -192,10 +206,12 @@ fn body<'a>(
 /// Causes with their weight, then what speaks for them.
 fn evidence<'a>(look: &Look, dossier: &Dossier, cells: usize) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
-    for cause in dossier.anomaly.causes.iter().take(3) {
+    let causes = dossier.anomaly.causes.iter().take(3);
+    let wide = causes.clone().map(|cause| cause.name.len()).max().unwrap_or_default();
+    for cause in causes {
         let left = vec![
             Span::styled("cause ", look.dim),
-            Span::styled(cause.name, look.strong),
+            Span::styled(format!("{:wide$}", cause.name), look.strong),
             fit::span(format!("  {}", cause.says), look.text),
         ];
         let sure = Span::styled(format!("{:>3.0}%", cause.weight * 100.0), look.dim);
@@ -206,7 +222,7 @@ fn evidence<'a>(look: &Look, dossier: &Dossier, cells: usize) -> Vec<Line<'a>> {
         lines.push(fit::cut(
             &Line::from(vec![
                 Span::styled("found ", look.dim),
-                fit::span(&found.cause, look.strong),
+                fit::span(format!("{:wide$}", found.cause), look.strong),
                 fit::span(format!("  {}", found.says), look.text),
             ]),
             cells,

@@ -6,6 +6,8 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::shapes;
+
 /// Size of a cell in pixels, for a monospaced font of 14 pixels.
 const CELL: (f64, f64) = (8.43, 17.0);
 const FOREGROUND: &str = "#d8dee9";
@@ -35,15 +37,21 @@ pub fn render(buffer: &Buffer) -> String {
 fn draw_run(buffer: &Buffer, row: u16, start: u16, svg: &mut String) -> u16 {
     let Some(first) = buffer.cell((buffer.area.x + start, buffer.area.y + row)) else { return start + 1 };
     let mut text = String::new();
+    let mut drawn = Vec::new();
     let mut column = start;
     while let Some(cell) = buffer.cell((buffer.area.x + column, buffer.area.y + row)) {
         if column >= buffer.area.width || !same_style(first, cell) {
             break;
         }
-        text.push_str(cell.symbol());
+        if shapes::shape(cell.symbol(), place(column, row), "").is_some() {
+            drawn.push((column, cell.symbol()));
+            text.push(' ');
+        } else {
+            text.push_str(cell.symbol());
+        }
         column += (cell.symbol().width() as u16).max(1);
     }
-    let (x, y) = (8.0 + f64::from(start) * CELL.0, 8.0 + f64::from(row) * CELL.1);
+    let shapes::Cell { x, y, .. } = place(start, row);
     let width = f64::from(column - start) * CELL.0;
     let (mut ink, mut paper) = (hex(first.fg, FOREGROUND), hex(first.bg, BACKGROUND));
     if first.modifier.contains(Modifier::REVERSED) {
@@ -56,6 +64,13 @@ fn draw_run(buffer: &Buffer, row: u16, start: u16, svg: &mut String) -> u16 {
             CELL.1
         );
     }
+    for (column, symbol) in drawn {
+        let shape = shapes::shape(symbol, place(column, row), &ink).unwrap_or_default();
+        match first.modifier.contains(Modifier::DIM) {
+            true => drop(writeln!(svg, "<g opacity=\"0.6\">{shape}</g>")),
+            false => svg.push_str(&shape),
+        }
+    }
     if !text.trim().is_empty() {
         let _ = writeln!(
             svg,
@@ -67,6 +82,12 @@ fn draw_run(buffer: &Buffer, row: u16, start: u16, svg: &mut String) -> u16 {
         );
     }
     column.max(start + 1)
+}
+
+/// Where a cell is on the picture.
+fn place(column: u16, row: u16) -> shapes::Cell {
+    let (x, y) = (8.0 + f64::from(column) * CELL.0, 8.0 + f64::from(row) * CELL.1);
+    shapes::Cell { x, y, width: CELL.0, height: CELL.1 }
 }
 
 fn same_style(one: &Cell, other: &Cell) -> bool {

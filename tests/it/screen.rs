@@ -37,7 +37,9 @@ pub fn styles(buffer: &Buffer) -> String {
         for x in 0..buffer.area.width {
             let cell = &buffer[(x, y)];
             let style = (cell.fg, cell.bg, cell.modifier);
-            let blank = cell.symbol() == " " && cell.bg == Color::Reset && !cell.modifier.contains(Modifier::REVERSED);
+            let blank = cell.symbol() == " "
+                && cell.bg == Color::Reset
+                && !cell.modifier.contains(Modifier::REVERSED);
             if blank || style == (Color::Reset, Color::Reset, Modifier::empty()) {
                 row.push(' ');
                 continue;

@@ -32,8 +32,9 @@ fn head<'a>(look: &Look, scaler: &Autoscaler, cells: usize) -> Line<'a> {
     let (sign, style) = mark(scaler, look);
     let span = f64::from(scaler.max.max(1));
     let mut right = vec![Span::raw(" ")];
-    if cells >= 30 {
-        right.extend(chart::bar(f64::from(scaler.current) / span, 6, style, look.border));
+    if cells >= 26 {
+        let bar = if trouble(scaler).is_some() { style } else { look.line };
+        right.extend(chart::bar(f64::from(scaler.current) / span, 6, bar, look.border));
     }
     right.push(Span::styled(format!(" {}", scaler.current), look.strong));
     if scaler.desired != scaler.current {

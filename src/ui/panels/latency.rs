@@ -55,12 +55,6 @@ fn numbers<'a>(app: &App, look: &Look, p95: f64, limit: Option<f64>, cells: usiz
     let style = state(p95, limit, look).1;
     let last = |series: &Series| series.last().map(|(_, value)| value);
     let mut left = vec![Span::styled(seconds(p95), style.patch(look.strong))];
-    for (word, value) in [("p50", last(&traffic.p50)), ("p99", last(&traffic.p99))] {
-        if let Some(value) = value {
-            left.push(Span::styled(format!("  {word} "), look.dim));
-            left.push(Span::styled(seconds(value), look.text));
-        }
-    }
     let mut right = Vec::new();
     if let Some(errors) = last(&traffic.error_ratio) {
         let style = if errors >= 0.05 {
@@ -77,6 +71,14 @@ fn numbers<'a>(app: &App, look: &Look, p95: f64, limit: Option<f64>, cells: usiz
         right.push(Span::styled(format!("  {rate:.0}"), look.text));
         right.push(Span::styled("/s", look.dim));
     }
+    for (word, value) in [("p50", last(&traffic.p50)), ("p99", last(&traffic.p99))] {
+        let Some(value) = value else { continue };
+        let more = [Span::styled(format!("  {word} "), look.dim), Span::styled(seconds(value), look.text)];
+        let taken: usize = left.iter().chain(&right).chain(&more).map(Span::width).sum();
+        if taken + 2 <= cells {
+            left.extend(more);
+        }
+    }
     fit::two_ends(left, right, cells)
 }
 
@@ -85,7 +87,8 @@ fn changes(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let cells = usize::from(area.width);
     let axis = format!("{:─<1$}", "", cells);
     buffer.set_string(area.x, area.y, axis, look.border);
-    buffer.set_string(area.x, area.y, format!("{} min ago ", WINDOW.as_secs() / 60), look.dim);
+    let from = format!("−{}m ", WINDOW.as_secs() / 60);
+    buffer.set_string(area.x, area.y, &from, look.dim);
     let now = area.right().saturating_sub(4);
     buffer.set_string(now, area.y, " now", look.dim);
     for change in app.changes() {

@@ -120,7 +120,7 @@ fn fill_style(share: f64, warn: f64, bad: f64, look: &Look) -> Style {
     match share {
         share if share >= bad => look.bad,
         share if share >= warn => look.warn,
-        _ => look.good,
+        _ => look.line,
     }
 }
 

@@ -11,6 +11,9 @@ use crate::domain::{between, text};
 use crate::ui::style::Look;
 use crate::ui::{fit, sign};
 
+/// Cells of a name below which other words give way.
+const NAME: usize = 20;
+
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     if app.board.is_empty() {
         return fit::put(&nothing("no pods in this namespace", look), area, 0, buffer);
@@ -40,12 +43,20 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
             0 => String::new(),
             restarts => format!(" {restarts}↻"),
         };
-        let right = vec![
+        let age = format!(" {}", text::span_short(between(pod.created, app.now)));
+        let mut right = vec![
             fit::span(pod.headline(), style(health, look)),
             Span::styled(restarts, look.dim),
-            Span::styled(format!(" {}", text::span_short(between(pod.created, app.now))), look.dim),
+            Span::styled(age, look.dim),
         ];
-        let room = usize::from(rest.width).saturating_sub(Line::from(right.clone()).width() + 3);
+        // The name comes first: less important words give way to it.
+        let room = |right: &[Span<'_>]| {
+            usize::from(rest.width).saturating_sub(right.iter().map(Span::width).sum::<usize>() + 3)
+        };
+        while right.len() > 1 && room(&right) < fit::width(&key.name).min(NAME) {
+            right.pop();
+        }
+        let room = room(&right);
         let name = fit::fit_name(&key.name, room.max(10)).into_owned();
         let left = vec![
             Span::styled(format!("{} ", sign::health(health)), style(health, look)),

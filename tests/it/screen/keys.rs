@@ -26,9 +26,13 @@ fn the_cursor_stays_on_its_pod_when_the_list_reorders() {
     let mut failing = world::pods(false).pop().unwrap();
     failing.conditions[0].status = Status::False;
     failing.containers[0].ready = false;
-    failing.containers[0].state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
+    failing.containers[0].state =
+        ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
     let later = world::ago(-1);
-    app.update(Event::Observed(vec![world::seen(Origin::Pods, Fact::Pods(Delta::Seen(vec![failing.clone()])))]), later);
+    app.update(
+        Event::Observed(vec![world::seen(Origin::Pods, Fact::Pods(Delta::Seen(vec![failing.clone()])))]),
+        later,
+    );
     assert_eq!(table(&app).order[0], failing.key);
     assert_eq!(table(&app).cursor.as_ref(), Some(&chosen));
     assert_eq!(table(&app).position(), 4);
@@ -147,7 +151,10 @@ fn nothing_from_outside_steers_the_terminal() {
     let mut app = world::healthy(world::options());
     let mut evil = world::pod("evil", "node\x1b[2J-1", true);
     evil.key.name = "x\x1b]0;owned\x07\u{9b}31m\u{202e}y".into();
-    app.update(Event::Observed(vec![world::seen(Origin::Pods, Fact::Pods(Delta::Seen(vec![evil])))]), world::ago(-1));
+    app.update(
+        Event::Observed(vec![world::seen(Origin::Pods, Fact::Pods(Delta::Seen(vec![evil])))]),
+        world::ago(-1),
+    );
     app.update(Event::Notice("a\x1b[31mb\r\n\tc".into()), world::now());
     for layer in ["", "11", ":x"] {
         keys(&mut app, layer);

@@ -107,7 +107,11 @@ pub fn crash_loop() -> Anomaly {
             evidence(252, Origin::ReplicaSets, "both pods are of revision 7, all of revision 6 are ready"),
         ],
         causes: vec![
-            Cause { name: cause::OOM_KILLED, says: "OOMKilled at 512 MiB limit, 9 s after start".into(), weight: 0.92 },
+            Cause {
+                name: cause::OOM_KILLED,
+                says: "OOMKilled at 512 MiB limit, 9 s after start".into(),
+                weight: 0.92,
+            },
             Cause { name: cause::BAD_REVISION, says: "only revision 7 crashes".into(), weight: 0.88 },
         ],
         pages_at: Some(ago(-680)),
@@ -136,7 +140,8 @@ fn progress() -> Progress {
         bindings: BTreeMap::new(),
         undone: false,
     };
-    let found = Found { cause: "oom-killed".into(), says: "Memory cgroup out of memory: Killed process 1".into() };
+    let found =
+        Found { cause: "oom-killed".into(), says: "Memory cgroup out of memory: Killed process 1".into() };
     Progress {
         steps: BTreeMap::from([
             ("pods".into(), done(40, "2 of 4 pods crash; exit code 137, OOMKilled", Vec::new())),
@@ -176,11 +181,23 @@ fn plan() -> Plan {
         playbook: "crash-loop".into(),
         title: "Crash-looping pods".into(),
         steps: vec![
-            step("pods", StepPhase::Investigate, "Pods of covetpy-app and their last exits", read, done("pods")),
+            step(
+                "pods",
+                StepPhase::Investigate,
+                "Pods of covetpy-app and their last exits",
+                read,
+                done("pods"),
+            ),
             step("logs", StepPhase::Investigate, "Log of the previous life", read, done("logs")),
             step("revisions", StepPhase::Investigate, "What revision 7 changed", read, done("revisions")),
             step("undo", StepPhase::Mitigate, "Roll covetpy-app back to revision 6", disrupt, suggested),
-            step("memory", StepPhase::Mitigate, "Raise the memory limit to 2Gi", disrupt, StepState::Available),
+            step(
+                "memory",
+                StepPhase::Mitigate,
+                "Raise the memory limit to 2Gi",
+                disrupt,
+                StepState::Available,
+            ),
             step("delete", StepPhase::Mitigate, "Delete the crashing pods", disrupt, against),
             step("cloudwatch", StepPhase::Investigate, "Container insights of the node group", read, blocked),
             step("ready", StepPhase::Verify, "All pods ready and no restarts", read, StepState::Available),
@@ -196,9 +213,21 @@ fn plan() -> Plan {
             reached: false,
         },
         follow_up: vec![
-            ChecklistItem { id: "limits".into(), says: "Every container has requests and a limit".into(), auto: Some(true) },
-            ChecklistItem { id: "alert".into(), says: "An alert on memory near the limit exists".into(), auto: Some(false) },
-            ChecklistItem { id: "review".into(), says: "Why did review not see the lowered limit?".into(), auto: None },
+            ChecklistItem {
+                id: "limits".into(),
+                says: "Every container has requests and a limit".into(),
+                auto: Some(true),
+            },
+            ChecklistItem {
+                id: "alert".into(),
+                says: "An alert on memory near the limit exists".into(),
+                auto: Some(false),
+            },
+            ChecklistItem {
+                id: "review".into(),
+                says: "Why did review not see the lowered limit?".into(),
+                auto: None,
+            },
         ],
     }
 }
@@ -220,7 +249,10 @@ pub fn preview(armed: &Armed) -> Preview {
             (DiffTone::Added, "image: registry.shop.example/covetpy:1.2.3".into()),
         ],
         hazards: vec![
-            Hazard::warn(Guard::Keeper, "Argo CD application shop keeps this Deployment and may put revision 7 back"),
+            Hazard::warn(
+                Guard::Keeper,
+                "Argo CD application shop keeps this Deployment and may put revision 7 back",
+            ),
             Hazard::note(Guard::DisruptionBudget, "covetpy-app allows 1 disruption; the rollout respects it"),
         ],
         pins: Vec::new(),
@@ -245,9 +277,27 @@ pub fn changes() -> Vec<Change> {
         by: by.map(Into::into),
     };
     vec![
-        change(292, ChangeKind::Rollout, deployment("covetpy-app"), "revision 7: image covetpy:1.2.4, memory limit 512Mi", Some("argocd")),
-        change(700, ChangeKind::Scaling, deployment("covetpy-worker"), "2 → 3 replicas by its autoscaler", None),
-        change(1310, ChangeKind::Config, ObjectRef::new(Kind::ConfigMap, Key::new("covetpy", "feature-flags")), "written", Some("kubectl-edit")),
+        change(
+            292,
+            ChangeKind::Rollout,
+            deployment("covetpy-app"),
+            "revision 7: image covetpy:1.2.4, memory limit 512Mi",
+            Some("argocd"),
+        ),
+        change(
+            700,
+            ChangeKind::Scaling,
+            deployment("covetpy-worker"),
+            "2 → 3 replicas by its autoscaler",
+            None,
+        ),
+        change(
+            1310,
+            ChangeKind::Config,
+            ObjectRef::new(Kind::ConfigMap, Key::new("covetpy", "feature-flags")),
+            "written",
+            Some("kubectl-edit"),
+        ),
     ]
 }
 
@@ -416,7 +466,8 @@ pub fn listed<T>(origin: Origin, fact: fn(Delta<T>) -> Fact, values: Vec<T>) -> 
 }
 
 pub fn pods(bad: bool) -> Vec<Pod> {
-    let mut pods: Vec<Pod> = (0..2).map(|n| pod(&format!("covetpy-app-6b8d7f9c44-{n}x2kq"), "node-1", false)).collect();
+    let mut pods: Vec<Pod> =
+        (0..2).map(|n| pod(&format!("covetpy-app-6b8d7f9c44-{n}x2kq"), "node-1", false)).collect();
     pods.extend((0..2).map(|n| pod(&format!("covetpy-app-7f9c5d6b88-{n}pd9w"), "node-2", bad)));
     pods.extend((0..3).map(|n| pod(&format!("covetpy-worker-5c4f6d7b9-{n}ttzl"), "node-3", false)));
     pods.extend((0..5).map(|n| pod(&format!("storefront-84d9c7b6f5-{n}mm4c"), "node-1", false)));
@@ -428,7 +479,10 @@ pub fn observations(bad: bool) -> Vec<Observation> {
     let mut all = vec![seen(Origin::ApiServer, Fact::Answered(Duration::from_millis(4)))];
     all.extend(listed(Origin::Pods, Fact::Pods, pods(bad)));
     all.extend(listed(Origin::Nodes, Fact::Nodes, (1..=4).map(|n| node(&format!("node-{n}"))).collect()));
-    let scalers = vec![autoscaler("covetpy-app", 4, 12, if bad { "81%" } else { "43%" }), autoscaler("covetpy-worker", 3, 6, "38%")];
+    let scalers = vec![
+        autoscaler("covetpy-app", 4, 12, if bad { "81%" } else { "43%" }),
+        autoscaler("covetpy-worker", 3, 6, "38%"),
+    ];
     all.extend(listed(Origin::Autoscalers, Fact::Autoscalers, scalers));
     all.extend(listed(Origin::Deployments, Fact::Deployments, Vec::new()));
     all.extend(listed(Origin::ReplicaSets, Fact::ReplicaSets, Vec::new()));
@@ -457,7 +511,9 @@ pub fn observations(bad: bool) -> Vec<Observation> {
         let seen = Ok(Fact::Database(Database::Capacity(capacity)));
         all.push(Observation { at, origin: Origin::Postgres, seen });
     }
-    for (host, days) in [("shop.example.com", 61), ("api.shop.example.com", 17), ("status.shop.example.com", 80)] {
+    for (host, days) in
+        [("shop.example.com", 61), ("api.shop.example.com", 17), ("status.shop.example.com", 80)]
+    {
         all.push(seen(Origin::Tls, Fact::Handshakes(vec![handshake(host, days)])));
     }
     let cache = Cache { ping: Duration::from_millis(1), hit_ratio: Some(0.97), ..Cache::default() };
