@@ -23,3 +23,4 @@ mod lab_wire_http;
 mod lab_world;
 mod pty;
 mod playbooks;
+mod scenarios;

@@ -1,0 +1,323 @@
+//! The compact rows of a scenario file. Ages are spans before now: `3m`, `2d4h`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+fn yes() -> bool {
+    true
+}
+fn one() -> u32 {
+    1
+}
+fn ten_days() -> String {
+    "10d".into()
+}
+fn shop() -> String {
+    "shop".into()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeRow {
+    pub name: String,
+    /// `true`, `false` or `unknown`.
+    #[serde(default = "NodeRow::fine")]
+    pub ready: String,
+    /// How long it has been so.
+    #[serde(default = "ten_days")]
+    pub since: String,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default = "ten_days")]
+    pub age: String,
+    /// How long ago its lease was renewed.
+    pub lease: Option<String>,
+    /// How long ago it was cordoned.
+    pub cordoned: Option<String>,
+    #[serde(default)]
+    pub taints: Vec<String>,
+    /// Pressure conditions that are True.
+    #[serde(default)]
+    pub pressure: Vec<String>,
+    #[serde(default = "NodeRow::memory")]
+    pub memory: String,
+}
+
+impl NodeRow {
+    fn fine() -> String {
+        "true".into()
+    }
+    fn memory() -> String {
+        "8Gi".into()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub replicas: u32,
+    #[serde(default)]
+    pub paused: bool,
+    /// Reason of Progressing; worked out from the pods when absent.
+    pub progressing: Option<String>,
+    /// How long ago Progressing changed.
+    #[serde(default = "DeploymentRow::minute")]
+    pub progressing_since: String,
+    /// Message of ReplicaFailure, if pods are refused.
+    pub refused: Option<String>,
+    /// `configmap/name`, `secret/name` or `secret/name:key`.
+    #[serde(default)]
+    pub refs: Vec<String>,
+    #[serde(default)]
+    pub pull_secrets: Vec<String>,
+    pub revisions: Vec<RevisionRow>,
+    /// Overrides what the pods add up to.
+    pub available: Option<u32>,
+}
+
+impl DeploymentRow {
+    fn minute() -> String {
+        "1m".into()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevisionRow {
+    pub n: u64,
+    pub age: String,
+    #[serde(default = "RevisionRow::image")]
+    pub image: String,
+    pub memory: Option<String>,
+    pub cpu: Option<u64>,
+    pub hash: Option<String>,
+}
+
+impl RevisionRow {
+    fn image() -> String {
+        "ghcr.io/acme/app:v1".into()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PodRow {
+    /// `web@7` (a revision of a Deployment), `statefulset/db`, `daemonset/agent`, `job/import` or `pod/name`.
+    pub of: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    #[serde(default = "one")]
+    pub count: u32,
+    /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `creating`, `completed`, `failed`,
+    /// `init-crash`.
+    #[serde(default = "PodRow::running")]
+    pub is: String,
+    #[serde(default = "ten_days")]
+    pub age: String,
+    pub node: Option<String>,
+    #[serde(default)]
+    pub restarts: u32,
+    #[serde(default = "PodRow::exit")]
+    pub exit: i32,
+    #[serde(default = "PodRow::error")]
+    pub reason: String,
+    #[serde(default)]
+    pub message: String,
+    /// How long the last run took.
+    #[serde(default = "PodRow::lived")]
+    pub lived: String,
+    /// How long ago it ended.
+    pub ended: Option<String>,
+    pub limit: Option<String>,
+    /// Memory in use.
+    pub usage: Option<String>,
+    #[serde(default)]
+    pub deleting: bool,
+    #[serde(default)]
+    pub claims: Vec<String>,
+    #[serde(default)]
+    pub empty_dir: bool,
+    /// Condition Ready, when it does not follow from the containers.
+    pub ready: Option<bool>,
+}
+
+impl PodRow {
+    fn running() -> String {
+        "running".into()
+    }
+    fn exit() -> i32 {
+        1
+    }
+    fn error() -> String {
+        "Error".into()
+    }
+    fn lived() -> String {
+        "5s".into()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventRow {
+    /// `pod/web-h7-1`, `replicaset/web-h7`, `node/n1`.
+    pub about: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub reason: String,
+    pub message: String,
+    #[serde(default = "yes")]
+    pub warning: bool,
+    pub first: String,
+    pub last: Option<String>,
+    #[serde(default = "one")]
+    pub count: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoscalerRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub target: String,
+    pub min: u32,
+    pub max: u32,
+    pub current: u32,
+    pub desired: Option<u32>,
+    /// current ÷ target of its CPU metric.
+    pub ratio: Option<f64>,
+    /// How long ScalingLimited (TooManyReplicas) has been True.
+    pub limited: Option<String>,
+    pub scaled: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigRow {
+    /// `configmap/name` or `secret/name`.
+    pub object: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    #[serde(default = "ten_days")]
+    pub age: String,
+    pub modified: Option<String>,
+    pub by: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrafficRow {
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub rate: f64,
+    /// `0.2 for 20m`, oldest first; sampled every 30 s up to now. `nan` is a gap.
+    #[serde(default)]
+    pub p95: Vec<String>,
+    #[serde(default)]
+    pub errors: Vec<String>,
+    #[serde(default)]
+    pub errors_by_pod: Vec<(String, f64)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseRow {
+    pub max: u32,
+    #[serde(default)]
+    pub reserved: u32,
+    /// `40 for 20m`, oldest first; sampled every 5 s up to now.
+    pub used: Vec<String>,
+    #[serde(default)]
+    pub active: u32,
+    #[serde(default)]
+    pub idle: u32,
+    #[serde(default)]
+    pub idle_in_transaction: u32,
+    #[serde(default)]
+    pub lock_waiters: u32,
+    /// What 53300 said, and how long ago first.
+    pub exhausted: Option<(String, String)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub dns: Vec<String>,
+    /// Time left; negative when it has expired.
+    pub left: String,
+    /// When it should be renewed, from now; negative when that has passed.
+    pub renewal: String,
+    #[serde(default = "yes")]
+    pub ready: bool,
+    #[serde(default = "ten_days")]
+    pub since: String,
+    #[serde(default)]
+    pub message: String,
+    /// How long Issuing has been True.
+    pub issuing: Option<String>,
+    #[serde(default)]
+    pub failed: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandshakeRow {
+    pub host: String,
+    #[serde(default = "HandshakeRow::address")]
+    pub address: String,
+    /// Time left, and the whole life.
+    #[serde(default = "HandshakeRow::left")]
+    pub left: String,
+    #[serde(default = "HandshakeRow::life")]
+    pub life: String,
+    #[serde(default = "HandshakeRow::issuer")]
+    pub issuer: String,
+    /// Names in the certificate; the host alone when empty.
+    #[serde(default)]
+    pub names: Vec<String>,
+    pub distrust: Option<String>,
+    /// Why there was no handshake.
+    pub fails: Option<String>,
+}
+
+impl HandshakeRow {
+    fn address() -> String {
+        "192.0.2.1".into()
+    }
+    fn left() -> String {
+        "60d".into()
+    }
+    fn life() -> String {
+        "90d".into()
+    }
+    fn issuer() -> String {
+        "R11".into()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub selector: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeedRow {
+    pub at: String,
+    /// `deployment/web`, `node/n1`.
+    pub object: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub says: String,
+}

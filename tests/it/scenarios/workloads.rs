@@ -1,0 +1,297 @@
+//! Deployments, ReplicaSets and pods from compact rows; what a Deployment says of itself follows from its pods.
+
+use std::collections::BTreeMap;
+
+use covet_tui::domain::{
+    Autoscaler, ConfigReference, Container, ContainerState, Deployment, IntOrPercent, Key, Labels, Name, Owner,
+    Phase, Pod, Quantities, ReplicaSet, Selector, Status, Strategy, Template, TemplateContainer, Terminated, Usage,
+};
+
+use super::rows::{AutoscalerRow, DeploymentRow, PodRow, RevisionRow};
+use super::world::{ago, bytes, condition, metric, now, object, span};
+
+#[derive(Default)]
+pub struct Built {
+    pub deployments: Vec<Deployment>,
+    pub replica_sets: Vec<ReplicaSet>,
+    pub pods: Vec<Pod>,
+    pub usage: Vec<((Key, Name), Usage)>,
+}
+
+pub fn build(deployments: &[DeploymentRow], pods: &[PodRow]) -> Built {
+    let mut built = Built::default();
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+    for row in pods {
+        let revision = row.of.split_once('@').map(|(name, number)| {
+            let deployment = deployments.iter().find(|other| other.name == name && other.namespace == row.namespace);
+            let deployment = deployment.unwrap_or_else(|| panic!("no deployment {name}"));
+            let number: u64 = number.parse().unwrap();
+            let revision = deployment.revisions.iter().find(|revision| revision.n == number);
+            (deployment, revision.unwrap_or_else(|| panic!("no revision {}", row.of)))
+        });
+        for _ in 0..row.count {
+            let owner_name = revision.map_or_else(|| row.of.clone(), |(deployment, revision)| set_name(deployment, revision));
+            let number = numbers.entry(owner_name.clone()).or_default();
+            *number += 1;
+            let pod = pod(row, revision, &owner_name, *number);
+            if let Some(usage) = &row.usage {
+                let usage = Usage { cpu_milli: 100, memory_bytes: bytes(usage) };
+                built.usage.push(((pod.key.clone(), "app".into()), usage));
+            }
+            built.pods.push(pod);
+        }
+    }
+    for row in deployments {
+        let sets: Vec<ReplicaSet> = row.revisions.iter().map(|revision| set(row, revision, &built.pods)).collect();
+        built.deployments.push(deployment(row, &sets));
+        built.replica_sets.extend(sets);
+    }
+    built
+}
+
+fn hash(revision: &RevisionRow) -> String {
+    revision.hash.clone().unwrap_or_else(|| format!("h{}", revision.n))
+}
+
+fn set_name(deployment: &DeploymentRow, revision: &RevisionRow) -> String {
+    format!("{}-{}", deployment.name, hash(revision))
+}
+
+fn template(row: &DeploymentRow, revision: &RevisionRow) -> Template {
+    let quantities = Quantities {
+        cpu_milli: revision.cpu,
+        memory_bytes: revision.memory.as_deref().map(bytes),
+    };
+    let reference = |text: &String| {
+        let (text, key) = match text.split_once(':') {
+            Some((text, key)) => (text, Some(key.into())),
+            None => (text.as_str(), None),
+        };
+        ConfigReference { object: object(text, &row.namespace), key, optional: false }
+    };
+    Template {
+        containers: Box::new([TemplateContainer {
+            name: "app".into(),
+            image: revision.image.as_str().into(),
+            requests: quantities,
+            limits: quantities,
+            ports: Box::default(),
+            liveness: None,
+            readiness: None,
+            startup: None,
+        }]),
+        references: row.refs.iter().map(reference).collect(),
+        pull_secrets: row.pull_secrets.iter().map(|name| name.as_str().into()).collect(),
+        service_account: None,
+        restarted_at: None,
+    }
+}
+
+fn uid(kind: &str, namespace: &str, name: &str) -> Name {
+    format!("{kind}:{namespace}/{name}").into()
+}
+
+fn set(row: &DeploymentRow, revision: &RevisionRow, pods: &[Pod]) -> ReplicaSet {
+    let name = set_name(row, revision);
+    let uid = uid("ReplicaSet", &row.namespace, &name);
+    let own = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == uid);
+    let living = || pods.iter().filter(own).filter(|pod| pod.deleting.is_none() && !pod.is_finished());
+    let ready = living().filter(|pod| pod.is_ready()).count() as u32;
+    ReplicaSet {
+        key: Key::new(row.namespace.as_str(), name.as_str()),
+        resource_version: "1".into(),
+        owner: Some(Owner {
+            kind: "Deployment".into(),
+            name: row.name.as_str().into(),
+            uid: self::uid("Deployment", &row.namespace, &row.name),
+        }),
+        created: ago(&revision.age),
+        revision: Some(revision.n),
+        template_hash: Some(hash(revision).into()),
+        change_cause: None,
+        replicas: living().count() as u32,
+        ready,
+        available: ready,
+        conditions: Box::default(),
+        template: template(row, revision),
+        uid,
+    }
+}
+
+fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
+    let newest = sets.iter().max_by_key(|set| set.revision).unwrap();
+    let sum = |of: fn(&ReplicaSet) -> u32| sets.iter().map(of).sum::<u32>();
+    let (total, ready) = (sum(|set| set.replicas), sum(|set| set.ready));
+    let complete = newest.replicas == row.replicas && newest.ready == row.replicas && total == newest.replicas;
+    let default = if complete { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" };
+    let reason = row.progressing.as_deref().unwrap_or(default);
+    let status = if reason == "ProgressDeadlineExceeded" { Status::False } else { Status::True };
+    let progressing = condition("Progressing", status, reason, "", ago(&row.progressing_since));
+    let refused = row
+        .refused
+        .as_deref()
+        .map(|message| condition("ReplicaFailure", Status::True, "FailedCreate", message, ago("1m")));
+    let newest_row = row.revisions.iter().max_by_key(|revision| revision.n).unwrap();
+    Deployment {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        uid: uid("Deployment", &row.namespace, &row.name),
+        resource_version: "1".into(),
+        labels: Labels::default(),
+        created: ago("30d"),
+        generation: 3,
+        revision: newest.revision,
+        keeper: None,
+        replicas: row.replicas,
+        selector: Selector { labels: Labels::new(vec![("app".into(), row.name.as_str().into())]), has_expressions: false },
+        strategy: Strategy::RollingUpdate {
+            max_surge: IntOrPercent::Percent(25),
+            max_unavailable: IntOrPercent::Percent(25),
+        },
+        paused: row.paused,
+        progress_deadline_seconds: 600,
+        template: template(row, newest_row),
+        observed_generation: 3,
+        status_replicas: total,
+        updated: newest.replicas,
+        ready,
+        available: row.available.unwrap_or(ready),
+        conditions: std::iter::once(progressing).chain(refused).collect(),
+    }
+}
+
+fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_name: &str, number: u32) -> Pod {
+    let mut labels: Vec<(Name, Name)> = Vec::new();
+    let (name, owner, image) = if let Some((deployment, revision)) = revision {
+        labels.push(("app".into(), deployment.name.as_str().into()));
+        labels.push(("pod-template-hash".into(), hash(revision).into()));
+        let uid = uid("ReplicaSet", &row.namespace, owner_name);
+        let owner = Owner { kind: "ReplicaSet".into(), name: owner_name.into(), uid };
+        (format!("{owner_name}-{number}"), Some(owner), revision.image.clone())
+    } else {
+        let owner = object(&row.of, &row.namespace);
+        let name = owner.key.name.to_string();
+        let image = "ghcr.io/acme/app:v1".to_owned();
+        if row.of.starts_with("pod/") {
+            (name, None, image)
+        } else {
+            let uid = uid(owner.kind.as_str(), &row.namespace, &name);
+            let owner = Owner { kind: owner.kind.as_str().into(), name: name.as_str().into(), uid };
+            (format!("{name}-{number}"), Some(owner), image)
+        }
+    };
+    let memory = row.limit.as_deref().or(revision.and_then(|(_, revision)| revision.memory.as_deref())).map(bytes);
+    let containers = containers(row, image.as_str().into(), memory);
+    let all_ready = containers.iter().all(|container| container.init || container.ready);
+    let is_ready = row.ready.unwrap_or(all_ready);
+    let status = |holds: bool| if holds { Status::True } else { Status::False };
+    let created = ago(&row.age);
+    let homeless = row.is == "unschedulable";
+    let scheduled = if homeless {
+        condition("PodScheduled", Status::False, "Unschedulable", &row.message, created)
+    } else {
+        condition("PodScheduled", Status::True, "", "", created)
+    };
+    Pod {
+        key: Key::new(row.namespace.as_str(), name.as_str()),
+        uid: uid("Pod", &row.namespace, &name),
+        resource_version: "1".into(),
+        labels: Labels::new(labels),
+        owner,
+        created,
+        deleting: row.deleting.then(now),
+        node: (!homeless).then(|| row.node.as_deref().unwrap_or("n1").into()),
+        phase: match row.is.as_str() {
+            "completed" => Phase::Succeeded,
+            "failed" => Phase::Failed,
+            "unschedulable" | "creating" | "waiting" | "init-crash" => Phase::Pending,
+            _ => Phase::Running,
+        },
+        reason: None,
+        message: None,
+        conditions: Box::new([scheduled, condition("Ready", status(is_ready), "", "", created)]),
+        containers,
+        has_empty_dir: row.empty_dir,
+        is_mirror: false,
+        claims: row.claims.iter().map(|name| name.as_str().into()).collect(),
+        priority_class: None,
+    }
+}
+
+fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]> {
+    let quantities = Quantities { cpu_milli: Some(250), memory_bytes: memory };
+    let blank = |name: &str| Container {
+        name: name.into(),
+        init: false,
+        image: image.clone(),
+        ready: false,
+        restarts: row.restarts,
+        state: ContainerState::Unreported,
+        last: None,
+        requests: quantities,
+        limits: quantities,
+    };
+    let end = |reason: &str, exit: i32| {
+        let ended = row.ended.as_deref().map(span).unwrap_or_default();
+        let started = ended + span(&row.lived);
+        let at = |before: std::time::Duration| now() - jiff::SignedDuration::try_from(before).unwrap();
+        Terminated {
+            reason: reason.into(),
+            exit_code: exit,
+            signal: None,
+            started: Some(at(started)),
+            finished: Some(at(ended)),
+            message: (!row.message.is_empty()).then(|| row.message.as_str().into()),
+        }
+    };
+    let waiting = |reason: &str| ContainerState::Waiting {
+        reason: reason.into(),
+        message: (!row.message.is_empty()).then(|| row.message.as_str().into()),
+    };
+    let running = ContainerState::Running { since: Some(ago(&row.age)) };
+    let last = || (row.restarts > 0).then(|| end(&row.reason, row.exit));
+    let app = blank("app");
+    let app = match row.is.as_str() {
+        "running" => Container { ready: true, state: running, last: last(), ..app },
+        "unready" => Container { state: running, last: last(), ..app },
+        "crash" => {
+            let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
+            Container { state, last: Some(end(&row.reason, row.exit)), ..app }
+        }
+        "ended" | "failed" => Container { state: ContainerState::Terminated(end(&row.reason, row.exit)), ..app },
+        "completed" => Container { state: ContainerState::Terminated(end("Completed", 0)), ..app },
+        "waiting" => Container { state: waiting(&row.reason), ..app },
+        "creating" => Container { state: waiting("ContainerCreating"), ..app },
+        "unschedulable" => app,
+        "init-crash" => {
+            let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
+            let init = Container { init: true, state, last: Some(end(&row.reason, row.exit)), ..blank("migrate") };
+            let app = Container { restarts: 0, state: waiting("PodInitializing"), ..app };
+            return Box::new([init, app]);
+        }
+        other => panic!("{other} is not a state of a pod"),
+    };
+    // Every pod has an init container that did its work, as most have.
+    let done = ContainerState::Terminated(end("Completed", 0));
+    Box::new([Container { init: true, ready: true, restarts: 0, state: done, ..blank("prepare") }, app])
+}
+
+pub fn autoscaler(row: &AutoscalerRow) -> Autoscaler {
+    let limited = row
+        .limited
+        .as_deref()
+        .map(|since| condition("ScalingLimited", Status::True, "TooManyReplicas", "", ago(since)));
+    Autoscaler {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        uid: uid("HorizontalPodAutoscaler", &row.namespace, &row.name),
+        resource_version: "1".into(),
+        target_kind: "Deployment".into(),
+        target: row.target.as_str().into(),
+        min: row.min,
+        max: row.max,
+        current: row.current,
+        desired: row.desired.unwrap_or(row.current),
+        last_scaled: row.scaled.as_deref().map(ago),
+        metrics: row.ratio.map(metric).into_iter().collect(),
+        conditions: limited.into_iter().collect(),
+    }
+}

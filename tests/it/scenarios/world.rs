@@ -1,0 +1,385 @@
+//! Builds a snapshot from compact rows, through the same observations that the eyes send.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use covet_tui::domain::{
+    Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject, Database, Delta,
+    Event, Fact, Handshake, Key, Kind, Labels, Lease, MetricReading, Name, Node, NodeCondition, ObjectRef,
+    Observation, Origin, Quantities, Selector, Series, Served, Service, Snapshot, Status, Taint, Timestamp,
+    Traffic, UsageSource,
+};
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::rows::{
+    AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow, HandshakeRow, NodeRow,
+    PodRow, ServiceRow, TrafficRow,
+};
+use super::workloads;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct World {
+    /// Origins that cannot be seen: `not-configured`, `refused` or `unreachable`.
+    blind: BTreeMap<Origin, String>,
+    /// Origins whose list is not complete yet.
+    waiting: Vec<Origin>,
+    pub nodes: Vec<NodeRow>,
+    pub deployments: Vec<DeploymentRow>,
+    pub pods: Vec<PodRow>,
+    events: Vec<EventRow>,
+    hpas: Vec<AutoscalerRow>,
+    config: Vec<ConfigRow>,
+    services: Vec<ServiceRow>,
+    certificates: Vec<CertificateRow>,
+    handshakes: Vec<HandshakeRow>,
+    deeds: Vec<DeedRow>,
+    traffic: Option<TrafficRow>,
+    database: Option<DatabaseRow>,
+}
+
+/// 03:12, of course.
+pub fn now() -> Timestamp {
+    "2026-03-01T03:12:00Z".parse().unwrap()
+}
+
+/// `2d4h`, `90s`.
+pub fn span(text: &str) -> Duration {
+    let mut seconds = 0;
+    let mut number = String::new();
+    for character in text.chars() {
+        if character.is_ascii_digit() {
+            number.push(character);
+            continue;
+        }
+        let unit = match character {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            other => panic!("{text}: {other} is not a unit"),
+        };
+        seconds += number.parse::<u64>().unwrap_or_else(|_| panic!("{text} is not a span")) * unit;
+        number.clear();
+    }
+    assert!(number.is_empty(), "{text} lacks a unit");
+    Duration::from_secs(seconds)
+}
+
+pub fn ago(text: &str) -> Timestamp {
+    now() - SignedDuration::try_from(span(text)).unwrap()
+}
+
+/// From now on; back in time with a minus sign.
+fn ahead(text: &str) -> Timestamp {
+    match text.strip_prefix('-') {
+        Some(text) => ago(text),
+        None => now() + SignedDuration::try_from(span(text)).unwrap(),
+    }
+}
+
+pub fn bytes(text: &str) -> u64 {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    let unit = match &text[digits.len()..] {
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        other => panic!("{other} is not a unit of memory"),
+    };
+    digits.parse::<u64>().unwrap() * unit
+}
+
+pub fn condition(kind: &str, status: Status, reason: &str, message: &str, since: Timestamp) -> Condition {
+    let some = |text: &str| (!text.is_empty()).then(|| Name::from(text));
+    Condition { kind: kind.into(), status, reason: some(reason), message: some(message), since: Some(since) }
+}
+
+/// `kind/name` in a namespace.
+pub fn object(text: &str, namespace: &str) -> ObjectRef {
+    let (kind, name) = text.split_once('/').unwrap_or_else(|| panic!("{text} is not kind/name"));
+    let kind = Kind::parse(kind).unwrap_or_else(|| panic!("{kind} is not a kind"));
+    let key = if kind.is_namespaced() { Key::new(namespace, name) } else { Key::cluster(name) };
+    ObjectRef::new(kind, key)
+}
+
+impl World {
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for observation in self.observations() {
+            snapshot.fold(observation);
+        }
+        snapshot
+    }
+
+    pub fn observations(&self) -> Vec<Observation> {
+        let built = workloads::build(&self.deployments, &self.pods);
+        let mut all: Vec<Observation> = Vec::new();
+        let mut see = |origin: Origin, fact: Fact| all.push(Observation { at: now(), origin, seen: Ok(fact) });
+        see(Origin::ApiServer, Fact::Answered(Duration::from_millis(9)));
+        macro_rules! list {
+            ($origin:ident, $rows:expr) => { list!($origin, $origin, $rows) };
+            ($origin:ident, $fact:ident, $rows:expr) => {
+                see(Origin::$origin, Fact::$fact(Delta::Relisting));
+                see(Origin::$origin, Fact::$fact(Delta::Seen($rows)));
+                if !self.waiting.contains(&Origin::$origin) {
+                    see(Origin::$origin, Fact::$fact(Delta::Listed));
+                }
+            };
+        }
+        list!(Pods, built.pods);
+        list!(Nodes, self.nodes.iter().map(node).collect());
+        list!(Deployments, built.deployments);
+        list!(ReplicaSets, built.replica_sets);
+        list!(Autoscalers, self.hpas.iter().map(workloads::autoscaler).collect());
+        list!(DisruptionBudgets, Vec::new());
+        list!(Events, self.events.iter().enumerate().map(event).collect());
+        list!(Services, self.services.iter().map(service).collect());
+        list!(EndpointSlices, Vec::new());
+        list!(Ingresses, Vec::new());
+        list!(PersistentVolumeClaims, Vec::new());
+        list!(ConfigMaps, self.config_objects(Kind::ConfigMap));
+        list!(Secrets, self.config_objects(Kind::Secret));
+        list!(Leases, self.nodes.iter().map(lease).collect());
+        list!(Certificates, self.certificates.iter().map(certificate).collect());
+        see(Origin::PodUsage, Fact::PodUsage(UsageSource::MetricsServer, built.usage));
+        see(Origin::NodeUsage, Fact::NodeUsage(UsageSource::MetricsServer, Vec::new()));
+        see(Origin::Prometheus, Fact::Traffic(Box::new(self.traffic.as_ref().map(traffic).unwrap_or_default())));
+        see(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() });
+        see(Origin::Redis, Fact::Cache(Cache::default()));
+        see(Origin::Tls, Fact::Handshakes(Vec::new()));
+        let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
+        for row in &self.handshakes {
+            hosts.entry(&row.host).or_default().push(handshake(row));
+        }
+        for rows in hosts.into_values() {
+            see(Origin::Tls, Fact::Handshakes(rows));
+        }
+        for row in &self.deeds {
+            see(Origin::Cockpit, Fact::Acted(deed(row)));
+        }
+        all.extend(self.database_looks());
+        for (origin, kind) in &self.blind {
+            all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
+        }
+        all
+    }
+
+    fn config_objects(&self, kind: Kind) -> Vec<ConfigObject> {
+        let rows = self.config.iter().map(|row| (row, object(&row.object, &row.namespace)));
+        rows.filter(|(_, object)| object.kind == kind)
+            .map(|(row, object)| ConfigObject {
+                kind,
+                uid: object.to_string().into(),
+                key: object.key,
+                resource_version: "1".into(),
+                created: ago(&row.age),
+                modified: row.modified.as_deref().map(ago),
+                modified_by: row.by.as_deref().map(Name::from),
+                keeper: None,
+            })
+            .collect()
+    }
+
+    fn database_looks(&self) -> Vec<Observation> {
+        let look = |at: Timestamp, fact: Database| Observation {
+            at,
+            origin: Origin::Postgres,
+            seen: Ok(Fact::Database(fact)),
+        };
+        let Some(row) = &self.database else {
+            let fine = Capacity { max_connections: 100, used: 5, idle: 5, ..Capacity::default() };
+            return vec![look(now(), Database::Capacity(fine))];
+        };
+        let mut looks: Vec<Observation> = samples(&row.used, 5)
+            .into_iter()
+            .map(|(at, used)| {
+                let capacity = Capacity {
+                    max_connections: row.max,
+                    reserved: row.reserved,
+                    used: used as u32,
+                    active: row.active,
+                    idle: row.idle,
+                    idle_in_transaction: row.idle_in_transaction,
+                    lock_waiters: row.lock_waiters,
+                    ..Capacity::default()
+                };
+                look(at, Database::Capacity(capacity))
+            })
+            .collect();
+        if let Some((since, message)) = &row.exhausted {
+            for at in [ago(since), now()] {
+                looks.push(look(at, Database::Exhausted { message: message.as_str().into() }));
+            }
+        }
+        looks
+    }
+}
+
+/// `0.2 for 20m` and so on, oldest first, up to now.
+fn samples(parts: &[String], every: u64) -> Vec<(Timestamp, f64)> {
+    let parts: Vec<(f64, Duration)> = parts
+        .iter()
+        .map(|part| {
+            let (value, time) = part.split_once(" for ").unwrap_or_else(|| panic!("{part}: no ` for `"));
+            (value.parse().unwrap(), span(time))
+        })
+        .collect();
+    let total: Duration = parts.iter().map(|(_, time)| *time).sum();
+    let mut at = now() - SignedDuration::try_from(total).unwrap();
+    let mut all = Vec::new();
+    for (value, time) in parts {
+        for _ in 0..time.as_secs() / every {
+            at += SignedDuration::from_secs(every as i64);
+            all.push((at, value));
+        }
+    }
+    all
+}
+
+fn traffic(row: &TrafficRow) -> Traffic {
+    Traffic {
+        namespace: row.namespace.as_str().into(),
+        p95: Series::new(samples(&row.p95, 30)),
+        error_ratio: Series::new(samples(&row.errors, 30)),
+        rate: Series::new([(now(), row.rate)]),
+        errors_by_pod: row.errors_by_pod.iter().map(|(pod, share)| (pod.as_str().into(), *share)).collect(),
+        ..Traffic::default()
+    }
+}
+
+fn node(row: &NodeRow) -> Node {
+    let since = ago(&row.since);
+    let (status, reason) = match row.ready.as_str() {
+        "true" => (Status::True, "KubeletReady"),
+        "false" => (Status::False, "KubeletNotReady"),
+        "unknown" => (Status::Unknown, "NodeStatusUnknown"),
+        other => panic!("{other} is not a state of a node"),
+    };
+    let ready = condition("Ready", status, reason, &row.message, since);
+    let pressures = row.pressure.iter().map(|kind| condition(kind, Status::True, kind, "under pressure", since));
+    let conditions = std::iter::once(ready).chain(pressures);
+    let taint = |key: &str, added: Option<Timestamp>| Taint {
+        key: key.into(),
+        value: None,
+        effect: "NoSchedule".into(),
+        added,
+    };
+    let cordon = row.cordoned.as_deref().map(|at| taint("node.kubernetes.io/unschedulable", Some(ago(at))));
+    Node {
+        key: Key::cluster(row.name.as_str()),
+        uid: row.name.as_str().into(),
+        resource_version: "1".into(),
+        labels: Labels::default(),
+        created: ago(&row.age),
+        unschedulable: row.cordoned.is_some(),
+        taints: row.taints.iter().map(|key| taint(key, None)).chain(cordon).collect(),
+        conditions: conditions.map(|condition| NodeCondition { condition, heartbeat: None }).collect(),
+        allocatable: Quantities { cpu_milli: Some(4000), memory_bytes: Some(bytes(&row.memory)) },
+        allocatable_pods: Some(110),
+        provider_id: Some(format!("aws:///eu-west-1a/i-{}", row.name).into()),
+        internal_ip: None,
+        kubelet_version: None,
+        os_image: None,
+        container_runtime: None,
+    }
+}
+
+fn lease(row: &NodeRow) -> Lease {
+    let renewed = Some(row.lease.as_deref().map_or_else(now, ago));
+    Lease { key: Key::new("kube-node-lease", row.name.as_str()), renewed }
+}
+
+fn event((index, row): (usize, &EventRow)) -> Event {
+    let about = object(&row.about, &row.namespace);
+    let first = ago(&row.first);
+    Event {
+        key: Key::new(row.namespace.as_str(), format!("event-{index}")),
+        about_kind: about.kind.as_str().into(),
+        about: about.key,
+        about_uid: None,
+        warning: row.warning,
+        reason: row.reason.as_str().into(),
+        message: row.message.as_str().into(),
+        count: row.count,
+        first,
+        last: row.last.as_deref().map_or(first, ago),
+        source: None,
+    }
+}
+
+fn service(row: &ServiceRow) -> Service {
+    let pairs = row.selector.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+    Service {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        labels: Labels::default(),
+        selector: Selector { labels: Labels::new(pairs.collect()), has_expressions: false },
+        ports: Box::default(),
+    }
+}
+
+fn certificate(row: &CertificateRow) -> Certificate {
+    let status = if row.ready { Status::True } else { Status::False };
+    let ready = condition("Ready", status, "", &row.message, ago(&row.since));
+    let issuing = row.issuing.as_deref().map(|since| condition("Issuing", Status::True, "", "", ago(since)));
+    Certificate {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        resource_version: "1".into(),
+        secret: row.name.as_str().into(),
+        dns_names: row.dns.iter().map(|name| name.as_str().into()).collect(),
+        issuer: "letsencrypt".into(),
+        not_after: Some(ahead(&row.left)),
+        renewal_time: Some(ahead(&row.renewal)),
+        last_failure: None,
+        failed_attempts: row.failed,
+        conditions: std::iter::once(ready).chain(issuing).collect(),
+    }
+}
+
+fn handshake(row: &HandshakeRow) -> Handshake {
+    let not_after = ahead(&row.left);
+    let own = || vec![row.host.as_str().into()];
+    let names: Vec<Name> =
+        if row.names.is_empty() { own() } else { row.names.iter().map(|name| name.as_str().into()).collect() };
+    let served = Served {
+        not_before: not_after - SignedDuration::try_from(span(&row.life)).unwrap(),
+        not_after,
+        name_matches: names.iter().any(|name| **name == *row.host),
+        names: names.into(),
+        issuer: row.issuer.as_str().into(),
+        serial: "0a1b".into(),
+        distrust: row.distrust.as_deref().map(Name::from),
+    };
+    Handshake {
+        host: row.host.as_str().into(),
+        port: 443,
+        address: row.address.as_str().into(),
+        at: now(),
+        served: row.fails.as_deref().map_or(Ok(served), |why| Err(why.into())),
+    }
+}
+
+fn deed(row: &DeedRow) -> Change {
+    let object = object(&row.object, &row.namespace);
+    Change { at: ago(&row.at), kind: ChangeKind::Ours, object, says: row.says.clone(), by: None }
+}
+
+fn blind(origin: Origin, kind: &str) -> Blind {
+    let kind = match kind {
+        "not-configured" => BlindKind::NotConfigured,
+        "refused" => BlindKind::Refused,
+        "unreachable" => BlindKind::Unreachable,
+        other => panic!("{other} is not a kind of blindness"),
+    };
+    Blind { kind, why: format!("{} cannot be seen", origin.as_str()), repair: None, since: ago("3m") }
+}
+
+pub fn metric(ratio: f64) -> MetricReading {
+    let percent = |value: f64| Some(Name::from(format!("{value:.0}%")));
+    MetricReading {
+        name: "cpu".into(),
+        current: percent(ratio * 70.0),
+        target: percent(70.0),
+        ratio: Some(ratio),
+    }
+}
