@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{
     Anomaly, Blind, BlindKind, Change, ChangeKind, Severity, Subject, Timestamp, between, text,
 };
-use crate::rules::{RULES, Rule};
+use crate::rules::Rule;
 
 use super::Incident;
 
@@ -107,10 +107,12 @@ pub fn headline(
     }
     let failing: Vec<&(&Rule, Blind)> =
         blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();
-    match failing.first() {
-        Some((_, blind)) if failing.len() * 2 >= RULES.len() => format!("cannot tell: {}", blind.why),
-        Some(_) => format!("nothing wrong where we can see{unseen}"),
-        None => format!("all calm{unseen}"),
+    // Who doesn't see pods or nodes doesn't know whether anything works.
+    let vital = failing.iter().find(|(rule, _)| matches!(rule.name, "crash-loop" | "node-notready"));
+    match (vital, failing.first()) {
+        (Some((_, blind)), _) => format!("cannot tell: {}{unseen}", blind.why),
+        (None, Some((_, blind))) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
+        (None, None) => format!("all calm{unseen}"),
     }
 }
 

@@ -13,6 +13,7 @@ mod acting;
 mod eyes;
 mod cockpit;
 mod house;
+mod judgement;
 mod lab_kube_rs;
 mod lab_kubectl;
 mod lab_promql;

@@ -3,7 +3,7 @@
 
 mod rows;
 mod workloads;
-mod world;
+pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -77,8 +77,7 @@ struct ExpectedIncident {
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -111,8 +110,7 @@ fn differences(scenario: &Scenario) -> Vec<String> {
     let found: Vec<String> =
         anomalies.iter().map(|row| format!("{} {}", row.severity.as_str(), row.id)).collect();
     compare("anomalies", &expected, &found);
-    let blind: BTreeSet<String> =
-        judgement.blind().iter().map(|(rule, _)| rule.name.to_owned()).collect();
+    let blind: BTreeSet<String> = judgement.blind().iter().map(|(rule, _)| rule.name.to_owned()).collect();
     compare("blind", &scenario.blind, &blind.into_iter().collect::<Vec<_>>());
     let incidents = incidents(&anomalies, &snapshot, now());
     let expected: Vec<String> = scenario.incidents.iter().map(|row| row.root.clone()).collect();
@@ -207,9 +205,17 @@ fn every_cause_and_evidence_is_in_order() {
         for anomaly in judge(&snapshot, &Thresholds::default(), now()).anomalies() {
             let place = format!("{}: {}", name(&path), anomaly.id);
             assert!(anomaly.onset <= now(), "{place} begins in the future");
-            assert!((0.5..=1.0).contains(&(anomaly.score + 1e-9)) || anomaly.score <= 1.0, "{place}: {}", anomaly.score);
+            assert!(
+                (0.5..=1.0).contains(&(anomaly.score + 1e-9)) || anomaly.score <= 1.0,
+                "{place}: {}",
+                anomaly.score
+            );
             assert!(!anomaly.evidence.is_empty(), "{place} has no evidence");
-            assert!(anomaly.causes.is_sorted_by(|one, other| one.weight >= other.weight) || &*anomaly.rule == "cert-expiry", "{place}");
+            assert!(
+                anomaly.causes.is_sorted_by(|one, other| one.weight >= other.weight)
+                    || &*anomaly.rule == "cert-expiry",
+                "{place}"
+            );
             for cause in &anomaly.causes {
                 assert!(CAUSES.iter().any(|word| word.name == cause.name), "{place}: {}", cause.name);
                 assert!(!cause.says.is_empty(), "{place}: {} says nothing", cause.name);

@@ -17,7 +17,7 @@ fn shop() -> String {
     "shop".into()
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeRow {
     pub name: String,
@@ -53,7 +53,7 @@ impl NodeRow {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeploymentRow {
     pub name: String,
@@ -85,7 +85,7 @@ impl DeploymentRow {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevisionRow {
     pub n: u64,
@@ -103,7 +103,7 @@ impl RevisionRow {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PodRow {
     /// `web@7` (a revision of a Deployment), `statefulset/db`, `daemonset/agent`, `job/import` or `pod/name`.
@@ -160,7 +160,7 @@ impl PodRow {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventRow {
     /// `pod/web-h7-1`, `replicaset/web-h7`, `node/n1`.
@@ -177,7 +177,7 @@ pub struct EventRow {
     pub count: u32,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoscalerRow {
     pub name: String,
@@ -195,7 +195,7 @@ pub struct AutoscalerRow {
     pub scaled: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigRow {
     /// `configmap/name` or `secret/name`.
@@ -208,7 +208,7 @@ pub struct ConfigRow {
     pub by: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrafficRow {
     #[serde(default = "shop")]
@@ -223,7 +223,7 @@ pub struct TrafficRow {
     pub errors_by_pod: Vec<(String, f64)>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseRow {
     pub max: u32,
@@ -243,7 +243,7 @@ pub struct DatabaseRow {
     pub exhausted: Option<(String, String)>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateRow {
     pub name: String,
@@ -266,7 +266,7 @@ pub struct CertificateRow {
     pub failed: u32,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HandshakeRow {
     pub host: String,
@@ -302,7 +302,7 @@ impl HandshakeRow {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceRow {
     pub name: String,
@@ -311,7 +311,7 @@ pub struct ServiceRow {
     pub selector: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeedRow {
     pub at: String,

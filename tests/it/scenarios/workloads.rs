@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use covet_tui::domain::{
-    Autoscaler, ConfigReference, Container, ContainerState, Deployment, IntOrPercent, Key, Labels, Name, Owner,
-    Phase, Pod, Quantities, ReplicaSet, Selector, Status, Strategy, Template, TemplateContainer, Terminated, Usage,
+    Autoscaler, ConfigReference, Container, ContainerState, Deployment, IntOrPercent, Key, Labels, Name,
+    Owner, Phase, Pod, Quantities, ReplicaSet, Selector, Status, Strategy, Template, TemplateContainer,
+    Terminated, Usage,
 };
 
 use super::rows::{AutoscalerRow, DeploymentRow, PodRow, RevisionRow};
@@ -23,14 +24,16 @@ pub fn build(deployments: &[DeploymentRow], pods: &[PodRow]) -> Built {
     let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     for row in pods {
         let revision = row.of.split_once('@').map(|(name, number)| {
-            let deployment = deployments.iter().find(|other| other.name == name && other.namespace == row.namespace);
+            let deployment =
+                deployments.iter().find(|other| other.name == name && other.namespace == row.namespace);
             let deployment = deployment.unwrap_or_else(|| panic!("no deployment {name}"));
             let number: u64 = number.parse().unwrap();
             let revision = deployment.revisions.iter().find(|revision| revision.n == number);
             (deployment, revision.unwrap_or_else(|| panic!("no revision {}", row.of)))
         });
         for _ in 0..row.count {
-            let owner_name = revision.map_or_else(|| row.of.clone(), |(deployment, revision)| set_name(deployment, revision));
+            let owner_name = revision
+                .map_or_else(|| row.of.clone(), |(deployment, revision)| set_name(deployment, revision));
             let number = numbers.entry(owner_name.clone()).or_default();
             *number += 1;
             let pod = pod(row, revision, &owner_name, *number);
@@ -42,7 +45,8 @@ pub fn build(deployments: &[DeploymentRow], pods: &[PodRow]) -> Built {
         }
     }
     for row in deployments {
-        let sets: Vec<ReplicaSet> = row.revisions.iter().map(|revision| set(row, revision, &built.pods)).collect();
+        let sets: Vec<ReplicaSet> =
+            row.revisions.iter().map(|revision| set(row, revision, &built.pods)).collect();
         built.deployments.push(deployment(row, &sets));
         built.replica_sets.extend(sets);
     }
@@ -58,10 +62,8 @@ fn set_name(deployment: &DeploymentRow, revision: &RevisionRow) -> String {
 }
 
 fn template(row: &DeploymentRow, revision: &RevisionRow) -> Template {
-    let quantities = Quantities {
-        cpu_milli: revision.cpu,
-        memory_bytes: revision.memory.as_deref().map(bytes),
-    };
+    let quantities =
+        Quantities { cpu_milli: revision.cpu, memory_bytes: revision.memory.as_deref().map(bytes) };
     let reference = |text: &String| {
         let (text, key) = match text.split_once(':') {
             Some((text, key)) => (text, Some(key.into())),
@@ -122,7 +124,8 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
     let newest = sets.iter().max_by_key(|set| set.revision).unwrap();
     let sum = |of: fn(&ReplicaSet) -> u32| sets.iter().map(of).sum::<u32>();
     let (total, ready) = (sum(|set| set.replicas), sum(|set| set.ready));
-    let complete = newest.replicas == row.replicas && newest.ready == row.replicas && total == newest.replicas;
+    let complete =
+        newest.replicas == row.replicas && newest.ready == row.replicas && total == newest.replicas;
     let default = if complete { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" };
     let reason = row.progressing.as_deref().unwrap_or(default);
     let status = if reason == "ProgressDeadlineExceeded" { Status::False } else { Status::True };
@@ -142,7 +145,10 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         revision: newest.revision,
         keeper: None,
         replicas: row.replicas,
-        selector: Selector { labels: Labels::new(vec![("app".into(), row.name.as_str().into())]), has_expressions: false },
+        selector: Selector {
+            labels: Labels::new(vec![("app".into(), row.name.as_str().into())]),
+            has_expressions: false,
+        },
         strategy: Strategy::RollingUpdate {
             max_surge: IntOrPercent::Percent(25),
             max_unavailable: IntOrPercent::Percent(25),
@@ -179,7 +185,8 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
             (format!("{name}-{number}"), Some(owner), image)
         }
     };
-    let memory = row.limit.as_deref().or(revision.and_then(|(_, revision)| revision.memory.as_deref())).map(bytes);
+    let memory =
+        row.limit.as_deref().or(revision.and_then(|(_, revision)| revision.memory.as_deref())).map(bytes);
     let containers = containers(row, image.as_str().into(), memory);
     let all_ready = containers.iter().all(|container| container.init || container.ready);
     let is_ready = row.ready.unwrap_or(all_ready);
@@ -257,14 +264,17 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
             Container { state, last: Some(end(&row.reason, row.exit)), ..app }
         }
-        "ended" | "failed" => Container { state: ContainerState::Terminated(end(&row.reason, row.exit)), ..app },
+        "ended" | "failed" => {
+            Container { state: ContainerState::Terminated(end(&row.reason, row.exit)), ..app }
+        }
         "completed" => Container { state: ContainerState::Terminated(end("Completed", 0)), ..app },
         "waiting" => Container { state: waiting(&row.reason), ..app },
         "creating" => Container { state: waiting("ContainerCreating"), ..app },
         "unschedulable" => app,
         "init-crash" => {
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
-            let init = Container { init: true, state, last: Some(end(&row.reason, row.exit)), ..blank("migrate") };
+            let init =
+                Container { init: true, state, last: Some(end(&row.reason, row.exit)), ..blank("migrate") };
             let app = Container { restarts: 0, state: waiting("PodInitializing"), ..app };
             return Box::new([init, app]);
         }

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use covet_tui::domain::{
-    Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject, Database, Delta,
-    Event, Fact, Handshake, Key, Kind, Labels, Lease, MetricReading, Name, Node, NodeCondition, ObjectRef,
-    Observation, Origin, Quantities, Selector, Series, Served, Service, Snapshot, Status, Taint, Timestamp,
-    Traffic, UsageSource,
+    Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject, Database,
+    Delta, Event, Fact, Handshake, Key, Kind, Labels, Lease, MetricReading, Name, Node, NodeCondition,
+    ObjectRef, Observation, Origin, Quantities, Selector, Series, Served, Service, Snapshot, Status, Taint,
+    Timestamp, Traffic, UsageSource,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::rows::{
-    AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow, HandshakeRow, NodeRow,
-    PodRow, ServiceRow, TrafficRow,
+    AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow, HandshakeRow,
+    NodeRow, PodRow, ServiceRow, TrafficRow,
 };
 use super::workloads;
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct World {
     /// Origins that cannot be seen: `not-configured`, `refused` or `unreachable`.
@@ -115,10 +115,13 @@ impl World {
     pub fn observations(&self) -> Vec<Observation> {
         let built = workloads::build(&self.deployments, &self.pods);
         let mut all: Vec<Observation> = Vec::new();
-        let mut see = |origin: Origin, fact: Fact| all.push(Observation { at: now(), origin, seen: Ok(fact) });
+        let mut see =
+            |origin: Origin, fact: Fact| all.push(Observation { at: now(), origin, seen: Ok(fact) });
         see(Origin::ApiServer, Fact::Answered(Duration::from_millis(9)));
         macro_rules! list {
-            ($origin:ident, $rows:expr) => { list!($origin, $origin, $rows) };
+            ($origin:ident, $rows:expr) => {
+                list!($origin, $origin, $rows)
+            };
             ($origin:ident, $fact:ident, $rows:expr) => {
                 see(Origin::$origin, Fact::$fact(Delta::Relisting));
                 see(Origin::$origin, Fact::$fact(Delta::Seen($rows)));
@@ -144,7 +147,10 @@ impl World {
         list!(Certificates, self.certificates.iter().map(certificate).collect());
         see(Origin::PodUsage, Fact::PodUsage(UsageSource::MetricsServer, built.usage));
         see(Origin::NodeUsage, Fact::NodeUsage(UsageSource::MetricsServer, Vec::new()));
-        see(Origin::Prometheus, Fact::Traffic(Box::new(self.traffic.as_ref().map(traffic).unwrap_or_default())));
+        see(
+            Origin::Prometheus,
+            Fact::Traffic(Box::new(self.traffic.as_ref().map(traffic).unwrap_or_default())),
+        );
         see(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() });
         see(Origin::Redis, Fact::Cache(Cache::default()));
         see(Origin::Tls, Fact::Handshakes(Vec::new()));
@@ -257,7 +263,8 @@ fn node(row: &NodeRow) -> Node {
         other => panic!("{other} is not a state of a node"),
     };
     let ready = condition("Ready", status, reason, &row.message, since);
-    let pressures = row.pressure.iter().map(|kind| condition(kind, Status::True, kind, "under pressure", since));
+    let pressures =
+        row.pressure.iter().map(|kind| condition(kind, Status::True, kind, "under pressure", since));
     let conditions = std::iter::once(ready).chain(pressures);
     let taint = |key: &str, added: Option<Timestamp>| Taint {
         key: key.into(),
@@ -339,8 +346,11 @@ fn certificate(row: &CertificateRow) -> Certificate {
 fn handshake(row: &HandshakeRow) -> Handshake {
     let not_after = ahead(&row.left);
     let own = || vec![row.host.as_str().into()];
-    let names: Vec<Name> =
-        if row.names.is_empty() { own() } else { row.names.iter().map(|name| name.as_str().into()).collect() };
+    let names: Vec<Name> = if row.names.is_empty() {
+        own()
+    } else {
+        row.names.iter().map(|name| name.as_str().into()).collect()
+    };
     let served = Served {
         not_before: not_after - SignedDuration::try_from(span(&row.life)).unwrap(),
         not_after,
