@@ -15,6 +15,7 @@ use crate::domain::{BlindKind, Fact, Origin};
 /// Together less than five seconds: so soon must a hung server be named.
 const BEAT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(2_500);
+const _: () = assert!(BEAT.as_millis() + PATIENCE.as_millis() < 5_000);
 /// A credential plugin may open a browser; longer than this it hangs.
 const PLUGIN_PATIENCE: Duration = Duration::from_secs(60);
 

@@ -10,8 +10,11 @@ use covet_tui::lab::{self, Lab};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+mod gate;
 mod kubernetes;
 mod outside;
+mod scripted;
+mod trouble;
 
 /// Settings as the environment of a lab makes them.
 fn settings(lab: &Lab, kubeconfig: &Path, more: &[(&str, &str)]) -> Settings {
