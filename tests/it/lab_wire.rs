@@ -11,8 +11,22 @@ use covet_tui::lab::signals::{Session, SessionState, Signals};
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
-const CAPACITY: &str = "/* covet:capacity */ SELECT (SELECT setting::int FROM pg_settings WHERE name='max_connections') \
-                        AS max_conn, count(*) AS used FROM pg_stat_activity";
+const CAPACITY: &str = "/* covet:capacity */ \
+    SELECT (SELECT setting::int FROM pg_settings WHERE name='max_connections') AS max_conn, \
+    COALESCE((SELECT sum(setting::int) FROM pg_settings WHERE name IN ('reserved_connections')),0) AS reserved, \
+    count(*) FILTER (WHERE backend_type='client backend') AS used, \
+    count(*) FILTER (WHERE state='active') AS active, count(*) FILTER (WHERE state='idle') AS idle, \
+    count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS idle_in_tx, \
+    count(*) FILTER (WHERE wait_event_type='Lock') AS lock_waiters, \
+    count(*) FILTER (WHERE state='active' AND wait_event_type IS NULL) AS on_cpu, \
+    max(now()-xact_start) FILTER (WHERE backend_type='client backend') AS oldest_xact FROM pg_stat_activity";
+const CLIENTS: &str = "/* covet:clients */ \
+    SELECT datname, usename, application_name, client_addr, state, count(*), max(now()-state_change) AS max_in_state \
+    FROM pg_stat_activity WHERE backend_type='client backend' GROUP BY 1,2,3,4,5 ORDER BY 6 DESC LIMIT 30";
+const TRANSACTIONS: &str = "/* covet:transactions */ \
+    SELECT pid, usename, application_name, client_addr, state, now()-xact_start AS xact_age, \
+    now()-query_start AS query_age, wait_event_type, wait_event, left(query,200) FROM pg_stat_activity \
+    WHERE backend_type='client backend' AND pid<>pg_backend_pid() AND xact_start IS NOT NULL ORDER BY xact_start LIMIT 20";
 
 /// Runs a client and returns (success, stdout, stderr).
 pub fn run(program: &str, arguments: &[&str]) -> (bool, String, String) {
@@ -89,13 +103,11 @@ async fn psql_runs_the_tagged_queries() {
     assert_eq!(out.trim().trim_end_matches(&oldest), "90|3|49|4|40|5|1|3|");
     assert!(oldest.starts_with("00:10:4"), "{oldest}");
 
-    let clients = "/* covet:clients */ SELECT datname FROM pg_stat_activity";
-    let (ok, out, err) = in_background("psql", psql(address, "app", clients)).await;
+    let (ok, out, err) = in_background("psql", psql(address, "app", CLIENTS)).await;
     assert!(ok, "{err}");
     assert!(out.starts_with("covetpy|app|covetpy|10.244.1.7|idle|40|1 day 01:00:0"), "{out}");
 
-    let transactions = "/* covet:transactions */ SELECT pid FROM pg_stat_activity";
-    let (ok, out, err) = in_background("psql", psql(address, "app", transactions)).await;
+    let (ok, out, err) = in_background("psql", psql(address, "app", TRANSACTIONS)).await;
     assert!(ok, "{err}");
     assert_eq!(out.lines().count(), 8, "{out}");
     assert!(out.starts_with("45|app|covetpy|10.244.1.7|idle in transaction|00:10:4"), "{out}");
@@ -116,6 +128,7 @@ async fn psql_gets_small_talk_and_proper_errors() {
         ("FROBNICATE", "42601"),
         ("DELETE FROM users", "42501"),
         ("SHOW frobnication", "42704"),
+        ("/* covet:clients */ SELECT frobnication FROM pg_stat_activity", "42703"),
     ] {
         let (ok, out, err) = in_background("psql", psql(address, "app", sql)).await;
         assert!(!ok && err.contains(&format!("ERROR:  {code}:")), "{sql}: {out} {err}");
@@ -162,11 +175,18 @@ async fn prepared_statements_have_types() {
     assert_eq!(row.get::<_, i64>("idle_in_tx"), 5);
     let Interval(age) = row.get("oldest_xact");
     assert!((640.0..660.0).contains(&age.as_secs_f64()), "{age:?}");
+    let seconds = "/* covet:capacity */ SELECT count(*)::int4 AS used, \
+                   extract(epoch FROM max(now()-xact_start))::float8 AS oldest_xact_seconds FROM pg_stat_activity";
+    let row = client.query_one(seconds, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i32>("used"), 49);
+    assert!((640.0..660.0).contains(&row.get::<_, f64>("oldest_xact_seconds")));
+    let unknown = client.query("/* covet:capacity */ SELECT 1 AS nonsense", &[]).await.unwrap_err();
+    assert_eq!(unknown.code(), Some(&tokio_postgres::error::SqlState::UNDEFINED_COLUMN));
     let read_only = client.query_one("SHOW default_transaction_read_only", &[]).await.unwrap();
     assert_eq!(read_only.get::<_, String>(0), "on");
     let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
     assert!(pid.get::<_, i32>(0) > 0);
-    let clients = client.query("/* covet:clients */ SELECT 1", &[]).await.unwrap();
+    let clients = client.query(CLIENTS, &[]).await.unwrap();
     assert_eq!(
         clients[0].get::<_, std::net::IpAddr>("client_addr"),
         "10.244.1.7".parse::<std::net::IpAddr>().unwrap()

@@ -5,18 +5,16 @@ use jiff::Timestamp;
 use pgwire::api::Type;
 
 use super::cell::Cell;
+use super::select_list::{self, Chosen};
 use super::session::Settings;
-use crate::lab::signals::{CLIENT_BACKEND, Database, Session, SessionState};
+use super::tables::Table;
+use crate::lab::signals::Database;
 
 /// What a statement asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Statement {
-    /// `/* covet:capacity */`: connection slots and who holds them.
-    Capacity,
-    /// `/* covet:clients */`: sessions by client.
-    Clients,
-    /// `/* covet:transactions */`: long transactions.
-    Transactions,
+    /// One of the product's own queries.
+    Tagged(Table, Vec<Chosen>),
     /// `SELECT` of one thing a client wants to know.
     One(Known),
     /// `SHOW name`.
@@ -72,11 +70,13 @@ pub(super) fn split(text: &str) -> Vec<&str> {
 /// Understands one statement.
 pub(super) fn understand(text: &str) -> Statement {
     let (tag, sql) = strip_comments(text.trim());
-    match tag {
-        Some("capacity") => return Statement::Capacity,
-        Some("clients" | "by-client") => return Statement::Clients,
-        Some("transactions" | "long-transactions") => return Statement::Transactions,
-        _ => {}
+    if let Some(table) = tag.and_then(Table::tagged) {
+        return match select_list::chosen(sql, &table.columns()) {
+            Ok(columns) => Statement::Tagged(table, columns),
+            Err(name) => {
+                Statement::Refused { code: "42703", message: format!("column \"{name}\" does not exist") }
+            }
+        };
     }
     let sql = sql.trim_end_matches(';').split_whitespace().collect::<Vec<_>>().join(" ");
     let lower = sql.to_ascii_lowercase();
@@ -179,50 +179,22 @@ fn set(rest: &str) -> Statement {
 }
 
 /// The columns of a statement that returns rows.
-pub(super) fn columns(statement: &Statement) -> Option<Vec<(&'static str, Type)>> {
-    Some(match statement {
-        Statement::Capacity => vec![
-            ("max_conn", Type::INT4),
-            ("reserved", Type::INT8),
-            ("used", Type::INT8),
-            ("active", Type::INT8),
-            ("idle", Type::INT8),
-            ("idle_in_tx", Type::INT8),
-            ("lock_waiters", Type::INT8),
-            ("on_cpu", Type::INT8),
-            ("oldest_xact", Type::INTERVAL),
-        ],
-        Statement::Clients => vec![
-            ("datname", Type::NAME),
-            ("usename", Type::NAME),
-            ("application_name", Type::TEXT),
-            ("client_addr", Type::INET),
-            ("state", Type::TEXT),
-            ("count", Type::INT8),
-            ("max_in_state", Type::INTERVAL),
-        ],
-        Statement::Transactions => vec![
-            ("pid", Type::INT4),
-            ("usename", Type::NAME),
-            ("application_name", Type::TEXT),
-            ("client_addr", Type::INET),
-            ("state", Type::TEXT),
-            ("xact_age", Type::INTERVAL),
-            ("query_age", Type::INTERVAL),
-            ("wait_event_type", Type::TEXT),
-            ("wait_event", Type::TEXT),
-            ("left", Type::TEXT),
-        ],
-        Statement::One(Known::One) => vec![("?column?", Type::INT4)],
-        Statement::One(Known::Version) => vec![("version", Type::TEXT)],
-        Statement::One(Known::BackendPid) => vec![("pg_backend_pid", Type::INT4)],
-        Statement::One(Known::Database) => vec![("current_database", Type::NAME)],
-        Statement::One(Known::User) => vec![("current_user", Type::NAME)],
-        Statement::One(Known::Now) => vec![("now", Type::TIMESTAMPTZ)],
+pub(super) fn columns(statement: &Statement) -> Option<Vec<(String, Type)>> {
+    let column = match statement {
+        Statement::Tagged(_, columns) => {
+            return Some(columns.iter().map(|column| (column.name.clone(), column.kind.clone())).collect());
+        }
+        Statement::One(Known::One) => ("?column?", Type::INT4),
+        Statement::One(Known::Version) => ("version", Type::TEXT),
+        Statement::One(Known::BackendPid) => ("pg_backend_pid", Type::INT4),
+        Statement::One(Known::Database) => ("current_database", Type::NAME),
+        Statement::One(Known::User) => ("current_user", Type::NAME),
+        Statement::One(Known::Now) => ("now", Type::TIMESTAMPTZ),
         // The column is named after the setting; clients read it by position.
-        Statement::Show(_) => vec![("setting", Type::TEXT)],
+        Statement::Show(_) => ("setting", Type::TEXT),
         _ => return None,
-    })
+    };
+    Some(vec![(column.0.to_owned(), column.1)])
 }
 
 /// The rows of a statement that returns rows; the error is (code, message).
@@ -234,9 +206,10 @@ pub(super) fn rows(
     now: Timestamp,
 ) -> Result<Vec<Vec<Cell>>, (&'static str, String)> {
     Ok(match statement {
-        Statement::Capacity => vec![capacity(database, now)],
-        Statement::Clients => clients(database, now),
-        Statement::Transactions => transactions(database, pid, now),
+        Statement::Tagged(table, columns) => {
+            let project = |row: &Vec<Cell>| columns.iter().map(|column| cell(row, column)).collect();
+            table.rows(database, pid, now).iter().map(project).collect()
+        }
         Statement::One(known) => vec![vec![one(*known, settings, pid, now)]],
         Statement::Show(name) => match settings.show(name, database) {
             Some(value) => vec![vec![Cell::Text(value)]],
@@ -244,6 +217,13 @@ pub(super) fn rows(
         },
         _ => Vec::new(),
     })
+}
+
+fn cell(row: &[Cell], column: &Chosen) -> Cell {
+    match &row[column.of] {
+        Cell::Null if column.zero => Cell::Int8(0),
+        cell => cell.clone(),
+    }
 }
 
 fn one(known: Known, settings: &Settings, pid: i32, now: Timestamp) -> Cell {
@@ -255,81 +235,4 @@ fn one(known: Known, settings: &Settings, pid: i32, now: Timestamp) -> Cell {
         Known::User => Cell::text(settings.user()),
         Known::Now => Cell::Moment(now),
     }
-}
-
-fn capacity(database: &Database, now: Timestamp) -> Vec<Cell> {
-    let count = |wanted: &dyn Fn(&Session) -> bool| {
-        Cell::Int8(database.sessions.iter().filter(|session| wanted(session)).count() as i64)
-    };
-    let oldest = database.sessions.iter().filter(|s| is_client(s)).filter_map(|s| s.xact_start).min();
-    vec![
-        Cell::Int4(database.max_connections as i32),
-        Cell::Int8(database.reserved.into()),
-        count(&is_client),
-        count(&|s| s.state == Some(SessionState::Active)),
-        count(&|s| s.state == Some(SessionState::Idle)),
-        count(&|s| {
-            let idle = [SessionState::IdleInTransaction, SessionState::IdleInTransactionAborted];
-            s.state.is_some_and(|state| idle.contains(&state))
-        }),
-        count(&|s| s.wait_event_type == Some("Lock")),
-        count(&|s| s.state == Some(SessionState::Active) && s.wait_event_type.is_none()),
-        Cell::age(oldest, now),
-    ]
-}
-
-fn clients(database: &Database, now: Timestamp) -> Vec<Vec<Cell>> {
-    let mut groups: Vec<(Vec<Cell>, i64, Option<Timestamp>)> = Vec::new();
-    for session in database.sessions.iter().filter(|session| is_client(session)) {
-        let key = vec![
-            Cell::text(&session.database),
-            Cell::text(&session.user),
-            Cell::text(&session.application),
-            session.client_addr.map_or(Cell::Null, Cell::Inet),
-            Cell::word(session.state.map(SessionState::as_str)),
-        ];
-        match groups.iter_mut().find(|(group, ..)| *group == key) {
-            Some((_, count, oldest)) => {
-                *count += 1;
-                *oldest = [*oldest, session.state_change].into_iter().flatten().min();
-            }
-            None => groups.push((key, 1, session.state_change)),
-        }
-    }
-    groups.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
-    groups.truncate(30);
-    let row = |(mut key, count, oldest): (Vec<Cell>, i64, Option<Timestamp>)| {
-        key.extend([Cell::Int8(count), Cell::age(oldest, now)]);
-        key
-    };
-    groups.into_iter().map(row).collect()
-}
-
-fn transactions(database: &Database, pid: i32, now: Timestamp) -> Vec<Vec<Cell>> {
-    let mut open: Vec<&Session> = database
-        .sessions
-        .iter()
-        .filter(|session| is_client(session) && session.pid != pid && session.xact_start.is_some())
-        .collect();
-    open.sort_by_key(|session| session.xact_start);
-    open.truncate(20);
-    let row = |session: &Session| {
-        vec![
-            Cell::Int4(session.pid),
-            Cell::text(&session.user),
-            Cell::text(&session.application),
-            session.client_addr.map_or(Cell::Null, Cell::Inet),
-            Cell::word(session.state.map(SessionState::as_str)),
-            Cell::age(session.xact_start, now),
-            Cell::age(session.query_start, now),
-            Cell::word(session.wait_event_type),
-            Cell::word(session.wait_event),
-            Cell::Text(session.query.chars().take(200).collect()),
-        ]
-    };
-    open.into_iter().map(row).collect()
-}
-
-fn is_client(session: &Session) -> bool {
-    session.backend_type == CLIENT_BACKEND
 }

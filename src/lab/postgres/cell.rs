@@ -10,7 +10,7 @@ use pgwire::types::ToSqlText;
 use pgwire::types::format::FormatOptions;
 use tokio_postgres::types::{IsNull, ToSql, to_sql_checked};
 
-/// One value; its variant fixes the column's type.
+/// One value, shown in the type its column has been given.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cell {
     Null,
@@ -47,25 +47,25 @@ impl ToSql for Cell {
     fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
         match self {
             Self::Null => return Ok(IsNull::Yes),
-            Self::Int4(value) => out.put_i32(*value),
-            Self::Int8(value) if *kind == Type::INT4 => out.put_i32(i32::try_from(*value)?),
-            Self::Int8(value) => out.put_i64(*value),
-            Self::Text(value) => out.put_slice(value.as_bytes()),
-            Self::Interval(value) => {
+            Self::Int4(value) => number(f64::from(*value), kind, out)?,
+            Self::Int8(value) => number(*value as f64, kind, out)?,
+            Self::Interval(value) if *kind == Type::INTERVAL => {
                 let micros = micros(*value);
                 out.put_i64(micros % DAY);
                 out.put_i32(i32::try_from(micros / DAY)?);
                 out.put_i32(0);
             }
-            Self::Inet(IpAddr::V4(address)) => {
+            Self::Interval(value) if *kind != Type::TEXT => number(value.as_secs_f64(), kind, out)?,
+            Self::Inet(IpAddr::V4(address)) if *kind == Type::INET => {
                 out.put_slice(&[2, 32, 0, 4]);
                 out.put_slice(&address.octets());
             }
-            Self::Inet(IpAddr::V6(address)) => {
+            Self::Inet(IpAddr::V6(address)) if *kind == Type::INET => {
                 out.put_slice(&[3, 128, 0, 16]);
                 out.put_slice(&address.octets());
             }
-            Self::Moment(value) => out.put_i64(value.as_microsecond() - EPOCH),
+            Self::Moment(value) if *kind != Type::TEXT => out.put_i64(value.as_microsecond() - EPOCH),
+            _ => out.put_slice(self.as_text(kind).as_bytes()),
         }
         Ok(IsNull::No)
     }
@@ -78,18 +78,66 @@ impl ToSql for Cell {
 }
 
 impl ToSqlText for Cell {
-    fn to_sql_text(&self, _: &Type, out: &mut BytesMut, _: &FormatOptions) -> Encoded {
-        let text = match self {
-            Self::Null => return Ok(IsNull::Yes),
+    fn to_sql_text(&self, kind: &Type, out: &mut BytesMut, _: &FormatOptions) -> Encoded {
+        if *self == Self::Null {
+            return Ok(IsNull::Yes);
+        }
+        out.put_slice(self.as_text(kind).as_bytes());
+        Ok(IsNull::No)
+    }
+}
+
+impl Cell {
+    fn as_text(&self, kind: &Type) -> String {
+        match self {
+            Self::Null => String::new(),
             Self::Int4(value) => value.to_string(),
             Self::Int8(value) => value.to_string(),
             Self::Text(value) => value.clone(),
-            Self::Interval(value) => interval(*value),
+            Self::Interval(value) if [Type::INTERVAL, Type::TEXT].contains(kind) => interval(*value),
+            Self::Interval(value) if *kind == Type::NUMERIC => format!("{:.6}", value.as_secs_f64()),
+            Self::Interval(value) if *kind == Type::FLOAT8 => value.as_secs_f64().to_string(),
+            Self::Interval(value) => value.as_secs_f64().round().to_string(),
+            // A bare address casts to text with its length.
+            Self::Inet(address) if *kind == Type::TEXT => {
+                format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 })
+            }
             Self::Inet(address) => address.to_string(),
             Self::Moment(value) => moment(*value),
-        };
-        out.put_slice(text.as_bytes());
-        Ok(IsNull::No)
+        }
+    }
+}
+
+/// A number in the binary format of whatever numeric type is wanted.
+fn number(value: f64, kind: &Type, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
+    match *kind {
+        Type::INT4 => out.put_i32(value.round() as i32),
+        Type::INT8 => out.put_i64(value.round() as i64),
+        Type::FLOAT8 => out.put_f64(value),
+        Type::NUMERIC => numeric(value, out),
+        Type::TEXT => out.put_slice(value.to_string().as_bytes()),
+        _ => return Err(format!("cannot show a number as {kind}").into()),
+    }
+    Ok(())
+}
+
+/// `numeric` with six decimals: groups of four digits, the weight of the first, sign and scale.
+fn numeric(value: f64, out: &mut BytesMut) {
+    let millionths = (value.abs() * 1e6).round() as u64;
+    let (mut whole, fraction) = (millionths / 1_000_000, millionths % 1_000_000);
+    let mut groups = Vec::new();
+    while whole > 0 || groups.is_empty() {
+        groups.insert(0, (whole % 10_000) as i16);
+        whole /= 10_000;
+    }
+    let weight = groups.len() as i16 - 1;
+    groups.extend([(fraction / 100) as i16, (fraction % 100 * 100) as i16]);
+    out.put_i16(groups.len() as i16);
+    out.put_i16(weight);
+    out.put_u16(if value < 0.0 { 0x4000 } else { 0 });
+    out.put_i16(6);
+    for group in groups {
+        out.put_i16(group);
     }
 }
 

@@ -3,7 +3,9 @@
 
 mod answer;
 mod cell;
+mod select_list;
 mod session;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

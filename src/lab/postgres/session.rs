@@ -117,7 +117,7 @@ impl Backend {
     fn select(
         &self,
         statement: &Statement,
-        columns: &[(&'static str, Type)],
+        columns: &[(String, Type)],
         format: &Format,
     ) -> PgWireResult<Response> {
         let database = self.shared.database();
@@ -234,9 +234,9 @@ impl ExtendedQueryHandler for Backend {
     }
 }
 
-fn fields(columns: &[(&'static str, Type)], format: &Format) -> Vec<FieldInfo> {
-    let field = |(index, (name, kind)): (usize, &(&'static str, Type))| {
-        FieldInfo::new((*name).to_owned(), None, None, kind.clone(), format_of(format, index))
+fn fields(columns: &[(String, Type)], format: &Format) -> Vec<FieldInfo> {
+    let field = |(index, (name, kind)): (usize, &(String, Type))| {
+        FieldInfo::new(name.clone(), None, None, kind.clone(), format_of(format, index))
     };
     columns.iter().enumerate().map(field).collect()
 }
