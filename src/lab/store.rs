@@ -63,7 +63,7 @@ pub struct Watch {
 }
 
 struct Shared {
-    shelves: RwLock<Shelves>,
+    state: RwLock<Shelves>,
     any: watch::Sender<u64>,
 }
 
@@ -89,48 +89,48 @@ impl Store {
     /// An empty store; `seed` decides uids and generated names.
     pub fn new(seed: u64) -> Self {
         let by_resource = RESOURCES.iter().map(|row| (row.plural, Shelf::new(row))).collect();
-        let shelves = Shelves { revision: 1, random: fastrand::Rng::with_seed(seed), by_resource };
-        Self(Arc::new(Shared { shelves: RwLock::new(shelves), any: watch::Sender::new(1) }))
+        let state = Shelves { revision: 1, random: fastrand::Rng::with_seed(seed), by_resource };
+        Self(Arc::new(Shared { state: RwLock::new(state), any: watch::Sender::new(1) }))
     }
 
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
-        self.read(|shelves| shelves.by_resource.get(resource)?.objects.get(&key(namespace, name)).cloned())
+        self.read(|state| state.by_resource.get(resource)?.objects.get(&key(namespace, name)).cloned())
     }
 
     /// The objects in key order, with the revision they are the state of.
     pub fn list(&self, resource: &str, namespace: Option<&str>) -> (Vec<Arc<Object>>, u64) {
-        self.read(|shelves| {
-            let found = shelves.by_resource.get(resource).map_or_else(Vec::new, |shelf| match namespace {
-                None => shelf.objects.values().cloned().collect(),
+        self.read(|state| {
+            let found = state.by_resource.get(resource).map_or_else(Vec::new, |place| match namespace {
+                None => place.objects.values().cloned().collect(),
                 Some(namespace) => {
                     let within = format!("{namespace}/")..format!("{namespace}0");
-                    shelf.objects.range(within).map(|(_, object)| object.clone()).collect()
+                    place.objects.range(within).map(|(_, object)| object.clone()).collect()
                 }
             });
-            (found, shelves.revision)
+            (found, state.revision)
         })
     }
 
     pub fn count(&self, resource: &str) -> usize {
-        self.read(|shelves| shelves.by_resource.get(resource).map_or(0, |shelf| shelf.objects.len()))
+        self.read(|state| state.by_resource.get(resource).map_or(0, |place| place.objects.len()))
     }
 
     /// Stores a new object. Fills what a server fills: apiVersion, kind, name from generateName, namespace
     /// (`default`), uid, creationTimestamp (kept if given, for back-dating), generation, resourceVersion.
     pub fn create(&self, resource: &str, object: Value, now: Timestamp) -> Result<Arc<Object>, StoreError> {
         let row = known(resource)?;
-        self.write(row, |shelves| {
+        self.write(row, |state| {
             let mut object = object;
-            complete(row, &mut object, &mut shelves.random, now);
+            complete(row, &mut object, &mut state.random, now);
             let name = text(&object, "/metadata/name");
             if name.is_empty() {
                 return Err(StoreError::Nameless);
             }
             let at = key(&text(&object, "/metadata/namespace"), &name);
-            if shelves.shelf(row).objects.contains_key(&at) {
+            if state.shelf(row).objects.contains_key(&at) {
                 return Err(StoreError::Exists(row.path, name));
             }
-            Ok(shelves.put(row, at, object))
+            Ok(state.put(row, at, object))
         })
     }
 
@@ -160,9 +160,9 @@ impl Store {
         change: impl FnOnce(&mut Value) -> Result<(), E>,
     ) -> Result<Arc<Object>, E> {
         let row = known(resource)?;
-        self.write(row, |shelves| {
+        self.write(row, |state| {
             let at = key(namespace, name);
-            let Some(old) = shelves.shelf(row).objects.get(&at).cloned() else {
+            let Some(old) = state.shelf(row).objects.get(&at).cloned() else {
                 return Err(StoreError::NotFound(row.path, name.to_owned()).into());
             };
             let before = old.value();
@@ -174,17 +174,17 @@ impl Store {
             count_generation(&before, &mut after);
             let gone = old.deleting && list_at(&after, "/metadata/finalizers").is_empty();
             if gone && !list_at(&before, "/metadata/finalizers").is_empty() {
-                return Ok(shelves.take(row, &at).unwrap_or(old));
+                return Ok(state.take(row, &at).unwrap_or(old));
             }
-            Ok(shelves.put(row, at, after))
+            Ok(state.put(row, at, after))
         })
     }
 
     /// Final removal. (A deletion with grace is an update that sets `deletionTimestamp`.)
     pub fn delete(&self, resource: &str, namespace: &str, name: &str) -> Result<Arc<Object>, StoreError> {
         let row = known(resource)?;
-        self.write(row, |shelves| {
-            shelves
+        self.write(row, |state| {
+            state
                 .take(row, &key(namespace, name))
                 .ok_or_else(|| StoreError::NotFound(row.path, name.to_owned()))
         })
@@ -193,9 +193,9 @@ impl Store {
     /// Changes after revision `from`.
     pub fn watch(&self, resource: &str, from: u64) -> Result<Watch, Expired> {
         let row = known(resource).map_err(|_| Expired { wanted: from, oldest: 0 })?;
-        let (oldest, wake) = self.read(|shelves| {
-            let shelf = &shelves.by_resource[row.plural];
-            (shelf.compacted, shelf.wake.subscribe())
+        let (oldest, wake) = self.read(|state| {
+            let place = &state.by_resource[row.plural];
+            (place.compacted, place.wake.subscribe())
         });
         if from < oldest {
             return Err(Expired { wanted: from, oldest });
@@ -209,55 +209,55 @@ impl Store {
     }
 
     pub fn revision(&self) -> u64 {
-        self.read(|shelves| shelves.revision)
+        self.read(|state| state.revision)
     }
 
     /// Forgets the log up to now, as etcd does every five minutes: watches and pages that start before now
     /// are [`Expired`]; those that are running go on.
     pub fn compact(&self) {
-        let mut shelves = self.0.shelves.write().unwrap_or_else(PoisonError::into_inner);
-        let revision = shelves.revision;
-        for shelf in shelves.by_resource.values_mut() {
-            shelf.dropped = shelf.log.back().map_or(shelf.dropped, |last| last.revision);
-            shelf.log.clear();
-            shelf.compacted = revision;
-            shelf.wake.send_modify(|_| ());
+        let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        let revision = state.revision;
+        for place in state.by_resource.values_mut() {
+            place.dropped = place.log.back().map_or(place.dropped, |last| last.revision);
+            place.log.clear();
+            place.compacted = revision;
+            place.wake.send_modify(|_| ());
         }
     }
 
     /// The oldest revision that can still be watched from.
     pub fn oldest(&self, resource: &str) -> u64 {
-        self.read(|shelves| shelves.by_resource.get(resource).map_or(0, |shelf| shelf.compacted))
+        self.read(|state| state.by_resource.get(resource).map_or(0, |place| place.compacted))
     }
 
     /// The revision of the last change of any object of this resource.
     pub fn last_change(&self, resource: &str) -> u64 {
-        self.read(|shelves| shelves.by_resource.get(resource).map_or(0, |shelf| *shelf.wake.borrow()))
+        self.read(|state| state.by_resource.get(resource).map_or(0, |place| *place.wake.borrow()))
     }
 
     /// A suffix as `generateName` makes it.
     pub fn suffix(&self) -> String {
-        suffix(&mut self.0.shelves.write().unwrap_or_else(PoisonError::into_inner).random)
+        suffix(&mut self.0.state.write().unwrap_or_else(PoisonError::into_inner).random)
     }
 
     /// The object as `create` would store it, without storing it (dry run).
     pub fn completed(&self, resource: &'static Resource, mut object: Value, now: Timestamp) -> Value {
-        let mut shelves = self.0.shelves.write().unwrap_or_else(PoisonError::into_inner);
-        complete(resource, &mut object, &mut shelves.random, now);
+        let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        complete(resource, &mut object, &mut state.random, now);
         object
     }
 
     fn read<T>(&self, look: impl FnOnce(&Shelves) -> T) -> T {
-        look(&self.0.shelves.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.0.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn write<T>(&self, row: &'static Resource, change: impl FnOnce(&mut Shelves) -> T) -> T {
-        let mut shelves = self.0.shelves.write().unwrap_or_else(PoisonError::into_inner);
-        let before = shelves.revision;
-        let result = change(&mut shelves);
-        let after = shelves.revision;
+        let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        let before = state.revision;
+        let result = change(&mut state);
+        let after = state.revision;
         if after != before {
-            shelves.shelf(row).wake.send_replace(after);
+            state.shelf(row).wake.send_replace(after);
             self.0.any.send_replace(after);
         }
         result
@@ -273,10 +273,10 @@ impl Shelves {
         self.revision += 1;
         let revision = self.revision;
         let object = Arc::new(Object::new(row, object, revision));
-        let shelf = self.shelf(row);
-        let before = shelf.objects.insert(at, object.clone());
+        let place = self.shelf(row);
+        let before = place.objects.insert(at, object.clone());
         let change = if before.is_some() { Change::Modified } else { Change::Added };
-        shelf.note(Changed { change, object: object.clone(), before, revision });
+        place.note(Changed { change, object: object.clone(), before, revision });
         object
     }
 
@@ -314,13 +314,13 @@ impl Watch {
     pub fn drain(&mut self) -> Result<Vec<Changed>, Expired> {
         self.wake.mark_unchanged();
         let (from, resource) = (self.at, self.resource);
-        let (changes, now) = self.store.read(|shelves| {
-            let shelf = &shelves.by_resource[resource.plural];
-            if from < shelf.dropped {
-                return Err(Expired { wanted: from, oldest: shelf.compacted });
+        let (changes, now) = self.store.read(|state| {
+            let place = &state.by_resource[resource.plural];
+            if from < place.dropped {
+                return Err(Expired { wanted: from, oldest: place.compacted });
             }
-            let start = shelf.log.partition_point(|entry| entry.revision <= from);
-            Ok((shelf.log.range(start..).cloned().collect::<Vec<_>>(), shelves.revision))
+            let start = place.log.partition_point(|entry| entry.revision <= from);
+            Ok((place.log.range(start..).cloned().collect::<Vec<_>>(), state.revision))
         })?;
         self.at = self.at.max(now);
         Ok(changes)

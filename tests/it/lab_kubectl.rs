@@ -349,6 +349,27 @@ async fn kubectl_applies_and_deletes() {
         bench.store.list("replicasets", Some(NAMESPACE)).0.iter().all(|set| !set.name.starts_with("side"))
     );
 
+    bench.done(&["delete", "deploy", "web", "--cascade=orphan"]).await;
+    assert_eq!(bench.pods("web").len(), 4, "orphans stay");
+    let again = bench.folder.path().join("web.json");
+    let mut object = deployment("web", 4, "registry.local/web:v1");
+    object["apiVersion"] = "apps/v1".into();
+    object["kind"] = "Deployment".into();
+    std::fs::write(&again, object.to_string()).unwrap();
+    bench.done(&["delete", "rs,pods", "-l", "app=web", "--cascade=foreground"]).await;
+    bench.done(&["create", "-f", again.to_str().unwrap()]).await;
+    bench.until("four new pods", || bench.ready("web") == 4).await;
+    let doubled = bench.kubectl(&["create", "-f", again.to_str().unwrap()]).await;
+    assert_eq!(
+        doubled
+            .err
+            .trim_start_matches("Error from server (AlreadyExists): error when creating ")
+            .split(": ")
+            .nth(1)
+            .map(str::trim),
+        Some("deployments.apps \"web\" already exists")
+    );
+
     let pods = bench.pods("web");
     let name = pods[0]["metadata"]["name"].as_str().unwrap().to_owned();
     bench.done(&["delete", "pod", &name]).await;

@@ -19,6 +19,7 @@ mod lab_kubectl;
 mod lab_promql;
 mod lab_shapes;
 mod lab_start;
+mod lab_store;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;

@@ -24,13 +24,13 @@ const OWNERS: &[&str] = &[
 ];
 
 pub async fn run(api: Arc<Api>) {
-    let mut changed = api.store.changed();
+    let mut any = api.store.changed();
     let mut watches = watches(&api.store);
     loop {
         let now = (api.clock)();
         for watch in &mut watches {
             match watch.drain() {
-                Ok(changes) => changes.iter().for_each(|change| collect(&api.store, change, now)),
+                Ok(news) => news.iter().for_each(|changed| collect(&api.store, changed, now)),
                 Err(_) => sweep(&api.store, now),
             }
         }
@@ -39,10 +39,7 @@ pub async fn run(api: Arc<Api>) {
         }
         tokio::select! {
             () = api.stopping.cancelled() => return,
-            woken = changed.changed() => if woken.is_err() { return },
-        }
-        if changed.has_changed().is_err() {
-            return;
+            woken = any.changed() => if woken.is_err() { return },
         }
     }
 }

@@ -212,9 +212,9 @@ fn service_ports(service: &Value) -> Value {
 
 fn node_status(node: &Value) -> Value {
     let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
-    let ready =
+    let mut ready =
         conditions.filter(|condition| condition["type"] == "Ready").map(|condition| &condition["status"]);
-    let mut words = match ready.last() {
+    let mut words = match ready.next_back() {
         Some(status) if status == "True" => "Ready".to_owned(),
         Some(_) => "NotReady".to_owned(),
         None => "Unknown".to_owned(),

@@ -65,10 +65,10 @@ pub fn fill_new(resource: &Resource, object: &mut Value) {
             object["status"] = json!({"phase": "Pending", "qosClass": quality(&object["spec"])});
         }
         "namespaces" => object["status"] = json!({"phase": "Active"}),
-        "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "jobs" => {
-            if object["spec"]["template"]["spec"].is_object() {
-                pod_spec(&mut object["spec"]["template"]["spec"]);
-            }
+        "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "jobs"
+            if object["spec"]["template"]["spec"].is_object() =>
+        {
+            pod_spec(&mut object["spec"]["template"]["spec"]);
         }
         "cronjobs" if object["spec"]["jobTemplate"]["spec"]["template"]["spec"].is_object() => {
             pod_spec(&mut object["spec"]["jobTemplate"]["spec"]["template"]["spec"]);

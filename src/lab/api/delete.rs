@@ -133,7 +133,7 @@ pub fn erase(store: &Store, object: &Object, options: &Options, now: Timestamp) 
     let plural = object.resource.plural;
     if waits {
         let marked = store.update(plural, &object.namespace, &object.name, now, |object| {
-            mark(object, grace, foreground, now)
+            mark(object, grace, foreground, now);
         })?;
         return Ok(Erased::Going(marked));
     }

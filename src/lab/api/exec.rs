@@ -18,6 +18,7 @@ use super::log::reach_kubelet;
 use super::status::Status;
 
 const PROTOCOLS: &[&str] = &["v5.channel.k8s.io", "v4.channel.k8s.io"];
+const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const ERROR: u8 = 3;
@@ -106,16 +107,8 @@ async fn talk<S>(mut socket: WebSocketStream<S>, mut ended: Ended, wants_input: 
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    while wants_input {
-        match socket.next().await {
-            Some(Ok(Message::Binary(bytes))) => match bytes.split_first() {
-                Some((0, input)) => ended.stdout.extend_from_slice(input),
-                Some((&CLOSE, _)) => break,
-                _ => {}
-            },
-            Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-            Some(Ok(_)) => {}
-        }
+    if wants_input {
+        ended.stdout = input(&mut socket).await;
     }
     for (channel, output) in [(STDOUT, ended.stdout), (STDERR, ended.stderr)] {
         for chunk in output.chunks(16 * 1024) {
@@ -129,6 +122,26 @@ where
     let _ = socket.close(Some(normal)).await;
     // until the other side has closed, too: what was sent must arrive
     while let Some(Ok(_)) = socket.next().await {}
+}
+
+/// What the caller types until it closes its end.
+async fn input<S>(socket: &mut WebSocketStream<S>) -> Vec<u8>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let mut typed = Vec::new();
+    while let Some(Ok(message)) = socket.next().await {
+        match message {
+            Message::Binary(bytes) => match bytes.split_first() {
+                Some((&STDIN, input)) => typed.extend_from_slice(input),
+                Some((&CLOSE, _)) => break,
+                _ => {}
+            },
+            Message::Close(_) => break,
+            _ => {}
+        }
+    }
+    typed
 }
 
 fn framed(channel: u8, bytes: &[u8]) -> Message {

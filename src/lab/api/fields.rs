@@ -128,7 +128,7 @@ pub fn at<'a>(object: &'a Value, path: &[Step]) -> Option<&'a Value> {
         here = match step {
             Step::Field(name) => here.get(name)?,
             Step::Key(key) => here.as_array()?.iter().find(|item| is_keyed(item, key))?,
-            Step::Item(text) => here.as_array()?.iter().find(|item| item.to_string() == *text)?,
+            Step::Item(text) => here.as_array()?.iter().find(|item| is_item(item, text))?,
         };
     }
     Some(here)
@@ -154,9 +154,15 @@ pub fn remove(object: &mut Value, path: &[Step]) {
             fields.remove(name);
         }
         (Step::Key(key), Value::Array(items)) => items.retain(|item| !is_keyed(item, key)),
-        (Step::Item(text), Value::Array(items)) => items.retain(|item| item.to_string() != *text),
+        (Step::Item(text), Value::Array(items)) => {
+            items.retain(|item| !is_item(item, text));
+        }
         _ => {}
     }
+}
+
+fn is_item(item: &Value, text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|wanted| wanted == *item)
 }
 
 fn is_keyed(item: &Value, key: &str) -> bool {

@@ -33,7 +33,7 @@ struct Wanted {
     timestamps: bool,
 }
 
-pub async fn read(api: &Arc<Api>, call: &Call, target: &Target) -> Result<Response<Body>, Status> {
+pub fn read(api: &Arc<Api>, call: &Call, target: &Target) -> Result<Response<Body>, Status> {
     let pod = api
         .store
         .get("pods", target.place(), target.name())
@@ -93,20 +93,18 @@ fn container(call: &Call, pod: &Object, value: &Value) -> Result<String, Status>
     match call.query.get("container") {
         Some(name) if main.iter().chain(&init).any(|known| known == name) => Ok(name.to_owned()),
         Some(name) => Err(Status::bad_request(format!("container {name} is not valid for pod {}", pod.name))),
-        None => match main.as_slice() {
-            [only] => Ok(only.clone()),
-            _ => {
-                let mut message = format!(
-                    "a container name must be specified for pod {}, choose one of: [{}]",
-                    pod.name,
-                    main.join(" ")
-                );
-                if !init.is_empty() {
-                    message = format!("{message} or one of the init containers: [{}]", init.join(" "));
-                }
-                Err(Status::bad_request(message))
+        None => {
+            if let [only] = main.as_slice() {
+                return Ok(only.clone());
             }
-        },
+            let choice = main.join(" ");
+            let mut message =
+                format!("a container name must be specified for pod {}, choose one of: [{choice}]", pod.name);
+            if !init.is_empty() {
+                message = format!("{message} or one of the init containers: [{}]", init.join(" "));
+            }
+            Err(Status::bad_request(message))
+        }
     }
 }
 

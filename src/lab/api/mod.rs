@@ -72,7 +72,10 @@ pub struct Settings {
 
 /// How often each user did each verb on each resource (`get pods/log`), since the start.
 #[derive(Clone, Default)]
-pub struct Audit(Arc<Mutex<BTreeMap<(String, String, String), u64>>>);
+pub struct Audit(Arc<Mutex<Counts>>);
+
+/// (user, verb, resource) → count.
+pub type Counts = BTreeMap<(String, String, String), u64>;
 
 impl Audit {
     fn note(&self, user: &str, verb: &str, resource: &str) {
@@ -80,8 +83,7 @@ impl Audit {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
     }
 
-    /// (user, verb, resource) → count.
-    pub fn counts(&self) -> BTreeMap<(String, String, String), u64> {
+    pub fn counts(&self) -> Counts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -165,7 +165,7 @@ fn put(object: &mut Map<String, Value>, name: &str, kind: Kind, field: &Field<'_
         (Kind::Number, Field::Varint(number)) => json!(*number as i64),
         (Kind::Flag, Field::Varint(number)) => json!(*number != 0),
         // Go writes empty strings and messages where JSON writes nothing
-        (Kind::Text, Field::Bytes([])) | (Kind::Message(_) | Kind::Time, Field::Bytes([])) => return Some(()),
+        (Kind::Text | Kind::Message(_) | Kind::Time, Field::Bytes([])) => return Some(()),
         (Kind::Text, Field::Bytes(bytes)) => text(bytes)?.into(),
         (Kind::Message(schema), Field::Bytes(bytes)) => message(bytes, schema)?,
         (Kind::Time, Field::Bytes(bytes)) => {

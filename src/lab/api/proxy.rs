@@ -17,7 +17,9 @@ use super::status::Status;
 
 /// namespace, service, port → the address that answers. Cheap to clone; routes can be added at any time.
 #[derive(Clone, Default)]
-pub struct ProxyRoutes(Arc<RwLock<HashMap<(String, String, u16), SocketAddr>>>);
+pub struct ProxyRoutes(Arc<RwLock<HashMap<Backend, SocketAddr>>>);
+
+type Backend = (String, String, u16);
 
 impl ProxyRoutes {
     /// `port` is the Service's port. The server there speaks plain HTTP/1.1.
@@ -93,7 +95,7 @@ fn service(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketA
         .ok_or_else(|| Status::not_found(target.resource, name))?;
     let value = object.value();
     let mut ports = value["spec"]["ports"].as_array().into_iter().flatten();
-    let found = ports.find(|one| port.is_empty() || one["name"] == port || one["port"].to_string() == port);
+    let found = ports.find(|one| port.is_empty() || one["name"] == port || is_number(&one["port"], port));
     let number = found.and_then(|one| one["port"].as_u64()).unwrap_or(0) as u16;
     api.routes.find(target.place(), name, number).ok_or_else(|| {
         let message = format!("no endpoints available for service {name:?}");
@@ -114,9 +116,8 @@ fn pod(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr,
             return None;
         }
         let leads = |one: &&Value| {
-            port.is_empty()
-                || one["targetPort"].to_string().trim_matches('"') == port
-                || one["port"].to_string() == port
+            let named = one["targetPort"] == port || is_number(&one["targetPort"], port);
+            port.is_empty() || named || is_number(&one["port"], port)
         };
         let ports = value["spec"]["ports"].as_array()?;
         let number = ports.iter().find(leads)?["port"].as_u64()? as u16;
@@ -127,4 +128,8 @@ fn pod(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr,
             format!("error trying to reach service: dial tcp: connect to {name}:{port}: connection refused");
         Status::new(503, "ServiceUnavailable", message)
     })
+}
+
+fn is_number(value: &Value, text: &str) -> bool {
+    value.as_u64().is_some() && value.as_u64() == text.parse().ok()
 }

@@ -106,7 +106,7 @@ async fn subresource(
         ("scale", "get") => scale::get(api, &call, &target),
         ("scale", "update") => scale::replace(api, &call, &target),
         ("scale", "patch") => scale::patch(api, &call, &target),
-        ("log", "get") => log::read(api, &call, &target).await,
+        ("log", "get") => log::read(api, &call, &target),
         ("exec", "get" | "create") => exec::exec(api, &call, &target, upgrade),
         ("eviction", "create") => evict::evict(api, &call, &target),
         ("proxy", _) => proxy::forward(api, &call, &target, uri).await,
