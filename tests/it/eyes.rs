@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 mod gate;
 mod kubernetes;
 mod outside;
+mod real;
 mod scripted;
+mod settings;
 mod trouble;
 
 /// Settings as the environment of a lab makes them.

@@ -1,0 +1,224 @@
+//! The eyes on a real PostgreSQL and a real Redis, started here on free ports.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use covet_tui::domain::BlindKind;
+
+use super::*;
+
+/// A server of a test: ended, and only it, when the test is over.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The program, on PATH or where Debian puts PostgreSQL's.
+fn program(name: &str) -> PathBuf {
+    let on_path = std::env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = debian.map(|version| version.path().join("bin"));
+    let found = on_path.chain(debian).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} is needed for this test: tests/run installs it"))
+}
+
+/// PostgreSQL refuses to run as root: there, it runs as Debian's own user.
+fn as_database_user(program: &Path, arguments: &[&str]) -> Command {
+    if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program).args(arguments);
+        command
+    } else {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+    }
+}
+
+struct Postgres {
+    port: u16,
+    _server: Started,
+    _folder: tempfile::TempDir,
+}
+
+async fn postgres(settings: &str) -> Postgres {
+    let folder = tempfile::tempdir().unwrap();
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), everybody).unwrap();
+    let data = folder.path().join("data").display().to_string();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "hunter22").unwrap();
+    let password = format!("--pwfile={}", password.display());
+    let made = as_database_user(
+        &program("initdb"),
+        &["-D", &data, "-U", "boss", "-A", "scram-sha-256", &password, "-N"],
+    )
+    .stdout(Stdio::null())
+    .status()
+    .unwrap();
+    assert!(made.success(), "initdb");
+    let port = free_port();
+    let (number, sockets) = (port.to_string(), folder.path().display().to_string());
+    let mut arguments = vec!["-D", &data, "-p", &number, "-k", &sockets, "-c", "listen_addresses=127.0.0.1"];
+    for setting in settings.split(' ').filter(|setting| !setting.is_empty()) {
+        arguments.extend(["-c", setting]);
+    }
+    let child = as_database_user(&program("postgres"), &arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = Started(child);
+    for _ in 0..150 {
+        if connect(port).await.is_ok() {
+            return Postgres { port, _server: server, _folder: folder };
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("PostgreSQL did not start");
+}
+
+type Connected = (tokio_postgres::Client, tokio::task::JoinHandle<()>);
+
+async fn connect(port: u16) -> Result<Connected, tokio_postgres::Error> {
+    let url = format!("postgresql://boss:hunter22@127.0.0.1:{port}/postgres");
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+    Ok((client, tokio::spawn(async move { drop(connection.await) })))
+}
+
+/// Settings that know nothing but this variable.
+fn only(name: &str, value: &str) -> Settings {
+    config::load(&Flags::default(), &|asked| (asked == name).then(|| value.to_owned()), None).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_postgres_is_watched_read_only_until_it_is_full() {
+    let server = postgres("max_connections=8 superuser_reserved_connections=3").await;
+    let (boss, _driver) = connect(server.port).await.unwrap();
+    boss.batch_execute("CREATE ROLE app LOGIN PASSWORD 'hunter22'; CREATE ROLE eye LOGIN PASSWORD 'hunter22'; GRANT pg_monitor TO eye")
+        .await
+        .unwrap();
+    let url = format!("postgresql+asyncpg://eye:hunter22@127.0.0.1:{}/postgres?ssl=prefer", server.port);
+    let mut watcher = Watcher::open(&only("DATABASE_URL", &url)).await;
+    watcher.until("capacity", |snapshot| snapshot.capacity.is_some()).await;
+    let capacity = watcher.snapshot.capacity.unwrap();
+    assert_eq!((capacity.max_connections, capacity.reserved, capacity.usable()), (8, 3, 5));
+    let ours = boss
+        .query_one(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name='covet-tui' AND usename='eye'",
+            &[],
+        )
+        .await
+        .unwrap();
+    assert_eq!(ours.get::<_, i64>(0), 1, "one kept-open connection, under the product's name");
+    boss.batch_execute("BEGIN").await.unwrap();
+    watcher
+        .until("idle in transaction", |snapshot| {
+            snapshot.capacity.is_some_and(|now| now.idle_in_transaction == 1)
+        })
+        .await;
+    assert!(watcher.snapshot.capacity.unwrap().oldest_transaction.is_some());
+    boss.batch_execute("ROLLBACK").await.unwrap();
+    // Take every slot that is left, then our own: the refusal is an observation.
+    let app = format!("postgresql://app:hunter22@127.0.0.1:{}/postgres", server.port);
+    let mut taken = Vec::new();
+    while let Ok((client, connection)) = tokio_postgres::connect(&app, tokio_postgres::NoTls).await {
+        taken.push((client, tokio::spawn(async move { drop(connection.await) })));
+    }
+    boss.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename='eye'", &[])
+        .await
+        .unwrap();
+    while let Ok((client, connection)) = tokio_postgres::connect(&app, tokio_postgres::NoTls).await {
+        taken.push((client, tokio::spawn(async move { drop(connection.await) })));
+    }
+    watcher.until("exhausted", |snapshot| snapshot.exhausted.is_some()).await;
+    assert!(watcher.blind(Origin::Postgres).is_none(), "full is not blind");
+    drop(taken);
+    watcher.until("capacity again", |snapshot| snapshot.exhausted.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_postgres_refuses_in_words() {
+    let server = postgres("").await;
+    let at = |rest: &str| rest.replace("PORT", &server.port.to_string());
+    for (url, kind, word) in [
+        (
+            at("postgresql://boss:wrong@127.0.0.1:PORT/postgres"),
+            BlindKind::Refused,
+            "password authentication failed",
+        ),
+        (at("postgresql://boss:hunter22@127.0.0.1:PORT/nothing"), BlindKind::Broken, "does not exist"),
+        (at("postgresql://boss@127.0.0.1:PORT/postgres"), BlindKind::Refused, "password"),
+        (at("postgresql://boss:hunter22@127.0.0.1:PORT/postgres?sslmode=require"), BlindKind::Broken, "tls"),
+        (
+            format!("postgresql://boss:hunter22@127.0.0.1:{}/x", free_port()),
+            BlindKind::Unreachable,
+            "refused",
+        ),
+    ] {
+        let mut watcher = Watcher::open(&only("DATABASE_URL", &url)).await;
+        watcher.until("blind", |snapshot| blind(snapshot, Origin::Postgres).is_some()).await;
+        let blind = watcher.blind(Origin::Postgres).unwrap();
+        assert_eq!(blind.kind, kind, "{blind:?}");
+        assert!(blind.why.to_lowercase().contains(word), "{blind:?}");
+        assert!(blind.repair.is_some() && !blind.why.contains("hunter22"), "{blind:?}");
+    }
+}
+
+async fn redis(arguments: &[&str]) -> (u16, Started) {
+    let port = free_port();
+    let child = Command::new(program("redis-server"))
+        .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
+        .args(arguments)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = Started(child);
+    for _ in 0..100 {
+        if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return (port, server);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("Redis did not start");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_redis_is_watched_and_its_refusal_is_an_error() {
+    let (port, _server) = redis(&["--requirepass", "hunter22", "--maxmemory", "64mb"]).await;
+    let mut watcher = Watcher::open(&only("REDIS_URL", &format!("redis://127.0.0.1:{port}"))).await;
+    watcher.until("blind", |snapshot| blind(snapshot, Origin::Redis).is_some()).await;
+    let refused = watcher.blind(Origin::Redis).unwrap();
+    assert_eq!(refused.kind, BlindKind::Refused);
+    assert!(
+        refused.why.contains("NOAUTH") && refused.repair.unwrap().contains("REDIS_URL"),
+        "{}",
+        refused.why
+    );
+
+    let url = format!("redis://:hunter22@127.0.0.1:{port}");
+    let mut watcher = Watcher::open(&only("REDIS_URL", &url)).await;
+    watcher.until("seen", |snapshot| snapshot.cache.is_some()).await;
+    let cache = watcher.snapshot.cache.unwrap();
+    assert_eq!(cache.max_memory, 64 << 20);
+    assert!(cache.used_memory > 0 && cache.clients >= 1 && cache.hit_ratio.is_none(), "{cache:?}");
+    let mut user = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("SET").arg("a").arg(1).query_async::<()>(&mut user).await.unwrap();
+    for key in ["a", "a", "a", "b"] {
+        redis::cmd("GET").arg(key).query_async::<Option<String>>(&mut user).await.unwrap();
+    }
+    watcher
+        .until("hit ratio", |snapshot| snapshot.cache.is_some_and(|cache| cache.hit_ratio.is_some()))
+        .await;
+    assert!((watcher.snapshot.cache.unwrap().hit_ratio.unwrap() - 0.75).abs() < 1e-9);
+}
