@@ -67,31 +67,28 @@ async fn ask(
 }
 
 fn refused(answer: &mut Answer, error: &tokio_postgres::Error) {
-    let says = match error.as_db_error() {
-        Some(refusal) => {
-            let code = refusal.code();
-            answer.bind("sqlstate", code.code());
-            let found = if *code == SqlState::TOO_MANY_CONNECTIONS {
-                Some(cause::DATABASE_EXHAUSTED)
-            } else if *code == SqlState::INVALID_PASSWORD
-                || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION
-            {
-                Some(cause::DATABASE_AUTH)
-            } else {
-                None
-            };
-            let says = format!("the database refuses: {} (SQLSTATE {})", refusal.message(), code.code());
-            if let Some(found) = found {
-                answer.found(found, &says);
-            }
-            says
-        }
-        None => {
-            let says = format!("the database can't be reached: {}", connect::whole(error));
-            answer.found(cause::DATABASE_UNREACHABLE, &says);
-            says
-        }
+    let (found, says) = if let Some(refusal) = error.as_db_error() {
+        let code = refusal.code();
+        answer.bind("sqlstate", code.code());
+        let says = format!("the database refuses: {} (SQLSTATE {})", refusal.message(), code.code());
+        (cause_of(code), says)
+    } else {
+        let says = format!("the database can't be reached: {}", connect::whole(error));
+        (Some(cause::DATABASE_UNREACHABLE), says)
     };
+    if let Some(found) = found {
+        answer.found(found, &says);
+    }
     answer.line(Tone::Bad, &says);
     answer.summary(says);
+}
+
+fn cause_of(code: &SqlState) -> Option<&'static str> {
+    if *code == SqlState::TOO_MANY_CONNECTIONS {
+        Some(cause::DATABASE_EXHAUSTED)
+    } else if [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code) {
+        Some(cause::DATABASE_AUTH)
+    } else {
+        None
+    }
 }

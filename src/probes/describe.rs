@@ -26,27 +26,18 @@ pub(super) async fn answer(cluster: &Cluster, object: &ObjectRef, now: Timestamp
 }
 
 fn headline(object: &ObjectRef, found: &Value) -> String {
-    match object.kind {
-        Kind::Pod => {
-            format!(
-                "{object}: {}, {} restarts, on {}",
-                status(found),
-                restarts(found),
-                string(found, "/spec/nodeName")
-            )
-        }
-        _ => {
-            let bad = items(found, "/status/conditions").iter().find(|condition| is_bad(condition));
-            match bad {
-                Some(condition) => format!(
-                    "{object}: {} is {}: {}",
-                    string(condition, "/type"),
-                    string(condition, "/status"),
-                    string(condition, "/message")
-                ),
-                None => format!("{object}: nothing remarkable in its status"),
-            }
-        }
+    if object.kind == Kind::Pod {
+        let node = string(found, "/spec/nodeName");
+        return format!("{object}: {}, {} restarts, on {node}", status(found), restarts(found));
+    }
+    match items(found, "/status/conditions").iter().find(|condition| is_bad(condition)) {
+        Some(condition) => format!(
+            "{object}: {} is {}: {}",
+            string(condition, "/type"),
+            string(condition, "/status"),
+            string(condition, "/message")
+        ),
+        None => format!("{object}: nothing remarkable in its status"),
     }
 }
 

@@ -213,7 +213,7 @@ mod tests {
         bytes.extend(std::iter::repeat_n(b'x', 10 << 20));
         bytes.extend(b"\n2026-01-01T00:00:01Z next\n");
         let lines = collect(bytes, 10).await;
-        let LogLine::Line { text, cut, .. } = &lines[0] else { panic!("{lines:?}") };
+        let LogLine::Line { text, cut, .. } = &lines[0] else { unreachable!("{lines:?}") };
         assert!(text.len() <= WIDTH);
         assert!(*cut > 9 << 20);
         assert!(matches!(&lines[1], LogLine::Line { text, cut: 0, .. } if text == "next"));

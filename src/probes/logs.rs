@@ -33,7 +33,7 @@ const TELLING: &[(&str, &str)] = &[
         cause::DATABASE_UNREACHABLE,
     ),
     (
-        r#"(?i)validationerror|keyerror|missing (?:required )?(?:environment|env|config|setting|key)|invalid (?:config|value for)|environment variable .* (?:not set|missing)|improperlyconfigured"#,
+        r"(?i)validationerror|keyerror|missing (?:required )?(?:environment|env|config|setting|key)|invalid (?:config|value for)|environment variable .* (?:not set|missing)|improperlyconfigured",
         cause::CONFIG_ERROR,
     ),
     (

@@ -74,8 +74,8 @@ struct Asked {
 pub(super) async fn allocation(cluster: &Cluster, node: Option<&str>) -> Result<Answer, Trouble> {
     let nodes = cluster.list(Kind::Node, "", "", "").await?;
     let fields = node.map(|node| format!("spec.nodeName={node}")).unwrap_or_default();
-    let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
-    let (mut homeless, mut here) = (0, Vec::new());
+    let mut by_node: BTreeMap<String, Asked> = BTreeMap::new();
+    let (mut homeless, mut rows_here) = (0, Vec::new());
     cluster
         .each(Kind::Pod, "", "", &fields, |pod| {
             let (Some(spec), false) = (pod.get("spec"), is_finished(&pod)) else { return };
@@ -84,13 +84,13 @@ pub(super) async fn allocation(cluster: &Cluster, node: Option<&str>) -> Result<
                 homeless += 1;
                 return;
             }
-            let sum = asked.entry(home.to_owned()).or_default();
+            let sum = by_node.entry(home.to_owned()).or_default();
             sum.pods += 1;
             sum.cpu += asks(spec, "requests", "cpu");
             sum.memory += asks(spec, "requests", "memory");
             sum.memory_limits += asks(spec, "limits", "memory");
             if node.is_some() {
-                here.push(vec![
+                rows_here.push(vec![
                     super::object::key(&pod).to_string(),
                     format!("cpu {}", cores(asks(spec, "requests", "cpu"))),
                     format!("memory {}", bytes(asks(spec, "requests", "memory"))),
@@ -105,7 +105,7 @@ pub(super) async fn allocation(cluster: &Cluster, node: Option<&str>) -> Result<
     let (mut most_cpu, mut most_memory) = (0, 0);
     for object in nodes.iter().filter(|object| node.is_none_or(|node| node == name(object))) {
         let none = Asked::default();
-        let sum = asked.get(name(object)).unwrap_or(&none);
+        let sum = by_node.get(name(object)).unwrap_or(&none);
         let cpu = milli_at(object, "/status/allocatable/cpu");
         let memory = milli_at(object, "/status/allocatable/memory");
         if is_ready(object) && !flag(object, "/spec/unschedulable") {
@@ -137,10 +137,10 @@ pub(super) async fn allocation(cluster: &Cluster, node: Option<&str>) -> Result<
             .enumerate()
             .map(|(index, line)| (if index == 0 { Tone::Heading } else { Tone::Plain }, line)),
     );
-    if !here.is_empty() {
+    if !rows_here.is_empty() {
         answer.line(Tone::Heading, "pods on it");
-        here.sort();
-        answer.lines(columns(&here).into_iter().map(|line| (Tone::Plain, line)));
+        rows_here.sort();
+        answer.lines(columns(&rows_here).into_iter().map(|line| (Tone::Plain, line)));
     }
     Ok(answer)
 }

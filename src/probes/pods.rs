@@ -85,10 +85,10 @@ pub(super) fn status(pod: &Value) -> String {
             let waiting = string(status, "/state/waiting/reason");
             let ended = string(status, "/state/terminated/reason");
             let is_init = !prefix.is_empty();
-            if !waiting.is_empty() && !(is_init && waiting == "PodInitializing") {
+            if !waiting.is_empty() && (!is_init || waiting != "PodInitializing") {
                 return format!("{prefix}{waiting}");
             }
-            if !ended.is_empty() && !(is_init && ended == "Completed") {
+            if !ended.is_empty() && (!is_init || ended != "Completed") {
                 return format!("{prefix}{ended}");
             }
         }

@@ -164,9 +164,8 @@ mod tests {
         after["spec"]["template"]["spec"]["containers"][1]["image"] = json!("s:2");
         after["metadata"]["labels"] = json!({"b": "2"});
         let object = ObjectRef::new(Kind::Deployment, Key::new("shop", "web"));
-        let Some(Action::Patch { body, .. }) = inverse(&object, &before, &after) else {
-            panic!("no inverse")
-        };
+        let back = inverse(&object, &before, &after).expect("a way back");
+        let Action::Patch { body, .. } = back else { unreachable!("a patch is undone by a patch") };
         let patch: json_patch::Patch = serde_json::from_value(body).expect("a JSON patch");
         let mut back = after.clone();
         json_patch::patch(&mut back, &patch).expect("it applies");
