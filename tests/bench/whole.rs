@@ -140,7 +140,11 @@ impl Cockpit {
         let (screens, screen) = channel();
         let (paints, painted) = channel();
         std::thread::spawn(move || {
-            let mut parser = vt100::Parser::new(50, 200, 0);
+            let mut parser = vt100::Parser::new(
+                std::num::NonZeroU16::new(50).expect("rows"),
+                std::num::NonZeroU16::new(200).expect("columns"),
+                0,
+            );
             let mut bytes = [0; 65536];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
                 parser.process(&bytes[..count]);

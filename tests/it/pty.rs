@@ -36,7 +36,7 @@ impl Terminal {
         drop(pty.slave);
         let mut reader = pty.master.try_clone_reader().expect("its output");
         let keys = pty.master.take_writer().expect("its input");
-        let parser = vt100::Parser::new(rows, columns, 0);
+        let parser = vt100::Parser::new(cells(rows), cells(columns), 0);
         let screen = Arc::new(Mutex::new(Seen { parser, raw: Vec::new() }));
         let shared = Arc::clone(&screen);
         std::thread::spawn(move || {
@@ -88,7 +88,7 @@ impl Terminal {
 
     pub fn resize(&self, columns: u16, rows: u16) {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        self.screen.lock().expect("nobody panicked").parser.screen_mut().set_size(rows, columns);
+        self.screen.lock().expect("nobody panicked").parser.screen_mut().set_size(cells(rows), cells(columns));
         self.master.as_ref().expect("an open terminal").resize(size).expect("a new size");
     }
 
@@ -124,4 +124,8 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn cells(count: u16) -> std::num::NonZeroU16 {
+    std::num::NonZeroU16::new(count).expect("a terminal has cells")
 }
