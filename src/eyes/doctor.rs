@@ -30,6 +30,11 @@ impl DoctorRow {
         Self { what: what.into(), ok: true, latency: Some(latency), says, repair: None }
     }
 
+    /// Something that was fine, without a time worth telling.
+    pub(super) fn found(what: impl Into<String>, says: impl AsRef<str>) -> Self {
+        Self { latency: None, ..Self::good(what, Duration::ZERO, says) }
+    }
+
     pub(super) fn bad(what: impl Into<String>, error: ConnectError) -> Self {
         // What nobody configured is no failure.
         let ok = error.kind == BlindKind::NotConfigured;
@@ -39,7 +44,6 @@ impl DoctorRow {
 
 /// Tries everything the settings lead to. `clock` tells which certificates have expired.
 pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp) -> Vec<DoctorRow> {
-    let _ = clock;
     let mut rows = Vec::new();
     let began = Instant::now();
     let client = match config::client(settings).await {
@@ -56,6 +60,9 @@ pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp) -> Vec<Doctor
     };
     if let Some(client) = &client {
         rows.push(version(client).await);
+    }
+    rows.extend(super::doctor_outside::outside(settings, client.as_ref(), clock()).await);
+    if let Some(client) = &client {
         rows.extend(permissions(client, settings).await);
     }
     rows

@@ -5,6 +5,7 @@ mod alertmanager;
 mod api_server;
 mod certificate;
 mod doctor;
+mod doctor_outside;
 mod kubernetes;
 mod needs;
 mod postgres;

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
-use super::api_server::{Session, Sessions, session};
+use super::api_server::{Sessions, session};
 use super::certificate::{Roots, shake};
 use super::kubernetes::names::{Names, own, says};
 use super::kubernetes::other::{Target, targets};
@@ -29,7 +29,6 @@ const AT_ONCE: usize = 8;
 /// Looks for ever.
 pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell) {
     let roots = Arc::new(tokio::task::spawn_blocking(Roots::native).await.unwrap_or_default());
-    let given: Vec<Target> = settings.tls_hosts.iter().filter_map(|host| parse(host)).collect();
     loop {
         // The hosts of the settings don't wait for a cluster.
         let session = match timeout(SOON, session(&mut sessions)).await {
@@ -37,10 +36,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
             Ok(None) => return,
             Err(_) => None,
         };
-        let mut all: BTreeSet<Target> = given.iter().cloned().collect();
-        if let Some(session) = &session {
-            all.extend(of_ingresses(session, settings.namespace.one()).await.unwrap_or_default());
-        }
+        let all = all_targets(&settings, session.as_ref().map(|session| &session.client)).await;
         let found = !all.is_empty();
         if !found {
             let why = "no public host is known: no Ingress in scope has one";
@@ -49,13 +45,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
                 return;
             }
         }
-        let now = tell.now();
-        let mut shaken = futures::stream::iter(all)
-            .map(|target| {
-                let roots = roots.clone();
-                async move { handshakes(target, &roots, now).await }
-            })
-            .buffer_unordered(AT_ONCE);
+        let mut shaken = std::pin::pin!(shake_all(all, &roots, tell.now()));
         while let Some(rows) = shaken.next().await {
             if tell.fact(Origin::Tls, Fact::Handshakes(rows)).await.is_err() {
                 return;
@@ -65,12 +55,45 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
     }
 }
 
+/// One look at every host.
+pub(super) async fn look(
+    settings: &Settings,
+    client: Option<&kube::Client>,
+    now: Timestamp,
+) -> Vec<Vec<Handshake>> {
+    let roots = Arc::new(tokio::task::spawn_blocking(Roots::native).await.unwrap_or_default());
+    let all = all_targets(settings, client).await;
+    shake_all(all, &roots, now).collect().await
+}
+
+/// The hosts of the settings and of the Ingresses. What cannot be listed is another origin's complaint.
+async fn all_targets(settings: &Settings, client: Option<&kube::Client>) -> BTreeSet<Target> {
+    let mut all: BTreeSet<Target> = settings.tls_hosts.iter().filter_map(|host| parse(host)).collect();
+    if let Some(client) = client {
+        all.extend(of_ingresses(client, settings.namespace.one()).await.unwrap_or_default());
+    }
+    all
+}
+
+fn shake_all(
+    all: BTreeSet<Target>,
+    roots: &Arc<Roots>,
+    now: Timestamp,
+) -> impl Stream<Item = Vec<Handshake>> + use<> {
+    let roots = roots.clone();
+    futures::stream::iter(all)
+        .map(move |target| {
+            let roots = roots.clone();
+            async move { handshakes(target, &roots, now).await }
+        })
+        .buffer_unordered(AT_ONCE)
+}
+
 /// The hosts of the Ingresses, with the addresses of their load balancers.
-async fn of_ingresses(session: &Session, namespace: Option<&Name>) -> Result<Vec<Target>, Trouble> {
+async fn of_ingresses(client: &kube::Client, namespace: Option<&Name>) -> Result<Vec<Target>, Trouble> {
     let request = page::request(Kind::Ingress, namespace, false, true, &[])?;
-    let body = timeout(PATIENCE, session.client.request_text(request))
-        .await
-        .map_err(|_| Trouble::TimedOut(PATIENCE))??;
+    let body =
+        timeout(PATIENCE, client.request_text(request)).await.map_err(|_| Trouble::TimedOut(PATIENCE))??;
     let page = page::decode(&body, targets, &mut Names::default())?;
     Ok(page.objects.into_iter().flatten().collect())
 }

@@ -101,6 +101,23 @@ impl Queries {
         Ok(Self::build(requests, latency, status.as_deref(), namespace.as_ref(), &selector))
     }
 
+    /// What is asked about, for the doctor.
+    pub(super) fn summary(&self) -> String {
+        let parts = [
+            ("latency", self.quantiles.is_some()),
+            ("request rate", self.rate.is_some()),
+            ("error ratio", self.error_ratio.is_some()),
+        ];
+        let (there, missing): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, is_there)| *is_there);
+        let names = |parts: Vec<&(&'static str, bool)>| {
+            parts.into_iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        };
+        match missing.len() {
+            0 => format!("has {}", names(there)),
+            _ => format!("has {}; lacks {}", names(there), names(missing)),
+        }
+    }
+
     fn build(
         requests: Option<String>,
         latency: Option<(String, f64)>,

@@ -1,0 +1,124 @@
+//! The doctor's checks of the systems beside Kubernetes.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::doctor::DoctorRow;
+use super::kubernetes::names::Names;
+use super::{alertmanager, postgres, prometheus, redis, tls};
+use crate::config::{self, ConnectError, Settings};
+use crate::domain::{BlindKind, Fact, Handshake, Timestamp, text};
+
+/// A check takes at most this long, whatever the clients' own patience adds up to.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// All of them at once.
+pub(super) async fn outside(
+    settings: &Settings,
+    client: Option<&kube::Client>,
+    now: Timestamp,
+) -> Vec<DoctorRow> {
+    let (prometheus, alertmanager, database, cache, mut hosts) = tokio::join!(
+        check("Prometheus", ask_prometheus(settings, client)),
+        check("Alertmanager", ask_alertmanager(settings, client, now)),
+        check("PostgreSQL", ask_database(settings)),
+        check("Redis", ask_cache(settings)),
+        certificates(settings, client, now),
+    );
+    let mut rows = vec![prometheus, alertmanager, database, cache];
+    rows.append(&mut hosts);
+    rows
+}
+
+async fn check(what: &str, asked: impl Future<Output = Result<String, ConnectError>>) -> DoctorRow {
+    let began = Instant::now();
+    match timeout(PATIENCE, asked).await {
+        Ok(Ok(says)) => DoctorRow::good(what, began.elapsed(), says),
+        Ok(Err(error)) => DoctorRow::bad(what, error),
+        Err(_) => {
+            let why = format!("no answer within {} s", PATIENCE.as_secs());
+            DoctorRow::bad(what, ConnectError::new(BlindKind::Unreachable, why, "check the network path"))
+        }
+    }
+}
+
+async fn ask_prometheus(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+    let prometheus = prometheus::find(settings, client).await?;
+    let up = prometheus.instant("sum(up)").await?;
+    let targets = up.first().map_or(0.0, |series| series.sample().value());
+    let queries = super::traffic::Queries::discover(settings, &prometheus).await?;
+    Ok(format!("{targets:.0} targets up; {}", queries.summary()))
+}
+
+async fn ask_alertmanager(
+    settings: &Settings,
+    client: Option<&kube::Client>,
+    now: Timestamp,
+) -> Result<String, ConnectError> {
+    let door = alertmanager::find(settings, client).await?;
+    match alertmanager::look(&door, &mut Names::default(), now).await? {
+        Fact::Alerts { alerts, silences } => {
+            Ok(format!("{}, {}", text::count(alerts.len(), "alert"), text::count(silences.len(), "silence")))
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+async fn ask_database(settings: &Settings) -> Result<String, ConnectError> {
+    let Some(url) = settings.database_url.as_deref().filter(|url| *url != "off") else {
+        let repair = "set DATABASE_URL to a role that may read pg_stat_activity (pg_monitor)";
+        return Err(ConnectError::new(BlindKind::NotConfigured, "no database was given", repair));
+    };
+    let (config, encryption) = config::database(url)?;
+    let asked = match postgres::open(&config, &encryption).await {
+        Ok(session) => postgres::capacity(&session).await,
+        Err(refusal) => Err(refusal),
+    };
+    match asked {
+        Ok(capacity) => Ok(format!("{} of {} usable connections in use", capacity.used, capacity.usable())),
+        Err(postgres::Refusal::Error(error)) => Err(error),
+        Err(postgres::Refusal::Exhausted(message)) => Err(ConnectError::new(
+            BlindKind::Refused,
+            format!("no connection slot is left (53300): {message}"),
+            "this is an incident: see the playbook db-pool",
+        )),
+    }
+}
+
+async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {
+    let Some(url) = settings.redis_url.as_deref().filter(|url| *url != "off") else {
+        let repair = "set REDIS_URL, e.g. redis://cache.example.com:6379";
+        return Err(ConnectError::new(BlindKind::NotConfigured, "no cache was given", repair));
+    };
+    let mut connection = redis::open(url).await?;
+    redis::ping(&mut connection).await?;
+    Ok("PONG".into())
+}
+
+async fn certificates(settings: &Settings, client: Option<&kube::Client>, now: Timestamp) -> Vec<DoctorRow> {
+    let hosts = match timeout(PATIENCE, tls::look(settings, client, now)).await {
+        Ok(hosts) if !hosts.is_empty() => hosts,
+        _ => return Vec::new(),
+    };
+    hosts.iter().flatten().map(certificate).collect()
+}
+
+fn certificate(row: &Handshake) -> DoctorRow {
+    let what = format!("TLS {}:{}", row.host, row.port);
+    let bad = |why: String, repair: &str| {
+        DoctorRow::bad(what.clone(), ConnectError::new(BlindKind::Broken, why, repair))
+    };
+    match &row.served {
+        Ok(served) if served.distrust.is_none() => {
+            let left = text::span_short(crate::domain::between(row.at, served.not_after));
+            DoctorRow::found(what, format!("{left} left, by {}", served.issuer))
+        }
+        Ok(served) => {
+            let why = served.distrust.as_deref().unwrap_or_default();
+            bad(format!("not trusted: {why}"), "renew or reissue it, or trust its authority on this machine")
+        }
+        Err(why) => bad(why.to_string(), "check the load balancer, DNS and the port"),
+    }
+}

@@ -1,0 +1,48 @@
+//! The doctor on the lab, as two kinds of people.
+
+use covet_tui::eyes::{doctor, doctor_table, needs};
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_checks_everything_and_repairs_what_fails() {
+    let lab = lab::start(lab::Options::default()).await.unwrap();
+    let rows = doctor(&settings(&lab, lab.kubeconfig(), &[]), Timestamp::now).await;
+    for what in ["kubeconfig", "API server", "Prometheus", "Alertmanager", "PostgreSQL", "Redis"] {
+        assert!(rows.iter().any(|row| row.what == what && row.ok), "{what} in\n{}", doctor_table(&rows));
+    }
+    let permissions = rows.iter().filter(|row| row.what.starts_with("may "));
+    assert_eq!(permissions.clone().count(), needs().count());
+    assert!(permissions.clone().all(|row| row.ok && row.latency.is_some()), "{}", doctor_table(&rows));
+    let tls = rows.iter().find(|row| row.what.starts_with("TLS ")).unwrap();
+    assert!(!tls.ok && tls.repair.is_some(), "the lab's own authority is not trusted: {tls:?}");
+
+    let rows = doctor(
+        &settings(&lab, lab.view_kubeconfig(), &[("DATABASE_URL", "postgresql://x@127.0.0.1:1/x")]),
+        Timestamp::now,
+    )
+    .await;
+    let row = |what: &str| rows.iter().find(|row| row.what.starts_with(what)).unwrap();
+    assert!(row("may list pods").ok);
+    let refused = row("may patch deployments in");
+    assert!(
+        !refused.ok
+            && refused.repair.as_deref().unwrap().contains("resources: [deployments], verbs: [patch]")
+    );
+    assert!(
+        !row("PostgreSQL").ok && row("PostgreSQL").says.contains("cannot be reached"),
+        "{:?}",
+        row("PostgreSQL")
+    );
+    lab.stop().await;
+
+    let rows = doctor(&settings_of(&[("KUBECONFIG", "/nowhere/kubeconfig")]), Timestamp::now).await;
+    assert!(!rows[0].ok && rows[0].says.contains("/nowhere/kubeconfig"), "{rows:?}");
+    let table = doctor_table(&rows);
+    assert!(table.contains("FAIL  kubeconfig") && table.contains("→"), "{table}");
+}
+
+fn settings_of(env: &[(&str, &str)]) -> Settings {
+    let find = |name: &str| env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    config::load(&Flags::default(), &find, None).unwrap()
+}
