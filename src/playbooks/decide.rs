@@ -8,7 +8,7 @@ use crate::domain::{Effect, between, text};
 
 use super::plan::last_change;
 use super::view::View;
-use super::{PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
+use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
 
 /// What a decision is made from.
 pub(super) struct Table<'a> {
@@ -124,14 +124,29 @@ impl Table<'_> {
 
     /// It takes time, or another playbook has to go first.
     fn held(&self) -> Option<Decision> {
-        self.playbook.holds.iter().find_map(|hold| {
-            let any = |causes: &[String]| causes.iter().any(|cause| self.view.has(cause));
-            if !any(&hold.for_causes) || any(&hold.not_for_causes) {
-                return None;
-            }
+        let any = |causes: &[String]| causes.iter().any(|cause| self.view.has(cause));
+        let holds =
+            self.playbook.holds.iter().filter(|hold| any(&hold.for_causes) && !any(&hold.not_for_causes));
+        holds.into_iter().find_map(|hold| {
             let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
-            Some(Decision { parent: hold.to.clone(), ..self.suggest(index, hold.why.clone()) })
+            if self.is_confirmed(hold) {
+                return Some(Decision { parent: hold.to.clone(), ..self.suggest(index, hold.why.clone()) });
+            }
+            // The doubt is removed by its step; once that has found nothing, it was no reason to hold.
+            let cause = self.view.causes.iter().find(|cause| hold.for_causes.contains(&cause.name))?;
+            self.is_available(index).then(|| self.suggest(index, cause.says.clone()))
         })
+    }
+
+    fn is_confirmed(&self, hold: &Hold) -> bool {
+        let judged = &self.view.facts.anomaly.causes;
+        let found = self
+            .view
+            .done(&hold.step)
+            .is_some_and(|done| done.found.iter().any(|found| hold.for_causes.contains(&found.cause)));
+        !hold.confirm
+            || found
+            || judged.iter().any(|cause| hold.for_causes.iter().any(|name| name == cause.name))
     }
 
     /// The first step that mends a cause we know.
@@ -213,6 +228,14 @@ impl Table<'_> {
             self.with_index().filter(unread).find_map(|(index, step)| Some((index, self.reason(step)?)));
         if let Some((index, why)) = by_cause {
             return Some(self.suggest(index, why));
+        }
+        // Before anything has ended there is no log of an end: the events say what stands in the way.
+        if self.view.causes.is_empty()
+            && self.view.never_ended()
+            && let Some((index, step)) =
+                self.with_index().filter(unread).find(|(_, step)| step.todo.verb.name == "describe")
+        {
+            return Some(self.suggest(index, format!("nothing has ended yet: {}", step.why)));
         }
         let (index, step) = self.with_index().filter(unread).find(|(_, step)| step.for_causes.is_empty())?;
         Some(self.suggest(index, step.why.clone()))

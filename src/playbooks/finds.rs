@@ -1,17 +1,16 @@
 //! Causes recognised in what a read brought back: patterns in its lines, fields in its values.
 
-use regex::Regex;
-
 use crate::domain::{Found, Reading, text};
 
 use super::Step;
+use super::playbook::Pattern;
 
 /// How a cause is recognised.
 #[derive(Clone, Debug)]
 pub struct Finder {
     /// None: in the lines; else in this value of the reading.
     pub field: Option<String>,
-    pub pattern: Regex,
+    pub pattern: Pattern,
     pub cause: String,
 }
 

@@ -219,19 +219,17 @@ fn another_rollout(view: &View<'_>) -> Standing {
 }
 
 fn database(view: &View<'_>) -> Standing {
+    database_is_full(view).map_or(Standing::Fine, Standing::NotAdvised)
+}
+
+/// Why more replicas would find no connection, if so.
+pub(super) fn database_is_full(view: &View<'_>) -> Option<String> {
     if view.snapshot().exhausted.is_some() || view.has(cause::DATABASE_EXHAUSTED) {
-        return Standing::NotAdvised(
-            "the database has no connection slot left: more replicas make it worse".into(),
-        );
+        return Some("the database has no connection slot left: more replicas make it worse".into());
     }
-    match view.snapshot().capacity {
-        Some(capacity) if capacity.fill() > DATABASE_FULL => Standing::NotAdvised(format!(
-            "the database uses {} of {} connections: more replicas would take the rest",
-            capacity.used,
-            capacity.usable()
-        )),
-        _ => Standing::Fine,
-    }
+    let capacity = view.snapshot().capacity.filter(|capacity| capacity.fill() > DATABASE_FULL)?;
+    let (used, usable) = (capacity.used, capacity.usable());
+    Some(format!("the database uses {used} of {usable} connections: more replicas would take the rest"))
 }
 
 fn last_ready(case: &Case<'_>) -> Standing {

@@ -1,5 +1,7 @@
 //! All playbooks at hand: the product's own, compiled in, and a team's, which may replace one by id.
 
+use std::sync::LazyLock;
+
 use super::{Lint, Playbook, parse};
 
 /// The product's own playbooks, readable as documentation.
@@ -13,7 +15,9 @@ pub struct Library {
 impl Library {
     /// The product's own playbooks. That they have no lints is tested.
     pub fn built_in() -> Self {
-        Self { playbooks: parse::parse("playbooks.toml", BUILT_IN).unwrap_or_default() }
+        static PLAYBOOKS: LazyLock<Vec<Playbook>> =
+            LazyLock::new(|| parse::parse_own("playbooks.toml", BUILT_IN).unwrap_or_default());
+        Self { playbooks: PLAYBOOKS.clone() }
     }
 
     /// The product's own playbooks and those of a team's file, given by its name and its text. A playbook of

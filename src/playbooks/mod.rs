@@ -34,9 +34,9 @@ pub use listing::{card, listing};
 pub use parse::{RULES, lint};
 pub use plan::plan;
 pub use playbook::{
-    FollowUp, Hold, InputSpec, Lint, Playbook, Resolved, Step, StepPhase, Threshold, Trigger,
+    FollowUp, Hold, InputSpec, Lint, Pattern, Playbook, Resolved, Step, StepPhase, Threshold, Trigger,
 };
 pub use pods::PodSet;
 pub use resolved::Condition;
 pub use values::{BINDINGS, SETTINGS};
-pub use verb::Todo;
+pub use verb::{Todo, VERBS};

@@ -18,11 +18,12 @@ use super::{
 pub fn plan(playbook: &Playbook, facts: &Facts<'_>) -> Plan {
     let view = View::new(facts);
     let values = values(&view);
-    let changed = last_change(&view, playbook).map(|(_, at)| at);
+    let last = last_change(&view, playbook);
+    let changed = last.map(|(_, at)| at);
     let mut first = Vec::with_capacity(playbook.steps.len());
     let mut steps = Vec::with_capacity(playbook.steps.len());
     for step in &playbook.steps {
-        let (planned, before) = planned(&view, playbook, step, &values, changed);
+        let (planned, before) = planned(&view, playbook, step, &values, last);
         steps.push(planned);
         first.push(before);
     }
@@ -66,11 +67,11 @@ fn planned(
     playbook: &Playbook,
     step: &Step,
     values: &BTreeMap<String, String>,
-    changed: Option<Timestamp>,
+    last: Option<(&Step, Timestamp)>,
 ) -> (PlannedStep, Option<String>) {
     let bound = bind_in(view, values, step, &BTreeMap::new());
     let mut notes = Vec::new();
-    let (state, first) = state(view, playbook, step, values, &bound, changed, &mut notes);
+    let (state, first) = state(view, playbook, step, values, &bound, last, &mut notes);
     let action = bound.ok();
     let effect = action.as_ref().map_or_else(|| step.todo.effect(), crate::domain::Action::effect);
     let inputs = inputs(step, values);
@@ -102,13 +103,15 @@ fn state(
     step: &Step,
     values: &BTreeMap<String, String>,
     bound: &Result<crate::domain::Action, MissingInput>,
-    changed: Option<Timestamp>,
+    last: Option<(&Step, Timestamp)>,
     notes: &mut Vec<String>,
 ) -> (StepState, Option<String>) {
     let changes = step.todo.effect() > Effect::Read;
     if let Some(done) = view.done(&step.id) {
         // What was verified before the last change says nothing about after it.
-        let outdated = step.phase == StepPhase::Verify && changed.is_some_and(|changed| done.at < changed);
+        let outdated = last.is_some_and(|(change, at)| {
+            done.at < at && (step.phase == StepPhase::Verify || change.verify.contains(&step.id))
+        });
         if !outdated {
             return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
         }
@@ -118,12 +121,6 @@ fn state(
     }
     if changes && view.facts.read_only {
         return (StepState::Blocked { why: "this session is read-only".into() }, None);
-    }
-    // A value that only a person can give does not block: it is asked for.
-    if let Err(missing) = bound
-        && !step.inputs.iter().any(|input| input.name == missing.name)
-    {
-        return (StepState::Blocked { why: missing.says.clone() }, None);
     }
     let action = bound.as_ref().ok();
     let case = Case { view, playbook, action, values };
@@ -137,16 +134,17 @@ fn state(
             Standing::Blocked(why) => return (StepState::Blocked { why }, None),
         }
     }
-    // Whatever speaks against it for itself weighs more than what would have to come first.
-    let against = action.and_then(|action| verdict::against(view, playbook, action));
-    let excluded = view.causes.iter().find(|cause| step.not_for_causes.contains(&cause.name));
-    let elsewhere_than = step.only_where.iter().find_map(|(name, wanted)| {
-        let has = values.get(name).filter(|has| *has != wanted)?;
-        Some(format!("not for this: {} is {has}", name.replace('_', " ")))
-    });
-    let against = against.or(elsewhere_than);
-    let own = against.or_else(|| excluded.map(|cause| format!("not for this: {}", cause.says)));
-    if let Some(why) = own.or_else(|| taken_back(view, step)) {
+    // What speaks against it for itself weighs more than what is missing or would have to come first.
+    if let Some(why) = unfit(view, step, values) {
+        return (StepState::NotAdvised { why }, None);
+    }
+    // A value that only a person can give does not block: it is asked for.
+    if let Err(missing) = bound
+        && !step.inputs.iter().any(|input| input.name == missing.name)
+    {
+        return (StepState::Blocked { why: missing.says.clone() }, None);
+    }
+    if let Some(why) = action.and_then(|action| verdict::against(view, playbook, action)) {
         return (StepState::NotAdvised { why }, None);
     }
     if let Some((why, first)) = held {
@@ -168,11 +166,17 @@ fn elsewhere(step: &Step) -> Option<String> {
     }
 }
 
-fn taken_back(view: &View<'_>, step: &Step) -> Option<String> {
-    view.facts
-        .progress
-        .steps
-        .get(&step.id)
-        .filter(|done| done.undone)
-        .map(|_| "it was done and taken back".into())
+/// Why the step is not for this case, or not any more.
+fn unfit(view: &View<'_>, step: &Step, values: &BTreeMap<String, String>) -> Option<String> {
+    let undone = view.facts.progress.steps.get(&step.id).is_some_and(|done| done.undone);
+    if undone {
+        return Some("it was done and taken back".into());
+    }
+    if let Some(cause) = view.causes.iter().find(|cause| step.not_for_causes.contains(&cause.name)) {
+        return Some(format!("not for this: {}", cause.says));
+    }
+    step.only_where.iter().find_map(|(name, wanted)| {
+        let has = values.get(name).filter(|has| *has != wanted)?;
+        Some(format!("not for this: {} is {has}", name.replace('_', " ")))
+    })
 }

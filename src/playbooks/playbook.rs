@@ -2,6 +2,7 @@
 //! Values only; reading them from TOML is `parse`, binding them to real objects is `bind`.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use regex::Regex;
@@ -47,13 +48,41 @@ pub enum Trigger {
     Object { kind: String, field: String, equals: Option<String>, matches: Option<Pattern>, for_: Duration },
 }
 
-/// A pattern that compares by its text.
+/// A regular expression, compiled when it is first needed: a start should not pay for what it may not use.
 #[derive(Clone, Debug)]
-pub struct Pattern(pub Regex);
+pub struct Pattern {
+    text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    /// A pattern that is known to compile.
+    pub(super) fn trusted(text: &str) -> Self {
+        Self { text: text.to_owned(), compiled: OnceLock::new() }
+    }
+
+    /// # Errors
+    /// Why it does not compile.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        let compiled = Regex::new(text)?;
+        Ok(Self { text: text.to_owned(), compiled: OnceLock::from(Some(compiled)) })
+    }
+
+    pub fn is_match(&self, line: &str) -> bool {
+        self.compiled
+            .get_or_init(|| Regex::new(&self.text).ok())
+            .as_ref()
+            .is_some_and(|regex| regex.is_match(line))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
+        self.text == other.text
     }
 }
 
@@ -124,6 +153,8 @@ pub struct Hold {
     pub why: String,
     /// The read that is suggested meanwhile.
     pub step: String,
+    /// What only other reads found has to be found by this one, too.
+    pub confirm: bool,
 }
 
 /// What must hold, and for how long, before a playbook calls its anomaly resolved.

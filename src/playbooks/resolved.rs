@@ -161,6 +161,10 @@ impl Condition {
             Condition::NodeReady => match view.node {
                 Some(node) if node.is_ready() => Ok(node.condition("Ready").and_then(|ready| ready.since)),
                 Some(_) => Err("the node is not Ready".into()),
+                None if view.nodes_down().0 > 0 => {
+                    let (down, all) = view.nodes_down();
+                    Err(format!("{down} of {all} nodes not Ready"))
+                }
                 // Replaced: what is gone cannot be unready, and its pods are another condition's matter.
                 None => Ok(None),
             },

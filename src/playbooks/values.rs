@@ -64,7 +64,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("hpa", "the HorizontalPodAutoscaler's name"),
     ("hpa_min", "its minimum"),
     ("hpa_max", "its maximum"),
-    ("hpa_max_more", "half as much again as its maximum"),
+    ("hpa_max_suggestion", "half as much again as its maximum"),
     ("memory_limit", "the container's memory limit"),
     ("memory_request", "the container's memory request"),
     ("memory_suggestion", "a memory limit that would do and fits on a node"),
@@ -78,7 +78,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("external_secret", "the ExternalSecret that fills that Secret"),
     ("pull_secret", "the pull secret of the template"),
     ("pull_secret_or_new", "that one, or a name for a new one"),
-    ("newest_set", "the ReplicaSet of the newest revision"),
+    ("replica_set", "the ReplicaSet of the newest revision"),
     ("missing_kind", "the kind of the missing object"),
     ("missing_object", "the name of the missing object"),
     ("missing_key", "the missing key"),
@@ -91,6 +91,14 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("port", "its port"),
     ("certificate", "the cert-manager Certificate's name"),
     ("worst_pod", "the pod that causes most of it"),
+    ("webhook", "the admission webhook that refuses"),
+    ("issuer", "the issuer of the certificate"),
+    ("dns_names", "the names in the certificate"),
+    ("unready_pods", "how many pods are not Ready"),
+    ("pods_on_node", "how many pods are on the node"),
+    ("max_connections", "the server's max_connections"),
+    ("connections_used", "connections in use"),
+    ("connections_usable", "connections that ordinary roles can use"),
     ("now", "the present moment"),
 ];
 
@@ -112,6 +120,10 @@ pub(super) fn values(view: &View<'_>) -> BTreeMap<String, String> {
         values.extend(step.bindings.clone());
     }
     values.extend(facts.anomaly.bindings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    // A workload that was scaled to 0 has no such wish; the rule may have seen it after the fact.
+    if values.get("replicas_recorded").is_some_and(|replicas| replicas == "0") {
+        values.remove("replicas_recorded");
+    }
     derive(&mut values);
     values.retain(|_, value| !value.is_empty());
     values
@@ -127,7 +139,10 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
     put("namespace", view.namespace());
     if let Subject::Host(host) = &view.facts.anomaly.subject {
         put("host", Some(host.to_string()));
-        put("certificate", certificate_for(view, host));
+        if let Some(certificate) = certificate_for(view, host) {
+            put("certificate", Some(certificate.name.to_string()));
+            put("namespace", Some(certificate.namespace.to_string()));
+        }
     }
     let worst = view.worst();
     put("pod", worst.map(|pod| pod.key.name.to_string()));
@@ -165,23 +180,25 @@ fn of_deployment(view: &View<'_>, deployment: &Deployment, put: &mut impl FnMut(
         put("max_unavailable", Some(plain(max_unavailable)));
     }
     let recorded = match (deployment.replicas, view.autoscaler) {
-        (0, Some(scaler)) => scaler.min.max(1),
-        (replicas, _) => replicas,
+        (0, Some(scaler)) => Some(scaler.min.max(1)),
+        // Nobody wrote down how many there were: a person has to say.
+        (0, None) => None,
+        (replicas, _) => Some(replicas),
     };
-    put("replicas_recorded", Some(recorded.to_string()));
-    put("replicas_more", Some((recorded + recorded.div_ceil(2)).to_string()));
+    put("replicas_recorded", recorded.map(|replicas| replicas.to_string()));
+    put("replicas_more", recorded.map(|replicas| (replicas + replicas.div_ceil(2)).to_string()));
     if let Some(scaler) = view.autoscaler {
         put("hpa", Some(scaler.key.name.to_string()));
         put("hpa_min", Some(scaler.min.to_string()));
         put("hpa_max", Some(scaler.max.to_string()));
-        put("hpa_max_more", Some((scaler.max + scaler.max.div_ceil(2)).to_string()));
+        put("hpa_max_suggestion", Some((scaler.max + scaler.max.div_ceil(2)).to_string()));
     }
     put("pull_secret", deployment.template.pull_secrets.first().map(ToString::to_string));
     for (kind, name) in [(Kind::ConfigMap, "config_map"), (Kind::Secret, "secret")] {
         let first = deployment.template.references.iter().find(|reference| reference.object.kind == kind);
         put(name, first.map(|reference| reference.object.key.name.to_string()));
     }
-    put("newest_set", view.revisions.first().map(|set| set.key.name.to_string()));
+    put("replica_set", view.revisions.first().map(|set| set.key.name.to_string()));
     if let Some((bad, good)) = revisions(&view.revisions) {
         put("bad_revision", bad.revision.map(|revision| revision.to_string()));
         put("good_revision", good.revision.map(|revision| revision.to_string()));
@@ -225,12 +242,12 @@ fn shed_workload(view: &View<'_>) -> Option<String> {
     found.filter(|key| Some(&*key.namespace) == view.namespace().as_deref()).map(|key| key.name.to_string())
 }
 
-fn certificate_for(view: &View<'_>, host: &str) -> Option<String> {
+fn certificate_for<'a>(view: &View<'a>, host: &str) -> Option<&'a Key> {
     view.snapshot()
         .certificates
         .iter()
         .filter(|certificate| certificate.dns_names.iter().any(|name| &**name == host))
-        .map(|certificate| certificate.key.name.to_string())
+        .map(|certificate| &certificate.key)
         .min()
 }
 
@@ -261,7 +278,7 @@ fn registry(image: &str) -> &str {
 }
 
 /// An image reference without tag and digest.
-fn repository(image: &str) -> &str {
+pub(super) fn repository(image: &str) -> &str {
     let image = image.split_once('@').map_or(image, |(name, _)| name);
     match image.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => name,

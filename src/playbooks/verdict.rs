@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::domain::{Action, Kind, ObjectRef, Pod, Strategy, between, cause, text};
 
-use super::guards::many_nodes;
+use super::guards::{database_is_full, many_nodes};
 use super::playbook::Playbook;
+use super::values::repository;
 use super::view::View;
 
 /// Why this action is not advised now, if it isn't.
@@ -17,8 +18,7 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
         Action::Scale { object, replicas } => scale(view, object, *replicas),
         Action::AutoscalerBounds { max, .. } => {
             let raises = view.autoscaler.is_some_and(|scaler| *max > scaler.max);
-            (raises && database_is_full(view))
-                .then(|| "more replicas would take the database's last connections".into())
+            if raises { database_is_full(view) } else { None }
         }
         Action::SetResources { change, .. } if change.memory_limit.is_some() => {
             let out_of_memory = view.has(cause::OOM_KILLED) || view.has(cause::MEMORY_LEAK);
@@ -34,6 +34,9 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
             delete(view, &pods)
         }
         Action::RolloutUndo { to_revision, .. } => undo(view, *to_revision),
+        Action::SetImage { images, .. } => {
+            images.iter().find_map(|change| other_program(view, &change.container, &change.image))
+        }
         Action::Patch { object, body, .. } => patch(view, object, body),
         Action::PullSecret { .. } => {
             let not_found = view.has(cause::IMAGE_NOT_FOUND) && !view.has(cause::IMAGE_AUTH);
@@ -42,10 +45,9 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
             })
         }
         Action::Drain { options, .. } => drain(view, options.force),
-        Action::DeleteNode { .. } | Action::Taint { remove: false, .. } => {
-            let stopped = view.has(cause::NODE_STOPPED);
-            (!stopped).then(|| "only when the machine is known to be stopped: it may still be writing".into())
-        }
+        Action::Cordon { .. } => well(view),
+        Action::DeleteNode { .. } => running(view),
+        Action::Taint { key, remove: false, .. } if key == OUT_OF_SERVICE => running(view),
         Action::Uncordon { .. } => view
             .node
             .filter(|node| !node.is_ready())
@@ -64,14 +66,7 @@ fn scale(view: &View<'_>, object: &ObjectRef, replicas: u32) -> Option<String> {
             ready => format!("{} still serve: this is a full outage", text::count(ready, "ready replica")),
         });
     }
-    (replicas > own.replicas && database_is_full(view))
-        .then(|| "more replicas would take the database's last connections".into())
-}
-
-fn database_is_full(view: &View<'_>) -> bool {
-    view.snapshot().exhausted.is_some()
-        || view.has(cause::DATABASE_EXHAUSTED)
-        || view.snapshot().capacity.is_some_and(|capacity| capacity.fill() > 0.7)
+    if replicas > own.replicas { database_is_full(view) } else { None }
 }
 
 fn restart(view: &View<'_>, playbook: &Playbook, object: &ObjectRef) -> Option<String> {
@@ -120,12 +115,52 @@ fn undo(view: &View<'_>, to: u64) -> Option<String> {
     if newest.revision == Some(to) {
         return Some(format!("revision {to} is the one that runs now"));
     }
+    if let Some(missing) = needs_the_same(view, to) {
+        return Some(format!("revision {to} needs the same {missing}, which is missing"));
+    }
     let irreversible =
         newest.change_cause.as_ref().is_some_and(|words| words.to_lowercase().contains("irreversible"));
     irreversible.then(|| {
         "its change cause says that it is irreversible (a migration?): ask its author before going back"
             .into()
     })
+}
+
+/// The missing object, if the older revision refers to it just the same: going back would not help.
+fn needs_the_same(view: &View<'_>, to: u64) -> Option<String> {
+    if !view.has(cause::MISSING_REFERENCE) {
+        return None;
+    }
+    let missing = |name: &str| view.facts.anomaly.bindings.get(name).map(String::as_str);
+    let (kind, object) = (Kind::parse(missing("missing_kind")?)?, missing("missing_object")?);
+    let older = view.revisions.iter().find(|set| set.revision == Some(to))?;
+    let same = older.template.references.iter().any(|reference| {
+        reference.object.kind == kind
+            && &*reference.object.key.name == object
+            && !reference.optional
+            && match (&reference.key, missing("missing_key")) {
+                (Some(own), Some(key)) => &**own == key,
+                _ => true,
+            }
+    });
+    same.then(|| match missing("missing_key") {
+        Some(key) => format!("key {key} of {kind} {object}"),
+        None => format!("{kind} {object}"),
+    })
+}
+
+/// Another repository is another program, unless the digest is the same (audit D124) or it ran here before.
+fn other_program(view: &View<'_>, container: &str, image: &str) -> Option<String> {
+    let mut ran = view.revisions.iter().flat_map(|set| set.template.containers.iter());
+    if ran.any(|row| &*row.image == image) {
+        return None;
+    }
+    let containers = &view.deployment?.template.containers;
+    let now = containers.iter().find(|row| &*row.name == container)?;
+    let digest = |image: &str| image.split_once('@').map(|(_, digest)| digest.to_owned());
+    let elsewhere = repository(&now.image) != repository(image);
+    let same = digest(image).is_some() && digest(image) == digest(&now.image);
+    (elsewhere && !same).then(|| "another repository without the same digest may hold another program".into())
 }
 
 /// maxSurge 1 / maxUnavailable 0 needs more room, not less, and resets the progress condition, which hides
@@ -146,7 +181,24 @@ fn patch(view: &View<'_>, object: &ObjectRef, body: &Value) -> Option<String> {
         .then(|| "a surge needs more room than there is, and hides the stuck rollout".into())
 }
 
+/// Tells the cluster that a machine is off, so that its volumes may be used elsewhere.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+fn running(view: &View<'_>) -> Option<String> {
+    let stopped = view.has(cause::NODE_STOPPED);
+    (!stopped).then(|| "only when the machine is known to be stopped: it may still be writing".into())
+}
+
+fn well(view: &View<'_>) -> Option<String> {
+    let flaps = view.has(cause::NODE_FLAPPING);
+    let node = view.node.filter(|node| node.is_ready() && !flaps)?;
+    Some(format!("{} is Ready: let it work", node.key.name))
+}
+
 fn drain(view: &View<'_>, force: bool) -> Option<String> {
+    if let Some(why) = well(view) {
+        return Some(why);
+    }
     if many_nodes(view) {
         let (down, all) = view.nodes_down();
         return Some(format!("{down} of {all} nodes at once: suspect the control plane, move nothing"));

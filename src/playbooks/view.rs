@@ -84,6 +84,15 @@ impl<'a> View<'a> {
         chosen.or_else(|| self.failing().first().copied()).or_else(|| self.pods.first().copied())
     }
 
+    /// Pods fail, and none of their containers has ever ended.
+    pub fn never_ended(&self) -> bool {
+        let failing = self.failing();
+        !failing.is_empty()
+            && failing
+                .iter()
+                .all(|pod| pod.containers.iter().all(|container| container.termination().is_none()))
+    }
+
     /// Whether a pod belongs to the newest revision.
     pub fn is_newest(&self, pod: &Pod) -> bool {
         self.revisions

@@ -1,3 +1,10 @@
 //! Playbooks: what they hold, what their linter says, and what they advise.
 
 mod catalogue;
+mod decisions;
+mod finding;
+mod linter;
+mod nodes;
+mod refusals;
+mod resolution;
+mod world;

@@ -1,0 +1,440 @@
+//! The decision table of the playbooks for workloads: which step is suggested, and why.
+
+use covet_tui::domain::*;
+use covet_tui::playbooks::{Plan, StepState};
+
+use super::world::{World, ago};
+
+const OOM: Option<(&str, i32)> = Some(("OOMKilled", 137));
+const ERROR: Option<(&str, i32)> = Some(("Error", 1));
+
+fn crash_loop(namespace: &str, app: &str) -> World {
+    World::new("crash-loop", namespace, app, 4, 6)
+}
+
+fn state<'a>(plan: &'a Plan, id: &str) -> &'a StepState {
+    &plan.step(id).unwrap_or_else(|| panic!("no step {id}")).state
+}
+
+fn not_advised(plan: &Plan, id: &str, words: &str) {
+    match state(plan, id) {
+        StepState::NotAdvised { why } => assert!(why.contains(words), "{id}: {why}"),
+        other => panic!("{id} should not be advised, but is {other:?}"),
+    }
+}
+
+fn blocked(plan: &Plan, id: &str, words: &str) {
+    match state(plan, id) {
+        StepState::Blocked { why } => assert!(why.contains(words), "{id}: {why}"),
+        other => panic!("{id} should be blocked, but is {other:?}"),
+    }
+}
+
+// ── crash-loop ──────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn only_the_newest_revision_crashes_so_it_is_rolled_back_to_the_one_that_works() {
+    for (namespace, app) in [("shop", "checkout"), ("covetpy-production", "covetpy-app"), ("a", "b")] {
+        let world = crash_loop(namespace, app)
+            .bad_revision(7, "CrashLoopBackOff", OOM)
+            .cause(cause::BAD_REVISION, "only revision 7 crashes, 4 pods of revision 6 are healthy")
+            .cause(cause::OOM_KILLED, "OOMKilled at 2.0 GiB, 9 s after start")
+            .read();
+        let plan = world.plan();
+        let step = plan.suggestion().expect("a suggestion");
+        assert_eq!(step.id, "roll-back");
+        assert_eq!(step.title, "Roll back to revision 6");
+        assert!(plan.why.starts_with("only revision 7 crashes"), "{}", plan.why);
+        let deployment = Key::new(namespace, app);
+        assert_eq!(step.action, Some(Action::RolloutUndo { deployment, to_revision: 6 }));
+        assert_eq!(step.effect, Effect::Disruptive);
+        // More memory is the other way.
+        assert_eq!(plan.steps[plan.alternatives[0]].id, "secrets", "no room is known, so memory is none");
+        let world = world.binding("memory_suggestion", "3Gi");
+        let plan = world.plan();
+        assert_eq!(plan.steps[plan.alternatives[0]].id, "raise-memory");
+    }
+}
+
+#[test]
+fn the_log_of_the_crash_is_read_before_the_pods_go() {
+    let world = crash_loop("shop", "web")
+        .bad_revision(9, "CrashLoopBackOff", ERROR)
+        .cause(cause::BAD_REVISION, "only revision 9 crashes");
+    let (step, why) = world.suggested();
+    assert_eq!(step, "previous-logs");
+    assert!(why.contains("goes with the pod"), "{why}");
+    // Tried is enough: a log that cannot be had must not stop the way back.
+    assert_eq!(world.did_at("previous-logs", 10, false).suggested().0, "roll-back");
+}
+
+#[test]
+fn without_any_end_so_far_the_pod_is_described() {
+    let world = crash_loop("shop", "web").bad_revision(7, "CrashLoopBackOff", None);
+    let (step, why) = world.suggested();
+    assert_eq!(step, "describe");
+    assert!(why.contains("nothing has ended yet"), "{why}");
+}
+
+#[test]
+fn every_revision_out_of_memory_gets_more_where_a_node_has_room() {
+    let world = crash_loop("shop", "reports")
+        .all_bad("CrashLoopBackOff", OOM)
+        .cause(cause::OOM_KILLED, "OOMKilled at 2.0 GiB in every revision")
+        .binding("memory_suggestion", "3Gi")
+        .read();
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(
+        (step.id.as_str(), plan.why.as_str()),
+        ("raise-memory", "OOMKilled at 2.0 GiB in every revision")
+    );
+    assert_eq!(step.title, "Raise the memory of reports-main to 3Gi");
+    let Some(Action::SetResources { container, change, .. }) = &step.action else {
+        panic!("{:?}", step.action)
+    };
+    assert_eq!(&**container, "reports-main");
+    assert_eq!(change.memory_limit.as_deref(), Some("3Gi"));
+    assert_eq!(change.memory_request.as_deref(), Some("3Gi"), "the request rises with the limit");
+    blocked(&plan, "roll-back", "no earlier revision");
+    assert_eq!(step.inputs[0].default.as_deref(), Some("3Gi"));
+}
+
+#[test]
+fn a_missing_secret_is_looked_for_and_then_fetched_again() {
+    let world = crash_loop("shop", "pay")
+        .all_bad("CreateContainerConfigError", None)
+        .cause(cause::MISSING_REFERENCE, "Secret pay-db has no key DB_PASSWORD")
+        .binding("missing_kind", "Secret")
+        .binding("missing_object", "pay-db")
+        .binding("secret", "pay-db")
+        .read();
+    assert_eq!(world.suggested().0, "secrets");
+    let world = world.did("secrets");
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "sync-secret");
+    assert_eq!(plan.why, "Secret pay-db has no key DB_PASSWORD");
+    let Some(Action::Annotate { object, annotations }) = &step.action else { panic!("{:?}", step.action) };
+    assert_eq!((object.kind, &*object.key.name), (Kind::ExternalSecret, "pay-db"));
+    assert_eq!(annotations[0].0, "force-sync");
+    not_advised(&plan, "fix-config", "missing kind is Secret");
+    // Without ExternalSecrets there is nothing to fetch from.
+    let plan = world.did_at("external-secrets", 5, false).plan();
+    not_advised(&plan, "sync-secret", "first: See whether the ExternalSecrets");
+}
+
+#[test]
+fn a_refused_login_leads_to_the_secret() {
+    let world = crash_loop("shop", "pay").all_bad("CrashLoopBackOff", ERROR).read().found(
+        "previous-logs",
+        "database-auth",
+        "FATAL: password authentication failed for user pay",
+    );
+    let (step, why) = world.suggested();
+    assert_eq!(step, "secrets");
+    assert!(why.contains("first") || why.contains("password authentication"), "{why}");
+}
+
+#[test]
+fn a_log_that_cannot_connect_leads_to_the_database_and_a_bad_database_to_its_own_playbook() {
+    let world = crash_loop("shop", "web").all_bad("CrashLoopBackOff", ERROR).did("previous-logs").found(
+        "previous-logs",
+        "database-unreachable",
+        "connection refused",
+    );
+    let plan = world.plan();
+    assert_eq!((plan.suggestion().unwrap().id.as_str(), plan.parent.as_deref()), ("database", None));
+    let bad = world.found("database", "database-unreachable", "the database does not answer within 5s");
+    let plan = bad.plan();
+    assert_eq!(
+        (plan.suggestion().unwrap().id.as_str(), plan.parent.as_deref()),
+        ("database", Some("db-pool"))
+    );
+    assert!(plan.why.contains("nothing that is changed here would help"), "{}", plan.why);
+    // It answers us: then the log was not about this database, and the hold is off.
+    let world = crash_loop("shop", "web").all_bad("CrashLoopBackOff", ERROR).read().found(
+        "previous-logs",
+        "database-unreachable",
+        "connection refused",
+    );
+    assert_eq!(world.plan().parent, None);
+}
+
+#[test]
+fn a_full_database_goes_first_unless_only_one_revision_crashes() {
+    let full = crash_loop("shop", "web")
+        .all_bad("CrashLoopBackOff", ERROR)
+        .cause(cause::DATABASE_EXHAUSTED, "FATAL: remaining connection slots are reserved")
+        .read();
+    let plan = full.plan();
+    assert_eq!(
+        (plan.suggestion().unwrap().id.as_str(), plan.parent.as_deref()),
+        ("database", Some("db-pool"))
+    );
+    let one = crash_loop("shop", "web")
+        .bad_revision(7, "CrashLoopBackOff", ERROR)
+        .cause(cause::BAD_REVISION, "only revision 7 crashes")
+        .cause(cause::DATABASE_EXHAUSTED, "too many clients")
+        .read();
+    assert_eq!(one.suggested().0, "roll-back");
+}
+
+#[test]
+fn a_bad_value_is_corrected_and_then_loaded() {
+    let world = crash_loop("shop", "web")
+        .all_bad("CrashLoopBackOff", ERROR)
+        .cause(cause::CONFIG_CHANGED, "ConfigMap web-config was changed 5m before it began")
+        .binding("config_map", "web-config")
+        .read()
+        .found("previous-logs", "config-error", "ValueError: invalid value for DB_POOL_SIZE");
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "fix-config");
+    assert!(plan.why.contains("web-config was changed") && plan.why.contains("DB_POOL_SIZE"), "{}", plan.why);
+    assert_eq!(step.action, None, "only a person knows the right value");
+    assert_eq!(step.inputs.iter().map(|input| input.value.as_deref()).collect::<Vec<_>>(), [None, None]);
+    not_advised(&plan, "restart", "back-off restarts");
+    // Once the value is corrected and read back, it is loaded.
+    let fixed = world.did_at("fix-config", 60, true).did_at("config-maps", 30, true);
+    assert_eq!(fixed.suggested().0, "restart");
+}
+
+#[test]
+fn a_command_that_cannot_run_goes_back() {
+    let world = crash_loop("shop", "web")
+        .bad_revision(7, "CrashLoopBackOff", Some(("StartError", 128)))
+        .cause(cause::COMMAND_ERROR, "exec: \"serve\": executable file not found")
+        .read();
+    assert_eq!(world.suggested().0, "roll-back");
+}
+
+#[test]
+fn a_strict_liveness_probe_is_loosened_but_not_when_the_database_is_the_trouble() {
+    let world = crash_loop("shop", "web")
+        .all_bad("CrashLoopBackOff", Some(("Error", 137)))
+        .cause(cause::LIVENESS_KILLED, "Liveness probe failed: timeout, 12 times")
+        .read();
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "loosen-liveness");
+    let Some(Action::Patch { body, kind: PatchKind::Strategic, .. }) = &step.action else { panic!() };
+    let probe = body.pointer("/spec/template/spec/containers/0").unwrap();
+    assert_eq!(probe, &serde_json::json!({"name": "web-main", "livenessProbe": {"failureThreshold": 10}}));
+    let world = world.found("database", "database-exhausted", "too many clients");
+    assert_eq!(world.plan().parent.as_deref(), Some("db-pool"));
+}
+
+#[test]
+fn what_nobody_recognises_is_never_answered_with_a_change() {
+    for cause in [cause::CRASH, cause::KILLED, cause::NATIVE_CRASH, cause::COMPLETES, cause::SPEC_REFUSED] {
+        let world =
+            crash_loop("shop", "web").all_bad("CrashLoopBackOff", ERROR).cause(cause, "it ends").read();
+        let plan = world.plan();
+        let step = plan.suggestion().expect("never a dead end");
+        assert_eq!(step.effect, Effect::Read, "{cause}: {}", step.id);
+    }
+}
+
+// ── rollout-stuck ───────────────────────────────────────────────────────────────────────────────────────
+
+fn stuck(app: &str) -> World {
+    World::new("rollout-stuck", "shop", app, 4, 9)
+}
+
+#[test]
+fn new_pods_without_image_or_that_crash_belong_to_their_own_playbooks() {
+    for name in [cause::IMAGE_NOT_FOUND, cause::IMAGE_AUTH, cause::IMAGE_PULL] {
+        let plan =
+            stuck("web").bad_revision(10, "ImagePullBackOff", None).cause(name, "no image").read().plan();
+        assert_eq!(plan.parent.as_deref(), Some("image-pull"), "{name}");
+    }
+    let plan = stuck("web")
+        .bad_revision(10, "CrashLoopBackOff", ERROR)
+        .cause(cause::CRASH, "exits with 1")
+        .read()
+        .plan();
+    assert_eq!(plan.parent.as_deref(), Some("crash-loop"));
+    assert_eq!(plan.suggestion().unwrap().effect, Effect::Read);
+}
+
+#[test]
+fn without_room_something_whitelisted_steps_aside_else_pods_are_replaced_in_place() {
+    let world =
+        stuck("api").bad_revision(10, "Pending", None).cause(cause::UNSCHEDULABLE, "Insufficient cpu").read();
+    let plan = world.plan();
+    blocked(&plan, "free-room", "not configured: which workloads may be shed");
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "replace-in-place");
+    let Some(Action::Patch { body, .. }) = &step.action else { panic!("{:?}", step.action) };
+    let rolling = body.pointer("/spec/strategy/rollingUpdate").unwrap();
+    assert_eq!(rolling, &serde_json::json!({"maxSurge": 0, "maxUnavailable": 1}), "0/1 for lack of room");
+
+    let mut world = world.setting("sheddable", "shop/batch other/thing");
+    let mut other = world.deployment.clone();
+    other.key = Key::new("shop", "batch");
+    other.uid = "uid-batch".into();
+    world.others.push(other);
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "free-room");
+    let object = ObjectRef::new(Kind::Deployment, Key::new("shop", "batch"));
+    assert_eq!(step.action, Some(Action::Scale { object, replicas: 0 }));
+}
+
+#[test]
+fn pods_that_never_get_ready_are_read_and_rolled_back_when_time_is_up_or_users_notice() {
+    let world =
+        stuck("web").bad_revision(10, "Running", None).cause(cause::READINESS, "2 of 2 new pods not ready");
+    assert_eq!(world.suggested().0, "newest-logs");
+    let read = world.read();
+    assert_eq!(read.plan().suggestion().unwrap().effect, Effect::Read);
+    let late = read.began(601);
+    let (step, why) = late.suggested();
+    assert_eq!(step, "roll-back");
+    assert!(why.contains("10m"), "{why}");
+    let mut affected =
+        stuck("web").bad_revision(10, "Running", None).cause(cause::READINESS, "not ready").read();
+    affected.deployment.available = 2;
+    let (step, why) = affected.suggested();
+    assert_eq!(step, "roll-back");
+    assert!(why.contains("2 of 4 replicas available"), "{why}");
+}
+
+#[test]
+fn refused_pods_lead_to_the_replica_set_that_says_why() {
+    for name in [cause::QUOTA, cause::WEBHOOK, cause::POD_REFUSED] {
+        let mut world = stuck("web").cause(name, "exceeded quota: pods=10");
+        world.add_revision(10, 0, ago(300));
+        world.deployment.updated = 0;
+        let plan = world.plan();
+        let step = plan.suggestion().unwrap();
+        assert_eq!(step.id, "newest-set", "{name}");
+        let object = ObjectRef::new(Kind::ReplicaSet, Key::new("shop", "web-r10"));
+        assert_eq!(step.action, Some(Action::Describe { object }));
+    }
+}
+
+#[test]
+fn slow_is_not_stuck() {
+    let world =
+        stuck("web").bad_revision(10, "ContainerCreating", None).cause(cause::STARTING_SLOWLY, "slow").read();
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "more-time");
+    let Some(Action::Patch { body, .. }) = &step.action else { panic!() };
+    assert_eq!(body.pointer("/spec/progressDeadlineSeconds"), Some(&serde_json::json!(1200)));
+}
+
+// ── image-pull ──────────────────────────────────────────────────────────────────────────────────────────
+
+fn image_pull(app: &str) -> World {
+    World::new("image-pull", "shop", app, 3, 3).bad_revision(4, "ImagePullBackOff", None)
+}
+
+#[test]
+fn a_tag_that_does_not_exist_is_replaced_by_the_last_good_one() {
+    for name in [cause::IMAGE_NOT_FOUND, cause::IMAGE_ARCH, cause::BAD_IMAGE_REFERENCE] {
+        let plan = image_pull("web").cause(name, "manifest unknown").read().plan();
+        let step = plan.suggestion().unwrap();
+        assert_eq!(step.id, "set-image", "{name}");
+        let Some(Action::SetImage { images, .. }) = &step.action else { panic!("{:?}", step.action) };
+        assert_eq!((&*images[0].container, images[0].image.as_str()), ("web-main", "ghcr.io/org/web:v3"));
+    }
+}
+
+#[test]
+fn users_first_then_the_image() {
+    let mut world = image_pull("web").cause(cause::IMAGE_NOT_FOUND, "manifest unknown").read();
+    world.deployment.available = 1;
+    assert_eq!(world.suggested().0, "roll-back");
+}
+
+#[test]
+fn refused_credentials_are_checked_renewed_and_tried_at_once() {
+    let world = image_pull("web").cause(cause::IMAGE_AUTH, "401 Unauthorized").read();
+    assert_eq!(world.suggested().0, "pull-secrets");
+    let world = world.did("pull-secrets").setting("registry_username", "robot");
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "new-secret");
+    let wanted = Action::PullSecret {
+        secret: Key::new("shop", "regcred"),
+        registry: "ghcr.io".into(),
+        username: "robot".into(),
+        token_env: "REGISTRY_TOKEN".into(),
+    };
+    assert_eq!(step.action, Some(wanted));
+    let world = world.did_at("new-secret", 60, true).did_at("pods", 10, true);
+    assert_eq!(world.suggested().0, "reference-secret");
+    let world = world.binding("pull_secret", "regcred");
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "retry", "the pods refer to it already");
+    let Some(Action::DeletePods { pods }) = &step.action else { panic!() };
+    let names: Vec<&str> = pods.iter().map(|pod| &*pod.key.name).collect();
+    assert_eq!(names, ["web-r4-0", "web-r4-1"], "exactly those that wait for their image");
+}
+
+#[test]
+fn a_limited_or_unreachable_registry_and_a_full_disk_are_waited_for_or_looked_at() {
+    let plan = image_pull("web").cause(cause::IMAGE_RATE_LIMIT, "429 Too Many Requests").read().plan();
+    assert_eq!(plan.suggestion().unwrap().id, "pods");
+    assert!(plan.why.contains("wait"), "{}", plan.why);
+    blocked(&plan, "mirror", "not configured");
+    for name in [cause::IMAGE_NETWORK, cause::IMAGE_DISK] {
+        let plan = image_pull("web").cause(name, "dial tcp: i/o timeout").read().plan();
+        assert_eq!(plan.suggestion().unwrap().effect, Effect::Read, "{name}");
+        assert_eq!(plan.parent.as_deref(), Some("node-notready"));
+    }
+}
+
+// ── panels ──────────────────────────────────────────────────────────────────────────────────────────────
+
+#[test]
+fn panel_anomalies_are_never_a_dead_end() {
+    let cases = [
+        ("hpa-max", cause::AT_CAPACITY, "raise-maximum"),
+        ("hpa-max", cause::REPLICAS_NOT_READY, "pods"),
+        ("high-latency", cause::AT_CAPACITY, "scale-out"),
+        ("high-latency", cause::CONNECTIONS_BUSY, "database"),
+        ("high-5xx", cause::ONE_POD, "recycle"),
+        ("high-5xx", cause::AT_CAPACITY, "scale-out"),
+        ("db-pool", cause::POOL_BUDGET, "fewer-clients"),
+    ];
+    for (rule, name, wanted) in cases {
+        let world =
+            World::new(rule, "shop", "web", 4, 2).with_autoscaler(2, 10).cause(name, "so it is").read();
+        assert_eq!(world.suggested().0, wanted, "{rule} {name}");
+    }
+    for rule in ["hpa-max", "db-pool", "high-latency", "high-5xx"] {
+        let world = World::new(rule, "shop", "web", 4, 2);
+        assert!(world.plan().suggestion().is_some(), "{rule} without any cause");
+    }
+    let mut host = World::new("cert-expiry", "shop", "web", 1, 1)
+        .cause(cause::NOT_RENEWED, "should have been renewed 9d ago")
+        .binding("certificate", "web-tls")
+        .binding("namespace", "shop");
+    host.anomaly.subject = Subject::Host("shop.example.org".into());
+    let plan = host.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "renew");
+    let Some(Action::PatchStatus { body, object }) = &step.action else { panic!("{:?}", step.action) };
+    assert_eq!((object.kind, &*object.key.name), (Kind::Certificate, "web-tls"));
+    assert_eq!(body.pointer("/status/conditions/0/type"), Some(&serde_json::json!("Issuing")));
+    let limited = host.cause(cause::ISSUANCE_RATE_LIMITED, "429 until tomorrow").plan();
+    not_advised(&limited, "renew", "429");
+    assert_eq!(limited.suggestion().unwrap().effect, Effect::Read);
+}
+
+#[test]
+fn a_step_of_a_system_without_hands_says_what_would_configure_it() {
+    let plan = image_pull("web").plan();
+    blocked(&plan, "manifest", "not configured: [registry]");
+    let Some(Action::Elsewhere { operation, system: System::Registry, .. }) =
+        &plan.step("manifest").unwrap().action
+    else {
+        panic!("bound, so that it can be copied")
+    };
+    assert_eq!(operation, "docker manifest inspect ghcr.io/org/web:v4");
+}

@@ -1,0 +1,160 @@
+//! The decision table for nodes: wait, look, never drain first, give back only what is well and ours.
+
+use covet_tui::domain::*;
+use covet_tui::playbooks::{Plan, StepState};
+
+use super::world::{World, about_node, ago, node};
+
+/// `down` of `all` nodes are silent since three minutes.
+fn silent(all: usize, down: usize) -> World {
+    let mut world = World::new("node-notready", "shop", "web", 3, 1).with_nodes(all);
+    for index in 0..down {
+        world.nodes[index] = node(&format!("node-{}", index + 1), false, 180);
+    }
+    about_node(world, "node-1").cause(cause::KUBELET_SILENT, "no heartbeat for 3m").read()
+}
+
+fn why_not(plan: &Plan, id: &str) -> String {
+    match &plan.step(id).unwrap().state {
+        StepState::NotAdvised { why } => why.clone(),
+        other => panic!("{id} is {other:?}"),
+    }
+}
+
+#[test]
+fn first_it_is_waited_for() {
+    let (step, why) = silent(3, 1).began(50).suggested();
+    assert!(why.contains("wait 1m10s") && why.contains("may pass by itself"), "{step}: {why}");
+}
+
+#[test]
+fn then_it_is_cordoned_and_only_then_drained() {
+    let world = silent(4, 1).began(150);
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "cordon");
+    assert_eq!(step.action, Some(Action::Cordon { node: "node-1".into() }));
+    assert_eq!((step.effect, plan.why.as_str()), (Effect::Change, "no heartbeat for 3m"));
+    assert!(why_not(&plan, "drain").starts_with("first: Send no more pods"));
+
+    let mut cordoned = world.did_at("cordon", 60, true).did_at("nodes-again", 30, true);
+    cordoned.nodes[0].unschedulable = true;
+    let (_, why) = cordoned.suggested();
+    assert!(why.contains("before “Move the pods off node-1”"), "{why}");
+    let later = cordoned.began(400);
+    let plan = later.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "drain");
+    assert_eq!(step.effect, Effect::Destructive, "emptyDir data is lost");
+}
+
+#[test]
+fn many_nodes_at_once_are_not_the_nodes() {
+    for (all, down) in [(3, 2), (10, 3), (6, 6)] {
+        let plan = silent(all, down).began(900).plan();
+        assert_eq!(plan.suggestion().unwrap().effect, Effect::Read, "{down} of {all}");
+        for id in ["cordon", "drain"] {
+            assert!(why_not(&plan, id).contains(&format!("{down} of {all} nodes at once")));
+        }
+    }
+    let mut cluster = silent(10, 4).cause(cause::CONTROL_PLANE, "4 of 10 nodes silent").began(900);
+    cluster.anomaly.subject = Subject::Cluster;
+    cluster.anomaly.bindings.remove("node");
+    let plan = cluster.plan();
+    assert_eq!(plan.suggestion().unwrap().id, "nodes");
+    assert!(plan.why.contains("move nothing"), "{}", plan.why);
+}
+
+#[test]
+fn pressure_is_relieved_not_moved() {
+    let mut world = silent(5, 1).began(900);
+    world.anomaly.causes.clear();
+    let plan = world.cause(cause::NODE_PRESSURE, "DiskPressure").plan();
+    assert_eq!(plan.suggestion().unwrap().id, "describe");
+    assert!(why_not(&plan, "drain").contains("DiskPressure"));
+}
+
+#[test]
+fn a_stopped_machine_is_cordoned_marked_and_deleted_and_no_other() {
+    let world = silent(5, 1).began(900);
+    assert!(why_not(&world.plan(), "out-of-service").contains("known to be stopped"));
+    assert!(why_not(&world.plan(), "delete-node").contains("known to be stopped"));
+    let mut stopped = world;
+    stopped.anomaly.causes.clear();
+    let stopped = stopped.cause(cause::NODE_STOPPED, "the machine is shut down").did_at("cordon", 60, true);
+    let stopped = stopped.did_at("nodes-again", 30, true);
+    let plan = stopped.plan();
+    assert_eq!(plan.suggestion().unwrap().id, "out-of-service");
+    let wanted = Action::Taint {
+        node: "node-1".into(),
+        key: "node.kubernetes.io/out-of-service".into(),
+        value: "nodeshutdown".into(),
+        effect: "NoExecute".into(),
+        remove: false,
+    };
+    assert_eq!(plan.suggestion().unwrap().action, Some(wanted));
+    assert!(
+        matches!(&plan.step("replace-instance").unwrap().state, StepState::Blocked { why } if why.starts_with("not configured: [aws]"))
+    );
+    let marked = stopped.did_at("out-of-service", 25, true).did_at("pods-moved", 2, true);
+    assert_eq!(marked.suggested().0, "delete-node");
+}
+
+#[test]
+fn it_gets_pods_again_only_when_well_for_two_minutes_and_cordoned_by_us() {
+    let back = |since: i64, ours: bool| {
+        let mut world = silent(4, 0).began(900);
+        world.nodes[0] = node("node-1", true, since);
+        world.nodes[0].unschedulable = true;
+        if ours { world.did_at("cordon", 600, true).did_at("nodes-again", 500, true) } else { world }
+    };
+    assert!(why_not(&back(30, true).plan(), "uncordon").contains("wait 1m30s more"));
+    assert!(why_not(&back(300, false).plan(), "uncordon").contains("not this cockpit"));
+    assert_eq!(back(300, true).suggested().0, "uncordon");
+    // An earlier session of ours counts, too.
+    let mut earlier = back(300, false);
+    let deed = Change {
+        at: ago(700),
+        kind: ChangeKind::Ours,
+        object: ObjectRef::new(Kind::Node, Key::cluster("node-1")),
+        says: "cordon node-1".into(),
+        by: None,
+    };
+    earlier.facts.push((Origin::Cockpit, Fact::Acted(deed)));
+    assert_eq!(why_is(&earlier.plan(), "uncordon"), None);
+    let not_ready = silent(4, 1).began(900).did_at("cordon", 600, true);
+    assert!(why_not(&not_ready.plan(), "uncordon").contains("not Ready"));
+}
+
+fn why_is(plan: &Plan, id: &str) -> Option<String> {
+    match &plan.step(id).unwrap().state {
+        StepState::NotAdvised { why } | StepState::Blocked { why } => Some(why.clone()),
+        _ => None,
+    }
+}
+
+#[test]
+fn drains_name_the_budgets_that_will_make_them_wait_and_what_runs_elsewhere_is_bound() {
+    let mut world = silent(4, 1).began(900).did_at("cordon", 60, true).did_at("nodes-again", 30, true);
+    world.budgets.push(DisruptionBudget {
+        key: Key::new("shop", "web-pdb"),
+        selector: world.deployment.selector.clone(),
+        allowed: 0,
+        healthy: 3,
+        desired_healthy: 3,
+        expected: 3,
+    });
+    let plan = world.plan();
+    assert!(plan.step("drain").unwrap().notes[0].contains("wait for PDB web-pdb"));
+    let wanted = Action::ListPods {
+        namespace: "".into(),
+        selector: None,
+        node: Some("node-1".into()),
+        waiting: vec![],
+    };
+    assert_eq!(plan.step("pods-on-node").unwrap().action, Some(wanted));
+    let Some(Action::Elsewhere { operation, .. }) = &plan.step("instance-health").unwrap().action else {
+        panic!()
+    };
+    assert!(operation.ends_with("--instance-ids i-node-1"), "{operation}");
+}

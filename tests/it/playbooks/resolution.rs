@@ -1,0 +1,169 @@
+//! When it is over: what holds, since when, how much longer, and the checklist for afterwards.
+
+use covet_tui::domain::*;
+use covet_tui::playbooks::{Plan, StepState};
+
+use super::world::{World, ago, minutes, now};
+
+/// Rolled back two minutes ago; the pods have been ready for `ready` seconds.
+fn rolled_back(ready: i64) -> World {
+    let mut world =
+        World::new("crash-loop", "shop", "web", 3, 6).cause(cause::BAD_REVISION, "only revision 7 crashes");
+    for pod in &mut world.pods {
+        pod.conditions[0].since = Some(ago(ready));
+    }
+    world.did_at("previous-logs", ready + 200, true).did_at("roll-back", ready + 60, true)
+}
+
+fn item(plan: &Plan, id: &str) -> Option<bool> {
+    plan.follow_up.iter().find(|item| item.id == id).unwrap().auto
+}
+
+#[test]
+fn a_change_settles_then_is_verified_then_has_to_hold() {
+    let mut world = rolled_back(5);
+    world.progress.steps.get_mut("roll-back").unwrap().at = ago(8);
+    let (step, why) = world.suggested();
+    assert_eq!(step, "rollout-done");
+    assert!(why.contains("taking effect: judge it in 12s"), "{why}");
+
+    let world = rolled_back(120);
+    let (step, why) = world.suggested();
+    assert_eq!(
+        (step.as_str(), why.as_str()),
+        ("rollout-done", "see whether “Roll back to revision ‹good revision›” worked")
+    );
+
+    let world = world.did_at("rollout-done", 30, true);
+    let plan = world.plan();
+    assert!(!plan.resolved.reached);
+    assert_eq!(plan.resolved.holds_since, Some(ago(120)));
+    assert_eq!(plan.resolved.left(now()), Some(minutes(8)));
+    assert!(plan.why.contains("resolved in 8m"), "{}", plan.why);
+    assert!(
+        plan.resolved.says.contains("not checked: Ask five times from outside"),
+        "{}",
+        plan.resolved.says
+    );
+
+    let world = rolled_back(700).did_at("rollout-done", 30, true);
+    let plan = world.plan();
+    assert!(plan.resolved.reached, "{}", plan.resolved.says);
+    assert_eq!(plan.suggested, None);
+    assert!(plan.why.starts_with("resolved: all pods Ready"), "{}", plan.why);
+}
+
+#[test]
+fn a_verification_from_before_the_change_counts_for_nothing() {
+    let world = rolled_back(700).did_at("rollout-done", 5_000, true);
+    let plan = world.plan();
+    assert!(!plan.resolved.reached);
+    assert_eq!(plan.suggestion().unwrap().id, "rollout-done");
+    let failed = rolled_back(700).did_at("rollout-done", 5, false).plan();
+    assert!(!failed.resolved.reached);
+    assert!(failed.resolved.says.contains("has not passed"), "{}", failed.resolved.says);
+}
+
+#[test]
+fn from_outside_it_has_to_be_ready_too_where_that_can_be_asked() {
+    let url = "https://shop.example.org/health/ready";
+    let world = rolled_back(700).did_at("rollout-done", 30, true).setting("probe_url", url);
+    let plan = world.plan();
+    assert!(!plan.resolved.reached);
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.action, Some(Action::HttpProbe { url: url.into(), times: 5 }));
+    assert!(world.did_at("ready-outside", 10, true).plan().resolved.reached);
+}
+
+#[test]
+fn restarts_and_pods_that_are_not_ready_start_the_clock_again() {
+    let mut world = rolled_back(3_000).did_at("rollout-done", 30, true);
+    world.pods[1].containers[0].restarts = 1;
+    world.pods[1].containers[0].last = Some(Terminated {
+        reason: "Error".into(),
+        exit_code: 1,
+        signal: None,
+        started: Some(ago(240)),
+        finished: Some(ago(200)),
+        message: None,
+    });
+    world.pods[1].containers[0].state = ContainerState::Running { since: Some(ago(190)) };
+    assert_eq!(world.plan().resolved.holds_since, Some(ago(200)));
+    // Twice the last crash period, when that is longer than ten minutes.
+    world.pods[1].containers[0].last.as_mut().unwrap().started = Some(ago(190 + 420));
+    assert_eq!(world.plan().resolved.for_, minutes(14));
+    world.pods[1].conditions[0].status = Status::False;
+    let plan = world.plan();
+    assert_eq!(plan.resolved.holds_since, None);
+    assert!(plan.resolved.says.contains("2 of 3 pods ready"), "{}", plan.resolved.says);
+}
+
+#[test]
+fn what_gets_well_by_itself_is_watched_not_changed() {
+    let world =
+        World::new("crash-loop", "shop", "web", 3, 6).cause(cause::OOM_KILLED, "OOMKilled once").read();
+    let plan = world.binding("memory_suggestion", "3Gi").plan();
+    assert_eq!(plan.suggestion().unwrap().id, "rollout-done");
+    // Scaled to nothing is not well.
+    let mut stopped = World::new("crash-loop", "shop", "web", 0, 6);
+    stopped.deployment.replicas = 0;
+    let plan = stopped.did_at("scale-to-zero", 120, true).did_at("pods", 60, true).plan();
+    assert!(plan.resolved.says.contains("scaled to 0"), "{}", plan.resolved.says);
+    assert_eq!(plan.suggestion().unwrap().id, "scale-back");
+}
+
+#[test]
+fn rollout_and_images_and_panels_have_their_own_conditions() {
+    let mut stuck = World::new("rollout-stuck", "shop", "web", 4, 9);
+    stuck.deployment.updated = 2;
+    assert!(stuck.plan().resolved.says.contains("rollout at 2 of 4 updated"));
+    let image = World::new("image-pull", "shop", "web", 2, 1).bad_revision(2, "ErrImagePull", None);
+    assert!(image.plan().resolved.says.contains("2 wait for an image"), "{}", image.plan().resolved.says);
+    let hpa = World::new("hpa-max", "shop", "web", 4, 2).with_autoscaler(2, 10);
+    assert!(hpa.plan().resolved.says.contains("10 of at most 10 replicas wanted"));
+    let pool = World::new("db-pool", "shop", "web", 4, 2);
+    assert!(pool.plan().resolved.says.contains("not to be seen"), "blind is not well");
+    assert!(!pool.connections(80, 90).plan().resolved.reached);
+    let mut slow = World::new("high-latency", "shop", "web", 4, 2);
+    let traffic = |p95: f64| Traffic {
+        p95: Series::new((0..20).map(|minute| (ago(1_200 - minute * 60), p95))),
+        ..Traffic::default()
+    };
+    slow.facts = vec![(Origin::Prometheus, Fact::Traffic(Box::new(traffic(1.4))))];
+    assert!(slow.plan().resolved.says.contains("p95 at 1.40"), "{}", slow.plan().resolved.says);
+    slow.facts = vec![(Origin::Prometheus, Fact::Traffic(Box::new(traffic(0.2))))];
+    assert!(slow.plan().resolved.reached);
+}
+
+#[test]
+fn the_checklist_ticks_what_can_be_seen_and_leaves_the_rest_to_people() {
+    let mut world = World::new("crash-loop", "shop", "web", 2, 6);
+    let plan = world.plan();
+    assert_eq!(item(&plan, "resources"), Some(true));
+    assert_eq!(item(&plan, "probes"), Some(false));
+    assert_eq!(item(&plan, "alert"), None, "an alert that does not fire may exist");
+    assert_eq!(item(&plan, "config-review"), None);
+    world.deployment.template.containers[0].limits.memory_bytes = None;
+    assert_eq!(item(&world.plan(), "resources"), Some(false));
+    let alert = Alert {
+        fingerprint: "f".into(),
+        name: "KubePodCrashLooping".into(),
+        labels: Labels::default(),
+        summary: None,
+        starts: ago(60),
+        state: AlertState::Active,
+    };
+    world.facts.push((Origin::Alertmanager, Fact::Alerts { alerts: vec![alert], silences: vec![] }));
+    assert_eq!(item(&world.plan(), "alert"), Some(true));
+    let mut image = World::new("image-pull", "shop", "web", 2, 6);
+    assert_eq!(item(&image.plan(), "pinned"), Some(true));
+    image.deployment.template.containers[0].image = "ghcr.io/org/web:latest".into();
+    assert_eq!(item(&image.plan(), "pinned"), Some(false));
+}
+
+#[test]
+fn a_finished_step_shows_what_it_said() {
+    let plan = World::new("crash-loop", "shop", "web", 2, 6).did_at("pods", 30, true).plan();
+    let state = &plan.step("pods").unwrap().state;
+    assert_eq!(state, &StepState::Done { at: ago(30), ok: true, says: "done".into() });
+}
