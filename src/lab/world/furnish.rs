@@ -49,13 +49,16 @@ impl World {
         self.live(30, 3);
         self.create_all::<Job>(vec![neighbours::migration()]);
         self.live(45, 3);
-        self.jump(later(now, -SignedDuration::from_secs(back_fill + 300)));
+        self.jump(later(now, -SignedDuration::from_secs(back_fill.max(120) + 300)));
         self.create_all::<Hpa>(vec![our_app::autoscaler()]);
         self.live(300, 15);
-        self.sampler.enable();
-        self.live(back_fill / 2, 15);
+        if back_fill > 0 {
+            self.sampler.enable();
+        }
+        let tail = back_fill.max(120);
+        self.live(tail / 2, 15);
         self.create_all::<Job>(vec![neighbours::nightly_cleanup()]);
-        self.live(back_fill - back_fill / 2, 15);
+        self.live(tail - tail / 2, 15);
         self.jump(now);
     }
 

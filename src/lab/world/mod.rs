@@ -73,7 +73,7 @@ pub struct Options {
     pub seed: u64,
     /// Fill the cluster with this many pods of others.
     pub scale: Option<Scale>,
-    /// How many minutes of samples precede the start.
+    /// How many minutes of samples precede the start; with 0 nothing is ever sampled.
     pub back_fill_minutes: u32,
 }
 
@@ -129,7 +129,7 @@ impl World {
             signals,
             tsdb,
         };
-        world.furnish(drill, now, i64::from(back_fill_minutes.max(1)) * 60);
+        world.furnish(drill, now, i64::from(back_fill_minutes) * 60);
         world.cluster.speed = speed.max(0.01);
         world.present = true;
         world.faults = Faults::plan(drill, now, &mut world.cluster.rng);
