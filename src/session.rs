@@ -23,7 +23,7 @@ use crate::journal::Journal;
 use crate::lab;
 use crate::playbooks::Library;
 use crate::probes::{Outside, Probes};
-use crate::rules::Thresholds;
+use crate::rules::{Thresholds, UnknownThreshold};
 use crate::run::{self, Arms, Cockpit, Ended, Reach};
 use crate::terminal::Screen;
 use crate::{check, ui};
@@ -43,6 +43,18 @@ type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 fn process_environment() -> Environment {
     Arc::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+/// A wrong threshold, and where it is written.
+fn placed(error: &UnknownThreshold, settings: &Settings) -> String {
+    let key = match error {
+        UnknownThreshold::Unknown { key, .. } => key.as_str(),
+        UnknownThreshold::NotANumber { key } => key,
+    };
+    match settings.thresholds.get(key) {
+        Some(value) => format!("{}: {error}", value.from),
+        None => error.to_string(),
+    }
 }
 
 /// A start with its settings loaded.
@@ -68,7 +80,7 @@ impl Session {
             .map_err(|error| error.to_string())?;
         let overrides = settings.threshold_values();
         let thresholds = Thresholds::new(overrides.iter().map(|(key, value)| (key.as_str(), *value)))
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+            .map_err(|errors| errors.iter().map(|error| placed(error, &settings)).collect::<Vec<_>>().join("\n"))?;
         Ok(Session { settings, thresholds, clock: start.clock, arm: start.arm, environment, drill: None })
     }
 
@@ -279,7 +291,15 @@ pub fn config(start: &Start, command: &ConfigCommand) -> ExitCode {
     match Session::load(start) {
         Ok(session) => {
             let file = start.connection.config.clone().or_else(|| config::usual_file(&*session.environment));
-            commands::config(command, &session.settings, file)
+            let settings = match runtime() {
+                Ok(runtime) => {
+                    let found = runtime.block_on(eyes::discover(&session.settings));
+                    runtime.shutdown_background();
+                    found
+                }
+                Err(error) => return fail(&error, 1),
+            };
+            commands::config(command, &settings, file)
         }
         Err(error) => fail(&error, USAGE),
     }

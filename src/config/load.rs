@@ -68,23 +68,6 @@ pub fn load_text(settings: &mut Settings, path: &Path, text: &str) -> Result<(),
     file.table(settings, "", document.as_table())
 }
 
-impl Settings {
-    /// Refuses thresholds that no rule has. `known` are `rule.threshold` names.
-    pub fn check_thresholds(&self, known: &[String]) -> Result<(), ConfigError> {
-        let Some((key, value)) = self.thresholds.iter().find(|(key, _)| !known.contains(key)) else {
-            return Ok(());
-        };
-        let rule = key.split('.').next().unwrap_or_default();
-        let mut near: Vec<_> = known.iter().filter(|name| name.split('.').next() == Some(rule)).collect();
-        if near.is_empty() {
-            near = known.iter().collect();
-        }
-        let near: Vec<&str> = near.into_iter().map(String::as_str).collect();
-        let message = format!("no threshold is called `{key}`; there are {}", near.join(", "));
-        Err(ConfigError { place: value.from.to_string(), message })
-    }
-}
-
 struct File<'a> {
     path: &'a Path,
     text: &'a str,

@@ -11,7 +11,8 @@ pub fn table(settings: &Settings) -> Vec<(String, String, Source)> {
         .iter()
         .map(|row| {
             let (value, from) = read(row, &mut settings);
-            (row.key.to_owned(), value.unwrap_or_else(|| "–".into()), from)
+            let absent = if matches!(from, Source::Discovered(_)) { "through the API server" } else { "–" };
+            (row.key.to_owned(), value.unwrap_or_else(|| absent.into()), from)
         })
         .collect();
     for (key, value) in &settings.thresholds {
@@ -40,6 +41,9 @@ pub fn commented_file(settings: &Settings) -> String {
         match (literal, from) {
             (Some(value), Source::Default) => file.push_str(&format!("# {name} = {value}\n")),
             (Some(value), from) => file.push_str(&format!("# from {from}\n{name} = {value}\n")),
+            (None, Source::Discovered(object)) => {
+                file.push_str(&format!("# found in the cluster: {object}\n# {name} = {}\n", row.example));
+            }
             (None, _) => file.push_str(&format!("# {name} = {}\n", row.example)),
         }
     }

@@ -4,6 +4,7 @@
 mod alertmanager;
 mod api_server;
 mod certificate;
+mod discover;
 mod doctor;
 mod doctor_outside;
 mod kubernetes;
@@ -20,6 +21,7 @@ mod usage;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+pub use self::discover::discover;
 pub use self::doctor::{DoctorRow, doctor, doctor_table};
 pub use self::needs::{Need, Where, Who, needs};
 use self::tell::Tell;

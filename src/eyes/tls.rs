@@ -90,7 +90,10 @@ fn shake_all(
 }
 
 /// The hosts of the Ingresses, with the addresses of their load balancers.
-async fn of_ingresses(client: &kube::Client, namespace: Option<&Name>) -> Result<Vec<Target>, Trouble> {
+pub(super) async fn of_ingresses(
+    client: &kube::Client,
+    namespace: Option<&Name>,
+) -> Result<Vec<Target>, Trouble> {
     let request = page::request(Kind::Ingress, namespace, false, true, &[])?;
     let body =
         timeout(PATIENCE, client.request_text(request)).await.map_err(|_| Trouble::TimedOut(PATIENCE))??;

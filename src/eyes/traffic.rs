@@ -44,6 +44,10 @@ const STATUS_LABELS: [&str; 5] =
 /// The questions, ready to ask.
 #[derive(Debug, Clone)]
 pub(super) struct Queries {
+    /// What was found, for whoever wants to write it down.
+    pub requests: Option<String>,
+    pub latency: Option<String>,
+    pub status_label: Option<String>,
     /// By the field of [`Traffic`]: p50, p95, p99.
     quantiles: Option<[String; 3]>,
     error_ratio: Option<String>,
@@ -119,7 +123,7 @@ impl Queries {
     }
 
     fn build(
-        requests: Option<String>,
+        requests_metric: Option<String>,
         latency: Option<(String, f64)>,
         status: Option<&str>,
         namespace: Option<&(&str, String)>,
@@ -133,7 +137,7 @@ impl Queries {
             Some((_, name)) => format!("namespace=\"{name}\",container!=\"\",container!=\"POD\""),
             None => "container!=\"\",container!=\"POD\"".to_owned(),
         };
-        let requests = requests.as_deref();
+        let requests = requests_metric.as_deref();
         let failing = requests.zip(status).map(|(metric, label)| {
             let with = if all.is_empty() { String::new() } else { format!(",{all}") };
             format!("{metric}{{{label}=~\"5..\"{with}}}[{WINDOW}]")
@@ -152,7 +156,10 @@ impl Queries {
             errors_by_pod: failing.map(|failing| format!("topk(10, sum by (pod) (rate({failing})))")),
             memory: format!("max(sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}}))"),
             rate,
-            unit: latency.map_or(1.0, |(_, unit)| unit),
+            unit: latency.as_ref().map_or(1.0, |(_, unit)| *unit),
+            status_label: status.map(str::to_owned),
+            latency: latency.map(|(name, _)| name),
+            requests: requests_metric,
         }
     }
 }
