@@ -73,6 +73,11 @@ impl App {
         if dossier.asked.contains_key(step) {
             return Vec::new();
         }
+        let origin = Origin { anomaly: id.clone(), step: step.to_owned(), undoing: false };
+        if self.act.as_ref().is_some_and(|act| act.is_running() && act.origin == origin) {
+            self.show_act();
+            return Vec::new();
+        }
         if let (false, StepState::Done { says, .. }) = (again, &planned.state) {
             let (says, reading) = (says.clone(), dossier.readings.get(step).cloned());
             self.open_result(&planned, &says, reading.as_ref());

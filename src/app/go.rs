@@ -3,10 +3,10 @@
 use super::event::Effect;
 use super::keys::Command;
 use super::object::{ObjectView, Tab};
-use super::palette::{Does, Palette};
+use super::palette::Palette;
 use super::panel::Panel;
 use super::table::TableView;
-use super::{App, Focus, JournalView, Layer, Page, Selection, TextLayer, TextView};
+use super::{App, Focus, JournalView, Layer, Page, Selection};
 use crate::domain::{Kind, ObjectRef, Tone};
 
 impl App {
@@ -215,7 +215,7 @@ impl App {
         }
     }
 
-    fn open_panel(&mut self, panel: Panel) -> Vec<Effect> {
+    pub(super) fn open_panel(&mut self, panel: Panel) -> Vec<Effect> {
         let mut table = TableView::new(panel);
         self.fill(&mut table);
         table.cursor = table.order.first().cloned();
@@ -328,38 +328,6 @@ impl App {
             return Vec::new();
         }
         vec![Effect::Quit]
-    }
-
-    pub(super) fn choose(&mut self, does: Does) -> Vec<Effect> {
-        match does {
-            Does::Command(command) => self.command(command),
-            Does::Panel(panel) => self.open_panel(panel),
-            Does::Anomaly(id) => {
-                self.layers.clear();
-                self.select(id);
-                self.focus = Focus::Playbook;
-                self.advise()
-            }
-            Does::Object(object) => self.open_object(object),
-            Does::Playbook(id) => {
-                self.open_playbook(&id);
-                Vec::new()
-            }
-        }
-    }
-
-    fn open_playbook(&mut self, id: &str) {
-        let Some(playbook) = self.options.library.get(id) else { return };
-        let mut lines = vec![(Tone::Heading, playbook.title.clone())];
-        lines.extend(playbook.symptoms.iter().map(|symptom| (Tone::Dim, format!("  {symptom}"))));
-        for step in &playbook.steps {
-            lines.push((Tone::Plain, format!("{:<12} {}", step.phase.as_str(), step.id)));
-            lines.push((Tone::Dim, format!("{:<12} {}", "", step.why)));
-        }
-        lines.push((Tone::Heading, "Resolved when".into()));
-        lines.push((Tone::Plain, format!("  {}", playbook.resolved.says)));
-        let layer = TextLayer { title: playbook.id.clone(), text: TextView::new(lines), command: None };
-        self.layers.push(Layer::Text(Box::new(layer)));
     }
 
     fn table_command(&mut self, command: Command) -> Vec<Effect> {

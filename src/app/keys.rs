@@ -67,6 +67,8 @@ pub enum Scope {
     Main,
     /// A panel opened full screen.
     Table,
+    /// What was done.
+    Journal,
     /// An object opened: its tabs.
     Object,
     /// The tab with logs.
@@ -148,6 +150,7 @@ pub const KEYS: &[Binding] = &[
     row(Scope::Table, &[key('s')], Command::Sort, "sort", "sort by the next column"),
     row(Scope::Table, &[key('r')], Command::Reverse, "reverse", "reverse the order"),
     row(Scope::Table, &[key('c')], Command::Columns, "columns", "show fewer or all columns"),
+    row(Scope::Journal, &[ENTER], Command::Open, "open", "open the action, or go back to the list"),
     row(Scope::Logs, &[key('f')], Command::Follow, "follow", "follow the end of the log, or stop there"),
     row(
         Scope::Logs,
@@ -227,10 +230,11 @@ impl Press {
 }
 
 impl Scope {
-    pub const ALL: [Scope; 9] = [
+    pub const ALL: [Scope; 10] = [
         Scope::Main,
         Scope::Anywhere,
         Scope::Table,
+        Scope::Journal,
         Scope::Object,
         Scope::Logs,
         Scope::Confirm,
@@ -244,6 +248,7 @@ impl Scope {
             Scope::Anywhere => "Everywhere",
             Scope::Main => "Main screen",
             Scope::Table => "Full-screen list",
+            Scope::Journal => "Journal",
             Scope::Object => "Opened object",
             Scope::Logs => "Logs",
             Scope::Confirm => "Preview",

@@ -3,11 +3,12 @@
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
-use super::App;
+use super::event::Effect;
 use super::keys::{Command, KEYS, Press, Scope};
 use super::line::Line;
 use super::panel::Panel;
-use crate::domain::{AnomalyId, Key, Kind, ObjectRef};
+use super::{App, Focus, Layer, TextLayer, TextView};
+use crate::domain::{AnomalyId, Key, Kind, ObjectRef, Tone};
 
 /// Rows kept; nobody reads more than the first few.
 const SHOWN: usize = 100;
@@ -79,6 +80,40 @@ impl Palette {
                 .then_with(|| first.says.cmp(&second.says))
         });
         self.entries = scored.into_iter().take(SHOWN).map(|(_, entry)| entry).collect();
+    }
+}
+
+impl App {
+    pub(super) fn choose(&mut self, does: Does) -> Vec<Effect> {
+        match does {
+            Does::Command(command) => self.command(command),
+            Does::Panel(panel) => self.open_panel(panel),
+            Does::Anomaly(id) => {
+                self.layers.clear();
+                self.select(id);
+                self.focus = Focus::Playbook;
+                self.advise()
+            }
+            Does::Object(object) => self.open_object(object),
+            Does::Playbook(id) => {
+                self.open_playbook(&id);
+                Vec::new()
+            }
+        }
+    }
+
+    fn open_playbook(&mut self, id: &str) {
+        let Some(playbook) = self.options.library.get(id) else { return };
+        let mut lines = vec![(Tone::Heading, playbook.title.clone())];
+        lines.extend(playbook.symptoms.iter().map(|symptom| (Tone::Dim, format!("  {symptom}"))));
+        for step in &playbook.steps {
+            lines.push((Tone::Plain, format!("{:<12} {}", step.phase.as_str(), step.id)));
+            lines.push((Tone::Dim, format!("{:<12} {}", "", step.why)));
+        }
+        lines.push((Tone::Heading, "Resolved when".into()));
+        lines.push((Tone::Plain, format!("  {}", playbook.resolved.says)));
+        let layer = TextLayer { title: playbook.id.clone(), text: TextView::new(lines), command: None };
+        self.layers.push(Layer::Text(Box::new(layer)));
     }
 }
 

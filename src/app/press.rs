@@ -29,6 +29,7 @@ impl App {
             None if self.options.trouble.is_some() => vec![Scope::Welcome],
             None => vec![Scope::Main],
             Some(Layer::Table(_)) => vec![Scope::Table],
+            Some(Layer::Journal(_)) => vec![Scope::Journal],
             Some(Layer::Object(object)) if object.tab == Tab::Logs => vec![Scope::Logs, Scope::Object],
             Some(Layer::Object(_) | Layer::Text(_)) => vec![Scope::Object],
             Some(Layer::Act) => match self.act.as_ref().map(|act| &act.phase) {

@@ -53,11 +53,11 @@ pub fn columns(panel: Panel) -> &'static [Column] {
         column("NAME", 0, false),
         column("NAMESPACE", 16, false),
         column("READY", 5, true),
-        column("STATUS", 22, false),
+        column("STATUS", 20, false),
         column("RESTARTS", 8, true),
         column("CPU", 6, true),
         column("MEMORY", 9, true),
-        column("NODE", 22, false),
+        column("NODE", 14, false),
         column("AGE", 6, true),
     ];
     const NODES: &[Column] = &[
@@ -379,7 +379,7 @@ fn worst_of(rows: &[Handshake]) -> Option<&Handshake> {
 fn tone_of(health: Health) -> Tone {
     match health {
         bad if bad.is_bad() => Tone::Bad,
-        Health::Ready => Tone::Good,
+        Health::Ready => Tone::Plain,
         Health::Finished | Health::Terminating => Tone::Dim,
         _ => Tone::Plain,
     }

@@ -64,6 +64,7 @@ pub fn redact(line: &str) -> String {
 pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
+        0 if duration.is_zero() => "0s".into(),
         0 => format!("{}ms", duration.as_millis()),
         1..60 => format!("{seconds}s"),
         60..3_600 => two(seconds / 60, "m", seconds % 60, "s"),

@@ -31,7 +31,33 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         lines.extend(entry);
     }
     let first = scrolled(chosen, lines.len(), usize::from(inside.height));
+    lines.extend(links(app, look, cells));
     fit::put_all(lines.into_iter().skip(first), inside, buffer);
+}
+
+/// Below the list, where there is room: why one thing is taken for the cause of another.
+fn links<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
+    let Some(incident) = app.incident().filter(|incident| !incident.links.is_empty()) else {
+        return Vec::new();
+    };
+    let rule = |id: &crate::domain::AnomalyId| app.verdict.anomaly(id).map(|anomaly| anomaly.rule.clone());
+    let mut lines =
+        vec![Line::default(), Line::styled(" Why they belong together", look.dim.patch(look.strong))];
+    for link in &incident.links {
+        let (Some(cause), Some(effect)) = (rule(&link.cause), rule(&link.effect)) else { continue };
+        lines.push(fit::cut(
+            &Line::from(vec![
+                fit::span(format!(" {cause}"), look.text),
+                Span::styled(" → ", look.accent),
+                fit::span(effect, look.text),
+            ]),
+            cells,
+        ));
+        for words in fit::wrap(&text::clean(&link.why), cells.saturating_sub(4)) {
+            lines.push(Line::styled(format!("   {words}"), look.dim));
+        }
+    }
+    lines
 }
 
 /// The first line to show so that the chosen ones are in view, near the middle.
@@ -48,12 +74,15 @@ fn note<'a>(app: &App, look: &Look, follows: &'static str) -> Vec<Span<'a>> {
     let mut spans = Vec::new();
     for severity in [Severity::Critical, Severity::Warning, Severity::Suspect] {
         if count(severity) > 0 {
-            let words = format!("{}{} ", sign::severity(severity), count(severity));
+            let gap = if spans.is_empty() { "" } else { " " };
+            let words = format!("{gap}{}{}", sign::severity(severity), count(severity));
             spans.push(Span::styled(words, look.severity(severity)));
         }
     }
-    spans.push(Span::styled(follows, look.dim));
-    if spans.len() == 1 && follows.is_empty() { Vec::new() } else { spans }
+    if !follows.is_empty() && !spans.is_empty() {
+        spans.push(Span::styled(format!(" {follows}"), look.dim));
+    }
+    spans
 }
 
 fn entry<'a>(
@@ -120,7 +149,6 @@ fn second<'a>(app: &App, look: &Look, row: &Row, anomaly: &Anomaly, style: Style
     let Place::Root { incident, symptoms } = row.place else { return None };
     let incident = app.verdict.incidents.get(incident)?;
     let mut spans = vec![Span::raw("    "), Span::styled(anomaly.severity.as_str(), style)];
-    spans.push(fit::span(format!(" · {}", anomaly.subject), look.dim));
     if symptoms > 0 {
         spans.push(Span::styled(format!(" · {}", text::count(symptoms, "symptom")), look.dim));
     }

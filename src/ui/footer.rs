@@ -65,6 +65,14 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
 
 /// On the main screen a key says what it does here; empty when it would do nothing.
 fn label(app: &App, command: Command, label: &'static str) -> &'static str {
+    if let Some(Layer::Table(table)) = app.layers.last() {
+        let chart = crate::app::columns(table.panel).is_empty();
+        let on_rows = matches!(
+            command,
+            Command::Open | Command::Filter | Command::Sort | Command::Reverse | Command::Columns
+        );
+        return if chart && on_rows { "" } else { label };
+    }
     if !app.layers.is_empty() {
         return label;
     }

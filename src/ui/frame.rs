@@ -35,6 +35,11 @@ pub fn frame(
     let mut left = vec![Span::raw(" ")];
     left.extend(title);
     left.push(Span::raw(" "));
+    let mut note = note;
+    // The first words of a note are the ones that matter.
+    while note.len() > 1 && wide(&left) + wide(&note) + 3 > room {
+        note.pop();
+    }
     let with_note = wide(&note) > 0 && wide(&left) + wide(&note) + 3 <= room;
     let line = fit::cut(&Line::from(left), room);
     over_border(&line, area.x + 2, area.y, buffer);
@@ -65,16 +70,39 @@ pub fn panel(app: &App, look: &Look, panel: Panel, area: Rect, buffer: &mut Buff
         Span::raw(" "),
         Span::styled(panel.title(), look.strong),
     ];
-    let inside = frame(title, age_note(&age, look), focused, look, area, buffer);
+    let listing = match panel {
+        Panel::Pods => !app.snapshot.pods.is_listed(),
+        Panel::Nodes => !app.snapshot.nodes.is_listed(),
+        Panel::Autoscalers => !app.snapshot.autoscalers.is_listed(),
+        _ => false,
+    };
+    let note = match &age {
+        Age::Live(_) if listing => {
+            vec![Span::styled(format!("{} listing", sign::spinner(app.now.as_millisecond())), look.dim)]
+        }
+        age => age_note(age, look),
+    };
+    let inside = frame(title, note, focused, look, area, buffer);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     match &age {
         Age::Blind(blind, last) => {
-            let lines = why_blind(blind, panel, app.now, look, usize::from(inside.width));
+            let mut lines = why_blind(blind, panel, app.now, look, usize::from(inside.width));
+            if last.is_none() {
+                fit::put_all(lines, inside, buffer);
+                return None;
+            }
+            // What was last seen stays, below the reason: in full where there is room, else in one line.
+            if lines.len() + 4 > usize::from(inside.height) {
+                let ago = text::span(between(blind.since, app.now));
+                lines = vec![Line::from(vec![
+                    Span::styled(format!("Blind {ago} "), look.note.add_modifier(Modifier::BOLD)),
+                    fit::span(&blind.why, look.note),
+                ])];
+            }
             let taken = (lines.len() as u16).min(inside.height);
             fit::put_all(lines, inside, buffer);
             let left = Rect { y: inside.y + taken, height: inside.height - taken, ..inside };
-            // What was last seen stays, below the reason, where there is room for it.
-            (last.is_some() && left.height >= 2).then_some(left)
+            (left.height > 0).then_some(left)
         }
         Age::Waiting => {
             let line =
@@ -111,12 +139,10 @@ pub fn age_note<'a>(age: &Age, look: &Look) -> Vec<Span<'a>> {
         Age::Blind(blind, _) if blind.kind == BlindKind::NotConfigured => {
             vec![Span::styled("not configured", look.dim)]
         }
-        Age::Blind(_, Some(last)) => {
-            vec![Span::styled(
-                format!("{} blind, seen {} ago", sign::BLIND, text::span_short(*last)),
-                look.note,
-            )]
-        }
+        Age::Blind(_, Some(last)) => vec![
+            Span::styled(format!("{} blind", sign::BLIND), look.note),
+            Span::styled(format!(", seen {} ago", text::span_short(*last)), look.note),
+        ],
         Age::Blind(..) => vec![Span::styled(format!("{} blind", sign::BLIND), look.note)],
     }
 }

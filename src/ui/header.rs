@@ -53,6 +53,9 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
 fn place<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
     let options = &app.options;
     let mut spans = Vec::new();
+    if options.trouble.is_some() {
+        return vec![Span::styled("no cluster", look.strong)];
+    }
     if let Some(drill) = &options.drill {
         spans.push(fit::span(
             format!(" DRILL {drill} "),

@@ -35,7 +35,11 @@ pub fn places(area: Rect) -> Places {
         let height = (area.height / 4).clamp(9, 16);
         (grid(top(height), 6), false)
     } else if tall {
-        let height = if area.height >= 44 { 8 } else { 6 };
+        let height = match area.height {
+            0..38 => 6,
+            38..46 => 7,
+            _ => 8,
+        };
         (grid(top(height * 2), 3), false)
     } else if area.height >= 16 {
         let columns = if area.width >= 120 { 3 } else { 2 };

@@ -43,14 +43,10 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
 
 /// Nothing to do: what would be at hand.
 fn ready<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
-    let mut lines = vec![
-        Line::default(),
-        Line::styled(
-            "When something is wrong, its steps appear here: what to look at, what to do, and why.",
-            look.dim,
-        ),
-        Line::default(),
-    ];
+    let words = "When something is wrong, its steps appear here: what to look at, what to do, and why.";
+    let mut lines = vec![Line::default()];
+    lines.extend(fit::wrap(words, cells).into_iter().map(|line| Line::styled(line, look.dim)));
+    lines.push(Line::default());
     lines.extend(app.options.library.iter().map(|playbook| {
         let line = Line::from(vec![
             fit::span(fit::pad(&playbook.id, 18, false), look.text),
@@ -106,7 +102,7 @@ fn head<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, cells: usize
             }
         }
     }
-    lines.push(resolution(app, look, plan, cells));
+    lines.extend(resolution(look, plan, cells));
     if !dossier.asked.is_empty() {
         lines.push(asked(app, look, dossier, cells));
     }
@@ -126,7 +122,8 @@ fn asked<'a>(app: &App, look: &Look, dossier: &Dossier, cells: usize) -> Line<'a
     fit::two_ends(vec![fit::span(words, look.dim)], vec![Span::styled(text::span(took), look.dim)], cells)
 }
 
-fn resolution<'a>(app: &App, look: &Look, plan: &Plan, cells: usize) -> Line<'a> {
+/// What must hold in the end, what is missing, and how long it has to hold.
+fn resolution<'a>(look: &Look, plan: &Plan, cells: usize) -> Vec<Line<'a>> {
     let resolved = &plan.resolved;
     let (sign, style) = if resolved.reached {
         (sign::OK, look.good)
@@ -135,18 +132,16 @@ fn resolution<'a>(app: &App, look: &Look, plan: &Plan, cells: usize) -> Line<'a>
     } else {
         (sign::OPEN, look.dim)
     };
-    let left = vec![
-        Span::styled(format!("{sign} "), style),
-        Span::styled(if resolved.reached { "resolved: " } else { "resolved when " }, style),
-        fit::span(&resolved.says, look.text),
-    ];
-    let countdown = match resolved.left(app.now) {
-        Some(left) if !resolved.reached => {
-            vec![Span::styled(format!("{} to go", text::span(left)), look.warn)]
-        }
-        _ => Vec::new(),
-    };
-    fit::two_ends(left, countdown, cells)
+    // The plan says when it is resolved; until then the words need their subject.
+    let lead = if resolved.reached { "" } else { "resolved? " };
+    let words = format!("{lead}{}", text::clean(&resolved.says));
+    let wrapped = fit::wrap(&words, cells.saturating_sub(2)).into_iter().take(3).enumerate();
+    wrapped
+        .map(|(at, line)| {
+            let mark = if at == 0 { sign } else { " " };
+            Line::from(vec![Span::styled(format!("{mark} "), style), Span::styled(line, style)])
+        })
+        .collect()
 }
 
 /// Everything below the suggestion, and which lines the cursor is on.

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 
 use super::anomalies::{highlight, scrolled};
 use super::style::Look;
-use super::{fit, frame, panels};
+use super::{fit, frame, panels, sign};
 use crate::app::{App, Column, Panel, TableView, columns};
 use crate::domain::{Age, Key, Tone, text};
 
@@ -114,10 +114,8 @@ fn heading<'a>(look: &Look, table: &TableView, shown: &[(usize, &Column, usize)]
         };
         let style =
             if arrow.is_empty() { look.dim.patch(look.strong) } else { look.accent.patch(look.strong) };
-        Span::styled(
-            format!("{}  ", fit::pad(&format!("{}{arrow}", column.title), *wide, column.right)),
-            style,
-        )
+        let title = format!("{}{}{arrow}", if *at == 0 { "  " } else { "" }, column.title);
+        Span::styled(format!("{}  ", fit::pad(&title, *wide, column.right)), style)
     });
     Line::from(spans.collect::<Vec<_>>())
 }
@@ -133,11 +131,27 @@ fn row<'a>(
     let spans = shown.iter().map(|(at, column, wide)| {
         let Some(cell) = cells.get(*at) else { return Span::raw(" ".repeat(wide + 2)) };
         let words = text::clean(&cell.text);
-        let words = if *at == 0 { fit::fit_name(&words, *wide).into_owned() } else { words };
-        let style = if cell.tone == Tone::Good { look.good } else { look.tone(cell.tone) };
-        Span::styled(format!("{}  ", fit::pad(&words, *wide, column.right)), style)
+        let room = if *at == 0 { wide.saturating_sub(2) } else { *wide };
+        let words = if *at == 0 { fit::fit_name(&words, room).into_owned() } else { words };
+        Span::styled(format!("{}  ", fit::pad(&words, room, column.right)), look.tone(cell.tone))
     });
-    Line::from(spans.collect::<Vec<_>>())
+    let mut line = vec![mark(app, look, table.panel, key)];
+    line.extend(spans);
+    Line::from(line)
+}
+
+/// The state of a row as a sign, before its name.
+fn mark<'a>(app: &App, look: &Look, panel: Panel, key: &Key) -> Span<'a> {
+    let bad = || app.cells(panel, key).iter().any(|cell| cell.tone == Tone::Bad);
+    let (sign, style) = match panel {
+        Panel::Pods => match app.board.health(key) {
+            Some(health) => (sign::health(health), panels::health_style(health, look)),
+            None => (" ", look.text),
+        },
+        _ if bad() => (sign::BAD, look.bad),
+        _ => (sign::OK, look.good),
+    };
+    Span::styled(format!("{sign} "), style)
 }
 
 /// How long a wait may last before it is worth a word.

@@ -26,6 +26,10 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     for (row, line) in nearest(app, onset).into_iter().take(usize::from(area.height - 1)).enumerate() {
         let mut spans = vec![Span::raw(" ".repeat(LABEL.len()))];
         spans.extend(change(app, look, line, onset));
+        // Who did it is said whole or not at all.
+        if spans.iter().map(Span::width).sum::<usize>() > usize::from(area.width) && line.by.is_some() {
+            spans.pop();
+        }
         fit::put(&Line::from(spans), area, row as u16 + 1, buffer);
     }
     if app.changes().is_empty() {
@@ -48,8 +52,11 @@ fn axis(app: &App, look: &Look, onset: Option<Timestamp>, area: Rect, buffer: &m
     let line = start + from.len() as u16;
     buffer.set_string(line, area.y, "─".repeat(cells), look.border);
     buffer.set_string(line + cells as u16, area.y, to, look.dim);
+    let onset_at = onset.and_then(|onset| chart::place(onset, WINDOW, app.now, cells));
     for change in app.changes().iter().rev() {
         if let Some(x) = chart::place(change.at, WINDOW, app.now, cells) {
+            // What came just before stands before the mark of the onset, not under it.
+            let x = if Some(x) == onset_at { x.saturating_sub(1) } else { x };
             buffer.set_string(
                 line + x as u16,
                 area.y,

@@ -18,7 +18,15 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let cells = usize::from(area.width);
     let high = usize::from(area.height);
     let shown = if rows.len() > high { high.saturating_sub(1) } else { rows.len() };
-    let mut lines: Vec<Line<'_>> = rows.iter().take(shown).map(|row| line(app, look, row, cells)).collect();
+    let bad = rows.iter().take(shown).filter(|row| row.bad).count();
+    let below = shown + bad <= high;
+    let mut lines = Vec::new();
+    for row in rows.iter().take(shown) {
+        lines.push(line(app, look, row, cells));
+        if below && row.bad {
+            lines.push(Line::from(fit::span(format!("  {}", row.seen), look.bad)));
+        }
+    }
     if rows.len() > shown {
         lines.push(Line::styled(format!("  and {} more, later", rows.len() - shown), look.dim));
     }
@@ -27,12 +35,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
 
 fn line<'a>(app: &App, look: &Look, row: &CertificateRow, cells: usize) -> Line<'a> {
     let (sign, style) = mark(app, row, look);
-    let mut right = Vec::new();
-    if row.bad {
-        right.push(fit::span(fit::fit(&row.seen, cells / 2), look.bad));
-        right.push(Span::raw(" "));
-    }
-    right.push(Span::styled(format!("{:>5}", left(app, row)), style));
+    let right = vec![Span::styled(format!("{:>5}", left(app, row)), style)];
     fit::two_ends(
         vec![Span::styled(format!("{sign} "), style), fit::span(&row.key.name, look.text)],
         right,

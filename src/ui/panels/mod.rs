@@ -18,6 +18,8 @@ use crate::app::{App, Focus, Panel};
 use crate::domain::{Age, BlindKind, text};
 use crate::rules::{self, Unit};
 
+pub use pods::style as health_style;
+
 /// Draws a panel with its frame.
 pub fn draw(app: &App, look: &Look, panel: Panel, area: Rect, buffer: &mut Buffer) {
     let Some(inside) = frame::panel(app, look, panel, area, buffer) else { return };

@@ -43,7 +43,8 @@ fn row<'a>(app: &App, look: &Look, node: &Node, cells: usize) -> Line<'a> {
         right.push(Span::raw(" "));
     }
     let (cpu, memory) = app.node_load(node);
-    let bar = usize::from(cells >= 34) * 4;
+    // Names before bars: bars are drawn where both fit.
+    let bar = if cells >= fit::width(&node.key.name).min(26) + 28 { 4 } else { 0 };
     for (word, share) in [("cpu", cpu), ("mem", memory)] {
         if let Some(share) = share {
             let filled = fill_style(share, 0.85, 0.95, look);
@@ -54,7 +55,7 @@ fn row<'a>(app: &App, look: &Look, node: &Node, cells: usize) -> Line<'a> {
             right.push(Span::styled(percent(share), filled_text(share, look)));
         }
     }
-    let wide = Line::from(right.clone()).width();
+    let wide = right.iter().map(Span::width).sum::<usize>();
     if wide + 14 > cells && node_rank(node) < 3 {
         right.truncate(2);
     }

@@ -89,7 +89,7 @@ fn from_the_suggestion_to_the_undo() {
     let screen = text(&drawn(&app, (120, 40)));
     assert!(screen.contains("revision 6 runs") && screen.contains("previews the undo"), "{screen}");
     let effects = keys(&mut app, "u");
-    assert!(matches!(&effects[..], [Effect::Preview { .. }]), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::PreviewUndo { .. }]), "{effects:?}");
     assert!(app.act.as_ref().is_some_and(|act| act.origin.undoing));
 }
 
@@ -133,6 +133,19 @@ fn every_panel_opens_and_closes() {
         assert_eq!(app.focus, Focus::Panel(panel));
         assert!(app.layers.is_empty());
     }
+}
+
+#[test]
+fn the_journal_opens_its_newest_entry() {
+    let mut app = world::crashing(world::options());
+    assert!(matches!(&keys(&mut app, "J")[..], [Effect::ReadJournal]));
+    app.update(Event::Journal(world::journal()), world::now());
+    let list = text(&drawn(&app, (120, 40)));
+    assert!(list.find("cordon node-2").unwrap() < list.find("scale deployment/web").unwrap(), "newest first");
+    app.update(press(KeyCode::Enter), world::now());
+    assert!(text(&drawn(&app, (120, 40))).contains("kubectl cordon node-2"));
+    app.update(press(KeyCode::Esc), world::now());
+    assert!(matches!(app.layers.last(), Some(Layer::Journal(journal)) if !journal.open));
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use covet_tui::app::{App, Dossier, Event, Options, Verdict};
 use covet_tui::domain::*;
-use covet_tui::guard::{Armed, Confirmation, DiffTone, Draft, Guard, Hazard, Preview, Undo};
-use covet_tui::incident::{Incident, IncidentId, Title};
+use covet_tui::guard::{Actor, Armed, Confirmation, DiffTone, Draft, Guard, Hazard, Preview, Undo};
+use covet_tui::incident::{Incident, IncidentId, Link, Title};
+use covet_tui::journal::{Closing, EntryId, Record};
 use covet_tui::playbooks::{
-    ChecklistItem, Done, Plan, PlannedStep, Progress, Resolution, StepPhase, StepState,
+    ChecklistItem, Done, Library, Plan, PlannedStep, Progress, Resolution, StepPhase, StepState,
 };
 
 /// 03:12:44 on a November night.
@@ -32,6 +33,7 @@ pub fn options() -> Options {
 
 /// A cockpit that sees the world with nothing wrong in it.
 pub fn healthy(options: Options) -> App {
+    let options = Options { library: Library::built_in(), ..options };
     let mut app = App::new(options, ago(600));
     app.update(Event::Resized(120, 40), ago(600));
     app.update(Event::Observed(observations(false)), now());
@@ -65,7 +67,12 @@ pub fn judged(app: &mut App) {
         root: ids[0].clone(),
         members: ids.clone(),
         symptoms: ids[1..].to_vec(),
-        links: Vec::new(),
+        links: vec![Link {
+            cause: ids[0].clone(),
+            effect: ids[1].clone(),
+            why: "the newest revision cannot become available while its pods crash".into(),
+            weight: 0.9,
+        }],
         changes: changes(),
         score: 0.95,
     };
@@ -207,7 +214,7 @@ fn plan() -> Plan {
         alternatives: vec![4],
         parent: None,
         resolved: Resolution {
-            says: "no pod restarts and all are ready for 5 minutes".into(),
+            says: "not yet: 2 of 4 pods ready; containers still crash".into(),
             holds_since: None,
             for_: Duration::from_mins(5),
             reached: false,
@@ -520,4 +527,40 @@ pub fn observations(bad: bool) -> Vec<Observation> {
     all.push(seen(Origin::Redis, Fact::Cache(cache)));
     all.push(seen(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() }));
     all
+}
+
+/// Two actions of this night, oldest first; the second one's outcome is not known.
+pub fn journal() -> Vec<Record> {
+    let record = |id: &str, seconds, title: &str, command: &str, result: Option<&str>| Record {
+        id: EntryId(id.into()),
+        at: ago(seconds),
+        who: Actor { kube_user: "oncall".into(), os_user: "ana".into(), host: "laptop".into(), tmux: None },
+        effect: Effect::Change,
+        title: title.into(),
+        command: command.into(),
+        targets: Vec::new(),
+        pins: Vec::new(),
+        hazards: Vec::new(),
+        action: serde_json::Value::Null,
+        before: serde_json::Value::Null,
+        undo: None,
+        closing: result.map(|result| Closing {
+            at: ago(seconds - 9),
+            result: result.into(),
+            says: "done".into(),
+            progress: Vec::new(),
+            undo: None,
+        }),
+        intact: true,
+    };
+    vec![
+        record(
+            "20261123-030102-aaaa",
+            702,
+            "scale deployment/web from 2 to 3",
+            "kubectl scale …",
+            Some("performed"),
+        ),
+        record("20261123-031007-bbbb", 157, "cordon node-2", "kubectl cordon node-2", None),
+    ]
 }
