@@ -136,6 +136,13 @@ pub(super) static ROWS: &[Row] = &[
         "hosts whose certificates are checked, beside those of the Ingresses: host[:port][@address]",
     ),
     row(
+        "tls.authority",
+        &["COVET_TLS_AUTHORITY"],
+        r#""/etc/ssl/company-ca.pem""#,
+        |s| Slot::Path(&mut s.tls_authority),
+        "PEM file of authorities that clients trust beside those of this machine",
+    ),
+    row(
         "probe_url",
         &["COVET_PROBE_URL"],
         r#""https://www.example.com/health/ready""#,

@@ -27,6 +27,8 @@ pub struct Settings {
     pub redis_url: Sourced<Option<String>>,
     /// Hosts to shake hands with beside those of the Ingresses: `host[:port][@address]`.
     pub tls_hosts: Sourced<Vec<String>>,
+    /// A PEM file of authorities trusted beside the machine's own, such as a company's.
+    pub tls_authority: Sourced<Option<PathBuf>>,
     /// What playbooks may ask over HTTP to see whether users are served.
     pub probe_url: Sourced<Option<String>>,
     /// Deployments that may be scaled down to make room, as `namespace/name`.
@@ -160,6 +162,7 @@ impl Default for Settings {
             database_url: Sourced::default(None),
             redis_url: Sourced::default(None),
             tls_hosts: Sourced::default(Vec::new()),
+            tls_authority: Sourced::default(None),
             probe_url: Sourced::default(None),
             sheddable: Sourced::default(Vec::new()),
             playbooks: Sourced::default(None),

@@ -1,5 +1,6 @@
 //! One TLS handshake that always succeeds and remembers what a client would have thought of the certificate.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
@@ -23,9 +24,14 @@ use crate::domain::{Name, Served, Timestamp, text};
 pub(super) struct Roots(Option<Arc<RootCertStore>>);
 
 impl Roots {
-    /// The machine's own, read once.
-    pub(super) fn native() -> Self {
-        Self(tls::roots(None).ok().filter(|roots| !roots.is_empty()).map(Arc::new))
+    /// The machine's own, and those of a file, read once. A file that cannot be read adds nothing: what it
+    /// would have vouched for then shows as not trusted.
+    pub(super) fn native(more: Option<&Path>) -> Self {
+        let mut roots = tls::roots(None).unwrap_or_else(|_| RootCertStore::empty());
+        if let Some(more) = more.and_then(|file| tls::roots(Some(file)).ok()) {
+            roots.extend(more.roots);
+        }
+        Self((!roots.is_empty()).then(|| Arc::new(roots)))
     }
 }
 

@@ -28,7 +28,7 @@ const AT_ONCE: usize = 8;
 
 /// Looks for ever.
 pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell) {
-    let roots = Arc::new(tokio::task::spawn_blocking(Roots::native).await.unwrap_or_default());
+    let roots = roots(&settings).await;
     loop {
         // The hosts of the settings don't wait for a cluster.
         let session = match timeout(SOON, session(&mut sessions)).await {
@@ -61,7 +61,7 @@ pub(super) async fn look(
     client: Option<&kube::Client>,
     now: Timestamp,
 ) -> Vec<Vec<Handshake>> {
-    let roots = Arc::new(tokio::task::spawn_blocking(Roots::native).await.unwrap_or_default());
+    let roots = roots(settings).await;
     let all = all_targets(settings, client).await;
     shake_all(all, &roots, now).collect().await
 }
@@ -87,6 +87,13 @@ fn shake_all(
             async move { handshakes(target, &roots, now).await }
         })
         .buffer_unordered(AT_ONCE)
+}
+
+/// What this machine and the settings trust.
+async fn roots(settings: &Settings) -> Arc<Roots> {
+    let authority = settings.tls_authority.value.clone();
+    let read = tokio::task::spawn_blocking(move || Roots::native(authority.as_deref()));
+    Arc::new(read.await.unwrap_or_default())
 }
 
 /// The hosts of the Ingresses, with the addresses of their load balancers.

@@ -187,7 +187,8 @@ async fn connection(socket: TcpStream, acceptor: TlsAcceptor, router: Router) {
     }
 }
 
-fn router(signals: Signals) -> Router {
+/// What is behind the endpoint: whether the service is ready, after the time its answers take.
+pub fn router(signals: Signals) -> Router {
     Router::new()
         .route("/health/ready", get(health))
         .route("/health/live", get(|| async { "ok\n" }))

@@ -54,18 +54,23 @@ pub struct Addresses {
     pub cache: SocketAddr,
     /// The ingress: TLS for the hosts of the Ingress objects.
     pub https: SocketAddr,
+    /// The same without TLS.
+    pub http: SocketAddr,
 }
 
 impl Lab {
-    /// The environment that points clients at this lab.
+    /// The environment that points clients at this lab. The last two only the cockpit understands: who issues
+    /// the ingress's certificates, and what tells whether users are served.
     pub fn env(&self) -> Vec<(&'static str, String)> {
-        let Addresses { prometheus, alertmanager, database, cache, .. } = self.addresses;
+        let Addresses { prometheus, alertmanager, database, cache, http, .. } = self.addresses;
         vec![
             ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
             ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
             ("REDIS_URL", format!("redis://{cache}/0")),
             ("PROMETHEUS_URL", format!("http://{prometheus}")),
             ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
+            ("COVET_TLS_AUTHORITY", self.files.web_authority.display().to_string()),
+            ("COVET_PROBE_URL", format!("http://{http}/health/ready")),
         ]
     }
 

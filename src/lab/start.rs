@@ -15,7 +15,7 @@ use super::access::Access;
 use super::alertmanager::{self, Alertmanager};
 use super::api::{self, ProxyRoutes};
 use super::folder::Folder;
-use super::https::{Authority, Https, HttpsError};
+use super::https::{self, Authority, Https, HttpsError};
 use super::logs::Logs;
 use super::prometheus::{self, Prometheus};
 use super::rules::{Rules, RulesError};
@@ -79,6 +79,7 @@ struct Listeners {
     database: TcpListener,
     cache: TcpListener,
     https: TcpListener,
+    http: TcpListener,
 }
 
 impl Listeners {
@@ -90,6 +91,7 @@ impl Listeners {
             database: free().await?,
             cache: free().await?,
             https: free().await?,
+            http: free().await?,
         })
     }
 
@@ -101,6 +103,7 @@ impl Listeners {
             database: self.database.local_addr()?,
             cache: self.cache.local_addr()?,
             https: self.https.local_addr()?,
+            http: self.http.local_addr()?,
         })
     }
 }
@@ -184,14 +187,15 @@ fn serve(
     authority: Arc<Authority>,
     stopping: &CancellationToken,
 ) -> Result<JoinSet<()>, LabError> {
-    let https = Https::new(signals.clone(), authority)?;
+    let ingress = Https::new(signals.clone(), authority)?;
     let mut servers = JoinSet::new();
     servers.spawn(http(listeners.prometheus, prometheus::router(prometheus), stopping.clone()));
     servers.spawn(http(listeners.alertmanager, alertmanager::router(alertmanager), stopping.clone()));
+    servers.spawn(http(listeners.http, https::router(signals.clone()), stopping.clone()));
     let database = postgres::serve(listeners.database, signals.clone(), None);
     servers.spawn(until(stopping.clone(), database));
     servers.spawn(until(stopping.clone(), redis::serve(listeners.cache, signals)));
-    servers.spawn(until(stopping.clone(), https.serve(listeners.https)));
+    servers.spawn(until(stopping.clone(), ingress.serve(listeners.https)));
     Ok(servers)
 }
 

@@ -107,6 +107,8 @@ async fn every_server_tells_of_the_same_world() {
         .unwrap();
     let url = format!("https://{host}:{}/health/ready", lab.addresses().https.port());
     assert_eq!(https.get(url).send().await.unwrap().status(), 200);
+    let probe = reqwest::get(env(&lab, "COVET_PROBE_URL")).await.unwrap();
+    assert_eq!(probe.status(), 200);
     lab.stop().await;
 }
 
@@ -173,6 +175,7 @@ async fn a_stopped_lab_leaves_nothing() {
         addresses.database,
         addresses.cache,
         addresses.https,
+        addresses.http,
     ];
     for address in all {
         assert!(tokio::net::TcpStream::connect(address).await.is_err(), "{address} still listens");
