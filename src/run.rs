@@ -70,7 +70,7 @@ pub async fn run(mut cockpit: Cockpit, screen: &mut Screen) -> Result<Ended> {
     let mut signals = Signals::listen()?;
     let mut input = EventStream::new();
     let (answers, mut answered) = mpsc::channel::<Event>(256);
-    let mut desk = Desk { answers, running: HashMap::new() };
+    let mut desk = Desk::new(answers);
     let mut tick = interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut batch = Vec::with_capacity(BATCH);
@@ -164,13 +164,19 @@ impl Signals {
 }
 
 /// What was asked for and is still under way.
-struct Desk {
+pub struct Desk {
     answers: mpsc::Sender<Event>,
     running: HashMap<Request, CancellationToken>,
 }
 
 impl Desk {
-    fn start(&mut self, cockpit: &Cockpit, effect: Effect) {
+    /// Answers go to this channel.
+    pub fn new(answers: mpsc::Sender<Event>) -> Self {
+        Self { answers, running: HashMap::new() }
+    }
+
+    /// Begins what an effect asks for and returns at once. Effects on the terminal are the loop's own.
+    pub fn start(&mut self, cockpit: &Cockpit, effect: Effect) {
         self.running.retain(|_, token| !token.is_cancelled());
         let answers = self.answers.clone();
         let now = (cockpit.clock)();

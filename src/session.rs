@@ -80,7 +80,9 @@ impl Session {
             .map_err(|error| error.to_string())?;
         let overrides = settings.threshold_values();
         let thresholds = Thresholds::new(overrides.iter().map(|(key, value)| (key.as_str(), *value)))
-            .map_err(|errors| errors.iter().map(|error| placed(error, &settings)).collect::<Vec<_>>().join("\n"))?;
+            .map_err(|errors| {
+                errors.iter().map(|error| placed(error, &settings)).collect::<Vec<_>>().join("\n")
+            })?;
         Ok(Session { settings, thresholds, clock: start.clock, arm: start.arm, environment, drill: None })
     }
 

@@ -34,6 +34,14 @@ impl Title {
         Self { what: what(root), symptoms, began: root.onset, after }
     }
 
+    /// The change just before: `40s after revision 7`.
+    pub fn lately(&self) -> Option<String> {
+        self.after.as_ref().map(|(before, what)| match before.as_secs() {
+            0 => format!("right after {what}"),
+            _ => format!("{} after {what}", text::span(*before)),
+        })
+    }
+
     /// In full, with its age at `now`:
     /// `… — 3 symptoms — began 4m12s ago, 40s after revision 7`.
     pub fn at(&self, now: Timestamp) -> String {
@@ -41,8 +49,7 @@ impl Title {
             0 => String::new(),
             count => format!(" — {}", text::count(count, "symptom")),
         };
-        let after =
-            self.after.as_ref().map(|(before, what)| format!(", {} after {what}", text::span(*before)));
+        let after = self.lately().map(|after| format!(", {after}"));
         let age = text::span(between(self.began, now));
         format!("{}{symptoms} — began {age} ago{}", self.what, after.unwrap_or_default())
     }

@@ -152,9 +152,8 @@ fn second<'a>(app: &App, look: &Look, row: &Row, anomaly: &Anomaly, style: Style
     if symptoms > 0 {
         spans.push(Span::styled(format!(" · {}", text::count(symptoms, "symptom")), look.dim));
     }
-    if let Some((after, what)) = &incident.title.after {
-        let after = text::span(*after);
-        spans.push(fit::span(format!(" · {after} after {what}"), look.dim));
+    if let Some(after) = incident.title.lately() {
+        spans.push(fit::span(format!(" · {after}"), look.dim));
     }
     if let Some(pages) = anomaly.pages_at.filter(|pages| *pages > app.now) {
         let left = between(app.now, pages).as_secs();

@@ -11,7 +11,8 @@ fn home() -> tempfile::TempDir {
 fn without_a_cluster_it_says_so_and_offers_drills() {
     let home = home();
     let mut terminal = Terminal::open(&[], home.path(), 100, 30);
-    let screen = terminal.wait_for("kubeconfig");
+    let screen =
+        terminal.wait("the offer", |screen| screen.contains("kubeconfig") && screen.contains("filter"));
     assert!(screen.contains("crash-loop.oom"), "{screen}");
     terminal.press("\x1b");
     assert!(terminal.ended().success());
@@ -56,4 +57,48 @@ fn it_survives_every_size() {
     terminal.wait_for("covetpy-production");
     terminal.press("q");
     terminal.ended();
+}
+
+/// Fills the prompt of the preview that is open: the name it asks for stands after "type".
+fn confirm(terminal: &mut Terminal) {
+    let screen = terminal.wait("a preview", |screen| screen.contains("and Enter:"));
+    let line = screen.lines().find(|line| line.contains("and Enter:")).expect("the prompt");
+    let name = line.split_whitespace().skip_while(|word| *word != "type").nth(1).expect("a name").to_owned();
+    terminal.press(&name);
+    terminal.press("\r");
+}
+
+#[test]
+fn an_incident_is_led_from_its_first_symptom_to_the_fix_its_undo_and_the_journal() {
+    let home = home();
+    let mut terminal = Terminal::open(&["drill", "crash-loop.oom", "--seed", "7"], home.path(), 160, 50);
+    let screen =
+        terminal.wait("the cause", |screen| screen.contains("OOMKilled") && screen.contains("Roll back"));
+    assert!(screen.contains("revision 6"), "{screen}");
+    terminal.press("n");
+    let preview = terminal.wait("the preview", |screen| screen.contains("and Enter:"));
+    assert!(preview.contains("kubectl rollout undo deployment/covetpy-app"), "{preview}");
+    confirm(&mut terminal);
+    terminal.wait("the outcome", |screen| screen.contains("previews the undo"));
+    terminal.press("u");
+    let undo = terminal.wait("the undo's preview", |screen| screen.contains("and Enter:"));
+    assert!(undo.contains("--to-revision=7"), "{undo}");
+    terminal.press("\x1b");
+    terminal.wait("the main screen", |screen| screen.contains("Playbook"));
+    terminal.press("\x1b");
+    terminal.press("J");
+    terminal.wait("the journal", |screen| screen.contains("performed"));
+    terminal.press("\x03");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    terminal.signal(rustix::process::Signal::TERM);
+    terminal.ended();
+
+    let listed = std::process::Command::new(env!("CARGO_BIN_EXE_covet-tui"))
+        .args(["journal", "list"])
+        .env("HOME", home.path())
+        .env_remove("XDG_STATE_HOME")
+        .output()
+        .expect("the journal is listed");
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(text.contains("performed") && text.contains("covetpy-app"), "{text}");
 }

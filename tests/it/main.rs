@@ -8,10 +8,9 @@
     clippy::disallowed_methods
 )]
 
-mod screen;
 mod acting;
-mod eyes;
 mod cockpit;
+mod eyes;
 mod house;
 mod judgement;
 mod lab_kube_rs;
@@ -23,6 +22,8 @@ mod lab_store;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
-mod pty;
 mod playbooks;
+mod pty;
+mod read_only;
 mod scenarios;
+mod screen;

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ pub struct Terminal {
     keys: Option<Box<dyn std::io::Write + Send>>,
     master: Option<Box<dyn MasterPty + Send>>,
     screen: Arc<Mutex<Seen>>,
+    hung_up: Arc<AtomicBool>,
 }
 
 struct Seen {
@@ -39,15 +41,21 @@ impl Terminal {
         let parser = vt100::Parser::new(cells(rows), cells(columns), 0);
         let screen = Arc::new(Mutex::new(Seen { parser, raw: Vec::new() }));
         let shared = Arc::clone(&screen);
+        let hung_up = Arc::new(AtomicBool::new(false));
+        let closing = Arc::clone(&hung_up);
         std::thread::spawn(move || {
             let mut bytes = [0; 65536];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
+                // The terminal is only gone when nobody holds its other side any more.
+                if closing.load(Ordering::SeqCst) {
+                    return;
+                }
                 let mut seen = shared.lock().expect("nobody panicked");
                 seen.parser.process(&bytes[..count]);
                 seen.raw.extend_from_slice(&bytes[..count]);
             }
         });
-        Self { child, keys: Some(keys), master: Some(pty.master), screen }
+        Self { child, keys: Some(keys), master: Some(pty.master), screen, hung_up }
     }
 
     pub fn screen(&self) -> String {
@@ -77,7 +85,10 @@ impl Terminal {
             if wanted(&screen) {
                 return screen;
             }
-            assert!(start.elapsed() < Duration::from_secs(120), "waited in vain for {what}; the screen:\n{screen}");
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "waited in vain for {what}; the screen:\n{screen}"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -88,7 +99,12 @@ impl Terminal {
 
     pub fn resize(&self, columns: u16, rows: u16) {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
-        self.screen.lock().expect("nobody panicked").parser.screen_mut().set_size(cells(rows), cells(columns));
+        self.screen
+            .lock()
+            .expect("nobody panicked")
+            .parser
+            .screen_mut()
+            .set_size(cells(rows), cells(columns));
         self.master.as_ref().expect("an open terminal").resize(size).expect("a new size");
     }
 
@@ -103,6 +119,7 @@ impl Terminal {
 
     /// The other side of the terminal goes away, as when an ssh connection breaks.
     pub fn hang_up(&mut self) {
+        self.hung_up.store(true, Ordering::SeqCst);
         self.keys = None;
         self.master = None;
     }
@@ -113,7 +130,11 @@ impl Terminal {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 return status;
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "the program does not end:\n{}", self.screen());
+            assert!(
+                start.elapsed() < Duration::from_secs(30),
+                "the program does not end:\n{}",
+                self.screen()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
