@@ -59,7 +59,7 @@ pub(super) fn bind_in(
         };
     }
     let labels = step.inputs.iter().map(|input| (input.name.as_str(), input.label.as_str())).collect();
-    Args { view, values: &values, verb: step.todo.verb, args: &step.todo.args, labels }.build()
+    Args { view, values: &values, verb: step.todo.verb, given: &step.todo.args, labels }.build()
 }
 
 /// The arguments of one step, and how to read them.
@@ -67,7 +67,7 @@ struct Args<'a> {
     view: &'a View<'a>,
     values: &'a BTreeMap<String, String>,
     verb: &'static Verb,
-    args: &'a BTreeMap<&'static str, Arg>,
+    given: &'a BTreeMap<&'static str, Arg>,
     labels: BTreeMap<&'a str, &'a str>,
 }
 
@@ -78,7 +78,7 @@ impl Args<'_> {
         Ok(match self.verb.name {
             "list-pods" => Action::ListPods {
                 // What runs on a node is of any namespace.
-                namespace: match (self.args.get("namespace"), self.args.get("node")) {
+                namespace: match (self.given.get("namespace"), self.given.get("node")) {
                     (None, Some(_)) => Name::from(""),
                     _ => self.namespace()?,
                 },
@@ -99,7 +99,7 @@ impl Args<'_> {
             },
             "pod-usage" => Action::PodUsage {
                 namespace: self.namespace()?,
-                pods: if self.args.contains_key("pods") {
+                pods: if self.given.contains_key("pods") {
                     self.pods()?.iter().map(|pod| pod.key.clone()).collect()
                 } else {
                     Vec::new()
@@ -113,7 +113,7 @@ impl Args<'_> {
             "compare-revisions" => Action::CompareRevisions { deployment: self.key("deployment")? },
             "rollout-status" => Action::RolloutStatus {
                 deployment: self.key("deployment")?,
-                timeout: self.maybe_span("timeout")?.unwrap_or(Duration::from_secs(300)),
+                timeout: self.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
             },
             "check-pull-secrets" => Action::CheckPullSecrets { pod: self.key("pod")? },
             "ping-database" => Action::PingDatabase,
@@ -164,7 +164,7 @@ impl Args<'_> {
                 options: DrainOptions {
                     delete_empty_dir: self.flag("delete_empty_dir"),
                     force: self.flag("force"),
-                    timeout: self.maybe_span("timeout")?.unwrap_or(Duration::from_secs(300)),
+                    timeout: self.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
                 },
             },
             "annotate" => {
@@ -219,7 +219,7 @@ impl Args<'_> {
 
     /// Only ever shown and copied by a person, so its values are quoted as a shell would need them.
     fn elsewhere(&self) -> Bound<Action> {
-        let Some(Arg::Text(operation)) = self.args.get("operation") else {
+        let Some(Arg::Text(operation)) = self.given.get("operation") else {
             return Err(missing("operation", "no operation"));
         };
         let quoted = operation.fill(|name| self.values.get(name).map(|value| shell_quote(value)));
@@ -245,7 +245,7 @@ impl Args<'_> {
     }
 
     fn maybe(&self, param: &str) -> Bound<Option<String>> {
-        let Some(Arg::Text(template)) = self.args.get(param) else { return Ok(None) };
+        let Some(Arg::Text(template)) = self.given.get(param) else { return Ok(None) };
         let value = self.fill(template)?;
         if let Some(kind) = self.verb.param(param).map(|param| param.kind) {
             let name = template.sole_placeholder().unwrap_or(param);
@@ -277,18 +277,18 @@ impl Args<'_> {
     }
 
     fn flag(&self, param: &str) -> bool {
-        matches!(self.args.get(param), Some(Arg::Flag(true)))
+        matches!(self.given.get(param), Some(Arg::Flag(true)))
     }
 
     fn words(&self, param: &str) -> Bound<Vec<String>> {
-        match self.args.get(param) {
+        match self.given.get(param) {
             Some(Arg::List(words)) => words.iter().map(|word| self.fill(word)).collect(),
             _ => Ok(Vec::new()),
         }
     }
 
     fn pairs(&self, param: &str) -> Bound<Vec<(String, Option<String>)>> {
-        let Some(Arg::Pairs(pairs)) = self.args.get(param) else { return Ok(Vec::new()) };
+        let Some(Arg::Pairs(pairs)) = self.given.get(param) else { return Ok(Vec::new()) };
         pairs
             .iter()
             .map(|(name, value)| {
@@ -298,7 +298,7 @@ impl Args<'_> {
     }
 
     fn json(&self, param: &str) -> Bound<Value> {
-        match self.args.get(param) {
+        match self.given.get(param) {
             Some(Arg::Json(json)) => self.fill_json(json),
             _ => Ok(Value::Null),
         }
@@ -360,7 +360,7 @@ impl Args<'_> {
     }
 
     fn pods(&self) -> Bound<Vec<&crate::domain::Pod>> {
-        let set = match self.args.get("pods") {
+        let set = match self.given.get("pods") {
             Some(Arg::Pods(set)) => *set,
             _ => PodSet::Worst,
         };
@@ -369,7 +369,7 @@ impl Args<'_> {
     }
 
     fn no_pods(&self) -> MissingInput {
-        let which = match self.args.get("pods") {
+        let which = match self.given.get("pods") {
             Some(Arg::Pods(set)) => set.as_str(),
             _ => "such",
         };

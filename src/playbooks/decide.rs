@@ -71,10 +71,6 @@ impl Table<'_> {
         self.is_available(index) || again
     }
 
-    fn suggest(&self, index: usize, why: impl Into<String>) -> Decision {
-        Decision { suggested: Some(index), why: why.into(), ..Decision::default() }
-    }
-
     fn with_index(&self) -> impl Iterator<Item = (usize, &Step)> {
         self.playbook.steps.iter().enumerate()
     }
@@ -92,12 +88,13 @@ impl Table<'_> {
         let passed = since(self.view, at);
         if passed < change.settle {
             let left = text::span(change.settle.saturating_sub(passed));
-            return Some(
-                self.suggest(*checks.first()?, format!("“{title}” is taking effect: judge it in {left}")),
-            );
+            return Some(suggest(
+                *checks.first()?,
+                format!("“{title}” is taking effect: judge it in {left}"),
+            ));
         }
         if let Some(open) = checks.iter().copied().find(|index| self.is_available(*index)) {
-            return Some(self.suggest(open, format!("see whether “{title}” worked")));
+            return Some(suggest(open, format!("see whether “{title}” worked")));
         }
         // Everything was verified: let it hold, unless it plainly does not.
         self.resolved.holds_since?;
@@ -113,7 +110,7 @@ impl Table<'_> {
         // What has not been verified at all comes before what is verified again.
         let mut again: Vec<usize> = again.collect();
         again.sort_by_key(|index| !self.is_available(*index));
-        Some(self.suggest(*again.first()?, self.resolved.says.clone()))
+        Some(suggest(*again.first()?, self.resolved.says.clone()))
     }
 
     /// It gets well by itself: nothing is to be changed.
@@ -130,11 +127,11 @@ impl Table<'_> {
         holds.into_iter().find_map(|hold| {
             let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
             if self.is_confirmed(hold) {
-                return Some(Decision { parent: hold.to.clone(), ..self.suggest(index, hold.why.clone()) });
+                return Some(Decision { parent: hold.to.clone(), ..suggest(index, hold.why.clone()) });
             }
             // The doubt is removed by its step; once that has found nothing, it was no reason to hold.
             let cause = self.view.causes.iter().find(|cause| hold.for_causes.contains(&cause.name))?;
-            self.is_available(index).then(|| self.suggest(index, cause.says.clone()))
+            self.is_available(index).then(|| suggest(index, cause.says.clone()))
         })
     }
 
@@ -174,9 +171,10 @@ impl Table<'_> {
         let age = since(self.view, self.view.facts.anomaly.onset);
         self.with_index().find_map(|(index, step)| {
             let due = step.anyway_after.filter(|due| age >= *due)?;
-            let why = match due.is_zero() {
-                true => step.why.clone(),
-                false => format!("nothing else has helped in {}", text::span(age)),
+            let why = if due.is_zero() {
+                step.why.clone()
+            } else {
+                format!("nothing else has helped in {}", text::span(age))
             };
             self.take(index, step, &why)
         })
@@ -190,7 +188,7 @@ impl Table<'_> {
             let first = self.position(first).filter(|first| self.is_available(*first))?;
             // Only reads are taken on the way to another step; a change has to have its own reason.
             let reads = self.playbook.steps[first].todo.effect() == Effect::Read;
-            return reads.then(|| self.suggest(first, held.clone()));
+            return reads.then(|| suggest(first, held.clone()));
         }
         if !self.is_available(index) {
             return None;
@@ -199,9 +197,9 @@ impl Table<'_> {
         if age < step.not_before {
             let left = text::span(step.not_before.saturating_sub(age));
             let why = format!("wait {left} before “{}”: it may pass by itself", self.steps[index].title);
-            return self.any_read().map(|read| self.suggest(read, why));
+            return self.any_read().map(|read| suggest(read, why));
         }
-        Some(self.suggest(index, why))
+        Some(suggest(index, why))
     }
 
     /// Why a step would help: the causes that it is for, as far as they are known.
@@ -227,7 +225,7 @@ impl Table<'_> {
         let by_cause =
             self.with_index().filter(unread).find_map(|(index, step)| Some((index, self.reason(step)?)));
         if let Some((index, why)) = by_cause {
-            return Some(self.suggest(index, why));
+            return Some(suggest(index, why));
         }
         // Before anything has ended there is no log of an end: the events say what stands in the way.
         if self.view.causes.is_empty()
@@ -235,10 +233,10 @@ impl Table<'_> {
             && let Some((index, step)) =
                 self.with_index().filter(unread).find(|(_, step)| step.todo.verb.name == "describe")
         {
-            return Some(self.suggest(index, format!("nothing has ended yet: {}", step.why)));
+            return Some(suggest(index, format!("nothing has ended yet: {}", step.why)));
         }
         let (index, step) = self.with_index().filter(unread).find(|(_, step)| step.for_causes.is_empty())?;
-        Some(self.suggest(index, step.why.clone()))
+        Some(suggest(index, step.why.clone()))
     }
 
     /// Everything was read and nothing recognised.
@@ -249,7 +247,7 @@ impl Table<'_> {
             .map(|(index, _)| index)
             .find(|index| self.can_run(*index));
         let index = verify.or_else(|| self.any_read())?;
-        Some(self.suggest(
+        Some(suggest(
             index,
             "nothing that was read asks for one of the changes: watch it, or choose one yourself",
         ))
@@ -277,6 +275,10 @@ impl Table<'_> {
             .map(|(index, _)| index);
         changes.chain(reads).filter(open).take(ALTERNATIVES).collect()
     }
+}
+
+fn suggest(index: usize, why: impl Into<String>) -> Decision {
+    Decision { suggested: Some(index), why: why.into(), ..Decision::default() }
 }
 
 fn since(view: &View<'_>, at: crate::domain::Timestamp) -> Duration {

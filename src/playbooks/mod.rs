@@ -11,6 +11,7 @@ mod library;
 mod listing;
 mod parse;
 mod parse_step;
+mod parse_todo;
 mod plan;
 mod playbook;
 mod pods;

@@ -39,7 +39,7 @@ impl Template {
                         match rest.next() {
                             Some((_, '}')) if !name.is_empty() => break,
                             Some((_, c)) if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' => {
-                                name.push(c)
+                                name.push(c);
                             }
                             _ => {
                                 return Err(BrokenTemplate {
@@ -80,7 +80,7 @@ impl Template {
     }
 
     /// The text with every placeholder filled in by `with`, or the first name that has no value.
-    pub fn fill<'a>(&'a self, with: impl Fn(&str) -> Option<String>) -> Result<String, &'a str> {
+    pub fn fill(&self, with: impl Fn(&str) -> Option<String>) -> Result<String, &str> {
         self.pieces.iter().try_fold(String::new(), |mut text, piece| {
             match piece {
                 Piece::Text(plain) => text.push_str(plain),

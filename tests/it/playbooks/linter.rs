@@ -166,7 +166,7 @@ fn triggers_of_teams_are_read_and_their_mistakes_named() {
         assert_eq!(complaints(r#"{ rule = "crash-loop" }"#, trigger), [], "{trigger}");
     }
     let wrong = [
-        (r#"{ alert = {} }"#, "an alert without labels"),
+        ("{ alert = {} }", "an alert without labels"),
         (r#"{ promql = { expr = "up" } }"#, "`above` or `below`"),
         (r#"{ promql = { expr = "up", above = nan } }"#, "has to be a number"),
         (r#"{ sql = { query = "SELECT 1" } }"#, "has no `above`"),
