@@ -104,6 +104,8 @@ const EVENT_FIELDS: &[&str] = &[
     "involvedObject.namespace",
     "involvedObject.name",
     "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
     "involvedObject.fieldPath",
     "reason",
     "reportingComponent",

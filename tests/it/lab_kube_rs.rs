@@ -112,7 +112,7 @@ async fn expiry_is_said_and_survived() {
     bench
         .store
         .update("nodes", "", "node-1", jiff::Timestamp::now(), |node| {
-            node["metadata"]["labels"]["a"] = "b".into()
+            node["metadata"]["labels"]["a"] = "b".into();
         })
         .unwrap();
     bench.store.compact();

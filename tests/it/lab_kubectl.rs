@@ -63,6 +63,7 @@ async fn kubectl_shows_what_there_is() {
         &["api-versions"],
         &["version"],
         &["cluster-info"],
+        &["events", "--for", "deploy/web"],
         &["get", "hpa,pdb,svc,cm,secrets,rs,ns,crd,leases"],
     ] {
         bench.done(command).await;
@@ -243,7 +244,7 @@ async fn kubectl_cordons_and_drains() {
     bench
         .store
         .update("poddisruptionbudgets", NAMESPACE, "web", jiff::Timestamp::now(), |budget| {
-            budget["spec"]["minAvailable"] = 4.into()
+            budget["spec"]["minAvailable"] = 4.into();
         })
         .unwrap();
     bench

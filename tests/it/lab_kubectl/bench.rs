@@ -79,7 +79,7 @@ impl Bench {
 
     pub async fn kubectl_as(&self, role: &str, arguments: &[&str]) -> Said {
         let child = self.command(role, arguments).stdin(Stdio::null()).output();
-        let output = tokio::time::timeout(Duration::from_secs(60), child)
+        let output = tokio::time::timeout(Duration::from_mins(1), child)
             .await
             .unwrap_or_else(|_| panic!("kubectl {arguments:?} hangs"))
             .unwrap();
