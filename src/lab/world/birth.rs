@@ -17,7 +17,7 @@ pub fn pod(
     cluster: &mut Cluster,
     owner: &Meta,
     template: &Value,
-    reference: Value,
+    reference: &Value,
 ) -> Result<Arc<Pod>, Refused> {
     let pod = from_template(owner, template, reference, &format!("{}-", owner.name));
     admit(cluster, &pod)?;
@@ -29,7 +29,7 @@ pub fn named_pod(
     cluster: &mut Cluster,
     owner: &Meta,
     template: &Value,
-    reference: Value,
+    reference: &Value,
     name: &str,
 ) -> Result<Arc<Pod>, Refused> {
     let mut pod = from_template(owner, template, reference, "");
@@ -39,7 +39,7 @@ pub fn named_pod(
 }
 
 /// The pod object itself, with everything the API server defaults.
-pub fn from_template(owner: &Meta, template: &Value, reference: Value, prefix: &str) -> Value {
+pub fn from_template(owner: &Meta, template: &Value, reference: &Value, prefix: &str) -> Value {
     let mut metadata = template["metadata"].clone();
     if !metadata.is_object() {
         metadata = json!({});

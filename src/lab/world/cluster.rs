@@ -71,11 +71,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub fn new(store: Store, logs: Logs, now: Timestamp, seed: u64, speed: f64) -> Self {
+    pub fn new(store: Store, logs: Logs, now: Timestamp, seed: u64, pace: f64) -> Self {
         Self {
             now,
             rng: fastrand::Rng::with_seed(seed),
-            speed: speed.max(0.01),
+            speed: pace.max(0.01),
             events: Recorder::default(),
             pods: Shelf::new(&store, "pods"),
             nodes: Shelf::new(&store, "nodes"),

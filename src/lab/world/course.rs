@@ -104,40 +104,17 @@ impl Kubelet {
         slot: &mut Slot,
         since: Timestamp,
     ) -> Option<Timestamp> {
-        if let Some(exit) = slot.life.exit.clone() {
-            let due = later(since, cluster.lasting(exit.after));
+        if let Some(end) = slot.life.exit.clone() {
+            let due = later(since, cluster.lasting(end.after));
             if due <= cluster.now {
                 print(cluster, at, slot, |first, _| !first);
-                self.exit(cluster, at, slot, since, (exit.code, exit.reason()));
+                exit(cluster, at, slot, since, (end.code, end.reason()));
                 return None;
             }
             let next = probes::check(self, cluster, at, slot, since);
             return Some(next.map_or(due, |next| next.min(due)));
         }
         probes::check(self, cluster, at, slot, since)
-    }
-
-    /// The container ended, by itself or killed.
-    pub(super) fn exit(
-        &mut self,
-        cluster: &mut Cluster,
-        at: Spot<'_>,
-        slot: &mut Slot,
-        since: Timestamp,
-        (code, reason): (i32, &str),
-    ) {
-        let now = cluster.now;
-        slot.end(since, now, code, reason);
-        let again = match at.pod.spec.restart_policy.as_str() {
-            "Never" => false,
-            "OnFailure" => code != 0,
-            _ => true,
-        };
-        if now.duration_since(since) >= cluster.lasting(FORGIVEN) {
-            slot.crash_delay = 0.0;
-        }
-        slot.state =
-            if again { State::Exited { at: now, until: cluster.after(2.0) } } else { State::Finished };
     }
 
     pub(super) fn after_exit(
@@ -165,6 +142,27 @@ impl Kubelet {
         slot.crash_delay = (slot.crash_delay * 2.0).clamp(FIRST_DELAY, LONGEST_DELAY);
         self.need_image(cluster, at, slot);
     }
+}
+
+/// The container ended, by itself or killed.
+pub(super) fn exit(
+    cluster: &mut Cluster,
+    at: Spot<'_>,
+    slot: &mut Slot,
+    since: Timestamp,
+    (code, reason): (i32, &str),
+) {
+    let now = cluster.now;
+    slot.end(since, now, code, reason);
+    let again = match at.pod.spec.restart_policy.as_str() {
+        "Never" => false,
+        "OnFailure" => code != 0,
+        _ => true,
+    };
+    if now.duration_since(since) >= cluster.lasting(FORGIVEN) {
+        slot.crash_delay = 0.0;
+    }
+    slot.state = if again { State::Exited { at: now, until: cluster.after(2.0) } } else { State::Finished };
 }
 
 /// Prints those lines of a container's life for which `when(is first, it will end)`.

@@ -177,7 +177,7 @@ fn show_activity<'a>(
         sure = sure.saturating_sub(1);
         if busy {
             session.state = Some(SessionState::Active);
-            session.query = QUERIES[rng.usize(..QUERIES.len())].to_owned();
+            QUERIES[rng.usize(..QUERIES.len())].clone_into(&mut session.query);
             (session.query_start, session.xact_start) = (Some(now), Some(now));
             (session.wait_event_type, session.wait_event) = (None, None);
             session.state_change = Some(now);

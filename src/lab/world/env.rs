@@ -69,17 +69,17 @@ pub fn plain(encoded: &str) -> String {
 }
 
 fn value(cluster: &Cluster, pod: &Pod, variable: &EnvVar) -> Result<Option<String>, String> {
-    let Some(EnvSource { config_map_key_ref, secret_key_ref, field_ref }) = &variable.value_from else {
+    let Some(EnvSource { config_map, secret, field }) = &variable.value_from else {
         return Ok(Some(variable.value.clone()));
     };
     let namespace = &pod.metadata.namespace;
-    if let Some(reference) = config_map_key_ref {
+    if let Some(reference) = config_map {
         return key(cluster, namespace, reference, "configmap", "ConfigMap");
     }
-    if let Some(reference) = secret_key_ref {
+    if let Some(reference) = secret {
         return Ok(key(cluster, namespace, reference, "secret", "Secret")?.map(|value| plain(&value)));
     }
-    let path = field_ref.as_ref().and_then(|field| field["fieldPath"].as_str()).unwrap_or_default();
+    let path = field.as_ref().and_then(|field| field["fieldPath"].as_str()).unwrap_or_default();
     Ok(Some(match path {
         "metadata.name" => pod.metadata.name.clone(),
         "metadata.namespace" => namespace.clone(),

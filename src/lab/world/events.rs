@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::objects::Meta;
-use crate::lab::store::{resource, seconds};
+use crate::lab::store::{Resource, resource, seconds};
 
 /// The API server keeps events this long (`--event-ttl`, default 1 h).
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
@@ -54,7 +54,7 @@ impl<'a> About<'a> {
         let row = resource(self.resource);
         let mut reference = json!({
             "kind": row.map_or("", |row| row.kind),
-            "apiVersion": row.map_or_else(String::new, |row| row.api_version()),
+            "apiVersion": row.map(Resource::api_version).unwrap_or_default(),
             "name": self.meta.name,
             "uid": self.meta.uid,
         });

@@ -83,7 +83,9 @@ impl World {
                 let secret = cluster.secrets.get(&Key::new(NAMESPACE, "regcred"));
                 let token = secret
                     .and_then(|secret| registry::token(&env::plain(secret.data.get(".dockerconfigjson")?)));
-                token.into_iter().for_each(|token| self.kubelet.registry.expire(token));
+                if let Some(token) = token {
+                    self.kubelet.registry.expire(token);
+                }
             }
             Fault::RateLimit { host, seconds } => {
                 let until = cluster.after(*seconds);

@@ -95,7 +95,9 @@ impl World {
         }
         for (resource, objects) in neighbours::plain(now, first).into_iter().chain(our_app::plain(now, first))
         {
-            objects.into_iter().for_each(|object| self.plain(resource, object));
+            for object in objects {
+                self.plain(resource, object);
+            }
         }
         let data = self.vault.encoded("covetpy-secrets");
         let secrets = our_app::stored_secrets(&data, &mut self.cluster.rng);

@@ -58,7 +58,9 @@ impl Kind for Node {
         if turned.before.as_deref().map(room) != turned.after.as_deref().map(room) {
             reschedule(cluster);
             let sets: Vec<Key> = cluster.daemon_sets.iter().map(|(key, _)| key.clone()).collect();
-            sets.into_iter().for_each(|key| cluster.enqueue(Work::DaemonSet(key)));
+            for key in sets {
+                cluster.enqueue(Work::DaemonSet(key));
+            }
         }
     }
 }
@@ -121,7 +123,9 @@ impl Kind for Quota {
         let namespace = turned.key.namespace.clone();
         cluster.enqueue(Work::Quota(namespace.clone()));
         let sets: Vec<Key> = cluster.replica_sets.within(&namespace).map(|(key, _)| key.clone()).collect();
-        sets.into_iter().for_each(|key| cluster.enqueue(Work::ReplicaSet(key)));
+        for key in sets {
+            cluster.enqueue(Work::ReplicaSet(key));
+        }
     }
 }
 
@@ -169,11 +173,15 @@ fn tell_selectors(cluster: &mut Cluster, pod: &Pod) {
     if cluster.quotas.within(namespace).next().is_some() {
         work.push(Work::Quota(namespace.clone()));
     }
-    work.into_iter().for_each(|work| cluster.enqueue(work));
+    for work in work {
+        cluster.enqueue(work);
+    }
 }
 
 /// Room may have appeared: every pod without a node tries again.
 fn reschedule(cluster: &mut Cluster) {
     let waiting: Vec<Key> = cluster.unscheduled().cloned().collect();
-    waiting.into_iter().for_each(|key| cluster.enqueue(Work::Schedule(key)));
+    for key in waiting {
+        cluster.enqueue(Work::Schedule(key));
+    }
 }

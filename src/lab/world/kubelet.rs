@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{Cluster, Work, later};
 use super::container::{Slot, State};
+use super::course;
 use super::env;
 use super::events::{About, Source};
 use super::objects::{Container, Pod};
@@ -252,7 +253,7 @@ impl Kubelet {
         let (Some(pod), Some(mut run)) = (cluster.pods.get(key), self.runs.remove(key)) else { return };
         for (slot, container) in run.slots.iter_mut().zip(&pod.spec.containers) {
             if let Some(since) = slot.running_since() {
-                self.exit(cluster, Spot { pod: &pod, container }, slot, since, (code, "Error"));
+                course::exit(cluster, Spot { pod: &pod, container }, slot, since, (code, "Error"));
             }
         }
         self.runs.insert(key.clone(), run);

@@ -110,10 +110,9 @@ impl World {
         logs: Logs,
         signals: Signals,
         tsdb: Tsdb,
-        options: Options,
+        Options { drill, speed, seed, scale, back_fill_minutes }: Options,
         now: Timestamp,
     ) -> Self {
-        let Options { drill, speed, seed, scale, back_fill_minutes } = options;
         let mut world = Self {
             cluster: Cluster::new(store, logs, now, seed, 1.0),
             kubelet: Kubelet::default(),

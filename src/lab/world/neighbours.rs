@@ -35,7 +35,7 @@ fn workload(
     (namespace, name): (&str, &str),
     app: &str,
     replicas: Option<i32>,
-    containers: Vec<Value>,
+    containers: &[Value],
 ) -> Value {
     let mut spec = json!({
         "selector": { "matchLabels": { "app": app } },
@@ -61,7 +61,7 @@ pub fn deployments() -> Vec<Value> {
         (NAMESPACE, "covetpy-worker"),
         "covetpy-worker",
         Some(2),
-        vec![container("worker", &format!("{}:v1.2.3", our_app::IMAGE), ("200m", "512Mi"), None)],
+        &[container("worker", &format!("{}:v1.2.3", our_app::IMAGE), ("200m", "512Mi"), None)],
     );
     let spec = &mut worker["spec"]["template"]["spec"];
     spec["imagePullSecrets"] = json!([{ "name": "regcred" }]);
@@ -82,7 +82,7 @@ pub fn deployments() -> Vec<Value> {
         ),
     ];
     let single = |namespace: &str, name: &str, image: &str, ask: (&str, &str), port: u16| {
-        workload((namespace, name), name, Some(1), vec![container(name, image, ask, Some(("http", port)))])
+        workload((namespace, name), name, Some(1), &[container(name, image, ask, Some(("http", port)))])
     };
     vec![
         worker,
@@ -90,13 +90,13 @@ pub fn deployments() -> Vec<Value> {
             (NAMESPACE, "covetpy-docs"),
             "covetpy-docs",
             Some(1),
-            vec![container("nginx", "docker.io/library/nginx:1.29.3", ("20m", "64Mi"), Some(("http", 80)))],
+            &[container("nginx", "docker.io/library/nginx:1.29.3", ("20m", "64Mi"), Some(("http", 80)))],
         ),
         workload(
             ("kube-system", "coredns"),
             "coredns",
             Some(2),
-            vec![container(
+            &[container(
                 "coredns",
                 "registry.k8s.io/coredns/coredns:v1.13.1",
                 ("100m", "70Mi"),
@@ -114,7 +114,7 @@ pub fn deployments() -> Vec<Value> {
             ("ingress-nginx", "ingress-nginx-controller"),
             "ingress-nginx",
             Some(2),
-            vec![container(
+            &[container(
                 "controller",
                 "registry.k8s.io/ingress-nginx/controller:v1.14.0",
                 ("100m", "256Mi"),
@@ -136,7 +136,7 @@ pub fn deployments() -> Vec<Value> {
             8080,
         ),
         labelled(
-            workload(("monitoring", "prometheus-server"), "prometheus-server", Some(1), prometheus),
+            workload(("monitoring", "prometheus-server"), "prometheus-server", Some(1), &prometheus),
             "prometheus",
         ),
         single(
@@ -168,14 +168,14 @@ pub fn stateful_sets() -> Vec<Value> {
         (NAMESPACE, "redis"),
         "redis",
         Some(1),
-        vec![container("redis", "docker.io/library/redis:7.4.6", ("100m", "512Mi"), Some(("redis", 6379)))],
+        &[container("redis", "docker.io/library/redis:7.4.6", ("100m", "512Mi"), Some(("redis", 6379)))],
     );
     redis["spec"]["serviceName"] = "redis".into();
     let mut alertmanager = workload(
         ("monitoring", "alertmanager"),
         "alertmanager",
         Some(1),
-        vec![container(
+        &[container(
             "alertmanager",
             "quay.io/prometheus/alertmanager:v0.29.0",
             ("20m", "64Mi"),
@@ -201,7 +201,7 @@ pub fn daemon_sets() -> Vec<Value> {
             ("kube-system", "aws-node"),
             "aws-node",
             None,
-            vec![container(
+            &[container(
                 "aws-node",
                 "602401143452.dkr.ecr.us-east-1.amazonaws.com/amazon-k8s-cni:v1.20.4",
                 ("50m", "64Mi"),
@@ -212,7 +212,7 @@ pub fn daemon_sets() -> Vec<Value> {
             ("kube-system", "kube-proxy"),
             "kube-proxy",
             None,
-            vec![container(
+            &[container(
                 "kube-proxy",
                 "602401143452.dkr.ecr.us-east-1.amazonaws.com/eks/kube-proxy:v1.35.2",
                 ("100m", "64Mi"),
@@ -223,7 +223,7 @@ pub fn daemon_sets() -> Vec<Value> {
             ("monitoring", "node-exporter"),
             "node-exporter",
             None,
-            vec![container(
+            &[container(
                 "node-exporter",
                 "quay.io/prometheus/node-exporter:v1.10.2",
                 ("20m", "48Mi"),

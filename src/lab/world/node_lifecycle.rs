@@ -326,7 +326,7 @@ fn end_of_patience(cluster: &Cluster, pod: &Pod, taint: &Taint) -> Option<Timest
     if tolerations.is_empty() {
         return Some(since);
     }
-    let shortest = tolerations.iter().filter_map(|toleration| toleration.toleration_seconds).min()?;
+    let shortest = tolerations.iter().filter_map(|toleration| toleration.seconds).min()?;
     Some(later(since, cluster.lasting(shortest as f64)))
 }
 

@@ -73,7 +73,11 @@ slim! {
     }
     Port { name: String, container_port: u16 }
     EnvVar { name: String, value: String, value_from: Option<EnvSource> }
-    EnvSource { config_map_key_ref: Option<KeyRef>, secret_key_ref: Option<KeyRef>, field_ref: Option<Value> }
+    EnvSource {
+        #[serde(rename = "configMapKeyRef")] config_map: Option<KeyRef>,
+        #[serde(rename = "secretKeyRef")] secret: Option<KeyRef>,
+        #[serde(rename = "fieldRef")] field: Option<Value>,
+    }
     EnvFrom { prefix: String, config_map_ref: Option<Reference>, secret_ref: Option<Reference> }
     KeyRef { name: String, key: String, optional: bool }
     Reference { name: String, optional: bool }
@@ -85,7 +89,7 @@ slim! {
         period_seconds: u32, failure_threshold: u32, timeout_seconds: u32,
     }
     HttpGet { path: String, port: Value }
-    Toleration { key: String, operator: String, value: String, effect: String, toleration_seconds: Option<i64> }
+    Toleration { key: String, operator: String, value: String, effect: String, #[serde(rename = "tolerationSeconds")] seconds: Option<i64> }
     Spread { max_skew: i64, topology_key: String, when_unsatisfiable: String, label_selector: Selector }
     Selector { match_labels: Map, match_expressions: Vec<Expression> }
     Expression { key: String, operator: String, values: Vec<String> }
@@ -257,8 +261,9 @@ impl Pod {
     }
 
     pub fn limits(&self, resource: &str) -> f64 {
-        let limit =
-            |container: &Container| container.resources.limits.get(resource).map_or(0.0, Quantity::value);
+        let limit = |container: &Container| {
+            container.resources.limits.get(resource).map_or(0.0, |amount| amount.value())
+        };
         self.spec.containers.iter().map(limit).sum()
     }
 
@@ -270,11 +275,11 @@ impl Pod {
 impl Container {
     pub fn request(&self, resource: &str) -> f64 {
         let Resources { limits, requests } = &self.resources;
-        requests.get(resource).or_else(|| limits.get(resource)).map_or(0.0, Quantity::value)
+        requests.get(resource).or_else(|| limits.get(resource)).map_or(0.0, |amount| amount.value())
     }
 
     pub fn limit(&self, resource: &str) -> Option<f64> {
-        self.resources.limits.get(resource).map(Quantity::value)
+        self.resources.limits.get(resource).map(|amount| amount.value())
     }
 
     /// The port number a probe or a service means by a number or a name.
@@ -295,7 +300,7 @@ impl Node {
     }
 
     pub fn allocatable(&self, resource: &str) -> f64 {
-        self.status.allocatable.get(resource).map_or(0.0, Quantity::value)
+        self.status.allocatable.get(resource).map_or(0.0, |amount| amount.value())
     }
 }
 

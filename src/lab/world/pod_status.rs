@@ -119,8 +119,8 @@ pub fn adopt(cluster: &mut Cluster, pod: &Pod) -> Run {
             slot.restarts = shown.map_or(0, |shown| shown.restart_count);
             if let Some(raw) = raw {
                 slot.terminated = raw.pointer("/lastState/terminated").cloned();
-                slot.id = raw["containerID"].as_str().unwrap_or_default().to_owned();
-                slot.image_id = raw["imageID"].as_str().unwrap_or_default().to_owned();
+                raw["containerID"].as_str().unwrap_or_default().clone_into(&mut slot.id);
+                raw["imageID"].as_str().unwrap_or_default().clone_into(&mut slot.image_id);
             }
             slot
         })

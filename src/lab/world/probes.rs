@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::cluster::{Cluster, later};
 use super::container::{Checks, Slot};
+use super::course;
 use super::kubelet::{Kubelet, Spot};
 use super::objects::{Container, Probe};
 use super::program;
@@ -35,7 +36,7 @@ pub fn begin(cluster: &Cluster, container: &Container, slot: &mut Slot) {
 
 /// Runs the probes that are due; says when the next one is.
 pub(super) fn check(
-    kubelet: &mut Kubelet,
+    kubelet: &Kubelet,
     cluster: &mut Cluster,
     at: Spot<'_>,
     slot: &mut Slot,
@@ -52,7 +53,7 @@ pub(super) fn check(
 }
 
 fn run(
-    kubelet: &mut Kubelet,
+    kubelet: &Kubelet,
     cluster: &mut Cluster,
     at: Spot<'_>,
     slot: &mut Slot,
@@ -105,7 +106,7 @@ fn run(
             let kind = if asked == Asked::Startup { "startup" } else { "liveness" };
             let message = format!("Container {} failed {kind} probe, will be restarted", container.name);
             at.note(cluster, "Normal", "Killing", &message);
-            kubelet.exit(cluster, at, slot, since, (137, "Error"));
+            course::exit(cluster, at, slot, since, (137, "Error"));
             return None;
         }
         _ => {}

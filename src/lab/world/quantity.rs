@@ -25,7 +25,7 @@ const SUFFIXES: [(&str, f64); 13] = [
 ];
 
 impl Quantity {
-    pub fn value(&self) -> f64 {
+    pub fn value(self) -> f64 {
         self.0
     }
 

@@ -51,7 +51,7 @@ pub fn reconcile(cluster: &mut Cluster, key: &Key) {
 fn grow(cluster: &mut Cluster, set: &ReplicaSet) -> Result<(), Refused> {
     let about = About::new("replicasets", &set.metadata);
     let owner = owner_reference("apps/v1", "ReplicaSet", &set.metadata.name, &set.metadata.uid);
-    match birth::pod(cluster, &set.metadata, &set.spec.template, owner) {
+    match birth::pod(cluster, &set.metadata, &set.spec.template, &owner) {
         Ok(pod) => {
             let message = format!("Created pod: {}", pod.metadata.name);
             cluster.normal(about, Source::of(SOURCE), "SuccessfulCreate", &message);

@@ -147,7 +147,7 @@ fn deployment(
     }));
     let Ok(set) = set else { return };
     let reference = owner_reference("apps/v1", "ReplicaSet", &set_name, &set.metadata.uid);
-    let mut pod = birth::from_template(&set.metadata, &labelled, reference, &format!("{set_name}-"));
+    let mut pod = birth::from_template(&set.metadata, &labelled, &reference, &format!("{set_name}-"));
     finish_template(&mut pod, &name, &at);
     for index in 0..replicas {
         let total = made.len();

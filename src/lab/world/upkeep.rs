@@ -93,7 +93,9 @@ pub fn collect_orphans(cluster: &mut Cluster, uid: &str) {
 }
 
 fn delete_all<T: Kind>(cluster: &mut Cluster, keys: &[Key]) {
-    keys.iter().for_each(|key| cluster.delete::<T>(key));
+    for key in keys {
+        cluster.delete::<T>(key);
+    }
 }
 
 /// The vault the external secrets come from: values by Secret and key.

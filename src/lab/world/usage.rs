@@ -63,14 +63,14 @@ pub fn publish(cluster: &Cluster, kubelet: &Kubelet, traffic: &Traffic) {
                 cluster,
                 "podmetrics",
                 (&key.namespace, &key.name),
-                json!(labels),
+                &json!(labels),
                 ("containers", containers.into()),
             );
-            known.insert(((*key).namespace.as_str(), key.name.as_str()));
+            known.insert((key.namespace.as_str(), key.name.as_str()));
         }
     }
     for (node, (cpu, bytes)) in &by_node {
-        put(cluster, "nodemetrics", ("", node), json!({}), ("usage", usage(*cpu, *bytes)));
+        put(cluster, "nodemetrics", ("", node), &json!({}), ("usage", usage(*cpu, *bytes)));
         known.insert(("", node));
     }
     for resource in ["podmetrics", "nodemetrics"] {
@@ -90,7 +90,7 @@ fn put(
     cluster: &Cluster,
     resource: &str,
     (namespace, name): (&str, &str),
-    labels: Value,
+    labels: &Value,
     (field, value): (&str, Value),
 ) {
     let at = seconds(later(cluster.now, -jiff::SignedDuration::from_secs(1)));

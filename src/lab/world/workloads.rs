@@ -34,7 +34,9 @@ pub fn stateful_set(cluster: &mut Cluster, key: &Key) {
         .iter()
         .filter(|pod| ordinal(&pod.metadata.name).is_some_and(|ordinal| ordinal >= want) && pod.is_active())
         .collect();
-    surplus.into_iter().for_each(|pod| cluster.delete_gracefully(pod));
+    for pod in surplus {
+        cluster.delete_gracefully(pod);
+    }
     let pods = cluster.owned_pods(&set.metadata.uid);
     let ready = pods.iter().filter(|pod| pod.is_ready() && pod.is_active()).count();
     cluster.update::<StatefulSet>(key, |set| {
@@ -63,7 +65,7 @@ fn make_ordinal(cluster: &mut Cluster, set: &ReplicaSet, ordinal: i32) {
     template["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = ordinal.to_string().into();
     let about = About::new("statefulsets", meta);
     let source = Source::of("statefulset-controller");
-    match birth::named_pod(cluster, meta, &template, owner, &name) {
+    match birth::named_pod(cluster, meta, &template, &owner, &name) {
         Ok(_) => {
             let message = format!("create Pod {name} in StatefulSet {} successful", meta.name);
             cluster.normal(about, source, "SuccessfulCreate", &message);
@@ -142,7 +144,7 @@ fn place(cluster: &mut Cluster, set: &DaemonSet, node: &str) {
     let known = template["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
     template["spec"]["tolerations"] = known.into_iter().chain(tolerations).collect();
     template["spec"]["nodeName"] = node.into();
-    if let Ok(pod) = birth::pod(cluster, meta, &template, owner) {
+    if let Ok(pod) = birth::pod(cluster, meta, &template, &owner) {
         cluster.update::<Pod>(&Key::of(&*pod), |pod| {
             let shown = Shown { kind: "PodScheduled", status: "True", reason: "", message: "" };
             conditions::put(&mut pod["status"], &shown, &at);
@@ -168,7 +170,7 @@ pub fn job(cluster: &mut Cluster, key: &Key) {
     let mut active = pods.iter().filter(|pod| pod.is_active()).count();
     if succeeded == 0 && active == 0 && !given_up {
         let owner = owner_reference("batch/v1", "Job", &job.metadata.name, &job.metadata.uid);
-        if let Ok(pod) = birth::pod(cluster, &job.metadata, &job.spec.template, owner) {
+        if let Ok(pod) = birth::pod(cluster, &job.metadata, &job.spec.template, &owner) {
             let message = format!("Created pod: {}", pod.metadata.name);
             let about = About::new("jobs", &job.metadata);
             cluster.normal(about, Source::of("job-controller"), "SuccessfulCreate", &message);
