@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::line::{self, Body, Entered};
 use super::record::{Closing, Entry, EntryId, Orphan, Outcome, Record};
@@ -39,6 +40,7 @@ impl Journal {
             file.sync_all()?;
             File::open(dir)?.sync_all()?;
         }
+        forget_the_dead(&dir.join(SESSIONS));
         let session = uuid::Uuid::now_v7().to_string();
         let alive = OpenOptions::new()
             .create(true)
@@ -177,6 +179,19 @@ fn is_alive(dir: &Path, session: &str) -> bool {
     match File::open(lock_path(dir, &session.to_string())) {
         Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
         Err(_) => false,
+    }
+}
+
+/// Removes what killed cockpits left behind. Only old files: a new one may be about to be locked.
+fn forget_the_dead(sessions: &Path) {
+    for entry in fs::read_dir(sessions).into_iter().flatten().flatten() {
+        let is_old = entry
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > Duration::from_hours(24)));
+        if is_old && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -90,6 +90,39 @@ fn who_dies_between_entry_and_outcome_is_named_at_the_next_start() {
     assert_eq!(records[1].closing.as_ref().unwrap().result, "unknown");
 }
 
+const KILLED: &str = "COVET_TEST_KILLED_JOURNAL";
+
+/// Not a test by itself: the cockpit that the next one kills in the middle of an action.
+#[test]
+fn enters_and_waits_to_be_killed() {
+    let Some(folder) = std::env::var_os(KILLED) else { return };
+    let (mut journal, _) = Journal::open(Path::new(&folder)).unwrap();
+    enter(&mut journal);
+    std::thread::sleep(std::time::Duration::from_secs(600));
+}
+
+#[test]
+fn a_cockpit_killed_in_the_middle_of_an_action_leaves_it_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cockpit = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "acting::journaling::enters_and_waits_to_be_killed"])
+        .env(KILLED, folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while Journal::read(folder.path()).unwrap().is_empty() {
+        assert!(cockpit.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let (_other, orphans) = Journal::open(folder.path()).unwrap();
+    assert!(orphans.is_empty(), "it still lives");
+    cockpit.kill().unwrap();
+    cockpit.wait().unwrap();
+    let (_next, orphans) = Journal::open(folder.path()).unwrap();
+    assert_eq!(orphans.len(), 1);
+    assert_eq!(orphans[0].command, "kubectl scale deployment web -n shop --replicas=2");
+}
+
 #[test]
 fn two_cockpits_share_a_journal() {
     let folder = tempfile::tempdir().unwrap();
