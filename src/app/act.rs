@@ -1,6 +1,8 @@
 //! One change on its way: previewed, confirmed, running, ended. One at a time, and always the same path for a
 //! step, its undo, and a fresh preview after the world moved.
 
+use std::collections::BTreeMap;
+
 use super::event::{Effect, Request};
 use super::form::Form;
 use super::line::Line;
@@ -87,13 +89,11 @@ impl App {
             self.say(Tone::Bad, format!("blocked: {why}"));
             return Vec::new();
         }
-        match planned.action.clone() {
-            Some(action) => self.start(id, &planned, action),
-            None => {
-                self.layers.push(Layer::Form(Form::new(id.clone(), &planned)));
-                Vec::new()
-            }
+        if let Some(action) = planned.action.clone() {
+            return self.start(id, &planned, action);
         }
+        self.layers.push(Layer::Form(Form::new(id.clone(), &planned)));
+        Vec::new()
     }
 
     /// The values of a step, to be changed by a person before it runs.
@@ -309,7 +309,7 @@ impl App {
                 ok,
                 says,
                 found: Vec::new(),
-                bindings: Default::default(),
+                bindings: BTreeMap::new(),
                 undone: false,
             };
             dossier.progress.steps.insert(origin.step.clone(), done);

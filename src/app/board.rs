@@ -124,7 +124,9 @@ impl PodBoard {
             Followed::Listed if after.len() != self.places.len() => {
                 let gone: Vec<Key> =
                     self.places.keys().filter(|key| after.get(key).is_none()).cloned().collect();
-                gone.iter().for_each(|key| self.take(key));
+                for key in &gone {
+                    self.take(key);
+                }
             }
             Followed::Listed => {}
         }

@@ -8,16 +8,12 @@ use crate::domain::{Action, AnomalyId, Kind, ObjectRef, Subject, Tone};
 impl App {
     /// The command that is equivalent to what is looked at.
     pub(super) fn copy(&mut self) -> Vec<Effect> {
-        match self.command_at_hand().filter(|command| !command.is_empty()) {
-            Some(command) => {
-                self.say(Tone::Good, format!("copied: {command}"));
-                vec![Effect::Copy(command)]
-            }
-            None => {
-                self.say(Tone::Dim, "nothing here has an equivalent command");
-                Vec::new()
-            }
-        }
+        let Some(command) = self.command_at_hand().filter(|command| !command.is_empty()) else {
+            self.say(Tone::Dim, "nothing here has an equivalent command");
+            return Vec::new();
+        };
+        self.say(Tone::Good, format!("copied: {command}"));
+        vec![Effect::Copy(command)]
     }
 
     pub fn command_at_hand(&self) -> Option<String> {

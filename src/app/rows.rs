@@ -206,7 +206,7 @@ impl App {
         match column {
             1 => Rank::Text(pod.key.namespace.clone()),
             2 => Rank::Number(f64::from(u8::from(pod.is_ready()))),
-            3 => Rank::Number(Health::of(pod) as u8 as f64),
+            3 => Rank::Number(f64::from(Health::of(pod) as u8)),
             4 => Rank::Number(-f64::from(pod.restarts())),
             5 => Rank::Number(-(self.pod_usage(pod).map_or(0, |usage| usage.0) as f64)),
             6 => Rank::Number(-(self.pod_usage(pod).map_or(0, |usage| usage.1) as f64)),

@@ -18,7 +18,9 @@ impl App {
         }
         match event {
             Event::Observed(observations) => {
-                observations.into_iter().for_each(|observation| self.fold(observation));
+                for observation in observations {
+                    self.fold(observation);
+                }
                 self.unjudged = true;
                 self.judge_if_due(false)
             }

@@ -53,7 +53,7 @@ fn links<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
             ]),
             cells,
         ));
-        for words in fit::wrap(&text::clean(&link.why), cells.saturating_sub(4)) {
+        for words in fit::wrap(&text::clean(link.why), cells.saturating_sub(4)) {
             lines.push(Line::styled(format!("   {words}"), look.dim));
         }
     }
@@ -163,7 +163,7 @@ fn second<'a>(app: &App, look: &Look, row: &Row, anomaly: &Anomaly, style: Style
 }
 
 /// The whole row, to its edge.
-pub fn highlight<'a>(mut line: Line<'a>, style: Style, cells: usize) -> Line<'a> {
+pub fn highlight(mut line: Line<'_>, style: Style, cells: usize) -> Line<'_> {
     let gap = cells.saturating_sub(line.width());
     line.spans.push(Span::raw(" ".repeat(gap)));
     for span in &mut line.spans {
@@ -192,12 +192,14 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
         say(format!("{} {words}", sign::BLIND), look.note);
     }
     lines.push(Line::default());
+    lines.push(Line::styled(" Watching for", look.dim.patch(look.strong)));
     for rule in crate::rules::RULES {
         let why = blind.iter().find(|(blind, _)| blind.name == rule.name).map(|(_, why)| why);
         let (sign, style) = if why.is_some() { (sign::BLIND, look.note) } else { (sign::OK, look.good) };
-        let mut spans = vec![Span::styled(format!(" {sign} "), style), Span::styled(rule.title, look.text)];
-        spans.extend(why.map(|why| fit::span(format!("  {}", why.why), look.dim)));
-        lines.push(fit::cut(&Line::from(spans), cells));
+        let mut left = vec![Span::styled(format!(" {sign} "), style), Span::styled(rule.title, look.text)];
+        left.extend(why.map(|why| fit::span(format!("  {}", why.why), look.dim)));
+        let right = if why.is_some() { Vec::new() } else { vec![Span::styled("clear ", look.dim)] };
+        lines.push(fit::two_ends(left, right, cells));
     }
     lines
 }

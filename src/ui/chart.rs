@@ -56,9 +56,9 @@ fn fill_gaps(columns: &mut [Option<f64>]) {
         if to - from > limit {
             continue;
         }
-        for at in from + 1..to {
+        for (at, column) in columns.iter_mut().enumerate().take(to).skip(from + 1) {
             let share = (at - from) as f64 / (to - from) as f64;
-            columns[at] = Some(low + (high - low) * share);
+            *column = Some(low + (high - low) * share);
         }
     }
 }

@@ -84,7 +84,7 @@ fn log_status<'a>(app: &App, look: &Look, view: &ObjectView) -> Line<'a> {
     match &logs.ended {
         Some(why) => spans.push(fit::span(format!("  {why}"), look.dim)),
         None if logs.text.following => {
-            spans.push(Span::styled(format!("  {} following", sign::LIVE), look.good))
+            spans.push(Span::styled(format!("  {} following", sign::LIVE), look.good));
         }
         None => spans.push(Span::styled("  not following", look.dim)),
     }

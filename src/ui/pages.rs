@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::style::Look;
@@ -101,6 +102,10 @@ fn changes<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
 
 fn blindness<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     let mut lines = vec![Line::styled("Sources", look.strong)];
+    let server = match app.snapshot.age(Origin::ApiServer, app.now) {
+        Age::Blind(blind, _) => Some(blind),
+        _ => None,
+    };
     for origin in Origin::ALL.into_iter().filter(|origin| *origin != Origin::Cockpit) {
         let (sign, style, words) = match app.snapshot.age(origin, app.now) {
             Age::Live(seen) => (sign::LIVE, look.good, format!("live, seen {} ago", text::span_short(seen))),
@@ -110,18 +115,17 @@ fn blindness<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
             Age::Waiting => (sign::OPEN, look.dim, "waiting for the first sight".into()),
             Age::Blind(blind, _) if blind.kind == BlindKind::NotConfigured => {
                 let how = blind.repair.unwrap_or(blind.why);
-                (sign::AGAINST, look.dim, format!("not configured: {}", text::clean(&how)))
+                (sign::AGAINST, look.dim, format!("not configured: {how}"))
+            }
+            Age::Blind(blind, _) if origin != Origin::ApiServer && server.as_ref() == Some(&blind) => {
+                (sign::BLIND, look.note, "not seen while the API server is not".into())
             }
             Age::Blind(blind, _) => {
                 let repair = blind.repair.as_ref().map(|repair| format!(" → {repair}")).unwrap_or_default();
-                let why = format!("{}: {}{repair}", frame::since(&blind, app.now), blind.why);
-                (sign::BLIND, look.note, text::clean(&why))
+                (sign::BLIND, look.note, format!("{}: {}{repair}", frame::since(&blind, app.now), blind.why))
             }
         };
-        let name = Span::styled(fit::pad(origin.as_str(), 16, false), look.text);
-        let line =
-            Line::from(vec![Span::styled(format!("  {sign} "), style), name, Span::styled(words, look.dim)]);
-        lines.push(fit::cut(&line, cells));
+        lines.extend(named(look, (sign, style), origin.as_str(), &words, cells));
     }
     lines.push(Line::default());
     lines.push(Line::styled("Rules that cannot tell", look.strong));
@@ -129,12 +133,29 @@ fn blindness<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
         lines.push(Line::styled("  none: every rule sees what it needs", look.good));
     }
     for (rule, blind) in &app.verdict.blind {
-        let line = Line::from(vec![
-            Span::styled(format!("  {} ", sign::BLIND), look.note),
-            Span::styled(fit::pad(rule.title, 28, false), look.text),
-            fit::span(format!(" {}", blind.why), look.dim),
-        ]);
-        lines.push(fit::cut(&line, cells));
+        lines.extend(named(look, (sign::BLIND, look.note), rule.title, &blind.why, cells));
     }
     lines
+}
+
+/// A sign, a name, and words that are wrapped beside it.
+fn named<'a>(
+    look: &Look,
+    (sign, style): (&'static str, Style),
+    name: &str,
+    words: &str,
+    cells: usize,
+) -> Vec<Line<'a>> {
+    const NAME: usize = 31;
+    let wrapped = fit::wrap(&text::clean(words), cells.saturating_sub(NAME + 5)).into_iter().enumerate();
+    wrapped
+        .map(|(at, line)| {
+            let (sign, name) = if at == 0 { (sign, name) } else { (" ", "") };
+            Line::from(vec![
+                Span::styled(format!("  {sign} "), style),
+                Span::styled(fit::pad(name, NAME, false), look.text),
+                Span::styled(format!(" {line}"), look.dim),
+            ])
+        })
+        .collect()
 }

@@ -60,46 +60,13 @@ fn ready<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
 /// The suggestion, its reason, and what else would do.
 fn head<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, cells: usize) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
-    match plan.suggestion() {
-        Some(step) => {
-            let key = keys::key_for(keys::Command::Suggested, keys::Scope::Main);
-            let left = vec![
-                Span::styled(format!("{} ", sign::NEXT), look.accent.patch(look.strong)),
-                fit::span(&step.title, look.accent.patch(look.strong)),
-            ];
-            lines.push(fit::two_ends(
-                left,
-                vec![effect(step.effect, look), Span::styled(format!("  press {key}"), look.accent)],
-                cells,
-            ));
-            for line in fit::wrap(&text::clean(&plan.why), cells.saturating_sub(2)) {
-                lines.push(Line::styled(format!("  {line}"), look.text));
-            }
-            for note in step.notes.iter().take(2) {
-                lines.push(Line::from(vec![Span::styled("  ! ", look.warn), fit::span(note, look.dim)]));
-            }
-            let others: Vec<&str> = plan
-                .alternatives
-                .iter()
-                .filter_map(|at| plan.steps.get(*at))
-                .map(|step| step.title.as_str())
-                .collect();
-            if !others.is_empty() {
-                lines.push(fit::cut(
-                    &Line::from(vec![
-                        Span::styled("  or ", look.dim),
-                        fit::span(others.join("  ·  or "), look.dim),
-                    ]),
-                    cells,
-                ));
-            }
-        }
-        None => {
-            let (sign, style) =
-                if plan.resolved.reached { (sign::OK, look.good) } else { (sign::OPEN, look.dim) };
-            for line in fit::wrap(&format!("{sign} {}", text::clean(&plan.why)), cells) {
-                lines.push(Line::styled(line, style));
-            }
+    if let Some(step) = plan.suggestion() {
+        lines.extend(suggestion(look, plan, step, cells));
+    } else {
+        let (sign, style) =
+            if plan.resolved.reached { (sign::OK, look.good) } else { (sign::OPEN, look.dim) };
+        for line in fit::wrap(&format!("{sign} {}", text::clean(&plan.why)), cells) {
+            lines.push(Line::styled(line, style));
         }
     }
     lines.extend(resolution(look, plan, cells));
@@ -107,6 +74,29 @@ fn head<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, cells: usize
         lines.push(asked(app, look, dossier, cells));
     }
     lines.push(Line::styled("─".repeat(cells), look.border));
+    lines
+}
+
+/// The step to take, why, what to know first, and what else would do.
+fn suggestion<'a>(look: &Look, plan: &Plan, step: &PlannedStep, cells: usize) -> Vec<Line<'a>> {
+    let strong = look.accent.patch(look.strong);
+    let key = keys::key_for(keys::Command::Suggested, keys::Scope::Main);
+    let left = vec![Span::styled(format!("{} ", sign::NEXT), strong), fit::span(&step.title, strong)];
+    let right = vec![effect(step.effect, look), Span::styled(format!("  press {key}"), look.accent)];
+    let mut lines = vec![fit::two_ends(left, right, cells)];
+    for line in fit::wrap(&text::clean(&plan.why), cells.saturating_sub(2)) {
+        lines.push(Line::styled(format!("  {line}"), look.text));
+    }
+    for note in step.notes.iter().take(2) {
+        let note = Line::from(vec![Span::styled("  ! ", look.warn), fit::span(note, look.dim)]);
+        lines.push(fit::cut(&note, cells));
+    }
+    let others = plan.alternatives.iter().filter_map(|at| plan.steps.get(*at));
+    let others: Vec<&str> = others.map(|step| step.title.as_str()).collect();
+    if !others.is_empty() {
+        let words = fit::span(format!("  or {}", others.join("  ·  or ")), look.dim);
+        lines.push(fit::cut(&Line::from(words), cells));
+    }
     lines
 }
 

@@ -66,9 +66,10 @@ fn draw_run(buffer: &Buffer, row: u16, start: u16, svg: &mut String) -> u16 {
     }
     for (column, symbol) in drawn {
         let shape = shapes::shape(symbol, place(column, row), &ink).unwrap_or_default();
-        match first.modifier.contains(Modifier::DIM) {
-            true => drop(writeln!(svg, "<g opacity=\"0.6\">{shape}</g>")),
-            false => svg.push_str(&shape),
+        if first.modifier.contains(Modifier::DIM) {
+            let _ = writeln!(svg, "<g opacity=\"0.6\">{shape}</g>");
+        } else {
+            svg.push_str(&shape);
         }
     }
     if !text.trim().is_empty() {

@@ -1,8 +1,9 @@
-//! How long it takes to fold a cluster and to judge it, at 1 000, 10 000 and 100 000 pods.
+//! How long it takes to fold a cluster, to judge it and to draw it, at 1 000, 10 000 and 100 000 pods.
 
 use std::hint::black_box;
 use std::time::Duration;
 
+use covet_tui::app::{self, App, Options};
 use covet_tui::domain::{
     Condition, Container, ContainerState, Delta, Deployment, Event, Fact, IntOrPercent, Key, Labels, Lease,
     Name, Node, NodeCondition, Observation, Origin, Owner, Phase, Pod, Quantities, ReplicaSet, Selector,
@@ -10,8 +11,12 @@ use covet_tui::domain::{
 };
 use covet_tui::incident::incidents;
 use covet_tui::rules::{Thresholds, judge};
+use covet_tui::ui;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::SignedDuration;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 const PODS_OF_A_DEPLOYMENT: usize = 10;
@@ -278,5 +283,39 @@ fn grouping(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fold, judging, grouping);
+/// A cockpit that has seen and judged the whole cluster.
+fn cockpit(size: usize) -> App {
+    let mut app = App::new(Options::default(), ago(60));
+    app.update(app::Event::Resized(200, 50), ago(60));
+    app.update(app::Event::Observed(cluster(size, 1000)), now());
+    app
+}
+
+fn drawing(criterion: &mut Criterion) {
+    let area = Rect::new(0, 0, 200, 50);
+    let press = |key| app::Event::Key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
+    for (name, opened) in
+        [("a key to its frame, main screen", ""), ("a key to its frame, list of pods", "11")]
+    {
+        let mut group = criterion.benchmark_group(name);
+        group.sample_size(20);
+        for size in SIZES {
+            let mut app = cockpit(size);
+            for key in opened.chars() {
+                app.update(press(key), now());
+            }
+            group.bench_function(BenchmarkId::from_parameter(size), |bench| {
+                bench.iter(|| {
+                    black_box(app.update(press('j'), now()));
+                    let mut buffer = Buffer::empty(area);
+                    ui::draw(&app, area, &mut buffer);
+                    black_box(buffer)
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, fold, judging, grouping, drawing);
 criterion_main!(benches);

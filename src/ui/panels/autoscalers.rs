@@ -32,7 +32,7 @@ fn head<'a>(look: &Look, scaler: &Autoscaler, cells: usize) -> Line<'a> {
     let (sign, style) = mark(scaler, look);
     let span = f64::from(scaler.max.max(1));
     let mut right = vec![Span::raw(" ")];
-    if cells >= 26 {
+    if cells >= fit::width(&scaler.key.name) + 22 {
         let bar = if trouble(scaler).is_some() { style } else { look.line };
         right.extend(chart::bar(f64::from(scaler.current) / span, 6, bar, look.border));
     }

@@ -92,8 +92,9 @@ fn changes(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let now = area.right().saturating_sub(4);
     buffer.set_string(now, area.y, " now", look.dim);
     for change in app.changes() {
-        // The words at the right edge stay readable.
-        if let Some(x) = chart::place(change.at, WINDOW, app.now, cells.saturating_sub(4)) {
+        if let Some(x) = chart::place(change.at, WINDOW, app.now, cells) {
+            // The words at the right edge stay readable.
+            let x = x.min(cells.saturating_sub(5));
             buffer.set_string(area.x + x as u16, area.y, sign::change(change.kind), look.accent);
         }
     }
