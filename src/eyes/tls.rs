@@ -103,7 +103,7 @@ pub(super) async fn of_ingresses(
 ) -> Result<Vec<Target>, Trouble> {
     let request = page::request(Kind::Ingress, namespace, false, true, &[])?;
     let body =
-        timeout(PATIENCE, client.request_text(request)).await.map_err(|_| Trouble::TimedOut(PATIENCE))??;
+        timeout(PATIENCE, page::body(client, request)).await.map_err(|_| Trouble::TimedOut(PATIENCE))??;
     let page = page::decode(&body, targets, &mut Names::default())?;
     Ok(page.objects.into_iter().flatten().collect())
 }

@@ -15,6 +15,7 @@ mod gate;
 mod kubernetes;
 mod outside;
 mod real;
+mod scale;
 mod scripted;
 mod settings;
 mod trouble;

@@ -2,16 +2,30 @@
 //! An object that cannot be understood is left out; it never costs the others.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::pin::pin;
 
+use futures::AsyncReadExt;
 use reqwest::Url;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::names::Names;
 use super::wire::Meta;
 use crate::domain::{Key, Kind, Name};
 use crate::eyes::trouble::Trouble;
+
+/// The whole body of an answer, held once.
+pub(in crate::eyes) async fn body(
+    client: &kube::Client,
+    request: http::Request<Vec<u8>>,
+) -> Result<Vec<u8>, Trouble> {
+    let stream = client.request_stream(request).await?;
+    let mut body = Vec::new();
+    pin!(stream).read_to_end(&mut body).await.map_err(|error| Trouble::Unreachable(error.to_string()))?;
+    Ok(body)
+}
 
 /// One page of a list.
 pub(in crate::eyes) struct Page<T> {
@@ -90,30 +104,104 @@ struct ListMeta {
     r#continue: Option<String>,
 }
 
-/// Takes a list apart. Where one object is not understood, each is tried alone.
+/// Takes a list apart, each object as it is read. Where one is not understood, each is tried alone.
 pub(in crate::eyes) fn decode<W: DeserializeOwned, T>(
-    body: &str,
+    body: &[u8],
     read: fn(W, &mut Names) -> Option<T>,
     names: &mut Names,
 ) -> Result<Page<T>, Trouble> {
-    let (metadata, objects) = if let Ok(list) = serde_json::from_str::<ListWire<W>>(body) {
-        let wires = list.items.unwrap_or_default();
-        (list.metadata, wires.into_iter().filter_map(|wire| read(wire, names)).collect())
-    } else {
-        let list: ListWire<&RawValue> =
-            serde_json::from_str(body).map_err(|error| Trouble::Undecodable(error.to_string()))?;
-        let wires = list.items.unwrap_or_default();
-        let all = wires.len();
-        let objects: Vec<T> =
-            wires.into_iter().filter_map(|raw| read(serde_json::from_str(raw.get()).ok()?, names)).collect();
-        tracing::warn!(left_out = all - objects.len(), "objects are not understood");
-        (list.metadata, objects)
+    let whole = List { read, names: &mut *names };
+    let (metadata, objects) = match whole.deserialize(&mut serde_json::Deserializer::from_slice(body)) {
+        Ok(list) => list,
+        Err(_) => one_by_one(body, read, names)?,
     };
     Ok(Page {
         objects,
         version: metadata.resource_version.unwrap_or_default(),
         next: metadata.r#continue.filter(|token| !token.is_empty()),
     })
+}
+
+fn one_by_one<W: DeserializeOwned, T>(
+    body: &[u8],
+    read: fn(W, &mut Names) -> Option<T>,
+    names: &mut Names,
+) -> Result<(ListMeta, Vec<T>), Trouble> {
+    let list: ListWire<&RawValue> =
+        serde_json::from_slice(body).map_err(|error| Trouble::Undecodable(error.to_string()))?;
+    let wires = list.items.unwrap_or_default();
+    let all = wires.len();
+    let objects: Vec<T> =
+        wires.into_iter().filter_map(|raw| read(serde_json::from_str(raw.get()).ok()?, names)).collect();
+    tracing::warn!(left_out = all - objects.len(), "objects are not understood");
+    Ok((list.metadata, objects))
+}
+
+/// Turns each object into ours before the next is read, so that a page is never held twice.
+struct List<'n, W, T> {
+    read: fn(W, &mut Names) -> Option<T>,
+    names: &'n mut Names,
+}
+
+impl<'de, W: DeserializeOwned, T> DeserializeSeed<'de> for List<'_, W, T> {
+    type Value = (ListMeta, Vec<T>);
+
+    fn deserialize<D: Deserializer<'de>>(self, list: D) -> Result<Self::Value, D::Error> {
+        list.deserialize_map(self)
+    }
+}
+
+impl<'de, W: DeserializeOwned, T> Visitor<'de> for List<'_, W, T> {
+    type Value = (ListMeta, Vec<T>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let (mut metadata, mut objects) = (None, Vec::new());
+        while let Some(key) = list.next_key::<Cow<'_, str>>()? {
+            match &*key {
+                "metadata" => metadata = list.next_value()?,
+                "items" => {
+                    objects =
+                        list.next_value_seed(Items(List { read: self.read, names: &mut *self.names }))?;
+                }
+                _ => drop(list.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok((metadata.unwrap_or_default(), objects))
+    }
+}
+
+struct Items<'n, W, T>(List<'n, W, T>);
+
+impl<'de, W: DeserializeOwned, T> DeserializeSeed<'de> for Items<'_, W, T> {
+    type Value = Vec<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, items: D) -> Result<Self::Value, D::Error> {
+        items.deserialize_any(self)
+    }
+}
+
+impl<'de, W: DeserializeOwned, T> Visitor<'de> for Items<'_, W, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("objects")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut objects = Vec::new();
+        while let Some(wire) = items.next_element::<W>()? {
+            objects.extend((self.0.read)(wire, self.0.names));
+        }
+        Ok(objects)
+    }
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::names::Names;
-use super::page::{self, Page, Told};
+use super::page::{self, Told};
 use crate::domain::{Delta, Fact, Key, Keyed, Kind, Name, Origin};
 use crate::eyes::api_server::{Session, Sessions, session};
 use crate::eyes::tell::{Backoff, Tell, Unheard};
@@ -168,10 +168,11 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
             let mut query = vec![("limit", limit.to_string())];
             query.extend(token.take().map(|token| ("continue", token)));
             let request = page::request(self.kind, self.namespace.as_ref(), self.metadata, true, &query)?;
-            let body = timeout(PATIENCE, session.client.request_text(request))
+            let body = timeout(PATIENCE, page::body(&session.client, request))
                 .await
                 .map_err(|_| Trouble::TimedOut(PATIENCE))??;
-            let page = self.decode(body, &mut stand.names).await?;
+            let page = page::decode(&body, self.read, &mut stand.names)?;
+            drop(body);
             let mut objects = page.objects.into_iter();
             loop {
                 let batch: Vec<T> = objects.by_ref().take(BATCH).collect();
@@ -188,18 +189,6 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
                 return Ok(());
             }
         }
-    }
-
-    /// Off the loop: a page is megabytes.
-    async fn decode(&self, body: String, names: &mut Names) -> Result<Page<T>, Trouble> {
-        let (read, mut own) = (self.read, std::mem::take(names));
-        let decoded = tokio::task::spawn_blocking(move || {
-            let page = page::decode::<W, T>(&body, read, &mut own);
-            (page, own)
-        });
-        let (page, own) = decoded.await.map_err(|error| Trouble::Undecodable(error.to_string()))?;
-        *names = own;
-        page
     }
 
     async fn watch(&self, session: &Session, stand: &mut Stand<T>, tell: &Tell) -> Result<(), Broken> {

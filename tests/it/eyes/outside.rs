@@ -1,7 +1,11 @@
 //! Prometheus, Alertmanager, PostgreSQL, Redis and TLS, as the lab plays them.
 
+use axum::extract::Query;
+use axum::http::Uri;
 use covet_tui::domain::{AlertState, BlindKind, UsageSource};
+use serde_json::{Value, json};
 
+use super::scripted::{Script, Server};
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,4 +58,66 @@ async fn monitoring_is_found_in_the_cluster() {
     }
     assert!(watcher.snapshot.alerts.iter().all(|alert| alert.state != AlertState::Unprocessed));
     lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_metrics_server_usage_comes_from_prometheus() {
+    let lab = lab::start(lab::Options::default()).await.unwrap();
+    let server = Server::start(Script { token: "t".into(), ..Script::default() }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = server.kubeconfig(folder.path(), "t");
+    let namespace = [("COVET_NAMESPACE", "covetpy-production")];
+    let mut watcher = Watcher::open(&settings(&lab, &kubeconfig, &namespace)).await;
+    watcher.until("usage", |snapshot| !snapshot.pod_usage.is_empty()).await;
+    assert_eq!(watcher.snapshot.usage_source, Some(UsageSource::Prometheus));
+    let ours =
+        |(key, usage): (&(covet_tui::domain::Key, covet_tui::domain::Name), &covet_tui::domain::Usage)| {
+            &*key.0.namespace == "covetpy-production" && usage.memory_bytes > 0
+        };
+    assert!(watcher.snapshot.pod_usage.iter().all(ours), "{:?}", watcher.snapshot.pod_usage);
+    lab.stop().await;
+}
+
+/// A Prometheus whose numbers are none.
+async fn strange(
+    uri: Uri,
+    Query(query): Query<std::collections::BTreeMap<String, String>>,
+) -> axum::Json<Value> {
+    let expression = query.get("query").map(String::as_str).unwrap_or_default();
+    let data = match uri.path() {
+        "/api/v1/labels" => json!(["__name__", "code", "le"]),
+        "/api/v1/query" if expression.starts_with("count by (__name__)") => {
+            let metric = |name: &str| json!({"metric": {"__name__": name}, "value": [1.0, "1"]});
+            json!({"resultType": "vector",
+                "result": [metric("http_requests_total"), metric("http_request_duration_seconds_bucket")]})
+        }
+        "/api/v1/query" => json!({"resultType": "vector",
+            "result": [{"metric": {"pod": "a"}, "value": [1.0, "NaN"]}, {"metric": {}, "value": [1.0, "+Inf"]}]}),
+        _ if expression.contains("0.95") => {
+            let end: f64 = query["end"].parse().unwrap();
+            let values: Vec<Value> = [("NaN", 60.0), ("+Inf", 45.0), ("0.25", 30.0), ("-Inf", 15.0)]
+                .map(|(value, before)| json!([end - before, value]))
+                .into();
+            json!({"resultType": "matrix", "result": [{"metric": {}, "values": values}]})
+        }
+        _ => json!({"resultType": "matrix", "result": []}),
+    };
+    axum::Json(json!({"status": "success", "data": data}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_that_are_none_are_gaps() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(strange);
+    let _server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let find = |name: &str| (name == "PROMETHEUS_URL").then(|| url.clone());
+    let mut watcher = Watcher::open(&config::load(&Flags::default(), &find, None).unwrap()).await;
+    let seen =
+        |snapshot: &Snapshot| snapshot.sight(Origin::Prometheus).is_some_and(|sight| sight.seen.is_some());
+    watcher.until("traffic", seen).await;
+    let traffic = &watcher.snapshot.traffic;
+    let values: Vec<f64> = traffic.p95.points().iter().map(|(_, value)| *value).collect();
+    assert_eq!(values, [0.25]);
+    assert!(traffic.p50.is_empty() && traffic.error_ratio.is_empty() && traffic.errors_by_pod.is_empty());
 }
