@@ -395,10 +395,10 @@ fn pick(intro: Vec<String>) -> Result<Option<String>, String> {
     let items = lab::drills()
         .iter()
         .map(|drill| Item {
-            name: drill.name.to_string(),
-            group: drill.playbook.to_string(),
-            title: drill.title.to_string(),
-            story: drill.story.to_string(),
+            name: drill.name.clone(),
+            group: drill.playbook.clone(),
+            title: drill.title.clone(),
+            story: drill.story.clone(),
         })
         .collect();
     let mut picker = Picker::new(intro, items);

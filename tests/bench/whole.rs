@@ -1,6 +1,8 @@
 //! The whole program against the lab at scale, beside curl: first frame, rows, memory, CPU, keys.
 //! It measures and prints; it never fails on a figure. `cargo bench --bench whole -- [PODS] [NODES] [CHURN]`
 
+#![allow(clippy::print_stdout, clippy::allow_attributes, reason = "a measurement is printed")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
