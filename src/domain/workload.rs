@@ -112,7 +112,7 @@ impl IntOrPercent {
     pub fn up(self, replicas: u32) -> u32 {
         match self {
             Self::Int(count) => count,
-            Self::Percent(percent) => (replicas * percent).div_ceil(100),
+            Self::Percent(percent) => (u64::from(replicas) * u64::from(percent)).div_ceil(100) as u32,
         }
     }
 
@@ -120,7 +120,7 @@ impl IntOrPercent {
     pub fn down(self, replicas: u32) -> u32 {
         match self {
             Self::Int(count) => count,
-            Self::Percent(percent) => replicas * percent / 100,
+            Self::Percent(percent) => (u64::from(replicas) * u64::from(percent) / 100) as u32,
         }
     }
 }

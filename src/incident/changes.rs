@@ -1,11 +1,12 @@
 //! What changed: rollouts, configuration, scaling, nodes and our own deeds, from what objects say of themselves.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Change, ChangeKind, ConfigObject, Key, Kind, Node, ObjectRef, Snapshot, Status, Timestamp, text,
+    Change, ChangeKind, ConfigObject, Key, Kind, Name, Node, ObjectRef, Snapshot, Status, Timestamp, text,
 };
 
 use super::rollouts::rollouts;
@@ -78,32 +79,29 @@ fn is_noise(object: &ConfigObject) -> bool {
 
 /// What autoscalers did, and what people did to Deployments without one.
 fn scaling(snapshot: &Snapshot, window: Window, rollouts: &[Change], changes: &mut Vec<Change>) {
-    let mut told: Vec<Key> = Vec::new();
+    let scaled: HashSet<(&Name, &Name)> =
+        snapshot.autoscalers.iter().map(|scaler| (&scaler.key.namespace, &scaler.target)).collect();
+    let rolled: HashSet<&Key> = rollouts.iter().map(|rollout| &rollout.object.key).collect();
+    let mut told: HashSet<&Key> = HashSet::new();
     for event in snapshot.events.iter().filter(|event| window.contains(event.last)) {
-        let object = |kind: Kind| ObjectRef::new(kind, event.about.clone());
-        let says = text::redact(&text::clean(&event.message));
         let kind = match (&*event.about_kind, &*event.reason) {
             ("HorizontalPodAutoscaler", "SuccessfulRescale") => {
-                told.push(event.about.clone());
+                told.insert(&event.about);
                 Kind::HorizontalPodAutoscaler
             }
             // A rollout scales too; that is told as a rollout.
             ("Deployment", "ScalingReplicaSet")
-                if snapshot.autoscaler_of("Deployment", &event.about).is_none()
-                    && !rollouts.iter().any(|rollout| rollout.object.key == event.about) =>
+                if !scaled.contains(&(&event.about.namespace, &event.about.name))
+                    && !rolled.contains(&event.about) =>
             {
                 Kind::Deployment
             }
             _ => continue,
         };
-        let source = event.source.clone();
-        changes.push(Change {
-            at: event.last,
-            kind: ChangeKind::Scaling,
-            object: object(kind),
-            says,
-            by: source,
-        });
+        let says = text::redact(&text::clean(&event.message));
+        let object = ObjectRef::new(kind, event.about.clone());
+        let by = event.source.clone();
+        changes.push(Change { at: event.last, kind: ChangeKind::Scaling, object, says, by });
     }
     for scaler in snapshot.autoscalers.iter() {
         if let Some(at) = scaler.last_scaled.filter(|at| window.contains(*at) && !told.contains(&scaler.key))

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, Change, ChangeKind, Kind, Name, ObjectRef, Snapshot, Subject};
+use crate::domain::{Anomaly, Change, ChangeKind, Key, Kind, Name, ObjectRef, Snapshot, Subject};
 
 /// How long before an onset a change is blamed (audit, section 5).
 const BLAME: SignedDuration = SignedDuration::from_mins(15);
@@ -60,9 +60,13 @@ impl<'a> Sphere<'a> {
                 let references = deployment.template.references.iter();
                 objects.extend(references.map(|reference| reference.object.clone()));
             }
-            if let Some(scaler) = snapshot.autoscaler_of("Deployment", &object.key) {
-                objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, scaler.key.clone()));
-            }
+            // An autoscaler of the same name is the usual one; its binding names any other.
+            objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, object.key.clone()));
+        }
+        if let (Some(hpa), Some(namespace)) = (anomaly.bindings.get("hpa"), anomaly.bindings.get("namespace"))
+        {
+            let key = Key::new(namespace.as_str(), hpa.as_str());
+            objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, key));
         }
         let (namespace, everything) = match &anomaly.subject {
             Subject::Traffic(namespace) => (Some(namespace), namespace.is_empty()),

@@ -3,17 +3,32 @@
 use std::collections::HashMap;
 
 use crate::domain::{
-    Change, ChangeKind, Key, Kind, ObjectRef, Quantities, ReplicaSet, Snapshot, Template, text,
+    Change, ChangeKind, Key, Kind, ObjectRef, Quantities, ReplicaSet, Snapshot, Template, Timestamp, text,
 };
 
 use super::changes::Window;
 
 /// Revisions that were rolled out, or brought back, in the window.
 pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
+    let deployed = |set: &&ReplicaSet| set.owner.as_ref().is_some_and(|owner| &*owner.kind == "Deployment");
+    let sets = || {
+        let sets = snapshot.replica_sets.iter().filter(deployed);
+        sets.filter_map(|set| Some((&*set.owner.as_ref()?.uid, set)))
+    };
+    // Most Deployments have not changed lately: only the others' families are put together.
+    let mut tops: HashMap<&str, (&ReplicaSet, Timestamp)> = HashMap::new();
+    for (uid, set) in sets() {
+        let (newest, latest) = tops.entry(uid).or_insert((set, set.created));
+        *latest = set.created.max(*latest);
+        if (set.revision, set.created) > (newest.revision, newest.created) {
+            *newest = set;
+        }
+    }
+    tops.retain(|_, (newest, latest)| window.contains(*latest) || newest.created < *latest);
     let mut families: HashMap<&str, Vec<&ReplicaSet>> = HashMap::new();
-    for set in snapshot.replica_sets.iter() {
-        if let Some(owner) = set.owner.as_ref().filter(|owner| &*owner.kind == "Deployment") {
-            families.entry(&owner.uid).or_default().push(set);
+    if !tops.is_empty() {
+        for (uid, set) in sets().filter(|(uid, _)| tops.contains_key(uid)) {
+            families.entry(uid).or_default().push(set);
         }
     }
     let mut changes = Vec::new();
@@ -40,12 +55,7 @@ pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
     changes
 }
 
-fn rollout(
-    set: &ReplicaSet,
-    at: crate::domain::Timestamp,
-    before: Option<&ReplicaSet>,
-    word: &str,
-) -> Option<Change> {
+fn rollout(set: &ReplicaSet, at: Timestamp, before: Option<&ReplicaSet>, word: &str) -> Option<Change> {
     let owner = set.owner.as_ref()?;
     let number = set.revision.map_or_else(|| set.key.name.to_string(), |revision| revision.to_string());
     let what = match before {

@@ -1,6 +1,6 @@
 //! Slow answers: the 95th percentile of all requests.
 
-use crate::domain::{Anomaly, AnomalyId, Origin, Severity, text};
+use crate::domain::{Anomaly, AnomalyId, Origin, Severity};
 
 use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
 use super::workload::evidence;
@@ -56,7 +56,10 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         Step { severity: Severity::Critical, level: &CRITICAL, after: &CRITICAL_AFTER },
     ];
     let climb = climb(scene, &traffic.p95, &steps)?;
-    let seconds = |value: f64| text::span(std::time::Duration::try_from_secs_f64(value).unwrap_or_default());
+    let seconds = |value: f64| match value {
+        value if value < 1.0 => format!("{:.0} ms", value * 1000.0),
+        value => format!("{value:.1} s"),
+    };
     let above = scene.threshold(&WARNING);
     let p95 = seconds(climb.value);
     let mut facts = vec![evidence(

@@ -105,7 +105,7 @@ fn bindings(scaler: &Autoscaler) -> Bindings {
         ("hpa_max", scaler.max.to_string()),
         ("replicas_recorded", scaler.current.to_string()),
         // Half as many again, as the audit suggests for high-5xx.res.1.
-        ("hpa_max_suggestion", (scaler.max + scaler.max.div_ceil(2)).to_string()),
+        ("hpa_max_suggestion", scaler.max.saturating_add(scaler.max.div_ceil(2)).to_string()),
     ]);
     if &*scaler.target_kind == "Deployment" {
         bindings.insert("deployment", scaler.target.to_string());

@@ -58,8 +58,13 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let standing = group.standing(scene);
     let pods = group.pods();
     let onset = group.sick.iter().map(|(pod, container)| began(scene, pod, container)).min()?;
-    let worst = *group.sick.iter().min_by_key(|(pod, container)| (pod.created, &pod.key, &container.name))?;
-    let Trouble { mut causes, label, message } = trouble(scene, worst.0, worst.1);
+    // The pod whose words are known speaks for the others; a few are enough to hear.
+    let mut heard: Vec<_> =
+        group.sick.iter().take(16).map(|row| (*row, trouble(scene, row.0, row.1))).collect();
+    heard.sort_by_key(|((pod, container), trouble)| {
+        (trouble.causes[0].name == cause::IMAGE_PULL, pod.created, &pod.key, &container.name)
+    });
+    let (worst, Trouble { mut causes, label, message }) = heard.into_iter().next()?;
     let suspicion =
         group.deployment.and_then(|deployment| revision::suspect(scene, deployment, &pods, onset));
     let mut bindings = group.bindings(scene, worst);

@@ -35,8 +35,7 @@ pub(super) fn rolled_out_at(scene: &Scene<'_>, set: &ReplicaSet, sets: &[&Replic
     if !brought_back {
         return set.created;
     }
-    let pods =
-        scene.unwell().iter().filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid));
+    let pods = scene.unwell_of(&set.uid).iter();
     pods.map(|pod| pod.created).min().unwrap_or(set.created)
 }
 
@@ -86,10 +85,7 @@ fn last_good<'a>(
             let why = format!("{} has {}", number(set), text::count(set.available as usize, "available pod"));
             return Some((set, why));
         }
-        let sick = scene
-            .unwell()
-            .iter()
-            .any(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid) && pod.restarts() > 0);
+        let sick = scene.unwell_of(&set.uid).iter().any(|pod| pod.restarts() > 0);
         if !sick && until.duration_since(set.created) >= PROVEN {
             let why = format!("{} served for {}", number(set), text::span(between(set.created, until)));
             return Some((set, why));

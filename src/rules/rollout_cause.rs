@@ -42,6 +42,13 @@ pub(super) fn obstacles(
             found.push(obstacle);
         }
     }
+    // A pod whose words are lost waits for the same image as the one whose words are known.
+    if found
+        .iter()
+        .any(|known| known.cause.name.starts_with("image-") && known.cause.name != cause::IMAGE_PULL)
+    {
+        found.retain(|known| known.cause.name != cause::IMAGE_PULL);
+    }
     found.sort_by(|one, other| other.cause.weight.total_cmp(&one.cause.weight));
     found
 }
@@ -173,7 +180,9 @@ pub(super) fn unschedulable(pod: &Pod) -> Option<&str> {
 
 fn requests(pod: &Pod) -> Bindings {
     let containers = || pod.containers.iter().filter(|container| !container.init);
-    let cpu: u64 = containers().filter_map(|container| container.requests.cpu_milli).sum();
-    let memory: u64 = containers().filter_map(|container| container.requests.memory_bytes).sum();
+    let cpu: u64 =
+        containers().filter_map(|container| container.requests.cpu_milli).fold(0, u64::saturating_add);
+    let memory: u64 =
+        containers().filter_map(|container| container.requests.memory_bytes).fold(0, u64::saturating_add);
     Bindings::from([("cpu_request", text::cores(cpu)), ("memory_request", text::quantity(memory))])
 }

@@ -197,10 +197,10 @@ fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bo
             let Some((good, _)) = &suspicion.good else { return false };
             let asks = |set: &ReplicaSet| {
                 let rows = set.template.containers.iter();
-                rows.fold((0, 0), |(cpu, memory), row| {
+                rows.fold((0_u64, 0_u64), |(cpu, memory), row| {
                     (
-                        cpu + row.requests.cpu_milli.unwrap_or(0),
-                        memory + row.requests.memory_bytes.unwrap_or(0),
+                        cpu.saturating_add(row.requests.cpu_milli.unwrap_or(0)),
+                        memory.saturating_add(row.requests.memory_bytes.unwrap_or(0)),
                     )
                 })
             };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::{Container, Pod};
+use crate::domain::{Container, Node, Pod, Snapshot};
 
 use super::Scene;
 
@@ -28,8 +28,9 @@ pub(super) fn suggest_memory(scene: &Scene<'_>, sick: &[(&Pod, &Container)]) -> 
         .map(|usage| usage.memory_bytes)
         .max()
         .unwrap_or(limit);
-    let wanted = (limit / 2 * 3).max(peak / 10 * 13).next_multiple_of(STEP);
-    let Some(free) = roomiest(scene) else { return Some(Suggestion::Limit(wanted)) };
+    let wanted = (limit / 2).saturating_mul(3).max((peak / 10).saturating_mul(13));
+    let wanted = wanted.checked_next_multiple_of(STEP)?;
+    let Some(free) = scene.roomiest() else { return Some(Suggestion::Limit(wanted)) };
     if wanted <= free {
         return Some(Suggestion::Limit(wanted));
     }
@@ -38,20 +39,20 @@ pub(super) fn suggest_memory(scene: &Scene<'_>, sick: &[(&Pod, &Container)]) -> 
 }
 
 /// Unrequested memory of the roomiest node that takes pods; None when no node is known.
-fn roomiest(scene: &Scene<'_>) -> Option<u64> {
+pub(super) fn roomiest(snapshot: &Snapshot) -> Option<u64> {
     let mut requested: HashMap<&str, u64> = HashMap::new();
-    for pod in scene.snapshot.pods.iter().filter(|pod| !pod.is_finished()) {
+    for pod in snapshot.pods.iter().filter(|pod| !pod.is_finished()) {
         if let Some(node) = &pod.node {
-            *requested.entry(node).or_default() += requests(pod);
+            let sum = requested.entry(node).or_default();
+            *sum = sum.saturating_add(requests(pod));
         }
     }
-    let takes_pods = |node: &&crate::domain::Node| {
+    let takes_pods = |node: &&Node| {
         node.is_ready()
             && !node.unschedulable
             && !node.taints.iter().any(|taint| &*taint.effect != "PreferNoSchedule")
     };
-    scene
-        .snapshot
+    snapshot
         .nodes
         .iter()
         .filter(takes_pods)
@@ -70,5 +71,5 @@ fn requests(pod: &Pod) -> u64 {
             .filter(move |container| container.init == init)
             .filter_map(|container| container.requests.memory_bytes)
     };
-    of(false).sum::<u64>().max(of(true).max().unwrap_or(0))
+    of(false).fold(0, u64::saturating_add).max(of(true).max().unwrap_or(0))
 }

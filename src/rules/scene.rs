@@ -11,6 +11,7 @@ use crate::domain::{
     Snapshot, Timestamp,
 };
 
+use super::room::roomiest;
 use super::{Threshold, Thresholds};
 
 /// Restarts older than this are history (events live as long by default: `--event-ttl=1h`).
@@ -28,6 +29,8 @@ pub struct Scene<'a> {
     siblings: OnceCell<HashMap<&'a str, Vec<&'a Pod>>>,
     services: OnceCell<HashMap<(&'a Name, &'a Name, &'a Name), Vec<&'a Service>>>,
     autoscalers: OnceCell<HashMap<(&'a Name, &'a Name), &'a Autoscaler>>,
+    members: OnceCell<HashMap<&'a str, Vec<&'a Pod>>>,
+    roomiest: OnceCell<Option<u64>>,
 }
 
 impl<'a> Scene<'a> {
@@ -45,6 +48,8 @@ impl<'a> Scene<'a> {
             siblings: OnceCell::new(),
             services: OnceCell::new(),
             autoscalers: OnceCell::new(),
+            members: OnceCell::new(),
+            roomiest: OnceCell::new(),
         }
     }
 
@@ -52,6 +57,25 @@ impl<'a> Scene<'a> {
     /// by name.
     pub fn unwell(&self) -> &[&'a Pod] {
         &self.unwell
+    }
+
+    /// Unwell pods of an owner, by name.
+    pub fn unwell_of(&self, owner_uid: &str) -> &[&'a Pod] {
+        let index = self.members.get_or_init(|| {
+            let mut index: HashMap<&str, Vec<&Pod>> = HashMap::new();
+            for pod in &self.unwell {
+                if let Some(owner) = &pod.owner {
+                    index.entry(&owner.uid).or_default().push(pod);
+                }
+            }
+            index
+        });
+        index.get(owner_uid).map_or(&[], Vec::as_slice)
+    }
+
+    /// Unrequested memory of the roomiest node that takes pods, in bytes; None when no node is known.
+    pub fn roomiest(&self) -> Option<u64> {
+        *self.roomiest.get_or_init(|| roomiest(self.snapshot))
     }
 
     pub fn threshold(&self, threshold: &Threshold) -> f64 {
