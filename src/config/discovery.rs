@@ -101,11 +101,11 @@ async fn find(
 /// The port of the web interface, and `https:` where its name says so.
 fn port(service: &ServiceWire, names: &[&str], usual: u16) -> Option<(&'static str, u16)> {
     let ports = &service.spec.ports;
-    let named = |port: &&Port| port.name.as_deref().is_some_and(|name| names.contains(&name));
+    let is_web = |port: &&Port| port.name.as_deref().is_some_and(|name| names.contains(&name));
     let found = ports
         .iter()
         .find(|port| port.port == usual)
-        .or_else(|| ports.iter().find(named))
+        .or_else(|| ports.iter().find(is_web))
         .or_else(|| ports.first())?;
     let scheme = if found.name.as_deref() == Some("https") { "https:" } else { "" };
     Some((scheme, found.port))

@@ -32,16 +32,15 @@ pub fn load(
 ) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
     let named = file.map(Path::to_owned).or_else(|| env("COVET_CONFIG").map(PathBuf::from));
-    match named.clone().or_else(|| usual_file(env)) {
-        Some(path) => match std::fs::read_to_string(&path) {
+    if let Some(path) = named.clone().or_else(|| usual_file(env)) {
+        match std::fs::read_to_string(&path) {
             Ok(text) => load_text(&mut settings, &path, &text)?,
             Err(error) if named.is_some() || error.kind() != std::io::ErrorKind::NotFound => {
                 let message = format!("cannot be read: {error}");
                 return Err(ConfigError { place: path.display().to_string(), message });
             }
             Err(_) => {}
-        },
-        None => {}
+        }
     }
     from_env(&mut settings, env)?;
     from_flags(&mut settings, flags)?;

@@ -39,8 +39,9 @@ const fn row(
     Row { key, env, says, example, secret: false, slot }
 }
 
-const fn secret(row: Row) -> Row {
-    Row { secret: true, ..row }
+const fn secret(mut row: Row) -> Row {
+    row.secret = true;
+    row
 }
 
 pub(super) static ROWS: &[Row] = &[

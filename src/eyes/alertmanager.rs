@@ -102,7 +102,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
             Err(error) => error,
         };
         let wait = match error.kind {
-            BlindKind::NotConfigured => Duration::from_secs(60),
+            BlindKind::NotConfigured => Duration::from_mins(1),
             _ => backoff.next(),
         };
         if tell.blind(Origin::Alertmanager, error).await.is_err() {
@@ -140,7 +140,7 @@ pub(super) async fn look(door: &Door, names: &mut Names, now: Timestamp) -> Resu
     Ok(Fact::Alerts {
         alerts: alerts.into_iter().map(|wire| alert(wire, names, now)).collect(),
         silences: silences
-            .into_iter()
+            .iter()
             .filter(|wire| wire.status.state == "active")
             .map(|wire| silence(wire, now))
             .collect(),
@@ -180,7 +180,7 @@ fn alert(wire: AlertWire, names: &mut Names, now: Timestamp) -> Alert {
     }
 }
 
-fn silence(wire: SilenceWire, now: Timestamp) -> Silence {
+fn silence(wire: &SilenceWire, now: Timestamp) -> Silence {
     let matcher = |matcher: &Matcher| {
         let operator = match (matcher.is_equal != Some(false), matcher.is_regex) {
             (true, false) => "=",

@@ -17,7 +17,7 @@ const BEAT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(2_500);
 const _: () = assert!(BEAT.as_millis() + PATIENCE.as_millis() < 5_000);
 /// A credential plugin may open a browser; longer than this it hangs.
-const PLUGIN_PATIENCE: Duration = Duration::from_secs(60);
+const PLUGIN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A way to the API server, good until the next is announced.
 #[derive(Clone)]

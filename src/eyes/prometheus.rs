@@ -139,7 +139,7 @@ pub(super) async fn watch(
             Err(error) => error,
         };
         let wait = match error.kind {
-            BlindKind::NotConfigured => Duration::from_secs(60),
+            BlindKind::NotConfigured => Duration::from_mins(1),
             _ => backoff.next(),
         };
         if tell.blind(Origin::Prometheus, error).await.is_err() {

@@ -20,7 +20,7 @@ use super::trouble::{Trouble, deepest};
 use crate::config::Settings;
 use crate::domain::{Fact, Handshake, Kind, Name, Origin, Served, Timestamp};
 
-const EVERY: Duration = Duration::from_secs(180);
+const EVERY: Duration = Duration::from_mins(3);
 /// Ingresses may be listed a moment after the start.
 const SOON: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(6);

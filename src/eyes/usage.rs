@@ -20,7 +20,7 @@ use crate::domain::{BlindKind, Fact, Key, Name, Origin, Usage, UsageSource};
 /// Between two looks. The metrics server itself looks each 15 to 60 s.
 const EVERY: Duration = Duration::from_secs(20);
 /// For large clusters, where each look is megabytes.
-const SELDOM: Duration = Duration::from_secs(60);
+const SELDOM: Duration = Duration::from_mins(1);
 const LARGE: usize = 2_000;
 const PATIENCE: Duration = Duration::from_secs(15);
 

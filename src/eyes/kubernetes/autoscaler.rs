@@ -55,7 +55,7 @@ struct Source {
     name: Option<String>,
     metric: Option<MetricName>,
     #[serde(alias = "current")]
-    target: Option<Value>,
+    target: Option<Amount>,
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -65,7 +65,7 @@ struct MetricName {
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(rename_all = "camelCase")]
-struct Value {
+struct Amount {
     average_utilization: Option<i64>,
     average_value: Option<Scalar>,
     value: Option<Scalar>,
@@ -133,14 +133,14 @@ fn reading(metric: &Metric, current: &[Metric], names: &mut Names) -> Option<Met
     })
 }
 
-fn ratio(target: Option<&Value>, now: Option<&Value>) -> Option<f64> {
+fn ratio(target: Option<&Amount>, now: Option<&Amount>) -> Option<f64> {
     let (_, wanted) = in_unit_of(target, target?)?;
     let (_, found) = in_unit_of(target, now?)?;
     (wanted > 0.0).then(|| found / wanted)
 }
 
 /// The number of `value` that is comparable with what `target` asks for.
-fn in_unit_of(target: Option<&Value>, value: &Value) -> Option<(Name, f64)> {
+fn in_unit_of(target: Option<&Amount>, value: &Amount) -> Option<(Name, f64)> {
     let target = target.unwrap_or(value);
     if target.average_utilization.is_some() {
         let percent = value.average_utilization?;

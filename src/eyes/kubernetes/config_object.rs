@@ -13,11 +13,13 @@ pub(in crate::eyes) struct ConfigWire {
 }
 
 pub(in crate::eyes) fn config_map(wire: ConfigWire, names: &mut Names) -> Option<ConfigObject> {
-    read(Kind::ConfigMap, &wire.metadata, names)
+    let ConfigWire { metadata } = wire;
+    read(Kind::ConfigMap, &metadata, names)
 }
 
 pub(in crate::eyes) fn secret(wire: ConfigWire, names: &mut Names) -> Option<ConfigObject> {
-    read(Kind::Secret, &wire.metadata, names)
+    let ConfigWire { metadata } = wire;
+    read(Kind::Secret, &metadata, names)
 }
 
 fn read(kind: Kind, metadata: &Meta, names: &mut Names) -> Option<ConfigObject> {

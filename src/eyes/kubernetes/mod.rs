@@ -82,8 +82,9 @@ fn paged<W, T>(watch: Watch<W, T>) -> Watch<W, T> {
     Watch { streamed: false, ..watch }
 }
 
-fn cluster_wide<W, T>(watch: Watch<W, T>) -> Watch<W, T> {
-    Watch { namespace: None, ..watch }
+fn cluster_wide<W, T>(mut watch: Watch<W, T>) -> Watch<W, T> {
+    watch.namespace = None;
+    watch
 }
 
 fn metadata_only<W, T>(watch: Watch<W, T>) -> Watch<W, T> {

@@ -11,7 +11,7 @@ const LONGEST: usize = 2_000;
 /// One watch's store of shared strings.
 #[derive(Debug, Default)]
 pub(in crate::eyes) struct Names {
-    names: HashSet<Name>,
+    strings: HashSet<Name>,
     labels: HashSet<Arc<[(Name, Name)]>>,
     /// When to look for names that nobody uses any more.
     tidy_at: usize,
@@ -20,15 +20,15 @@ pub(in crate::eyes) struct Names {
 impl Names {
     /// A string that many objects have in common: kinds, images, label values, reasons.
     pub(in crate::eyes) fn shared(&mut self, raw: &str) -> Name {
-        if let Some(known) = self.names.get(raw) {
+        if let Some(known) = self.strings.get(raw) {
             return known.clone();
         }
         let name = own(raw);
-        if let Some(known) = self.names.get(&name) {
+        if let Some(known) = self.strings.get(&name) {
             return known.clone();
         }
         self.tidy();
-        self.names.insert(name.clone());
+        self.strings.insert(name.clone());
         name
     }
 
@@ -60,12 +60,12 @@ impl Names {
     }
 
     fn tidy(&mut self) {
-        if self.names.len() < self.tidy_at.max(4_096) {
+        if self.strings.len() < self.tidy_at.max(4_096) {
             return;
         }
         self.labels.retain(|labels| Arc::strong_count(labels) > 1);
-        self.names.retain(|name| Arc::strong_count(name) > 1);
-        self.tidy_at = self.names.len() * 2;
+        self.strings.retain(|name| Arc::strong_count(name) > 1);
+        self.tidy_at = self.strings.len() * 2;
     }
 }
 
@@ -105,6 +105,6 @@ mod tests {
         for number in 0..20_000 {
             names.shared(&format!("image:{number}"));
         }
-        assert!(names.names.len() < 9_000, "{}", names.names.len());
+        assert!(names.strings.len() < 9_000, "{}", names.strings.len());
     }
 }

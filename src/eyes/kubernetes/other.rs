@@ -223,7 +223,7 @@ pub(in crate::eyes) struct Target {
     pub addresses: Vec<String>,
 }
 
-/// The hosts of an Ingress that are served with a certificate. Wildcards have no address to ask.
+/// The hosts of an Ingress that are served with a certificate, if any. Wildcards have no address to ask.
 pub(in crate::eyes) fn targets(wire: IngressWire, _: &mut Names) -> Option<Vec<Target>> {
     let spec = wire.spec.unwrap_or_default();
     let balancer = wire.status.and_then(|status| status.load_balancer).unwrap_or_default();
@@ -242,7 +242,9 @@ pub(in crate::eyes) fn targets(wire: IngressWire, _: &mut Names) -> Option<Vec<T
         of_tls.chain(of_rules).filter(|host| !host.is_empty() && !host.contains('*')).collect();
     hosts.sort();
     hosts.dedup();
-    Some(hosts.into_iter().map(|host| Target { host, port, addresses: addresses.clone() }).collect())
+    let all = hosts.into_iter().map(|host| Target { host, port, addresses: addresses.clone() });
+    let all: Vec<Target> = all.collect();
+    (!all.is_empty()).then_some(all)
 }
 
 pub(in crate::eyes) fn ingress(wire: IngressWire, names: &mut Names) -> Option<Ingress> {

@@ -22,7 +22,7 @@ const PAGE: usize = 1_000;
 /// How long the server and the network may take for a page.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A permission or a definition may appear later: look again this often.
-const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+const REFUSED_AGAIN: Duration = Duration::from_mins(1);
 
 /// What to watch, and how its objects become ours.
 pub(in crate::eyes) struct Watch<W, T> {
