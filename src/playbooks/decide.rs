@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::domain::{Effect, between, text};
 
 use super::plan::last_change;
-use super::view::View;
+use super::view::{Reason, View};
 use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
 
 /// What a decision is made from.
@@ -42,9 +42,10 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
         .after_a_change()
         .or_else(|| table.passing())
         .or_else(|| table.urgent())
+        .or_else(|| table.overdue())
         .or_else(|| table.held())
         .or_else(|| table.mending())
-        .or_else(|| table.overdue())
+        .or_else(|| table.open_ended())
         .or_else(|| table.reading())
         .or_else(|| table.watching())
         .unwrap_or_else(|| Decision {
@@ -169,15 +170,17 @@ impl Table<'_> {
     /// Time is up: what helps whatever the cause is.
     fn overdue(&self) -> Option<Decision> {
         let age = since(self.view, self.view.facts.anomaly.onset);
-        self.with_index().find_map(|(index, step)| {
-            let due = step.anyway_after.filter(|due| age >= *due)?;
-            let why = if due.is_zero() {
-                step.why.clone()
-            } else {
-                format!("nothing else has helped in {}", text::span(age))
-            };
-            self.take(index, step, &why)
-        })
+        let why = format!("nothing else has helped in {}", text::span(age));
+        self.with_index()
+            .filter(|(_, step)| step.anyway_after.is_some_and(|due| !due.is_zero() && age >= due))
+            .find_map(|(index, step)| self.take(index, step, &why))
+    }
+
+    /// What is due as soon as nothing speaks against it, like giving back what was taken.
+    fn open_ended(&self) -> Option<Decision> {
+        self.with_index()
+            .filter(|(_, step)| step.anyway_after.is_some_and(|due| due.is_zero()))
+            .find_map(|(index, step)| self.take(index, step, &step.why))
     }
 
     /// A step, or what has to come before it, or the wait before it.
@@ -188,7 +191,8 @@ impl Table<'_> {
             let first = self.position(first).filter(|first| self.is_available(*first))?;
             // Only reads are taken on the way to another step; a change has to have its own reason.
             let reads = self.playbook.steps[first].todo.effect() == Effect::Read;
-            return reads.then(|| suggest(first, held.clone()));
+            let listed = step.after.contains(&self.playbook.steps[first].id);
+            return reads.then(|| suggest(first, if listed { why.to_owned() } else { held.clone() }));
         }
         if !self.is_available(index) {
             return None;
@@ -197,22 +201,24 @@ impl Table<'_> {
         if age < step.not_before {
             let left = text::span(step.not_before.saturating_sub(age));
             let why = format!("wait {left} before “{}”: it may pass by itself", self.steps[index].title);
-            return self.any_read().map(|read| suggest(read, why));
+            let watch =
+                step.verify.iter().filter_map(|id| self.position(id)).find(|index| self.can_run(*index));
+            return watch.or_else(|| self.any_read()).map(|read| suggest(read, why));
         }
         Some(suggest(index, why))
     }
 
-    /// Why a step would help: the causes that it is for, as far as they are known.
+    /// Why a step would help: the causes that it is for, as far as they are known; and beside them what is
+    /// likeliest, so that the reason tells the whole story.
     fn reason(&self, step: &Step) -> Option<String> {
-        let says: Vec<&str> = self
-            .view
-            .causes
-            .iter()
-            .filter(|cause| step.for_causes.contains(&cause.name))
-            .map(|cause| cause.says.as_str())
-            .take(2)
-            .collect();
-        (!says.is_empty()).then(|| says.join("; "))
+        let (its, others): (Vec<&Reason>, Vec<&Reason>) =
+            self.view.causes.iter().partition(|cause| step.for_causes.contains(&cause.name));
+        if its.is_empty() {
+            return None;
+        }
+        let says: Vec<&str> =
+            its.into_iter().chain(others).map(|cause| cause.says.as_str()).take(2).collect();
+        Some(says.join("; "))
     }
 
     /// What has not been read yet: first what a known cause asks for.

@@ -1,5 +1,7 @@
 //! Causes recognised in what a read brought back: patterns in its lines, fields in its values.
 
+use std::ops::Range;
+
 use crate::domain::{Found, Reading, text};
 
 use super::Step;
@@ -25,27 +27,38 @@ pub fn find(step: &Step, reading: &Reading) -> Vec<Found> {
         if found.iter().any(|known| known.cause == finder.cause) {
             continue;
         }
-        let hit = match &finder.field {
-            Some(field) => {
-                reading.bindings.get(field).filter(|value| finder.pattern.is_match(value)).cloned()
-            }
+        let hit = |words: &String| Some(quote(words, finder.pattern.find(words)?));
+        let says = match &finder.field {
+            Some(field) => reading.bindings.get(field).and_then(hit),
             None => std::iter::once(&reading.summary)
                 .chain(reading.lines.iter().map(|(_, line)| line))
-                .find(|line| finder.pattern.is_match(line))
-                .cloned(),
+                .find_map(hit),
         };
-        if let Some(words) = hit {
-            found.push(Found { cause: finder.cause.clone(), says: quote(&words) });
+        if let Some(says) = says {
+            found.push(Found { cause: finder.cause.clone(), says });
         }
     }
     found
 }
 
-fn quote(line: &str) -> String {
-    let line = text::redact(&text::clean(line));
-    let line = line.trim();
-    match line.char_indices().nth(QUOTE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+/// The words around a match, made harmless and short.
+fn quote(line: &str, hit: Range<usize>) -> String {
+    let around =
+        |part: &str| text::redact(&text::clean(part)).split_whitespace().collect::<Vec<_>>().join(" ");
+    let whole = around(line);
+    if whole.chars().count() <= QUOTE {
+        return whole;
     }
+    // Most of the room for what follows: a program names the trouble first and the details after it.
+    let before = line[..hit.start].char_indices().rev().nth(QUOTE / 3).map_or(0, |(at, _)| at);
+    let after =
+        line[hit.start..].char_indices().nth(QUOTE * 2 / 3).map_or(line.len(), |(at, _)| hit.start + at);
+    // A secret is struck out in the whole line, where it can be recognised; a piece of one can't be.
+    let piece = if text::redact(line) == line {
+        around(&line[before..after])
+    } else {
+        whole.chars().take(QUOTE).collect()
+    };
+    let (left, right) = (if before > 0 { "…" } else { "" }, if after < line.len() { "…" } else { "" });
+    format!("{left}{piece}{right}")
 }

@@ -2,6 +2,7 @@
 //! Values only; reading them from TOML is `parse`, binding them to real objects is `bind`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -68,11 +69,13 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), compiled: OnceLock::from(Some(compiled)) })
     }
 
-    pub fn is_match(&self, line: &str) -> bool {
+    /// Where it matches first.
+    pub fn find(&self, line: &str) -> Option<Range<usize>> {
         self.compiled
             .get_or_init(|| Regex::new(&self.text).ok())
-            .as_ref()
-            .is_some_and(|regex| regex.is_match(line))
+            .as_ref()?
+            .find(line)
+            .map(|found| found.range())
     }
 
     pub fn as_str(&self) -> &str {

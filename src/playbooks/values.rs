@@ -15,24 +15,6 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
         r#"probe_url = "https://…/health/ready""#,
     ),
     ("sheddable", "workloads that may be scaled to 0 to make room", r#"sheddable = ["namespace/name"]"#),
-    (
-        "registry_username",
-        "the user name at the image registry",
-        r#"[playbook_values] registry_username = "…""#,
-    ),
-    (
-        "registry_token_env",
-        "the environment variable that holds the registry token",
-        r#"[playbook_values] registry_token_env = "GITHUB_TOKEN""#,
-    ),
-    (
-        "mirror_image",
-        "the same image at a mirror, by the same digest",
-        r#"[playbook_values] mirror_image = "…@sha256:…""#,
-    ),
-    ("cluster", "the EKS cluster", r#"[playbook_values] cluster = "…""#),
-    ("node_group", "the EKS node group", r#"[playbook_values] node_group = "…""#),
-    ("ssh_user", "the user for ssh on nodes", r#"[playbook_values] ssh_user = "ec2-user""#),
 ];
 
 /// Every other placeholder, and what it stands for. Rules bind most of them; what a rule leaves out is found
@@ -50,6 +32,8 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("image", "the image that fails, as the pod names it"),
     ("repository", "that image without tag and digest"),
     ("registry", "the registry's host in that image"),
+    ("registry_token_env", "the environment variable that holds the registry's token, REGISTRY_TOKEN"),
+    ("node_group", "the cloud's group of the node"),
     ("node", "the node's name"),
     ("node_ip", "the node's internal address"),
     ("instance", "the cloud's id of the node's machine"),

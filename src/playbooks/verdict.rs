@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::{Action, Kind, ObjectRef, Pod, Strategy, between, cause, text};
+use crate::domain::{Action, Kind, ObjectRef, Pod, Strategy, Template, between, cause, text};
 
 use super::guards::{database_is_full, many_nodes};
 use super::playbook::Playbook;
@@ -115,6 +115,12 @@ fn undo(view: &View<'_>, to: u64) -> Option<String> {
     if newest.revision == Some(to) {
         return Some(format!("revision {to} is the one that runs now"));
     }
+    if is_restart_of(view, to) {
+        let now = newest.revision.map(|revision| revision.to_string()).unwrap_or_default();
+        return Some(format!(
+            "revision {now} is only a restart of revision {to}: going back changes nothing"
+        ));
+    }
     if let Some(missing) = needs_the_same(view, to) {
         return Some(format!("revision {to} needs the same {missing}, which is missing"));
     }
@@ -124,6 +130,20 @@ fn undo(view: &View<'_>, to: u64) -> Option<String> {
         "its change cause says that it is irreversible (a migration?): ask its author before going back"
             .into()
     })
+}
+
+/// The newest revision differs from that one by the moment of a restart alone: what fails is what a start
+/// reads, and a pod of the older revision would read the same.
+fn is_restart_of(view: &View<'_>, to: u64) -> bool {
+    let (Some(newest), Some(older)) =
+        (view.revisions.first(), view.revisions.iter().find(|set| set.revision == Some(to)))
+    else {
+        return false;
+    };
+    let restarted = newest.template.restarted_at != older.template.restarted_at;
+    let same = Template { restarted_at: None, ..newest.template.clone() }
+        == Template { restarted_at: None, ..older.template.clone() };
+    restarted && same
 }
 
 /// The missing object, if the older revision refers to it just the same: going back would not help.

@@ -44,7 +44,8 @@ fn only_the_newest_revision_crashes_so_it_is_rolled_back_to_the_one_that_works()
         let step = plan.suggestion().expect("a suggestion");
         assert_eq!(step.id, "roll-back");
         assert_eq!(step.title, "Roll back to revision 6");
-        assert!(plan.why.starts_with("only revision 7 crashes"), "{}", plan.why);
+        let story = "only revision 7 crashes, 4 pods of revision 6 are healthy; OOMKilled at 2.0 GiB, 9 s after start";
+        assert_eq!(plan.why, story);
         let deployment = Key::new(namespace, app);
         assert_eq!(step.action, Some(Action::RolloutUndo { deployment, to_revision: 6 }));
         assert_eq!(step.effect, Effect::Disruptive);
@@ -201,6 +202,25 @@ fn a_bad_value_is_corrected_and_then_loaded() {
 }
 
 #[test]
+fn a_restart_is_not_gone_back_on_but_its_secret_is_mended() {
+    let mut world = crash_loop("shop", "pay")
+        .bad_revision(7, "CrashLoopBackOff", ERROR)
+        .cause(cause::BAD_REVISION, "only revision 7 is affected")
+        .cause(cause::CONFIG_CHANGED, "Secret pay-db was changed 5s before it began")
+        .binding("secret", "pay-db")
+        .read()
+        .did("secrets")
+        .found("previous-logs", "database-auth", "FATAL: password authentication failed");
+    world.sets[1].template = world.sets[0].template.clone();
+    world.sets[1].template.restarted_at = Some("2026-03-12T03:08:00Z".into());
+    let plan = world.plan();
+    not_advised(&plan, "roll-back", "revision 7 is only a restart of revision 6");
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "sync-secret");
+    assert!(plan.why.contains("password authentication failed"), "{}", plan.why);
+}
+
+#[test]
 fn a_command_that_cannot_run_goes_back() {
     let world = crash_loop("shop", "web")
         .bad_revision(7, "CrashLoopBackOff", Some(("StartError", 128)))
@@ -310,6 +330,7 @@ fn refused_pods_lead_to_the_replica_set_that_says_why() {
         let plan = world.plan();
         let step = plan.suggestion().unwrap();
         assert_eq!(step.id, "newest-set", "{name}");
+        assert!(plan.why.contains("or roll back"), "{}", plan.why);
         let object = ObjectRef::new(Kind::ReplicaSet, Key::new("shop", "web-r10"));
         assert_eq!(step.action, Some(Action::Describe { object }));
     }
@@ -354,17 +375,18 @@ fn users_first_then_the_image() {
 fn refused_credentials_are_checked_renewed_and_tried_at_once() {
     let world = image_pull("web").cause(cause::IMAGE_AUTH, "401 Unauthorized").read();
     assert_eq!(world.suggested().0, "pull-secrets");
-    let world = world.did("pull-secrets").setting("registry_username", "robot");
+    let world = world.did("pull-secrets");
     let plan = world.plan();
     let step = plan.suggestion().unwrap();
-    assert_eq!(step.id, "new-secret");
+    assert_eq!((step.id.as_str(), &step.action), ("new-secret", &None), "a person says who");
+    let given = [("user".to_owned(), "robot".to_owned())].into();
     let wanted = Action::PullSecret {
         secret: Key::new("shop", "regcred"),
         registry: "ghcr.io".into(),
         username: "robot".into(),
         token_env: "REGISTRY_TOKEN".into(),
     };
-    assert_eq!(step.action, Some(wanted));
+    assert_eq!(world.bind("new-secret", &given), Ok(wanted));
     let world = world.did_at("new-secret", 60, true).did_at("pods", 10, true);
     assert_eq!(world.suggested().0, "reference-secret");
     let world = world.binding("pull_secret", "regcred");
@@ -381,7 +403,12 @@ fn a_limited_or_unreachable_registry_and_a_full_disk_are_waited_for_or_looked_at
     let plan = image_pull("web").cause(cause::IMAGE_RATE_LIMIT, "429 Too Many Requests").read().plan();
     assert_eq!(plan.suggestion().unwrap().id, "pods");
     assert!(plan.why.contains("wait"), "{}", plan.why);
-    blocked(&plan, "mirror", "not configured");
+    let others: Vec<&str> = plan.alternatives.iter().map(|index| plan.steps[*index].id.as_str()).collect();
+    assert_eq!(others, ["roll-back", "mirror"]);
+    let world = image_pull("web").cause(cause::IMAGE_RATE_LIMIT, "429");
+    let given = |image: &str| [("mirror".to_owned(), image.to_owned())].into();
+    assert!(world.bind("mirror", &given("mirror.example.org/web@sha256:0a1b")).is_ok());
+    assert!(world.bind("mirror", &given("$(id)")).is_err());
     for name in [cause::IMAGE_NETWORK, cause::IMAGE_DISK] {
         let plan = image_pull("web").cause(name, "dial tcp: i/o timeout").read().plan();
         assert_eq!(plan.suggestion().unwrap().effect, Effect::Read, "{name}");

@@ -143,7 +143,18 @@ fn quotations_are_short_harmless_and_without_secrets() {
     let found = find(step, &reading(&[&line]));
     let says = &found[0].says;
     assert!(!says.contains('\x1b') && !says.contains("hunter2"), "{says}");
-    assert!(says.chars().count() <= 121, "{}", says.chars().count());
+    assert!(says.chars().count() <= 122, "{}", says.chars().count());
+}
+
+#[test]
+fn of_a_long_line_the_words_that_matter_are_quoted() {
+    let line =
+        format!("Failed to pull image: {} ghcr.io/org/app:v9: not found, sorry", "rpc error: ".repeat(30));
+    let library = Library::built_in();
+    let step = library.get("image-pull").unwrap().steps.iter().find(|step| step.id == "describe").unwrap();
+    let found = find(step, &reading(&[&line]));
+    assert!(found[0].says.contains("ghcr.io/org/app:v9: not found"), "{}", found[0].says);
+    assert!(found[0].says.starts_with('…') && found[0].says.chars().count() <= 124, "{}", found[0].says);
 }
 
 #[test]

@@ -24,7 +24,8 @@ fn why_not(plan: &Plan, id: &str) -> String {
 #[test]
 fn first_it_is_waited_for() {
     let (step, why) = silent(3, 1).began(50).suggested();
-    assert!(why.contains("wait 1m10s") && why.contains("may pass by itself"), "{step}: {why}");
+    assert_eq!(step, "nodes-again");
+    assert!(why.contains("wait 1m10s") && why.contains("may pass by itself"), "{why}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use covet_tui::domain::*;
-use covet_tui::playbooks::{self, Done, Facts, Library, Plan, Progress};
+use covet_tui::playbooks::{self, Done, Facts, Library, MissingInput, Plan, Progress};
 use jiff::SignedDuration;
 
 /// The present of these tests.
@@ -367,6 +367,21 @@ impl World {
         let plan = playbooks::plan(playbook, &facts);
         check(&plan);
         plan
+    }
+
+    pub fn bind(&self, step: &str, given: &BTreeMap<String, String>) -> Result<Action, MissingInput> {
+        let (library, snapshot) = (Library::built_in(), self.snapshot());
+        let playbook = library.get(&self.anomaly.rule).expect("a playbook");
+        let step = playbook.steps.iter().find(|found| found.id == step).expect("a step");
+        let facts = Facts {
+            anomaly: &self.anomaly,
+            snapshot: &snapshot,
+            settings: &self.settings,
+            read_only: self.read_only,
+            now: now(),
+            progress: &self.progress,
+        };
+        playbooks::bind(step, &facts, given)
     }
 
     /// The id of the suggested step, and why.
