@@ -48,23 +48,25 @@ fn reaches(out: &HashMap<usize, Vec<usize>>, from: usize, to: usize) -> bool {
 /// Weakly connected components, each sorted, in the order of their first members.
 pub(super) fn components(count: usize, edges: &[Edge]) -> Vec<Vec<usize>> {
     let mut leader: Vec<usize> = (0..count).collect();
-    fn find(leader: &mut [usize], mut member: usize) -> usize {
-        while leader[member] != member {
-            leader[member] = leader[leader[member]];
-            member = leader[member];
-        }
-        member
-    }
     for edge in edges {
         let (one, other) = (find(&mut leader, edge.cause), find(&mut leader, edge.effect));
         leader[one.max(other)] = one.min(other);
     }
     let mut components: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for member in 0..count {
-        let leader = find(&mut leader, member);
-        components.entry(leader).or_default().push(member);
+        let first = find(&mut leader, member);
+        components.entry(first).or_default().push(member);
     }
     components.into_values().collect()
+}
+
+/// Who leads the component of a member.
+fn find(leader: &mut [usize], mut member: usize) -> usize {
+    while leader[member] != member {
+        leader[member] = leader[leader[member]];
+        member = leader[member];
+    }
+    member
 }
 
 /// Everything a member explains, directly or not, with the weight of the best explanation.

@@ -19,6 +19,7 @@ pub(super) struct Edge {
 }
 
 /// One row of the table of causal links.
+#[derive(Clone, Copy)]
 struct Causation {
     cause: &'static str,
     effect: &'static str,

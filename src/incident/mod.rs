@@ -102,18 +102,18 @@ fn incident<'a>(
     snapshot: &Snapshot,
 ) -> Option<(Incident, &'a Anomaly)> {
     let edges: Vec<&links::Edge> = edges.iter().filter(|edge| members.contains(&edge.cause)).collect();
-    let changed = |member: usize| {
+    let follows_change = |member: usize| {
         let anomaly = &anomalies[member];
         relevance::before(anomaly, changes, snapshot).next().is_some()
     };
-    let (root, score) = graph::root(anomalies, members, &edges, changed)?;
+    let (root, score) = graph::root(anomalies, members, &edges, follows_change)?;
     let root_anomaly = &anomalies[root];
     let id = |member: &usize| anomalies[*member].id.clone();
     let in_order = |mut chosen: Vec<usize>| {
         chosen.sort_by(|one, other| worst_first(&anomalies[*one], &anomalies[*other]));
         chosen
     };
-    let symptoms = in_order(graph::descendants(root, &edges).into_iter().map(|(member, _)| member).collect());
+    let symptoms = in_order(graph::descendants(root, &edges).into_keys().collect());
     let others = in_order(members.iter().copied().filter(|member| *member != root).collect());
     let earliest =
         members.iter().min_by_key(|member| (anomalies[**member].onset, &anomalies[**member].id))?;

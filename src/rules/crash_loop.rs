@@ -69,10 +69,10 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 
 /// Whether a container dies again and again, or cannot be started.
 pub(super) fn is_looping(scene: &Scene<'_>, _pod: &Pod, container: &Container) -> bool {
-    if let Some(reason) = container.waiting() {
-        if &**reason == "CrashLoopBackOff" || CANNOT_START.contains(&&**reason) {
-            return true;
-        }
+    let waits =
+        |reason: &crate::domain::Name| &**reason == "CrashLoopBackOff" || CANNOT_START.contains(&&**reason);
+    if container.waiting().is_some_and(waits) {
+        return true;
     }
     let Some(end) = container.termination() else { return false };
     let recovery = scene.thresholds.span(&RECOVERED_AFTER);

@@ -93,7 +93,9 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
             here.push(pod);
         }
     }
-    pods.values_mut().for_each(|here| here.sort_by(|one, other| one.key.cmp(&other.key)));
+    for here in pods.values_mut() {
+        here.sort_by(|one, other| one.key.cmp(&other.key));
+    }
     let none = Vec::new();
     let on = |node: &Node| pods.get(&*node.key.name).unwrap_or(&none);
     ill.retain(|(node, ailment)| !is_planned(scene, node, ailment, on(node)));
@@ -156,7 +158,7 @@ fn of_cluster(scene: &Scene<'_>, ill: &[(&Node, Ailment)], down: usize, pods: &[
     let says =
         format!("{down} of {total} nodes at once: look at the control plane and the network, do not drain");
     let mut facts = vec![evidence(Origin::Nodes, Some(onset), says.clone())];
-    facts.extend(ill.iter().take(4).flat_map(|(_, ailment)| ailment.evidence.first().cloned()));
+    facts.extend(ill.iter().take(4).filter_map(|(_, ailment)| ailment.evidence.first().cloned()));
     facts.extend(load.evidence());
     let mut causes = vec![Cause { name: cause::CONTROL_PLANE, says, weight: 0.9 }];
     for cause in ill.iter().flat_map(|(_, ailment)| &ailment.causes) {

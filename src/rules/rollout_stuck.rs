@@ -66,7 +66,9 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
             pods.push(pod);
         }
     }
-    members.values_mut().for_each(|pods| pods.sort_by(|one, other| one.key.cmp(&other.key)));
+    for pods in members.values_mut() {
+        pods.sort_by(|one, other| one.key.cmp(&other.key));
+    }
     let none = Vec::new();
     rolling
         .into_iter()

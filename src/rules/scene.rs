@@ -17,6 +17,9 @@ use super::{Threshold, Thresholds};
 /// Restarts older than this are history (events live as long by default: `--event-ttl=1h`).
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
 
+/// Namespace, label and value: the first pair of a Service's selector.
+type FirstLabel<'a> = (&'a Name, &'a Name, &'a Name);
+
 /// What a rule looks at.
 #[derive(Debug)]
 pub struct Scene<'a> {
@@ -27,7 +30,7 @@ pub struct Scene<'a> {
     sets: OnceCell<HashMap<&'a str, Vec<&'a ReplicaSet>>>,
     events: OnceCell<HashMap<&'a Key, Vec<&'a Event>>>,
     siblings: OnceCell<HashMap<&'a str, Vec<&'a Pod>>>,
-    services: OnceCell<HashMap<(&'a Name, &'a Name, &'a Name), Vec<&'a Service>>>,
+    services: OnceCell<HashMap<FirstLabel<'a>, Vec<&'a Service>>>,
     autoscalers: OnceCell<HashMap<(&'a Name, &'a Name), &'a Autoscaler>>,
     members: OnceCell<HashMap<&'a str, Vec<&'a Pod>>>,
     roomiest: OnceCell<Option<u64>>,
@@ -182,7 +185,7 @@ impl<'a> Scene<'a> {
     /// What a pod belongs to: the object a person would name, and its Deployment, if it is one.
     pub fn workload_of(&self, pod: &Pod) -> (ObjectRef, Option<&'a Deployment>) {
         let namespace = &pod.key.namespace;
-        let owned = |kind: Kind, name: &Name| ObjectRef::new(kind, Key::new(namespace.clone(), name.clone()));
+        let named = |kind: Kind, name: &Name| ObjectRef::new(kind, Key::new(namespace.clone(), name.clone()));
         let Some(owner) = &pod.owner else {
             return (ObjectRef::new(Kind::Pod, pod.key.clone()), None);
         };
@@ -195,13 +198,13 @@ impl<'a> Scene<'a> {
                         let deployment = self.snapshot.deployments.get(&key);
                         (ObjectRef::new(Kind::Deployment, key), deployment)
                     }
-                    None => (owned(Kind::ReplicaSet, &owner.name), None),
+                    None => (named(Kind::ReplicaSet, &owner.name), None),
                 }
             }
             kind => match Kind::parse(kind) {
                 // A static pod belongs to its node, but it is the pod a person would name.
                 Some(Kind::Node) | None => (ObjectRef::new(Kind::Pod, pod.key.clone()), None),
-                Some(kind) => (owned(kind, &owner.name), None),
+                Some(kind) => (named(kind, &owner.name), None),
             },
         }
     }
@@ -210,17 +213,13 @@ impl<'a> Scene<'a> {
     /// ReplicaSets cannot be seen.
     fn deployment_name(&self, pod: &Pod, set: &Name) -> Option<Name> {
         let key = Key::new(pod.key.namespace.clone(), set.clone());
-        match self.snapshot.replica_sets.get(&key) {
-            Some(set) => {
-                let owner = set.owner.as_ref().filter(|owner| &*owner.kind == "Deployment")?;
-                Some(owner.name.clone())
-            }
-            None => {
-                let hash = pod.template_hash()?;
-                let name = set.strip_suffix(&**hash)?.strip_suffix('-')?;
-                Some(name.into())
-            }
+        if let Some(set) = self.snapshot.replica_sets.get(&key) {
+            let owner = set.owner.as_ref().filter(|owner| &*owner.kind == "Deployment")?;
+            return Some(owner.name.clone());
         }
+        let hash = pod.template_hash()?;
+        let name = set.strip_suffix(&**hash)?.strip_suffix('-')?;
+        Some(name.into())
     }
 }
 

@@ -189,7 +189,7 @@ fn event(number: usize) -> Event {
         about_kind: "Pod".into(),
         about: Key::new("shop", format!("pod-{number}")),
         about_uid: None,
-        warning: number % 50 == 0,
+        warning: number.is_multiple_of(50),
         reason: "Started".into(),
         message: "Started container app".into(),
         count: 1,

@@ -212,7 +212,9 @@ proptest! {
         let mut observations = world.observations();
         for observation in &mut observations {
             if let Ok(Fact::Pods(Delta::Seen(rows))) = &mut observation.seen {
-                rows.iter_mut().for_each(|pod| absurd(pod, moment));
+                for pod in rows.iter_mut() {
+                    absurd(pod, moment);
+                }
             }
         }
         let snapshot = fold(observations);
