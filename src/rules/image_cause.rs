@@ -70,13 +70,14 @@ pub(super) struct Trouble {
 /// Why this container's image does not come.
 pub(super) fn trouble(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Trouble {
     let reason = container.waiting().map_or("", |reason| reason);
-    let message = quote(&words(scene, pod, container));
+    let words = words(scene, pod, container);
+    let message = quote(&words);
     let name = match reason {
         "InvalidImageName" => cause::BAD_IMAGE_REFERENCE,
         "ErrImageNeverPull" => cause::IMAGE_NEVER_PULLED,
         "ImageInspectError" => cause::IMAGE_BROKEN,
         "SignatureValidationFailed" => cause::IMAGE_SIGNATURE,
-        _ => class(&message).unwrap_or(if reason == "RegistryUnavailable" {
+        _ => class(&words).unwrap_or(if reason == "RegistryUnavailable" {
             cause::IMAGE_NETWORK
         } else {
             cause::IMAGE_PULL
@@ -84,7 +85,7 @@ pub(super) fn trouble(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Tr
     };
     let says = format!("{}: {message}", container.image);
     // Registries answer "denied" for what does not exist, so as not to tell (audit, section 4: image-pull).
-    let hides = name == cause::IMAGE_AUTH && message.to_lowercase().contains("does not exist");
+    let hides = name == cause::IMAGE_AUTH && words.to_lowercase().contains("does not exist");
     let weight = match name {
         cause::IMAGE_PULL => 0.3,
         _ if hides => 0.6,
