@@ -135,31 +135,43 @@ fn entry<'a>(
     for more in wrapped.take(2) {
         lines.push(Line::styled(format!("{:lead$}{more}", ""), plain));
     }
-    if let Some(second) = second(app, look, row, anomaly, style) {
-        lines.push(fit::cut(&second, cells));
-    }
+    lines.extend(below(app, look, row, anomaly, style, cells));
     if selected {
         lines = lines.into_iter().map(|line| highlight(line, look.selected, cells)).collect();
     }
     lines
 }
 
-/// Under a root: what it touches and what explains it.
-fn second<'a>(app: &App, look: &Look, row: &Row, anomaly: &Anomaly, style: Style) -> Option<Line<'a>> {
-    let Place::Root { incident, symptoms } = row.place else { return None };
-    let incident = app.verdict.incidents.get(incident)?;
+/// Under a root: how bad, what it explains, what came before it, and when it would page.
+fn below<'a>(
+    app: &App,
+    look: &Look,
+    row: &Row,
+    anomaly: &Anomaly,
+    style: Style,
+    cells: usize,
+) -> Vec<Line<'a>> {
+    let Place::Root { incident, symptoms } = row.place else { return Vec::new() };
+    let Some(incident) = app.verdict.incidents.get(incident) else { return Vec::new() };
     let mut spans = vec![Span::raw("    "), Span::styled(anomaly.severity.as_str(), style)];
     if symptoms > 0 {
         spans.push(Span::styled(format!(" · {}", text::count(symptoms, "symptom")), look.dim));
     }
-    if let Some(after) = incident.title.lately() {
-        spans.push(fit::span(format!(" · {after}"), look.dim));
+    if let Some((after, what)) = &incident.title.after {
+        let after = if after.as_secs() == 0 { "right".into() } else { text::span(*after) };
+        spans.push(fit::span(format!(" · {after} after {what}"), look.dim));
     }
-    if let Some(pages) = anomaly.pages_at.filter(|pages| *pages > app.now) {
-        let left = between(app.now, pages).as_secs();
-        spans.push(Span::styled(format!(" · pages in {:02}:{:02}", left / 60, left % 60), look.warn));
+    let Some(pages) = anomaly.pages_at.filter(|pages| *pages > app.now) else {
+        return vec![fit::cut(&Line::from(spans), cells)];
+    };
+    let left = between(app.now, pages).as_secs();
+    let pages = format!("pages in {:02}:{:02}", left / 60, left % 60);
+    let fits = spans.iter().map(Span::width).sum::<usize>() + 3 + pages.len() <= cells;
+    if fits {
+        spans.push(Span::styled(format!(" · {pages}"), look.warn));
+        return vec![Line::from(spans)];
     }
-    Some(Line::from(spans))
+    vec![fit::cut(&Line::from(spans), cells), Line::styled(format!("    {pages}"), look.warn)]
 }
 
 /// The whole row, to its edge.

@@ -44,7 +44,8 @@ fn row<'a>(app: &App, look: &Look, node: &Node, cells: usize) -> Line<'a> {
     }
     let (cpu, memory) = app.node_load(node);
     // Names before bars: bars are drawn where both fit.
-    let bar = if cells >= fit::width(&node.key.name).min(26) + 28 { 4 } else { 0 };
+    let host = node.key.name.split('.').next().unwrap_or_default();
+    let bar = if cells >= fit::width(host).min(26) + 28 { 4 } else { 0 };
     for (word, share) in [("cpu", cpu), ("mem", memory)] {
         if let Some(share) = share {
             let filled = fill_style(share, 0.85, 0.95, look);
@@ -62,9 +63,17 @@ fn row<'a>(app: &App, look: &Look, node: &Node, cells: usize) -> Line<'a> {
     let room = cells.saturating_sub(Line::from(right.clone()).width() + 3);
     let left = vec![
         Span::styled(format!("{sign} "), style),
-        fit::span(fit::fit_name(&node.key.name, room.max(8)), look.text),
+        fit::span(fit::fit(short(&node.key.name, room), room.max(8)), look.text),
     ];
     fit::two_ends(left, right, cells)
+}
+
+/// Without its domain where the whole name does not fit: nodes differ before the first dot.
+fn short(name: &str, room: usize) -> &str {
+    match name.split_once('.') {
+        Some((host, _)) if fit::width(name) > room => host,
+        _ => name,
+    }
 }
 
 /// Numbers take a colour only when they matter.
