@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::api_server::{Sessions, session};
+use super::api_server::{Sessions, session_for};
 use super::kubernetes::names::{Names, own, says};
 use super::tell::{Backoff, Tell};
 use crate::config::{ConnectError, Door, Settings, discovery};
@@ -15,6 +15,7 @@ use crate::domain::{Alert, AlertState, BlindKind, Fact, Name, Origin, Silence, T
 
 /// Between two looks: alerts are evaluated each 15 to 60 s.
 const EVERY: Duration = Duration::from_secs(15);
+const REPAIR: &str = "set ALERTMANAGER_URL or [alertmanager] url";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,8 +68,7 @@ struct Matcher {
 
 /// Finds Alertmanager: by the given URL, else in the cluster.
 pub(super) async fn find(settings: &Settings, client: Option<&kube::Client>) -> Result<Door, ConnectError> {
-    let repair = "set ALERTMANAGER_URL or [alertmanager] url";
-    let unknown = |why: &str| ConnectError::new(BlindKind::NotConfigured, why, repair);
+    let unknown = |why: &str| ConnectError::new(BlindKind::NotConfigured, why, REPAIR);
     match settings.alertmanager_url.as_deref() {
         Some("off") => Err(unknown("Alertmanager is switched off in the settings")),
         Some(url) => Door::to(url, "Alertmanager", "ALERTMANAGER_URL"),
@@ -89,7 +89,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
     loop {
         let client = match settings.alertmanager_url.value {
             Some(_) => None,
-            None => match session(&mut sessions).await {
+            None => match session_for(Origin::Alertmanager, REPAIR, &mut sessions, &tell).await {
                 Some(session) => Some(session.client),
                 None => return,
             },

@@ -35,6 +35,21 @@ pub(super) async fn session(sessions: &mut Sessions) -> Option<Session> {
     found.clone()
 }
 
+/// The same for what is looked for in the cluster: meanwhile it says that it isn't found yet, and why.
+pub(super) async fn session_for(
+    origin: Origin,
+    repair: &str,
+    sessions: &mut Sessions,
+    tell: &Tell,
+) -> Option<Session> {
+    if let Ok(found) = timeout(BEAT, session(sessions)).await {
+        return found;
+    }
+    let why = "no URL was given, and there is no cluster to look in yet";
+    tell.not_configured(origin, why, repair).await.ok()?;
+    session(sessions).await
+}
+
 /// Connects, announces, listens to the heart, reconnects: for ever.
 pub(super) async fn keep(settings: Settings, tell: Tell, announce: watch::Sender<Option<Session>>) {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::api_server::{Sessions, session};
+use super::api_server::{Sessions, session_for};
 use super::tell::{Backoff, Tell, Unheard};
 use super::traffic::{Charts, Queries};
 use crate::config::{ConnectError, Door, Settings, discovery};
@@ -17,6 +17,10 @@ use crate::domain::{BlindKind, Fact, Origin, Timestamp};
 
 /// Between two looks; also the step of the charts.
 pub(super) const STEP: Duration = Duration::from_secs(15);
+
+/// After so many looks, names that were missing are looked up again.
+const LOOK_UP_AGAIN: u64 = 4;
+const REPAIR: &str = "set PROMETHEUS_URL or [prometheus] url";
 
 /// A Prometheus that can be asked.
 pub(super) struct Prometheus {
@@ -94,8 +98,7 @@ pub(super) async fn find(
     settings: &Settings,
     client: Option<&kube::Client>,
 ) -> Result<Prometheus, ConnectError> {
-    let repair = "set PROMETHEUS_URL or [prometheus] url";
-    let unknown = |why: &str| ConnectError::new(BlindKind::NotConfigured, why, repair);
+    let unknown = |why: &str| ConnectError::new(BlindKind::NotConfigured, why, REPAIR);
     match settings.prometheus.url.as_deref() {
         Some("off") => Err(unknown("Prometheus is switched off in the settings")),
         Some(url) => Door::to(url, "Prometheus", "PROMETHEUS_URL").map(Prometheus::new),
@@ -121,7 +124,7 @@ pub(super) async fn watch(
     loop {
         let client = match settings.prometheus.url.value {
             Some(_) => None,
-            None => match session(&mut sessions).await {
+            None => match session_for(Origin::Prometheus, REPAIR, &mut sessions, &tell).await {
                 Some(session) => Some(session.client),
                 None => return,
             },
@@ -172,13 +175,16 @@ async fn follow(
     tell: &Tell,
     backoff: &mut Backoff,
 ) -> Result<std::convert::Infallible, Ended> {
-    let queries = Queries::discover(settings, prometheus).await?;
+    let mut queries = Queries::discover(settings, prometheus).await?;
     let mut charts = Charts::default();
     let mut ticks = interval(STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failures = 0;
-    loop {
+    for look in 0_u64.. {
         ticks.tick().await;
+        if queries.is_partial() && look % LOOK_UP_AGAIN == LOOK_UP_AGAIN - 1 {
+            queries = Queries::discover(settings, prometheus).await?;
+        }
         match charts.look(prometheus, &queries, tell.now()).await {
             Ok(traffic) => {
                 failures = 0;
@@ -193,6 +199,7 @@ async fn follow(
             }
         }
     }
+    Err(Ended::Unheard)
 }
 
 /// A moment as Prometheus writes it: seconds, with fractions.

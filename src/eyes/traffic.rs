@@ -105,6 +105,11 @@ impl Queries {
         Ok(Self::build(requests, latency, status.as_deref(), namespace.as_ref(), &selector))
     }
 
+    /// Some metric or label wasn't there yet: a fresh Prometheus, an application without requests so far.
+    pub(super) fn is_partial(&self) -> bool {
+        self.quantiles.is_none() || self.rate.is_none() || self.error_ratio.is_none()
+    }
+
     /// What is asked about, for the doctor.
     pub(super) fn summary(&self) -> String {
         let parts = [

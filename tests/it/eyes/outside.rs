@@ -37,14 +37,20 @@ async fn every_outside_system_of_the_lab_is_seen() {
     let served = snapshot.handshakes.values().flatten().find_map(|row| row.served.as_ref().ok());
     let served = served.unwrap_or_else(|| panic!("{:?}", snapshot.handshakes));
     assert!(served.name_matches && served.not_after > served.not_before, "{served:?}");
-    assert!(served.distrust.as_deref().is_some_and(|why| why.contains("does not know")), "{served:?}");
+    assert!(served.distrust.is_none(), "the lab says which authority to trust: {served:?}");
     lab.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn monitoring_is_found_in_the_cluster() {
+async fn monitoring_is_found_in_the_cluster_and_unknown_authorities_are_not_trusted() {
     let lab = lab::start(lab::Options::default()).await.unwrap();
-    let nowhere = [("PROMETHEUS_URL", ""), ("ALERTMANAGER_URL", ""), ("DATABASE_URL", ""), ("REDIS_URL", "")];
+    let nowhere = [
+        ("PROMETHEUS_URL", ""),
+        ("ALERTMANAGER_URL", ""),
+        ("DATABASE_URL", ""),
+        ("REDIS_URL", ""),
+        ("COVET_TLS_AUTHORITY", ""),
+    ];
     let mut watcher = Watcher::open(&settings(&lab, lab.kubeconfig(), &nowhere)).await;
     watcher.until("p95 by proxy", |snapshot| !snapshot.traffic.p95.is_empty()).await;
     let sighted =
@@ -56,6 +62,10 @@ async fn monitoring_is_found_in_the_cluster() {
         assert_eq!(blind.kind, BlindKind::NotConfigured);
         assert!(blind.repair.unwrap().contains("_URL"));
     }
+    watcher.until("handshakes", |snapshot| !snapshot.handshakes.is_empty()).await;
+    let served =
+        watcher.snapshot.handshakes.values().flatten().find_map(|row| row.served.as_ref().ok()).unwrap();
+    assert!(served.distrust.as_deref().is_some_and(|why| why.contains("does not know")), "{served:?}");
     assert!(watcher.snapshot.alerts.iter().all(|alert| alert.state != AlertState::Unprocessed));
     lab.stop().await;
 }

@@ -222,3 +222,54 @@ async fn a_real_redis_is_watched_and_its_refusal_is_an_error() {
         .await;
     assert!((watcher.snapshot.cache.unwrap().hit_ratio.unwrap() - 0.75).abs() < 1e-9);
 }
+
+async fn prometheus() -> (u16, Started, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: itself\n  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
+    );
+    let file = folder.path().join("prometheus.yml");
+    std::fs::write(&file, config).unwrap();
+    let child = Command::new(program("prometheus"))
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    (port, Started(child), folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_prometheus_is_found_wanting_then_asked_for_what_the_settings_name() {
+    let (port, _server, _folder) = prometheus().await;
+    let url = format!("http://127.0.0.1:{port}");
+    let mut watcher = Watcher::open(&only("PROMETHEUS_URL", &url)).await;
+    let is = |kind: BlindKind| {
+        move |snapshot: &Snapshot| blind(snapshot, Origin::Prometheus).is_some_and(|blind| blind.kind == kind)
+    };
+    watcher.until("nothing of requests", is(BlindKind::NotConfigured)).await;
+    assert!(watcher.blind(Origin::Prometheus).unwrap().repair.unwrap().contains("[prometheus] requests"));
+    watcher.until("no Alertmanager", |snapshot| blind(snapshot, Origin::Alertmanager).is_some()).await;
+    let known = format!("{url}/api/v1/labels?match[]=prometheus_http_requests_total");
+    while !reqwest::get(&known).await.unwrap().text().await.unwrap().contains("\"code\"") {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let named = [
+        ("PROMETHEUS_URL", url.as_str()),
+        ("COVET_PROMETHEUS_REQUESTS", "prometheus_http_requests_total"),
+        ("COVET_PROMETHEUS_LATENCY", "prometheus_http_request_duration_seconds"),
+    ];
+    let find =
+        |asked: &str| named.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned());
+    let mut watcher = Watcher::open(&config::load(&Flags::default(), &find, None).unwrap()).await;
+    let drawn = |snapshot: &Snapshot| {
+        let traffic = &snapshot.traffic;
+        !traffic.rate.is_empty() && !traffic.p95.is_empty() && !traffic.error_ratio.is_empty()
+    };
+    watcher.until("charts", drawn).await;
+    let (_, ratio) = watcher.snapshot.traffic.error_ratio.last().unwrap();
+    assert!((0.0..=1.0).contains(&ratio), "{ratio}");
+}
