@@ -12,7 +12,7 @@ use super::kubernetes::names::Names;
 use super::kubernetes::page::get;
 use super::kubernetes::wire::{Amounts, Meta};
 use super::prometheus::{Found, Prometheus};
-use super::tell::{Tell, Unheard};
+use super::tell::{Backoff, Tell, Unheard};
 use super::trouble::Trouble;
 use crate::config::{ConnectError, Scope};
 use crate::domain::{BlindKind, Fact, Key, Name, Origin, Usage, UsageSource};
@@ -53,6 +53,7 @@ struct NodeWire {
 /// Looks for ever.
 pub(super) async fn watch(scope: Scope, mut sessions: Sessions, prometheus: Found, tell: Tell) {
     let mut names = Names::default();
+    let mut backoff = Backoff::new(Duration::from_secs(3), SELDOM);
     while let Some(session) = session(&mut sessions).await {
         let (pods, nodes) = tokio::join!(pods(&session, &scope), nodes(&session));
         let known = prometheus.borrow().clone();
@@ -62,7 +63,12 @@ pub(super) async fn watch(scope: Scope, mut sessions: Sessions, prometheus: Foun
             Ok::<usize, Unheard>(seen)
         };
         match told.await {
-            Ok(seen) => sleep(if seen > LARGE { SELDOM } else { EVERY }).await,
+            // Nothing yet: a metrics server that has just started, or none at all.
+            Ok(0) => sleep(backoff.next()).await,
+            Ok(seen) => {
+                backoff.reset();
+                sleep(if seen > LARGE { SELDOM } else { EVERY }).await;
+            }
             Err(Unheard) => return,
         }
     }
