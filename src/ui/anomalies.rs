@@ -157,9 +157,8 @@ fn below<'a>(
     if symptoms > 0 {
         spans.push(Span::styled(format!(" · {}", text::count(symptoms, "symptom")), look.dim));
     }
-    if let Some((after, what)) = &incident.title.after {
-        let after = if after.as_secs() == 0 { "right".into() } else { text::span(*after) };
-        spans.push(fit::span(format!(" · {after} after {what}"), look.dim));
+    if let Some(after) = incident.title.lately() {
+        spans.push(fit::span(format!(" · {after}"), look.dim));
     }
     let Some(pages) = anomaly.pages_at.filter(|pages| *pages > app.now) else {
         return vec![fit::cut(&Line::from(spans), cells)];
