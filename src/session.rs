@@ -290,7 +290,13 @@ pub fn doctor(start: &Start) -> ExitCode {
 }
 
 pub fn config(start: &Start, command: &ConfigCommand) -> ExitCode {
-    match Session::load(start) {
+    let connection = &start.connection;
+    // `init` writes the file that is named; it need not be there yet.
+    let unwritten = matches!(command, ConfigCommand::Init { .. })
+        && connection.config.as_ref().is_some_and(|path| !path.exists());
+    let config = if unwritten { None } else { connection.config.clone() };
+    let loading = Start { connection: Connection { config, ..connection.clone() }, ..*start };
+    match Session::load(&loading) {
         Ok(session) => {
             let file = start.connection.config.clone().or_else(|| config::usual_file(&*session.environment));
             let settings = match runtime() {

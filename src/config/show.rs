@@ -39,8 +39,11 @@ pub fn commented_file(settings: &Settings) -> String {
         let literal = literal((row.slot)(&mut settings)).filter(|_| !row.secret);
         file.push_str(&format!("\n# {} (${})\n", row.says, row.env[0]));
         match (literal, from) {
-            (Some(value), Source::Default) => file.push_str(&format!("# {name} = {value}\n")),
-            (Some(value), from) => file.push_str(&format!("# from {from}\n{name} = {value}\n")),
+            // A context written down would outlive the person's own choice of it.
+            (Some(value), Source::Default | Source::Kubeconfig(_)) => {
+                file.push_str(&format!("# {name} = {value}\n"))
+            }
+            (Some(value), from) => file.push_str(&format!("# {from}\n{name} = {value}\n")),
             (None, Source::Discovered(object)) => {
                 file.push_str(&format!("# found in the cluster: {object}\n# {name} = {}\n", row.example));
             }
