@@ -216,8 +216,8 @@ impl Table<'_> {
         if its.is_empty() {
             return None;
         }
-        let says: Vec<&str> =
-            its.into_iter().chain(others).map(|cause| cause.says.as_str()).take(2).collect();
+        let says: Vec<String> =
+            its.into_iter().chain(others).map(|cause| short(&cause.says)).take(2).collect();
         Some(says.join("; "))
     }
 
@@ -281,6 +281,19 @@ impl Table<'_> {
             .map(|(index, _)| index);
         changes.chain(reads).filter(open).take(ALTERNATIVES).collect()
     }
+}
+
+/// Long words of others keep their beginning and their end, where the point mostly is.
+fn short(says: &str) -> String {
+    const LONGEST: usize = 140;
+    const BEGINNING: usize = 50;
+    let count = says.chars().count();
+    if count <= LONGEST {
+        return says.to_owned();
+    }
+    let beginning: String = says.chars().take(BEGINNING).collect();
+    let end: String = says.chars().skip(count - (LONGEST - BEGINNING)).collect();
+    format!("{} … {}", beginning.trim_end(), end.trim_start())
 }
 
 fn suggest(index: usize, why: impl Into<String>) -> Decision {

@@ -87,7 +87,8 @@ fn describe(out: &mut String, step: &Step) {
     }
     let _ = writeln!(out, "      {}", facts.join("  ·  "));
     if step.todo.effect() > Effect::Read {
-        let undo = step.undo.as_deref().unwrap_or("cannot be taken back");
+        let undo = step.undo.as_ref().map(|undo| undo.show(&BTreeMap::new()));
+        let undo = undo.unwrap_or_else(|| "cannot be taken back".into());
         let _ = writeln!(out, "      undo: {undo}  ·  verified by {}", step.verify.join(", "));
     }
     if !step.guards.is_empty() {

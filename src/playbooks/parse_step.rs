@@ -9,6 +9,7 @@ use crate::domain::{CAUSES, Effect};
 use super::parse::{check_id, pattern};
 use super::parse_todo::{template, todo};
 use super::reader::{At, Fields, Lints};
+use super::template::Template;
 use super::values::{self, BINDINGS};
 use super::verb::Todo;
 use super::{Finder, Guard, InputSpec, Step, StepPhase};
@@ -119,7 +120,7 @@ fn step(
     };
     let after = ids(lints, "after");
     let verify = ids(lints, "verify");
-    let undo = undo(lints, row, effect);
+    let undo = undo(lints, row, effect, &inputs);
     if effect > Effect::Read && verify.is_empty() && row.item("verify").is_none() && todo.is_some() {
         row.lacks(lints, "verify", "the read steps that show whether the change worked: verify = [\"…\"]");
     }
@@ -168,12 +169,12 @@ fn phase(lints: &mut Lints<'_>, row: &Fields<'_>) -> Option<StepPhase> {
     phase
 }
 
-fn undo(lints: &mut Lints<'_>, row: &Fields<'_>, effect: Effect) -> Option<String> {
-    let undo = row.text(lints, "undo").map(|undo| undo.value);
+fn undo(lints: &mut Lints<'_>, row: &Fields<'_>, effect: Effect, inputs: &Inputs) -> Option<Template> {
+    let undo = row.text(lints, "undo");
     if effect > Effect::Read && row.item("undo").is_none() {
         row.lacks(lints, "undo", "how it is taken back, in words; undo = \"none\" if it can't be");
     }
-    undo.filter(|undo| undo != "none")
+    undo.filter(|undo| undo.value != "none").and_then(|undo| template(lints, &undo, inputs))
 }
 
 fn only_where(lints: &mut Lints<'_>, row: &Fields<'_>) -> Vec<(String, String)> {

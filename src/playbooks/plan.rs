@@ -90,7 +90,7 @@ fn planned(
         action,
         inputs,
         effect,
-        undo: step.undo.clone(),
+        undo: step.undo.as_ref().map(|undo| undo.show(&shown)),
         auto: step.auto,
         notes,
     };

@@ -125,7 +125,7 @@ pub struct Step {
     /// Steps that have to be done first for this one to be suggested.
     pub after: Vec<String>,
     /// How it is taken back, in words; None if it can't be (`undo = "none"`), which raises the confirmation.
-    pub undo: Option<String>,
+    pub undo: Option<Template>,
     /// The steps that show whether it worked.
     pub verify: Vec<String>,
     /// How long to wait after it before judging again.

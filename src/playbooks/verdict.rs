@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::{Action, Kind, ObjectRef, Pod, Strategy, Template, between, cause, text};
+use crate::domain::{Action, Kind, ObjectRef, Pod, ReplicaSet, Strategy, Template, between, cause, text};
 
 use super::guards::{database_is_full, many_nodes};
 use super::playbook::Playbook;
@@ -197,8 +197,31 @@ fn patch(view: &View<'_>, object: &ObjectRef, body: &Value) -> Option<String> {
     if none && no_surge {
         return Some("with both at 0 no rollout can move; the API server refuses it".into());
     }
-    (none && view.has(cause::UNSCHEDULABLE))
-        .then(|| "a surge needs more room than there is, and hides the stuck rollout".into())
+    if !view.has(cause::UNSCHEDULABLE) {
+        return None;
+    }
+    if none {
+        return Some("a surge needs more room than there is, and hides the stuck rollout".into());
+    }
+    (no_surge && asks_for_more(view)).then(|| {
+        "the new pods ask for more than an old one frees: a replica would be lost for nothing".into()
+    })
+}
+
+/// A pod of the newest revision requests more than one of the revision before.
+fn asks_for_more(view: &View<'_>) -> bool {
+    let [newest, older, ..] = view.revisions.as_slice() else { return false };
+    let requested = |set: &ReplicaSet| {
+        let rows = set.template.containers.iter();
+        rows.fold((0, 0), |(cpu, memory), row| {
+            (
+                cpu + row.requests.cpu_milli.unwrap_or_default(),
+                memory + row.requests.memory_bytes.unwrap_or_default(),
+            )
+        })
+    };
+    let (new, old) = (requested(newest), requested(older));
+    new.0 > old.0 || new.1 > old.1
 }
 
 /// Tells the cluster that a machine is off, so that its volumes may be used elsewhere.

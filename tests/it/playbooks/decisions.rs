@@ -49,6 +49,7 @@ fn only_the_newest_revision_crashes_so_it_is_rolled_back_to_the_one_that_works()
         let deployment = Key::new(namespace, app);
         assert_eq!(step.action, Some(Action::RolloutUndo { deployment, to_revision: 6 }));
         assert_eq!(step.effect, Effect::Disruptive);
+        assert_eq!(step.undo.as_deref(), Some("roll out revision 7 again"));
         // More memory is the other way.
         assert_eq!(plan.steps[plan.alternatives[0]].id, "secrets", "no room is known, so memory is none");
         let world = world.binding("memory_suggestion", "3Gi");

@@ -159,6 +159,9 @@ fn no_surge_for_lack_of_room_and_no_strategy_that_cannot_move() {
     refuses(&full, &strategy("\"25%\"", "\"0%\""), "", "more room than there is");
     refuses(&full, &strategy("0", "0"), "", "no rollout can move");
     advises(&full, &strategy("0", "1"), "");
+    let mut hungry = crashing().cause(cause::UNSCHEDULABLE, "Insufficient cpu");
+    hungry.sets.last_mut().unwrap().template.containers[0].requests.cpu_milli = Some(3_000);
+    refuses(&hungry, &strategy("0", "1"), "", "ask for more than an old one frees");
     advises(&crashing(), &strategy("1", "0"), "");
 }
 
