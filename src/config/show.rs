@@ -41,7 +41,7 @@ pub fn commented_file(settings: &Settings) -> String {
         match (literal, from) {
             // A context written down would outlive the person's own choice of it.
             (Some(value), Source::Default | Source::Kubeconfig(_)) => {
-                file.push_str(&format!("# {name} = {value}\n"))
+                file.push_str(&format!("# {name} = {value}\n"));
             }
             (Some(value), from) => file.push_str(&format!("# {from}\n{name} = {value}\n")),
             (None, Source::Discovered(object)) => {

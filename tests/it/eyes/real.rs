@@ -223,7 +223,7 @@ async fn a_real_redis_is_watched_and_its_refusal_is_an_error() {
     assert!((watcher.snapshot.cache.unwrap().hit_ratio.unwrap() - 0.75).abs() < 1e-9);
 }
 
-async fn prometheus() -> (u16, Started, tempfile::TempDir) {
+fn prometheus() -> (u16, Started, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let config = format!(
@@ -244,7 +244,7 @@ async fn prometheus() -> (u16, Started, tempfile::TempDir) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_prometheus_is_found_wanting_then_asked_for_what_the_settings_name() {
-    let (port, _server, _folder) = prometheus().await;
+    let (port, _server, _folder) = prometheus();
     let url = format!("http://127.0.0.1:{port}");
     let mut watcher = Watcher::open(&only("PROMETHEUS_URL", &url)).await;
     let is = |kind: BlindKind| {
