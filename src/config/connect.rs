@@ -181,6 +181,7 @@ fn explain_client(error: &kube::Error) -> ConnectError {
             format!("the credential plugin does not start: {io}"),
             "install it, or put it on PATH",
         ),
+        kube::Error::InferKubeconfig(error) => explain(error, &[]),
         other => ConnectError::new(
             BlindKind::Broken,
             format!("no client can be built: {}", whole(other)),

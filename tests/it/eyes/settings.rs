@@ -137,3 +137,41 @@ fn what_is_shown_holds_no_secret_and_what_is_written_can_be_read() {
     load_text(&mut Settings::default(), Path::new("w.toml"), &uncommented)
         .unwrap_or_else(|error| panic!("{error}\n{uncommented}"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_way_to_the_cluster_is_explained() {
+    let kubeconfig = |user: &str| {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: dev\nclusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1'}}}}]\n\
+             users: [{{name: u, user: {user}}}]\ncontexts: [{{name: dev, context: {{cluster: c, user: u}}}}]\n"
+        )
+    };
+    let plugin = "{exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Always, \
+        args: ['-c', 'printf \"\\033[31mtoken=hunter2222 session expired\\n\" >&2; exit 3']}}";
+    for (text, context, words, repair) in [
+        (kubeconfig(plugin), None, "session expired", "log in again"),
+        (
+            kubeconfig("{exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin}}"),
+            None,
+            "does not start",
+            "PATH",
+        ),
+        (kubeconfig("{}"), Some("prod"), "no context `prod`", "dev"),
+        (
+            kubeconfig("{client-certificate: /nowhere.pem, client-key: /nowhere.key}"),
+            None,
+            "certificate",
+            "credentials",
+        ),
+        ("a: [b".to_owned(), None, "not valid YAML", "kubectl config view"),
+    ] {
+        let (_folder, path) = file(&text);
+        let path = path.display().to_string();
+        let flags = Flags { context: context.map(str::to_owned), ..Flags::default() };
+        let settings = load(&flags, &env(&[("KUBECONFIG", path.as_str())]), None).unwrap();
+        let Err(error) = covet_tui::config::client(&settings).await else { panic!("{words}: no error") };
+        assert!(error.why.contains(words), "{}", error.why);
+        assert!(error.repair.as_deref().is_some_and(|found| found.contains(repair)), "{error:?}");
+        assert!(!error.why.contains("hunter2222") && !error.why.contains('\u{1b}'), "{}", error.why);
+    }
+}
