@@ -1,7 +1,9 @@
 //! Playbooks: what they hold, what their linter says, and what they advise.
 
+mod asking;
 mod catalogue;
 mod decisions;
+mod deliveries;
 mod finding;
 mod linter;
 mod nodes;
