@@ -122,11 +122,11 @@ fn late_renewal(scene: &Scene<'_>, certificate: &Certificate) -> Option<Trouble>
 
 /// What cert-manager says of its attempts.
 fn failures(certificate: &Certificate) -> Option<Trouble> {
-    let words: Vec<String> = certificate
+    let words: Vec<&str> = certificate
         .conditions
         .iter()
         .filter(|row| matches!(&*row.kind, "Issuing" | "Ready"))
-        .filter_map(|row| row.message.as_deref().map(quote))
+        .filter_map(|row| row.message.as_deref())
         .collect();
     let limited = words.iter().any(|words| {
         let lower = words.to_lowercase();
@@ -137,7 +137,7 @@ fn failures(certificate: &Certificate) -> Option<Trouble> {
     }
     let name = if limited { cause::ISSUANCE_RATE_LIMITED } else { cause::ISSUANCE_FAILING };
     let attempts = text::count(certificate.failed_attempts as usize, "failed attempt");
-    let says = format!("{attempts} to issue it: {}", words.join("; "));
+    let says = format!("{attempts} to issue it: {}", quote(&words.join("; ")));
     Some(trouble(Severity::Warning, Origin::Certificates, certificate.last_failure, name, says))
 }
 

@@ -62,12 +62,13 @@ pub(super) fn why(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Why {
 }
 
 fn cannot_start(reason: &str, container: &Container) -> Why {
-    let message = container.waiting_message().map(|message| quote(message)).unwrap_or_default();
-    if let Some(why) = missing(&container.name, &message) {
+    // Judged whole: the telling words may be where a quotation is cut.
+    let words = container.waiting_message().map_or("", |message| message);
+    if let Some(why) = missing(&container.name, words) {
         return why;
     }
-    let says = format!("{}: {reason}: {message}", container.name);
-    let lower = message.to_lowercase();
+    let says = format!("{}: {reason}: {}", container.name, quote(words));
+    let lower = words.to_lowercase();
     if lower.contains("exec format error") {
         return Why::new(cause::IMAGE_ARCH, "wrong architecture", says, 0.9);
     }
@@ -94,7 +95,8 @@ pub(super) fn missing(container: &str, message: &str) -> Option<Why> {
         (kind(&found[1]), found[2].to_owned(), None)
     };
     // `secrets "shop/db"`: only the name matters, the namespace is the pod's.
-    let object = object.rsplit('/').next().unwrap_or(&object).to_owned();
+    let object = quote(object.rsplit('/').next().unwrap_or(&object));
+    let key = key.map(|key| quote(&key));
     let (label, says) = match &key {
         Some(key) => (
             format!("key {key} missing in {kind} {object}"),

@@ -59,7 +59,8 @@ fn not_ready(scene: &Scene<'_>, node: &Node, ready: Option<&Condition>) -> Ailme
         Some(renewed) if silent && marked.duration_since(renewed) <= HEARTBEAT => renewed,
         _ => marked,
     };
-    let message = ready.and_then(|ready| ready.message.as_deref()).map(quote).unwrap_or_default();
+    let words = ready.and_then(|ready| ready.message.as_deref()).unwrap_or_default();
+    let message = quote(words);
     let reason = ready.and_then(|ready| ready.reason.as_deref()).unwrap_or("no Ready condition");
     let mut facts =
         vec![evidence(Origin::Nodes, Some(marked), format!("{}: {reason}: {message}", node.key.name))];
@@ -67,7 +68,7 @@ fn not_ready(scene: &Scene<'_>, node: &Node, ready: Option<&Condition>) -> Ailme
         let says = format!("lease not renewed for {}", text::span(between(renewed, scene.now)));
         facts.push(evidence(Origin::Leases, Some(renewed), says));
     }
-    let mut causes = vec![main_cause(node, silent, &message)];
+    let mut causes = vec![main_cause(node, silent, words)];
     for pressure in node.pressures() {
         let words = pressure.message.as_deref().map(quote).unwrap_or_default();
         let says = format!("{}: {words}", pressure.kind);
@@ -80,9 +81,9 @@ fn not_ready(scene: &Scene<'_>, node: &Node, ready: Option<&Condition>) -> Ailme
     Ailment { since, is_down: true, is_silent: silent, label, causes, evidence: facts }
 }
 
-fn main_cause(node: &Node, silent: bool, message: &str) -> Cause {
-    let lower = message.to_lowercase();
-    let says = |words: &str| if message.is_empty() { words.to_owned() } else { message.to_owned() };
+fn main_cause(node: &Node, silent: bool, raw: &str) -> Cause {
+    let (message, lower) = (quote(raw), raw.to_lowercase());
+    let says = |words: &str| if message.is_empty() { words.to_owned() } else { message.clone() };
     let (name, says, weight) = match () {
         () if node.has_taint("node.cloudprovider.kubernetes.io/shutdown") => {
             (cause::NODE_STOPPED, "the cloud says that the machine is shut down".to_owned(), 0.95)

@@ -64,8 +64,8 @@ fn refusal(scene: &Scene<'_>, deployment: &Deployment, newest: Option<&ReplicaSe
         scene.events(Kind::ReplicaSet, &set.key).find(|event| &*event.reason == "FailedCreate")
     });
     let words = condition.message.clone().or_else(|| event.map(|event| event.message.clone()));
-    let message = words.map(|message| quote(&message)).unwrap_or_default();
-    let lower = message.to_lowercase();
+    let words = words.unwrap_or_default();
+    let (message, lower) = (quote(&words), words.to_lowercase());
     let (name, label) = match () {
         () if lower.contains("exceeded quota") || lower.contains("limitrange") => {
             (cause::QUOTA, "quota exceeded")
@@ -142,7 +142,7 @@ fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obst
         return about(pod, container, Cause { name, says: says.into(), weight: 0.3 }, label, says);
     };
     let message = quote(&event.message);
-    if let Some(why) = missing(container.map_or("the pod", |container| &container.name), &message) {
+    if let Some(why) = missing(container.map_or("the pod", |container| &container.name), &event.message) {
         let cause = Cause { name: why.name, says: why.says, weight: why.weight };
         let mut obstacle = about(pod, container, cause, &why.label, &message);
         obstacle.bindings = why.bindings;
