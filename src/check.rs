@@ -132,8 +132,10 @@ impl Verdict {
 /// Looks until every source has spoken, then judges; with `wait`, until something fires or the time is over.
 pub async fn look(look: &Look<'_>, observations: &mut mpsc::Receiver<Observation>) -> Report {
     let mut snapshot = Snapshot::default();
-    settle(&mut snapshot, observations, look.clock, Instant::now() + PATIENCE).await;
     let deadline = Instant::now() + look.wait.unwrap_or_default();
+    // Whoever waits longer lets large lists come to their end.
+    let patience = deadline.max(Instant::now() + PATIENCE);
+    settle(&mut snapshot, observations, look.clock, patience).await;
     let mut judged = judge(&snapshot, look.thresholds, (look.clock)());
     while !fires(&judged) && Instant::now() < deadline {
         let until = (Instant::now() + Duration::from_secs(1)).min(deadline);

@@ -41,7 +41,7 @@ pub fn redact(line: &str) -> String {
             (r"(?i)([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@", "${1}•••@"),
             (r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", "$1 •••"),
             (
-                r#"(?i)((?:pass(?:word|wd)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?[a-z0-9_-]*["']?\s*[:=]\s*["']?)([^\s"',;}]{3,})"#,
+                r#"(?i)((?:pass(?:word|wd)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?(?:[_-][a-z0-9_-]*)?["']?\s*[:=]\s*["']?)([^\s"',;}]{3,})"#,
                 "${1}•••",
             ),
             (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", "•••"),
@@ -151,6 +151,8 @@ mod tests {
             assert!(!redacted.contains(secret), "{redacted}");
             assert!(redacted.contains("•••"));
         }
+        let words = "InvalidPasswordError: password authentication failed for user app";
+        assert_eq!(redact(words), words);
         assert_eq!(
             redact("password authentication failed for user app"),
             "password authentication failed for user app"

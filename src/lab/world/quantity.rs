@@ -77,7 +77,7 @@ mod tests {
         for (text, value) in
             [("250m", 0.25), ("2Gi", 2_147_483_648.0), ("1.5", 1.5), ("3", 3.0), ("1k", 1000.0)]
         {
-            assert_eq!(Quantity::parse(text).map(|quantity| quantity.value()), Some(value), "{text}");
+            assert_eq!(Quantity::parse(text).map(Quantity::value), Some(value), "{text}");
         }
         assert_eq!(Quantity::parse("two"), None);
         assert_eq!(
