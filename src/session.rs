@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::app::picker::{Choice, Item, Picker};
-use crate::app::{App, Colours, Options};
+use crate::app::{App, Colours, Options, Trouble};
 use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, LabArgs, Output};
 use crate::commands::{self, USAGE, fail, print};
 use crate::config::{self, Settings};
@@ -135,22 +135,22 @@ pub fn cockpit(start: &Start) -> ExitCode {
         Ok(session) => session,
         Err(error) => return fail(&error, USAGE),
     };
-    if session.settings.has_cluster() {
-        return match open(session) {
-            Ok(Ended::Quit) => ExitCode::SUCCESS,
-            Ok(Ended::Drill) => drill(start, DrillArgs::default()),
-            Err(code) => code,
-        };
+    match open(session) {
+        Ok(Ended::Quit) => ExitCode::SUCCESS,
+        Ok(Ended::Drill) => drill(start, DrillArgs::default()),
+        Err(code) => code,
     }
-    let intro = vec![
-        "There is no kubeconfig, so there is no cluster to look at.".to_owned(),
-        "Give one with --kubeconfig FILE or $KUBECONFIG, or practise on a pretend production:".to_owned(),
-    ];
-    match pick(intro) {
-        Ok(Some(name)) => drill(start, DrillArgs { name: Some(name), ..DrillArgs::default() }),
-        Ok(None) => ExitCode::SUCCESS,
-        Err(error) => fail(&error, USAGE),
-    }
+}
+
+/// Why there is nothing to look at, if there isn't.
+fn trouble(settings: &Settings) -> Option<Trouble> {
+    (!settings.has_cluster()).then(|| Trouble {
+        says: "There is no kubeconfig, so there is no cluster to look at.".to_owned(),
+        repairs: vec![
+            "give one with --kubeconfig FILE or $KUBECONFIG".to_owned(),
+            "or practise on a pretend production on this machine: press d".to_owned(),
+        ],
+    })
 }
 
 /// The lab with a fault, and the cockpit on it.
@@ -352,7 +352,7 @@ fn open(session: Session) -> Result<Ended, ExitCode> {
             orphans,
             colours: Colours::detect(&*session.environment),
             drill: session.drill.clone(),
-            trouble: None,
+            trouble: trouble(&session.settings),
         },
         (session.clock)(),
     );
@@ -365,10 +365,15 @@ fn open(session: Session) -> Result<Ended, ExitCode> {
         let (observe, observations) = mpsc::channel::<Observation>(CHANNEL);
         let (reached, reach) = watch::channel(None);
         let clock = session.clock;
-        let _eyes = Eyes::open(&session.settings, clock, observe.clone()).await;
+        let mut eyes = None;
+        if session.settings.has_cluster() {
+            eyes = Some(Eyes::open(&session.settings, clock, observe.clone()).await);
+        }
         tokio::spawn(connect(session, reached));
         let cockpit = Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder };
-        run::run(cockpit, &mut screen).await
+        let ended = run::run(cockpit, &mut screen).await;
+        drop(eyes);
+        ended
     });
     drop(screen);
     runtime.shutdown_background();

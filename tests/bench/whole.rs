@@ -147,7 +147,7 @@ impl Cockpit {
                 std::num::NonZeroU16::new(200).expect("columns"),
                 0,
             );
-            let mut bytes = [0; 65536];
+            let mut bytes = vec![0; 65536];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
                 parser.process(&bytes[..count]);
                 let _ = paints.send(Instant::now());

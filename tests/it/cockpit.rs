@@ -11,8 +11,9 @@ fn home() -> tempfile::TempDir {
 fn without_a_cluster_it_says_so_and_offers_drills() {
     let home = home();
     let mut terminal = Terminal::open(&[], home.path(), 100, 30);
-    let screen =
-        terminal.wait("the offer", |screen| screen.contains("kubeconfig") && screen.contains("filter"));
+    terminal.wait_for("There is no kubeconfig");
+    terminal.press("d");
+    let screen = terminal.wait("the drills", |screen| screen.contains("type to filter"));
     assert!(screen.contains("crash-loop.oom"), "{screen}");
     terminal.press("\x1b");
     assert!(terminal.ended().success());

@@ -44,7 +44,7 @@ impl Terminal {
         let hung_up = Arc::new(AtomicBool::new(false));
         let closing = Arc::clone(&hung_up);
         std::thread::spawn(move || {
-            let mut bytes = [0; 65536];
+            let mut bytes = vec![0; 65536];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
                 // The terminal is only gone when nobody holds its other side any more.
                 if closing.load(Ordering::SeqCst) {
