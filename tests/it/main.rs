@@ -1,5 +1,6 @@
 //! The one integration binary.
 #![allow(
+    clippy::pedantic,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,

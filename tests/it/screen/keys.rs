@@ -218,7 +218,7 @@ fn any_size_and_any_keys_never_panic() {
             let effects = app.update(Event::Key(KeyEvent::new(code, modifiers)), now);
             answer(&mut app, effects, armed, now);
             if turn % 50 == 0 {
-                now = now + jiff::SignedDuration::from_millis(300);
+                now += jiff::SignedDuration::from_millis(300);
                 let size = (random.u16(1..320), random.u16(1..110));
                 app.update(Event::Resized(size.0, size.1), now);
                 app.update(Event::Observed(world::observations(random.bool())), now);

@@ -70,7 +70,7 @@ pub fn judged(app: &mut App) {
         links: vec![Link {
             cause: ids[0].clone(),
             effect: ids[1].clone(),
-            why: "the newest revision cannot become available while its pods crash".into(),
+            why: "the newest revision cannot become available while its pods crash",
             weight: 0.9,
         }],
         changes: changes(),
