@@ -44,6 +44,8 @@ pub mod run;
 
 pub mod session;
 
+pub mod practice;
+
 pub mod check;
 
 pub mod commands;

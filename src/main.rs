@@ -7,6 +7,7 @@ use covet_tui::cli::{Cli, Command};
 use covet_tui::commands::{self, USAGE};
 use covet_tui::domain::Timestamp;
 use covet_tui::guard::Armed;
+use covet_tui::practice;
 use covet_tui::session::{self, Session, Start};
 use covet_tui::terminal;
 
@@ -28,8 +29,8 @@ fn main() -> ExitCode {
     let start = Start { connection: cli.connection, clock: now, arm };
     match cli.command {
         None => session::cockpit(&start),
-        Some(Command::Drill(drill)) => session::drill(&start, drill),
-        Some(Command::Lab(lab)) => session::lab(lab),
+        Some(Command::Drill(drill)) => practice::drill(&start, drill),
+        Some(Command::Lab(lab)) => practice::lab(lab),
         Some(Command::Check(check)) => session::check(&start, &check),
         Some(Command::Doctor) => session::doctor(&start),
         Some(Command::Playbooks { command }) => {

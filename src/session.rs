@@ -10,9 +10,8 @@ use color_eyre::Result;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::app::picker::{Choice, Item, Picker};
 use crate::app::{App, Colours, Options, Trouble};
-use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, LabArgs, Output};
+use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, Output};
 use crate::commands::{self, USAGE, fail, print};
 use crate::config::{self, Settings};
 use crate::domain::{Observation, Timestamp};
@@ -20,13 +19,12 @@ use crate::eyes::{self, Eyes};
 use crate::guard::Armed;
 use crate::hands::{self, Hands};
 use crate::journal::Journal;
-use crate::lab;
 use crate::playbooks::Library;
 use crate::probes::{Outside, Probes};
 use crate::rules::{Thresholds, UnknownThreshold};
 use crate::run::{self, Arms, Cockpit, Ended, Reach};
 use crate::terminal::Screen;
-use crate::{check, ui};
+use crate::{check, practice, ui};
 
 /// How far the eyes may run ahead of the loop before they wait.
 const CHANNEL: usize = 1024;
@@ -39,9 +37,9 @@ pub struct Start {
 }
 
 /// Environment variables, of this process or of a lab.
-type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub(crate) type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-fn process_environment() -> Environment {
+pub(crate) fn process_environment() -> Environment {
     Arc::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
@@ -74,7 +72,13 @@ impl Session {
         Self::load_in(start, process_environment())
     }
 
-    fn load_in(start: &Start, environment: Environment) -> Result<Session, String> {
+    /// This session practises a drill.
+    pub(crate) fn practising(self, drill: String) -> Session {
+        Session { drill: Some(drill), ..self }
+    }
+
+    /// With the environment of a lab.
+    pub(crate) fn load_in(start: &Start, environment: Environment) -> Result<Session, String> {
         let flags = start.connection.flags();
         let settings = config::load(&flags, &*environment, start.connection.config.as_deref())
             .map_err(|error| error.to_string())?;
@@ -121,7 +125,7 @@ impl Session {
     }
 }
 
-fn runtime() -> Result<Runtime, String> {
+pub(crate) fn runtime() -> Result<Runtime, String> {
     Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -137,7 +141,7 @@ pub fn cockpit(start: &Start) -> ExitCode {
     };
     match open(session) {
         Ok(Ended::Quit) => ExitCode::SUCCESS,
-        Ok(Ended::Drill) => drill(start, DrillArgs::default()),
+        Ok(Ended::Drill) => practice::drill(start, DrillArgs::default()),
         Err(code) => code,
     }
 }
@@ -150,84 +154,6 @@ fn trouble(settings: &Settings) -> Option<Trouble> {
             "give one with --kubeconfig FILE or $KUBECONFIG".to_owned(),
             "or practise on a pretend production on this machine: press d".to_owned(),
         ],
-    })
-}
-
-/// The lab with a fault, and the cockpit on it.
-pub fn drill(start: &Start, mut drill: DrillArgs) -> ExitCode {
-    if drill.name.is_none() {
-        drill.name =
-            match pick(vec!["A pretend production on this machine. Choose what goes wrong:".to_owned()]) {
-                Ok(Some(name)) => Some(name),
-                Ok(None) => return ExitCode::SUCCESS,
-                Err(error) => return fail(&error, USAGE),
-            };
-    }
-    let name = drill.name.clone();
-    let options =
-        lab::Options { drill: drill.name, speed: drill.speed, seed: drill.seed, ..lab::Options::default() };
-    // Its own threads: a busy pretend production must not make the screen wait.
-    let lab_runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error, 1),
-    };
-    let lab = match lab_runtime.block_on(lab::start(options)) {
-        Ok(lab) => lab,
-        Err(error) => return fail(&error.to_string(), USAGE),
-    };
-    let served: BTreeMap<String, String> =
-        lab.env().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let own = process_environment();
-    // A drill must never see the clusters and databases this shell points at.
-    let environment: Environment = Arc::new(move |name| match name {
-        "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
-        | "TMUX" => own(name),
-        _ => served.get(name).cloned(),
-    });
-    let mut connection = start.connection.clone();
-    connection.kubeconfig = None;
-    connection.context = None;
-    let start = Start { connection, clock: start.clock, arm: start.arm };
-    let ended = match Session::load_in(&start, environment) {
-        Ok(session) => {
-            open(Session { drill: name, ..session }).map_or_else(|code| code, |_| ExitCode::SUCCESS)
-        }
-        Err(error) => fail(&error, USAGE),
-    };
-    lab_runtime.block_on(lab.stop());
-    lab_runtime.shutdown_timeout(Duration::from_secs(1));
-    ended
-}
-
-/// The lab alone, in the foreground, until a signal ends it.
-pub fn lab(args: LabArgs) -> ExitCode {
-    let options = lab::Options {
-        drill: args.name,
-        speed: args.speed,
-        seed: args.seed,
-        pods: args.pods,
-        nodes: args.nodes,
-        churn: args.churn,
-        kubeconfig_out: args.kubeconfig_out,
-    };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error, 1),
-    };
-    runtime.block_on(async {
-        let lab = match lab::start(options).await {
-            Ok(lab) => lab,
-            Err(error) => return fail(&error.to_string(), USAGE),
-        };
-        let exports: String = lab
-            .env()
-            .iter()
-            .map(|(name, value)| format!("export {name}={}\n", crate::domain::shell_quote(value)))
-            .collect();
-        let printed = print(&exports);
-        run::until_signalled().await;
-        lab.stop().await;
-        printed
     })
 }
 
@@ -321,7 +247,7 @@ pub fn journal(command: &JournalCommand) -> ExitCode {
 }
 
 /// Takes the screen, paints the first frame, and only then looks at the network.
-fn open(session: Session) -> Result<Ended, ExitCode> {
+pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
     let library = session.library().map_err(|error| fail(&error, USAGE))?;
     let armed = (session.arm)(session.settings.read_only.value);
     let folder = session.journal_folder();
@@ -398,33 +324,5 @@ async fn connect(session: Session, reached: watch::Sender<Option<Reach>>) {
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(30));
-    }
-}
-
-/// Lets a person choose a drill; None when they leave.
-fn pick(intro: Vec<String>) -> Result<Option<String>, String> {
-    let items = lab::drills()
-        .iter()
-        .map(|drill| Item {
-            name: drill.name.clone(),
-            group: drill.playbook.clone(),
-            title: drill.title.clone(),
-            story: drill.story.clone(),
-        })
-        .collect();
-    let mut picker = Picker::new(intro, items);
-    let mut screen = Screen::take(false).map_err(|error| error.to_string())?;
-    loop {
-        screen.draw(|frame| ui::picker::view(&picker, frame)).map_err(|error| error.to_string())?;
-        match crossterm::event::read().map_err(|error| error.to_string())? {
-            crossterm::event::Event::Key(key) if key.kind != crossterm::event::KeyEventKind::Release => {
-                match picker.update(key) {
-                    Choice::Open => {}
-                    Choice::Chosen(name) => return Ok(Some(name)),
-                    Choice::Left => return Ok(None),
-                }
-            }
-            _ => {}
-        }
     }
 }

@@ -15,7 +15,6 @@ mod gate;
 mod kubernetes;
 mod outside;
 mod real;
-mod scale;
 mod scripted;
 mod settings;
 mod trouble;
