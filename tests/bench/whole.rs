@@ -155,16 +155,10 @@ impl Cockpit {
             }
         });
         let mut seen = [None::<Duration>; 3];
-        let all = pods.to_string();
-        while seen[2].is_none() {
-            let Ok((at, text)) = screen.recv_timeout(Duration::from_mins(2)) else { break };
-            // Thousands may be grouped by a space or an apostrophe.
-            let digits: String = text.replace(['\u{2009}', '\u{202f}', '\''], "");
-            let count = count_of_pods(&digits);
-            for (slot, reached) in
-                [!text.trim().is_empty(), count > 0, count >= pods || digits.contains(&all)]
-                    .into_iter()
-                    .enumerate()
+        while seen[2].is_none() && start.elapsed() < Duration::from_mins(2) {
+            let Ok((at, text)) = screen.recv_timeout(Duration::from_mins(1)) else { break };
+            let count = count_of_pods(&text);
+            for (slot, reached) in [!text.trim().is_empty(), count > 0, count >= pods].into_iter().enumerate()
             {
                 if reached && seen[slot].is_none() {
                     seen[slot] = Some(at - start);
@@ -228,13 +222,13 @@ impl Drop for Cockpit {
     }
 }
 
-/// The largest number before the word "pods" on the screen.
+/// The largest number before the word "ready": the Pods panel counts them so.
 fn count_of_pods(screen: &str) -> usize {
     let words: Vec<&str> = screen.split_whitespace().collect();
     words
         .windows(2)
-        .filter(|pair| pair[1].to_lowercase().starts_with("pod"))
-        .filter_map(|pair| pair[0].trim_matches(|c: char| !c.is_ascii_digit()).parse().ok())
+        .filter(|pair| pair[1] == "ready")
+        .filter_map(|pair| pair[0].parse().ok())
         .max()
         .unwrap_or(0)
 }
