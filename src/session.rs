@@ -316,13 +316,16 @@ async fn connect(session: Session, reached: watch::Sender<Option<Reach>>) {
         if let Ok(client) = config::client(&session.settings).await {
             let fallback = session.settings.context.value.clone().unwrap_or_default();
             let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
-            let mut hands = Hands::new(client.clone(), session.clock, session.outside());
+            let outside = session.outside();
+            let mut hands = Hands::new(client.clone(), session.clock, outside.clone());
             if let (true, Some(context)) = (session.settings.is_protected(), &session.settings.context.value)
             {
                 hands = hands.protecting(context.clone());
             }
-            let probes = Probes::new(client, session.clock, session.outside());
+            let probes = Probes::new(client.clone(), session.clock, outside.clone());
             let _ = reached.send(Some(Reach { probes, hands, who }));
+            // A connection that is open already still answers when no slot is left.
+            let _ = outside.database_session(Some(client)).await;
             return;
         }
         tokio::time::sleep(pause).await;

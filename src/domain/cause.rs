@@ -74,6 +74,13 @@ causes! {
     POOL_BUDGET = "pool-budget": "Replicas times pool size is more than the database has.";
     CONNECTIONS_IDLE = "connections-idle": "Most slots are held by idle connections of pools.";
     CONNECTIONS_BUSY = "connections-busy": "Most slots are really working.";
+    HOT_QUERY = "hot-query": "One statement takes most of the database's time.";
+    LOAD_SPREAD = "load-spread": "The database's time is spread over many statements.";
+    MISSING_INDEX = "missing-index": "The statement reads a whole table where an index would do.";
+    INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
+    LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
+    DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
+    POOL_TOO_SMALL = "pool-too-small": "The application waits for its own pool while the server has room.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";

@@ -6,7 +6,9 @@ mod anomaly;
 pub mod cause;
 mod change;
 mod config_object;
+mod database;
 mod key;
+mod lock_tree;
 mod mask;
 mod network;
 mod node;
@@ -22,14 +24,16 @@ pub mod text;
 mod workload;
 
 pub use action::{
-    Action, Alerting, AwsCall, DrainOptions, Effect, ImageChange, NetworkProbe, OnMachine, PatchKind,
-    PodTarget, RedisCommand, ResourceChange, Script, Sql, shell_quote,
+    Action, Alerting, AwsCall, DrainOptions, Effect, ImageChange, NetworkProbe, OnMachine, PatchKind, Pick,
+    PodTarget, RedisCommand, ResourceChange, Script, SessionTarget, Sql, Which, shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use config_object::{ConfigObject, Keeper};
+pub use database::{Activity, Holder, LockRoot, TopQuery};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
+pub use lock_tree::{Locked, lock_roots, lock_tree};
 pub use mask::{is_telling, mask, masked};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
 pub use node::{Lease, Node, NodeCondition, Taint};

@@ -150,8 +150,18 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
     let world = Arc::new(Mutex::new(world));
     let stopping = stopping.drop_guard();
-    let mut lab =
-        Lab { drill, world, stopping, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
+    let mut lab = Lab {
+        drill,
+        world,
+        stopping,
+        addresses,
+        files,
+        api,
+        routes,
+        tickers: Vec::new(),
+        servers,
+        _folder: folder,
+    };
     lab.live()?;
     lab.lead_ingresses_home(&store);
     lab.evaluate(rules, tsdb, alertmanager)?;

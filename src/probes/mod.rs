@@ -12,7 +12,7 @@ mod network;
 mod nodes;
 pub mod object;
 mod pods;
-mod postgres;
+pub(crate) mod postgres;
 mod pull_secrets;
 mod references;
 mod revisions;
@@ -102,7 +102,7 @@ impl Probes {
             }
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
-            Action::Postgres(sql) => Ok(postgres::read(&self.outside, sql).await),
+            Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
             Action::Redis(command) => match *command {},
             Action::Alerting(call) => match *call {},
             Action::Aws(call) => match *call {},

@@ -9,3 +9,5 @@ mod pods_and_nodes;
 mod reading;
 mod trouble;
 mod wire;
+
+pub use bench::who;

@@ -24,6 +24,7 @@ mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
 mod playbooks;
+mod postgres;
 mod pty;
 mod read_only;
 mod scenarios;
