@@ -35,6 +35,8 @@ pub struct NodeRow {
     pub lease: Option<String>,
     /// How long ago it was cordoned.
     pub cordoned: Option<String>,
+    /// How long its object has been on its way out.
+    pub deleting: Option<String>,
     #[serde(default)]
     pub taints: Vec<String>,
     /// Pressure conditions that are True.
