@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::timeout;
 
 use super::tell::{Backoff, Tell, Unheard};
 use super::trouble::Trouble;
@@ -69,7 +69,7 @@ pub(super) async fn keep(settings: Settings, tell: Tell, announce: watch::Sender
         if ended.is_err() {
             return;
         }
-        sleep(backoff.next()).await;
+        tell.rest(backoff.next()).await;
     }
 }
 
@@ -80,13 +80,12 @@ async fn listen(
     announce: &watch::Sender<Option<Session>>,
     backoff: &mut Backoff,
 ) -> Result<(), Unheard> {
-    let mut ticks = interval(BEAT);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(BEAT);
     let mut path = "/readyz";
     let mut was_away = false;
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = ticks.tick() => {}
             () = session.expired.notified() => return Ok(()),
         }
         let began = Instant::now();

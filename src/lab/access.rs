@@ -26,13 +26,13 @@ pub(super) struct Access {
     authority: api::Authority,
     admin: String,
     view: String,
-    started: Timestamp,
+    clock: fn() -> Timestamp,
 }
 
 impl Access {
-    pub(super) fn new(now: Timestamp) -> Result<Self, LabError> {
+    pub(super) fn new(clock: fn() -> Timestamp) -> Result<Self, LabError> {
         let token = || uuid::Uuid::now_v7().simple().to_string();
-        Ok(Self { authority: api::Authority::new(now)?, admin: token(), view: token(), started: now })
+        Ok(Self { authority: api::Authority::new(clock())?, admin: token(), view: token(), clock })
     }
 
     pub(super) async fn serve(
@@ -44,8 +44,8 @@ impl Access {
         let tokens = Tokens::default();
         tokens.grant(&self.admin, "oncall@covet.example", Role::Admin);
         tokens.grant(&self.view, "viewer@covet.example", Role::View);
-        let settings = api::Settings { store, logs, tokens, routes, clock: Arc::new(Timestamp::now) };
-        let tls = self.authority.server(self.started, &["h2", "http/1.1"])?;
+        let settings = api::Settings { store, logs, tokens, routes, clock: Arc::new(self.clock) };
+        let tls = self.authority.server((self.clock)(), &["h2", "http/1.1"])?;
         api::serve(settings, tls, ([127, 0, 0, 1], 0).into()).await.map_err(LabError::Listen)
     }
 
