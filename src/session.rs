@@ -13,14 +13,14 @@ use tokio::sync::{Mutex, mpsc, watch};
 use crate::app::{App, Colours, Options, Trouble};
 use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, Output};
 use crate::commands::{self, USAGE, fail, print};
-use crate::config::{self, Settings};
+use crate::config::{self, Outside, Settings};
 use crate::domain::{Observation, Timestamp};
 use crate::eyes::{self, Eyes};
 use crate::guard::Armed;
 use crate::hands::{self, Hands};
 use crate::journal::Journal;
 use crate::playbooks::Library;
-use crate::probes::{Outside, Probes};
+use crate::probes::Probes;
 use crate::rules::{Thresholds, UnknownThreshold};
 use crate::run::{self, Arms, Cockpit, Ended, Reach};
 use crate::terminal::Screen;
@@ -117,7 +117,7 @@ impl Session {
     }
 
     fn outside(&self) -> Outside {
-        Outside { database_url: self.settings.database_url.value.clone() }
+        Outside::of(&self.settings)
     }
 
     fn journal_folder(&self) -> PathBuf {
@@ -173,8 +173,9 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
     };
     let report = runtime.block_on(async {
         let (out, mut observations) = mpsc::channel(CHANNEL);
+        let outside = session.outside();
         let probes = match config::client(&session.settings).await {
-            Ok(client) => Some(Probes::new(client, session.clock, session.outside())),
+            Ok(client) => Some(Probes::new(client, session.clock, outside.clone())),
             Err(_) => None,
         };
         let _eyes = Eyes::open(&session.settings, session.clock, out).await;
@@ -183,6 +184,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
             thresholds: &session.thresholds,
             library: &library,
             settings: &session.bindings(),
+            systems: &outside.systems(),
             read_only: session.settings.read_only.value,
             probes: probes.as_ref(),
             wait: args.wait,
@@ -275,6 +277,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             thresholds: session.thresholds.clone(),
             library,
             bindings: session.bindings(),
+            systems: session.outside().systems(),
             orphans,
             colours: Colours::detect(&*session.environment),
             drill: session.drill.clone(),
@@ -313,7 +316,7 @@ async fn connect(session: Session, reached: watch::Sender<Option<Reach>>) {
         if let Ok(client) = config::client(&session.settings).await {
             let fallback = session.settings.context.value.clone().unwrap_or_default();
             let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
-            let mut hands = Hands::new(client.clone(), session.clock);
+            let mut hands = Hands::new(client.clone(), session.clock, session.outside());
             if let (true, Some(context)) = (session.settings.is_protected(), &session.settings.context.value)
             {
                 hands = hands.protecting(context.clone());

@@ -103,6 +103,7 @@ impl App {
             anomaly: &dossier.anomaly,
             snapshot: &self.snapshot,
             settings: &self.options.bindings,
+            systems: &self.options.systems,
             read_only: !self.options.armed,
             now: self.now,
             progress: &dossier.progress,

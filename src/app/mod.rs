@@ -26,7 +26,7 @@ mod update;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{AnomalyId, Change, Name, Snapshot, Timestamp, Tone, between};
+use crate::domain::{AnomalyId, Change, Name, Snapshot, System, Timestamp, Tone, between};
 use crate::journal::{Orphan, Record};
 use crate::playbooks::Library;
 use crate::rules::Thresholds;
@@ -65,6 +65,8 @@ pub struct Options {
     pub thresholds: Thresholds,
     /// Values for playbook placeholders from settings.
     pub bindings: BTreeMap<String, String>,
+    /// The systems that are configured.
+    pub systems: BTreeSet<System>,
     /// `dark` or `light`.
     pub theme: String,
     /// What the terminal can show.

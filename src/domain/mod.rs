@@ -5,7 +5,6 @@ mod action;
 mod anomaly;
 pub mod cause;
 mod change;
-mod command;
 mod config_object;
 mod key;
 mod mask;
@@ -17,15 +16,18 @@ mod pod;
 mod reading;
 mod series;
 mod snapshot;
+mod system;
 mod table;
 pub mod text;
 mod workload;
 
-pub use action::{Action, DrainOptions, Effect, ImageChange, PatchKind, PodTarget, ResourceChange, System};
+pub use action::{
+    Action, Alerting, AwsCall, DrainOptions, Effect, ImageChange, NetworkProbe, OnMachine, PatchKind,
+    PodTarget, RedisCommand, ResourceChange, Script, Sql, shell_quote,
+};
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
-pub use command::shell_quote;
 pub use config_object::{ConfigObject, Keeper};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use mask::{is_telling, mask, masked};
@@ -39,6 +41,7 @@ pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantitie
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{Sight, Snapshot};
+pub use system::System;
 pub use table::{Keyed, Table};
 pub use workload::{
     Autoscaler, ConfigReference, Deployment, DisruptionBudget, Event, IntOrPercent, MetricReading, Probe,

@@ -3,16 +3,16 @@
 
 mod answer;
 pub mod cluster;
-mod database;
 mod describe;
 mod detail;
 mod events;
 mod follow;
-mod http;
 mod logs;
+mod network;
 mod nodes;
 pub mod object;
 mod pods;
+mod postgres;
 mod pull_secrets;
 mod references;
 mod revisions;
@@ -25,18 +25,12 @@ use std::time::Duration;
 use futures::Stream;
 use tokio::time::Instant;
 
+use crate::config::Outside;
 use crate::domain::{Action, Effect, Key, Name, ObjectRef, Reading, Timestamp, Tone};
 use answer::Answer;
 use cluster::Cluster;
 
 pub use follow::LogLine;
-
-/// What probes need beside the API server.
-#[derive(Clone, Debug, Default)]
-pub struct Outside {
-    /// PostgreSQL, as applications write it; `postgresql+driver://` is understood.
-    pub database_url: Option<String>,
-}
 
 /// Reads on demand.
 #[derive(Clone)]
@@ -107,10 +101,17 @@ impl Probes {
                 references::external_secrets(cluster, namespace).await
             }
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
-            Action::PingDatabase => Ok(database::ping(self.outside.database_url.as_deref()).await),
-            Action::HttpProbe { url, times } => Ok(http::probe(url, *times).await),
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
-            Action::Elsewhere { system, .. } => Ok(Answer::failed(&format!("{system:?} is not configured"))),
+            Action::Postgres(sql) => Ok(postgres::read(&self.outside, sql).await),
+            Action::Redis(command) => match *command {},
+            Action::Alerting(call) => match *call {},
+            Action::Aws(call) => match *call {},
+            Action::Machine(command) => match *command {},
+            Action::Network(probe) => Ok(network::read(probe).await),
+            Action::Script(script) => match *script {},
+            Action::Elsewhere { system, .. } => {
+                Ok(Answer::failed(&format!("{} is not configured", system.as_str())))
+            }
             _ => Ok(Answer::failed("there is no probe for this")),
         }
     }

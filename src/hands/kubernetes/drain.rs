@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use super::single::{refusal, still};
 use super::write::Mode;
-use super::{Done, change, pin, pods};
+use super::{change, pin, pods};
 use crate::domain::{Action, DrainOptions, Key, Kind, Name, ObjectRef, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Undo, Warrant};
+use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene, blockers, budgets};
 use crate::hands::task::Task;
 use crate::hands::{Hands, permission};

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use super::single::refusal;
 use super::write::{Mode, post};
-use super::{Done, pin, watching};
+use super::{pin, watching};
 use crate::domain::{Action, Kind, ObjectRef, PodTarget, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Warrant};
+use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene, blockers, budgets};
 use crate::hands::task::{Stopped, Task};
 use crate::hands::{Hands, permission};

@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::change;
+use super::pin;
 use super::verify::{Proof, Seen, verify};
 use super::way_back;
 use super::write::{Mode, Part, Write};
-use super::{Done, pin};
 use crate::domain::{Action, Kind, ObjectRef, Timestamp, shell_quote, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Pin, Refusal, Undo, Warrant};
 use crate::hands::difference::{content, diff, shown};
+use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene};
 use crate::hands::task::Task;
 use crate::hands::{Hands, permission};

@@ -252,6 +252,7 @@ fn values_are_checked_and_hostile_ones_never_pass() {
         anomaly: &world.anomaly,
         snapshot: &snapshot,
         settings: &world.settings,
+        systems: &world.systems,
         read_only: false,
         now: super::world::now(),
         progress: &world.progress,

@@ -27,6 +27,7 @@ pub fn options() -> Options {
         namespace: Some("covetpy".into()),
         armed: true,
         theme: "dark".into(),
+        systems: [System::Kubernetes, System::Network, System::Postgres].into(),
         ..Options::default()
     }
 }

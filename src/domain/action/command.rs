@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Action, Key, Kind, Name, ObjectRef, PatchKind, ResourceChange, text};
+use super::{Action, PatchKind, ResourceChange};
+use crate::domain::{Key, Kind, Name, ObjectRef, text};
 
 impl Action {
     /// The line a person could paste into a shell for the same effect.
@@ -58,10 +59,7 @@ impl Action {
                 shell_quote(&pod.name),
                 scope(&pod.namespace)
             ),
-            Action::PingDatabase => r#"psql "$DATABASE_URL" -c 'SELECT 1'"#.into(),
-            Action::HttpProbe { url, .. } => {
-                format!("curl -fsS -o /dev/null -w '%{{http_code}}\\n' {}", shell_quote(url))
-            }
+            Action::Network(probe) => probe.as_command(),
             Action::NodeLease { node } => {
                 format!("kubectl get lease {} -n kube-node-lease -o yaml", shell_quote(node))
             }
@@ -190,6 +188,12 @@ impl Action {
                 &format!(" -p {}", shell_quote(&body.to_string())),
             ),
             Action::DeleteNode { node } => format!("kubectl delete node {}", shell_quote(node)),
+            Action::Postgres(sql) => sql.as_command(),
+            Action::Redis(command) => command.as_command(),
+            Action::Alerting(call) => call.as_command(),
+            Action::Aws(call) => call.as_command(),
+            Action::Machine(command) => command.as_command(),
+            Action::Script(script) => script.as_command(),
             Action::Elsewhere { operation, .. } => operation.clone(),
             // Reads were answered by `as_command`.
             _ => String::new(),

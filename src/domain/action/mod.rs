@@ -1,12 +1,31 @@
 //! Everything the cockpit can do, as a closed list: each action's effect is fixed by its type, and each can
-//! be written as the command a person could paste.
+//! be written as the command a person could paste. What is done to Kubernetes stands here; each other system
+//! has its own list in its own file.
+
+mod alerting;
+mod aws;
+mod command;
+mod machine;
+mod network;
+mod postgres;
+mod redis;
+mod script;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Key, Kind, Name, ObjectRef};
+use super::{Key, Kind, Name, ObjectRef, System};
+
+pub use alerting::Alerting;
+pub use aws::AwsCall;
+pub use command::shell_quote;
+pub use machine::OnMachine;
+pub use network::NetworkProbe;
+pub use postgres::Sql;
+pub use redis::RedisCommand;
+pub use script::Script;
 
 /// What an action does to the world (the audit's R, C, D, X).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -83,12 +102,6 @@ pub enum Action {
     /// Pull secrets the pod uses, and whether their registry host matches the image.
     CheckPullSecrets {
         pod: Key,
-    },
-    /// Whether the database answers, how quickly, or with which SQLSTATE it refuses.
-    PingDatabase,
-    HttpProbe {
-        url: String,
-        times: u32,
     },
     NodeLease {
         node: Name,
@@ -204,23 +217,25 @@ pub enum Action {
         node: Name,
     },
 
+    // Other systems.
+    Postgres(Sql),
+    Redis(RedisCommand),
+    /// Prometheus and Alertmanager.
+    Alerting(Alerting),
+    Aws(AwsCall),
+    /// A command on a node's machine.
+    Machine(OnMachine),
+    /// TLS, DNS, HTTP and registries, as anybody on the network sees them.
+    Network(NetworkProbe),
+    /// A script of the team's own.
+    Script(Script),
+
     /// An action on a system this build has no hands for yet; always blocked as "not configured".
     Elsewhere {
         system: System,
         operation: String,
         effect: Effect,
     },
-}
-
-/// Systems that playbooks mention and that are reached by their own clients.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum System {
-    Aws,
-    Ssh,
-    Registry,
-    /// Statements that change something; reads have their own actions.
-    Postgres,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -281,8 +296,6 @@ impl Action {
             | Action::CompareRevisions { .. }
             | Action::RolloutStatus { .. }
             | Action::CheckPullSecrets { .. }
-            | Action::PingDatabase
-            | Action::HttpProbe { .. }
             | Action::NodeLease { .. } => Effect::Read,
             Action::Cordon { .. }
             | Action::Uncordon { .. }
@@ -309,16 +322,47 @@ impl Action {
             Action::Drain { options, .. } if options.delete_empty_dir || options.force => Effect::Destructive,
             Action::Drain { .. } => Effect::Disruptive,
             Action::DeleteNode { .. } => Effect::Destructive,
+            Action::Postgres(sql) => sql.effect(),
+            Action::Redis(command) => command.effect(),
+            Action::Alerting(call) => call.effect(),
+            Action::Aws(call) => call.effect(),
+            Action::Machine(command) => command.effect(),
+            Action::Network(probe) => probe.effect(),
+            Action::Script(script) => script.effect(),
             Action::Elsewhere { effect, .. } => *effect,
         }
     }
 
     /// What it acts on, as typed to confirm it: the object's bare name.
     pub fn target(&self) -> Option<Name> {
-        self.object().map(|object| object.key.name)
+        match self {
+            Action::Postgres(sql) => sql.target(),
+            Action::Redis(command) => command.target(),
+            Action::Alerting(call) => call.target(),
+            Action::Aws(call) => call.target(),
+            Action::Machine(command) => command.target(),
+            Action::Network(_) => None,
+            Action::Script(script) => script.target(),
+            _ => self.object().map(|object| object.key.name),
+        }
     }
 
-    /// The object it is about; the first one of several.
+    /// The system that has to be reached for it.
+    pub fn system(&self) -> System {
+        match self {
+            Action::Postgres(_) => System::Postgres,
+            Action::Redis(_) => System::Redis,
+            Action::Alerting(call) => call.system(),
+            Action::Aws(_) => System::Aws,
+            Action::Machine(_) => System::Ssh,
+            Action::Network(_) => System::Network,
+            Action::Script(_) => System::Scripts,
+            Action::Elsewhere { system, .. } => *system,
+            _ => System::Kubernetes,
+        }
+    }
+
+    /// The Kubernetes object it is about; the first one of several.
     pub fn object(&self) -> Option<ObjectRef> {
         let (kind, key) = match self {
             Action::Scale { object, .. }
@@ -362,8 +406,13 @@ impl Action {
             | Action::NodeUsage
             | Action::NodeAllocation { .. }
             | Action::ListExternalSecrets { .. }
-            | Action::PingDatabase
-            | Action::HttpProbe { .. }
+            | Action::Postgres(_)
+            | Action::Redis(_)
+            | Action::Alerting(_)
+            | Action::Aws(_)
+            | Action::Machine(_)
+            | Action::Network(_)
+            | Action::Script(_)
             | Action::Elsewhere { .. } => return None,
         };
         Some(ObjectRef::new(kind, key))

@@ -1,0 +1,5 @@
+//! The verbs of the nodes' machines.
+
+use super::Verb;
+
+pub(super) static VERBS: &[Verb] = &[];
