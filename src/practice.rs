@@ -82,6 +82,7 @@ pub fn lab(args: LabArgs) -> ExitCode {
         nodes: args.nodes,
         churn: args.churn,
         kubeconfig_out: args.kubeconfig_out,
+        ..lab::Options::default()
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,

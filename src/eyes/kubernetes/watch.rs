@@ -232,7 +232,7 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
                 Ok(Some(Ok(line))) => {
                     self.hear(&line, stand, tell).await?;
                     if !stand.is_told() && due.is_none() {
-                        due = Some(Instant::now() + self.hold);
+                        due = Some(Instant::now() + tell.hold(self.hold));
                     }
                     stand.failures = 0;
                     stand.backoff.reset();

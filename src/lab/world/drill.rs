@@ -22,6 +22,9 @@ pub struct Drill {
     /// Seconds from the start until it happens.
     pub after: f64,
     pub root: Root,
+    /// What a person of this team knows and no system tells: answers to what steps ask for, by name.
+    #[serde(default)]
+    pub knows: BTreeMap<String, String>,
     pub fixes: Vec<Step>,
     pub worse: Vec<Step>,
     /// In the order in which they strike.
@@ -42,6 +45,9 @@ pub struct Root {
     pub rule: String,
     /// In words.
     pub cause: String,
+    /// By name, as a diagnosis may put it: any of these first.
+    #[serde(default)]
+    pub is: Vec<String>,
     /// `Kind/name`; `*` in place of a name the seed decides.
     pub object: String,
 }
