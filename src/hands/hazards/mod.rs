@@ -2,6 +2,7 @@
 //! Reads only; a guard that cannot look says so instead of staying silent.
 
 mod budget;
+mod foresight;
 mod keeper;
 mod quota;
 mod workload;
@@ -28,10 +29,11 @@ pub(super) struct Scene<'a> {
 
 /// Everything the guards have to say.
 pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (scaler, budget, quota, evidence) = tokio::join!(
+    let (scaler, budget, quota, foresight, evidence) = tokio::join!(
         workload::autoscaler(&hands.cluster, scene),
         budget::hazards(&hands.cluster, scene),
         quota::hazards(&hands.cluster, scene),
+        foresight::hazards(&hands.cluster, scene),
         workload::evidence(&hands.cluster, scene),
     );
     let mut hazards = Vec::new();
@@ -41,6 +43,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     hazards.extend(workload::outage(scene));
     hazards.extend(budget);
     hazards.extend(quota);
+    hazards.extend(foresight);
     hazards.extend(evidence);
     hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));
     hazards

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use covet_tui::app::{App, Effect, Event, Options};
-use covet_tui::config::{self, Flags, Settings};
+use covet_tui::config::{self, Flags, Outside, Settings};
 use covet_tui::domain::{Observation, Timestamp};
 use covet_tui::eyes::{Bell, Eyes, Pace};
 use covet_tui::guard::{Actor, Armed};
@@ -13,7 +13,8 @@ use covet_tui::hands::Hands;
 use covet_tui::journal::Journal;
 use covet_tui::lab::{self, Drill, Lab};
 use covet_tui::playbooks::Library;
-use covet_tui::probes::{Outside, Probes};
+use covet_tui::practice;
+use covet_tui::probes::Probes;
 use covet_tui::run::{Arms, Cockpit, Desk, Reach};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -66,12 +67,13 @@ impl Table {
         let client = config::client(&settings).await.unwrap();
         let mut bindings = BTreeMap::new();
         bindings.extend(settings.probe_url.value.clone().map(|url| ("probe_url".to_owned(), url)));
-        let outside = Outside { database_url: settings.database_url.value.clone() };
+        let outside = Outside::of(&settings);
+        let systems = outside.systems();
         let who =
             Actor { kube_user: "lab-admin".into(), os_user: "ann".into(), host: "here".into(), tmux: None };
         let reach = Reach {
-            probes: Probes::new(client.clone(), clock.read(), outside),
-            hands: Hands::new(client, clock.read()).with_env(environment),
+            probes: Probes::new(client.clone(), clock.read(), outside.clone()),
+            hands: Hands::new(client, clock.read(), outside).with_env(environment),
             who,
         };
         let journal = tempfile::tempdir().unwrap();
@@ -82,7 +84,9 @@ impl Table {
             armed: true,
             library: Library::built_in(),
             bindings,
+            systems,
             orphans,
+            truth: practice::truth(&lab),
             drill: Some(drill.name.clone()),
             theme: "dark".to_owned(),
             ..Options::default()
