@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use color_eyre::Result;
 use tokio::runtime::{Builder, Runtime};
@@ -15,7 +14,7 @@ use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand
 use crate::commands::{self, USAGE, fail, print};
 use crate::config::{self, Outside, Settings};
 use crate::domain::{Observation, Timestamp};
-use crate::eyes::{self, Eyes};
+use crate::eyes::{self, Clients, Eyes};
 use crate::guard::Armed;
 use crate::hands::{self, Hands};
 use crate::journal::Journal;
@@ -183,11 +182,10 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
     let report = runtime.block_on(async {
         let (out, mut observations) = mpsc::channel(CHANNEL);
         let outside = session.outside();
-        let probes = match config::client(&session.settings).await {
-            Ok(client) => Some(Probes::new(client, session.clock, outside.clone())),
-            Err(_) => None,
-        };
-        let _eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let probes = first_client(eyes.clients())
+            .await
+            .map(|client| Probes::new(client, session.clock, outside.clone()));
         let look = check::Look {
             clock: session.clock,
             thresholds: &session.thresholds,
@@ -306,9 +304,10 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         let clock = session.clock;
         let mut eyes = None;
         if session.settings.has_cluster() {
-            eyes = Some(Eyes::open(&session.settings, clock, observe.clone()).await);
+            let opened = Eyes::open(&session.settings, clock, observe.clone()).await;
+            tokio::spawn(connect(session, opened.clients(), reached));
+            eyes = Some(opened);
         }
-        tokio::spawn(connect(session, reached));
         let cockpit = Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder };
         let ended = run::run(cockpit, &mut screen).await;
         drop(eyes);
@@ -319,23 +318,41 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
     ended.map_err(|error| fail(&format!("{error:?}"), 1))
 }
 
-/// Connects for reads on demand and for the hands, for as long as it takes.
-async fn connect(session: Session, reached: watch::Sender<Option<Reach>>) {
-    let mut pause = Duration::from_secs(1);
+/// The eyes' first way to the API server; None when there is none, or none in time.
+async fn first_client(mut clients: Clients) -> Option<kube::Client> {
+    let waiting = clients.wait_for(Option::is_some);
+    let connected = tokio::time::timeout(config::plugin::PATIENCE, waiting).await.ok()?.ok()?;
+    connected.as_ref()?.as_ref().ok().cloned()
+}
+
+/// Reads on demand and hands go the eyes' way to the API server, and change to a new one with them.
+async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<Option<Reach>>) {
+    let fallback = session.settings.context.value.clone().unwrap_or_default();
+    let mut hands: Option<Hands> = None;
     loop {
-        if let Ok(client) = config::client(&session.settings).await {
-            let fallback = session.settings.context.value.clone().unwrap_or_default();
+        let connected = clients.borrow_and_update().clone();
+        if let Some(Ok(client)) = connected {
             let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
-            let mut hands = Hands::new(client.clone(), session.clock, session.outside());
-            if let (true, Some(context)) = (session.settings.is_protected(), &session.settings.context.value)
-            {
-                hands = hands.protecting(context.clone());
-            }
+            let ours = match hands.take() {
+                Some(hands) => hands.through(client.clone()),
+                None => first_hands(&session, client.clone()),
+            };
+            hands = Some(ours.clone());
             let probes = Probes::new(client, session.clock, session.outside());
-            let _ = reached.send(Some(Reach { probes, hands, who }));
+            if reached.send(Some(Reach { probes, hands: ours, who })).is_err() {
+                return;
+            }
+        }
+        if clients.changed().await.is_err() {
             return;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+}
+
+fn first_hands(session: &Session, client: kube::Client) -> Hands {
+    let hands = Hands::new(client, session.clock, session.outside());
+    match &session.settings.context.value {
+        Some(context) if session.settings.is_protected() => hands.protecting(context.clone()),
+        _ => hands,
     }
 }

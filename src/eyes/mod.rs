@@ -22,6 +22,7 @@ mod usage;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+pub use self::api_server::Clients;
 pub use self::discover::discover;
 pub use self::doctor::{DoctorRow, doctor, doctor_table};
 pub use self::needs::{Need, Where, Who, needs};
@@ -33,6 +34,7 @@ use crate::domain::{Observation, Timestamp};
 /// Every eye that is open. Dropping it closes them all.
 pub struct Eyes {
     tasks: JoinSet<()>,
+    clients: Clients,
 }
 
 impl Eyes {
@@ -51,7 +53,9 @@ impl Eyes {
     ) -> Eyes {
         let tell = Tell::new(clock, pace, out);
         let mut tasks = JoinSet::new();
-        let (announce, sessions) = watch::channel(None);
+        let (announced, sessions) = watch::channel(None);
+        let (connected, clients) = watch::channel(None);
+        let announce = api_server::Announce { sessions: announced, clients: connected };
         tasks.spawn(api_server::keep(settings.clone(), tell.clone(), announce));
         kubernetes::open(&settings.namespace, &sessions, &tell, &mut tasks);
         let (found, prometheus) = watch::channel(None);
@@ -66,7 +70,12 @@ impl Eyes {
         tasks.spawn(postgres::watch(settings.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
         tasks.spawn(tls::watch(settings.clone(), sessions, tell));
-        Eyes { tasks }
+        Eyes { tasks, clients }
+    }
+
+    /// The way to the API server, each time it is built anew.
+    pub fn clients(&self) -> Clients {
+        self.clients.clone()
     }
 
     /// How many sources are being watched.

@@ -73,9 +73,14 @@ impl Lab {
         &self.files.kubeconfig
     }
 
-    /// The kubeconfig of somebody who may look at everything but Secrets.
+    /// The kubeconfig of somebody bound to the ClusterRole `view`: no nodes, leases or Secrets, nothing to change.
     pub fn view_kubeconfig(&self) -> &Path {
         &self.files.view_kubeconfig
+    }
+
+    /// The kubeconfig of somebody bound to `edit` in the namespace of the app, and to nothing else.
+    pub fn edit_kubeconfig(&self) -> &Path {
+        &self.files.edit_kubeconfig
     }
 
     /// The authority that issues the certificates of the HTTPS endpoint.

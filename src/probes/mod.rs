@@ -12,7 +12,7 @@ mod network;
 mod nodes;
 pub mod object;
 mod pods;
-mod postgres;
+pub(crate) mod postgres;
 mod pull_secrets;
 mod references;
 mod revisions;

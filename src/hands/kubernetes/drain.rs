@@ -87,9 +87,12 @@ pub(super) async fn draft(
     if !flag(&found, "/spec/unschedulable") && !hazards.iter().any(|hazard| hazard.guard == Guard::Permission)
     {
         let cordon = Action::Cordon { node: node.clone() };
-        let write = change::write(&cordon, Some(&found), &[], at, None)?;
+        let write = change::write(&cordon, Some(&found), &change::Given::default(), at)?;
         let version = string(&found, "/metadata/resourceVersion");
-        write.send(&hands.cluster, Some(version), Mode::DryRun).await.map_err(refusal)?;
+        match write.send(&hands.cluster, Some(version), Mode::DryRun).await {
+            Ok(_) | Err(Trouble { kind: TroubleKind::NoDryRun, .. }) => {}
+            Err(trouble) => return Err(refusal(trouble)),
+        }
     }
     let scene = Scene { action, object: &object, before: Some(&found), after: &found, victims: &sorted.go };
     hazards.extend(hazards::of(hands, &scene).await);
@@ -175,7 +178,8 @@ async fn cordon(hands: &Hands, node: &Name, at: Timestamp) -> Result<bool, Done>
         if flag(&found, "/spec/unschedulable") {
             return Ok(false);
         }
-        let write = change::write(&action, Some(&found), &[], at, None).map_err(Done::refused)?;
+        let write =
+            change::write(&action, Some(&found), &change::Given::default(), at).map_err(Done::refused)?;
         let version = string(&found, "/metadata/resourceVersion");
         match write.send(&hands.cluster, Some(version), Mode::Real).await {
             Ok(_) => return Ok(true),

@@ -27,6 +27,7 @@ mod program;
 mod quantity;
 mod registry;
 mod replica_set;
+mod revisions;
 mod rollout;
 mod rollout_status;
 mod samples;

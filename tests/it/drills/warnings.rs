@@ -84,7 +84,8 @@ impl Player<'_> {
                 default("object", json!({"kind": "Deployment", "key": app}));
                 default("kind", json!("strategic"));
             }
-            "set-resources" | "rollout-undo" | "set-image" => default("deployment", app),
+            "rollout-undo" => default("object", json!({"kind": "Deployment", "key": app})),
+            "set-resources" | "set-image" => default("deployment", app),
             "drain" => {
                 let timeout = json!({"secs": 300, "nanos": 0});
                 default("options", json!({"delete_empty_dir": true, "force": false, "timeout": timeout}));
