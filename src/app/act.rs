@@ -224,6 +224,9 @@ impl App {
             return Vec::new();
         }
         let (preview, typed) = (preview.clone(), typed.text().to_owned());
+        if let Some(score) = &mut self.score {
+            score.confirm(&preview.action, &self.snapshot);
+        }
         let running = Phase::Running {
             request,
             since: now,
@@ -289,6 +292,9 @@ impl App {
             return;
         }
         let ok = matches!(outcome.result, Ending::Performed(_) | Ending::Unverified(_));
+        if let Some(score) = self.score.as_mut().filter(|_| !matches!(outcome.result, Ending::Failed(_))) {
+            score.did(origin.undoing);
+        }
         if origin.undoing && ok {
             self.undos
                 .retain(|known| known.origin.step != origin.step || known.origin.anomaly != origin.anomaly);

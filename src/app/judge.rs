@@ -55,7 +55,9 @@ impl App {
         self.keep_dossiers();
         self.refresh_tables();
         self.select_worst();
-        self.advise()
+        let effects = self.advise();
+        self.keep_score();
+        effects
     }
 
     fn keep_dossiers(&mut self) {

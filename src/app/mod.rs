@@ -19,6 +19,7 @@ mod panel;
 pub mod picker;
 mod press;
 mod rows;
+mod score;
 mod table;
 mod text_view;
 mod update;
@@ -45,6 +46,7 @@ pub use object::{LogView, ObjectView, Tab};
 pub use palette::{Entry as PaletteEntry, Palette};
 pub use panel::Panel;
 pub use rows::{Cell, CertificateRow, Column, columns, days_left, node_rank, node_status};
+pub use score::{Known, Score, Truth, Worse, is_like};
 pub use table::TableView;
 pub use text_view::TextView;
 
@@ -61,6 +63,8 @@ pub struct Options {
     pub armed: bool,
     /// The drill that is being practised, if it is one.
     pub drill: Option<String>,
+    /// What is true of it, for the score alone.
+    pub truth: Option<Truth>,
     pub library: Library,
     pub thresholds: Thresholds,
     /// Values for playbook placeholders from settings.
@@ -117,6 +121,8 @@ pub enum Page {
     Help,
     Changes,
     Blindness,
+    /// How the drill goes, or went.
+    Score,
 }
 
 /// Text with a title, and the command that gives the same.
@@ -180,6 +186,8 @@ pub struct App {
     judged: Option<Timestamp>,
     /// Anomalies a person has dealt with the checklist of, by item.
     pub ticked: BTreeSet<(AnomalyId, String)>,
+    /// How the drill is played, if it is one.
+    pub score: Option<Score>,
 }
 
 /// The rules are asked at most this often.
@@ -193,8 +201,9 @@ pub const WINDOW: Duration = Duration::from_mins(30);
 
 impl App {
     /// A cockpit that has seen nothing yet. Its first frame needs nothing else.
-    pub fn new(options: Options, now: Timestamp) -> App {
+    pub fn new(mut options: Options, now: Timestamp) -> App {
         let toast = orphan_notice(&options.orphans, now);
+        let score = options.truth.take().map(|truth| Score::new(truth, now));
         App {
             options,
             now,
@@ -215,6 +224,7 @@ impl App {
             unjudged: false,
             judged: None,
             ticked: BTreeSet::new(),
+            score,
         }
     }
 

@@ -13,6 +13,8 @@ use super::world::World;
 
 /// How often the rules are evaluated: often enough for a drill, seldom enough for a full cluster.
 pub(super) const EVALUATE: Duration = Duration::from_secs(5);
+/// The same on a clock that is moved by hand: the `evaluation_interval` of most Prometheus servers.
+const INTERVAL: SignedDuration = SignedDuration::from_secs(15);
 
 /// Clones share one world.
 #[derive(Clone)]
@@ -54,11 +56,10 @@ impl Evaluation {
         self.alertmanager.tell(self.rules.evaluate(&self.tsdb, now), &self.generator, now);
     }
 
-    /// The same, unless it was done less than [`EVALUATE`] ago.
+    /// The same, unless it was done less than [`INTERVAL`] ago.
     pub(super) fn when_due(&self, now: Timestamp) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let rest = SignedDuration::try_from(EVALUATE).unwrap_or_default();
-        if last.is_none_or(|last| now.duration_since(last) >= rest) {
+        if last.is_none_or(|last| now.duration_since(last) >= INTERVAL) {
             *last = Some(now);
             self.run(now);
         }

@@ -18,6 +18,7 @@ mod palette;
 mod panels;
 pub mod picker;
 mod playbook;
+mod score;
 mod shapes;
 mod sign;
 mod style;

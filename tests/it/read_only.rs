@@ -72,6 +72,7 @@ async fn a_hundred_thousand_keys_in_a_read_only_session_write_nothing() {
         protected: false,
         armed: false,
         drill: None,
+        truth: None,
         library: Library::built_in(),
         thresholds: Thresholds::default(),
         bindings: BTreeMap::new(),

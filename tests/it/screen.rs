@@ -2,6 +2,7 @@
 
 mod keys;
 mod pictures;
+mod scoring;
 mod world;
 
 use covet_tui::app::App;

@@ -61,6 +61,14 @@ pub struct Step {
     /// A shell line that does it, if one line can.
     #[serde(default)]
     pub command: Option<String>,
+    /// The same as an action of a cockpit, as far as it matters which: `{ action = "scale", replicas = 0 }`. Words
+    /// stand for what only the moment knows: `pods = "ready"` (one of them serves), `node = "other"` (than the one
+    /// in trouble), `to_revision = "broken"`, and `"at least 8Gi"` for an amount.
+    #[serde(default)]
+    pub does: Option<serde_json::Value>,
+    /// The guards that warn of it before it is done, any of these: `last-replica`, `rollout`, ….
+    #[serde(default)]
+    pub warned_by: Vec<String>,
 }
 
 /// How this drill's world differs from the common one.
