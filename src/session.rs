@@ -302,13 +302,15 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         let (observe, observations) = mpsc::channel::<Observation>(CHANNEL);
         let (reached, reach) = watch::channel(None);
         let clock = session.clock;
+        let editor = (session.environment)("VISUAL").or_else(|| (session.environment)("EDITOR"));
         let mut eyes = None;
         if session.settings.has_cluster() {
             let opened = Eyes::open(&session.settings, clock, observe.clone()).await;
             tokio::spawn(connect(session, opened.clients(), reached));
             eyes = Some(opened);
         }
-        let cockpit = Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder };
+        let cockpit =
+            Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder, editor };
         let ended = run::run(cockpit, &mut screen).await;
         drop(eyes);
         ended
