@@ -8,6 +8,7 @@ mod detail;
 mod events;
 mod follow;
 mod logs;
+pub mod machine;
 mod network;
 mod nodes;
 pub mod object;
@@ -79,6 +80,8 @@ impl Probes {
             }
             Action::ListNodes => nodes::list(cluster, now).await,
             Action::NodeAllocation { node } => nodes::allocation(cluster, node.as_deref()).await,
+            Action::NodeDisk { node } => machine::disk(cluster, node).await,
+            Action::NodeEvents { node } => machine::events(cluster, node, now).await,
             Action::NodeLease { node } => nodes::lease(cluster, node, now).await,
             Action::PodUsage { namespace, pods } => usage::pods(cluster, namespace, pods).await,
             Action::NodeUsage => usage::nodes(cluster).await,
@@ -107,9 +110,8 @@ impl Probes {
             Action::Redis(command) => match *command {},
             Action::Alerting(call) => match *call {},
             Action::Aws(call) => match *call {},
-            Action::Machine(command) => match *command {},
+            Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
             Action::Network(probe) => Ok(network::read(probe).await),
-            Action::Script(script) => match *script {},
             Action::Elsewhere { system, .. } => {
                 Ok(Answer::failed(&format!("{} is not configured", system.as_str())))
             }
