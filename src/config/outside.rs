@@ -1,11 +1,13 @@
 //! How the systems beside the API server are reached, for reads on demand and for hands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use std::sync::Arc;
 
+use super::ssh::{AddressOf, Ssh};
 use super::{
-    ConnectError, DatabaseKeeper, DatabaseRefusal, DatabaseSession, DatabaseTarget, DatabaseUsers, Settings,
+    ConnectError, DatabaseKeeper, DatabaseRefusal, DatabaseSession, DatabaseTarget, DatabaseUsers,
+    ScriptSetting, Settings,
 };
 use crate::domain::{BlindKind, System};
 
@@ -24,6 +26,10 @@ pub struct Outside {
     pub database_kept: DatabaseKeeper,
     /// Redis.
     pub redis_url: Option<String>,
+    /// The nodes' machines.
+    pub ssh: Option<Ssh>,
+    /// The team's scripts, by name.
+    pub scripts: BTreeMap<String, ScriptSetting>,
 }
 
 impl Outside {
@@ -35,13 +41,23 @@ impl Outside {
             namespace: settings.namespace.one().map(ToString::to_string),
             database_kept: DatabaseKeeper::default(),
             redis_url: settings.redis_url.value.clone(),
+            ssh: ssh(settings),
+            scripts: settings
+                .scripts
+                .iter()
+                .map(|(name, script)| (name.clone(), script.value.clone()))
+                .collect(),
         }
     }
 
     /// The systems that can be asked; steps on others are blocked as not configured.
     pub fn systems(&self) -> BTreeSet<System> {
-        let optional =
-            [(System::Postgres, self.database_url.is_some()), (System::Redis, self.redis_url.is_some())];
+        let optional = [
+            (System::Postgres, self.database_url.is_some()),
+            (System::Redis, self.redis_url.is_some()),
+            (System::Ssh, self.ssh.is_some()),
+            (System::Scripts, !self.scripts.is_empty()),
+        ];
         let configured = optional.into_iter().filter_map(|(system, is)| is.then_some(system));
         [System::Kubernetes, System::Network, System::Prometheus, System::Alertmanager]
             .into_iter()
@@ -84,4 +100,17 @@ impl Outside {
             None => DatabaseUsers::parse(&Settings::default().database_users.value),
         }
     }
+}
+
+/// A user or a config file says that somebody wants machines to be reached.
+fn ssh(settings: &Settings) -> Option<Ssh> {
+    let ssh = &settings.ssh;
+    let wanted = ssh.user.is_some() || ssh.config.is_some();
+    wanted.then(|| Ssh {
+        user: ssh.user.value.clone(),
+        port: ssh.port.value,
+        config: ssh.config.value.clone(),
+        jump: ssh.jump.value.clone(),
+        address: AddressOf::parse(&ssh.address).unwrap_or_default(),
+    })
 }

@@ -6,8 +6,6 @@ mod activity;
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
-
 use super::api_server::Sessions;
 use super::kubernetes::names::says;
 use super::tell::{Backoff, Tell, Unheard};
@@ -39,7 +37,7 @@ pub(super) async fn watch(settings: Settings, sessions: Sessions, tell: Tell) {
                 if tell.blind(Origin::Postgres, error).await.is_err() {
                     return;
                 }
-                sleep(backoff.next()).await;
+                tell.rest(backoff.next()).await;
                 continue;
             }
         };
@@ -63,7 +61,7 @@ pub(super) async fn watch(settings: Settings, sessions: Sessions, tell: Tell) {
                 backoff.next()
             }
         };
-        sleep(wait).await;
+        tell.rest(wait).await;
     }
 }
 
@@ -98,8 +96,7 @@ async fn follow(
     tell: &Tell,
     backoff: &mut Backoff,
 ) -> Result<DatabaseRefusal, Unheard> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(EVERY);
     let mut watching = Watching::new(cpus);
     loop {
         ticks.tick().await;
@@ -109,7 +106,7 @@ async fn follow(
         };
         backoff.reset();
         tell.fact(Origin::Postgres, Fact::Database(Database::Capacity(capacity))).await?;
-        match watching.look(session, &capacity).await {
+        match watching.look(session, &capacity, tell.now()).await {
             Ok(activity) => {
                 tell.fact(Origin::Postgres, Fact::Database(Database::Activity(Box::new(activity)))).await?;
             }

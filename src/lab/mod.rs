@@ -8,6 +8,7 @@ pub mod database;
 mod folder;
 pub mod https;
 pub mod logs;
+mod moves;
 pub mod object;
 pub mod postgres;
 pub mod prometheus;

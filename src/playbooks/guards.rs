@@ -139,9 +139,8 @@ impl Guard {
                 Standing::NotAdvised("no node is known to have room for more memory".into())
             }
             Guard::IndexAffordable => index(case.values),
-            Guard::DatabaseLetsIn if view.snapshot().exhausted.is_some() => Standing::NotAdvised(
-                "new pods cannot connect while the database refuses connections: the rollout would get stuck"
-                    .into(),
+            Guard::DatabaseLetsIn if is_shut(view) => Standing::NotAdvised(
+                "new pods find no connection slot now: their rollout would get stuck".into(),
             ),
             Guard::DatabaseLetsIn => Standing::Fine,
             Guard::ReplicaFresh => replica(case.values),
@@ -155,6 +154,13 @@ const CPU_FULL: f64 = 95.0;
 const LARGE_TABLE: f64 = 10.0 * 1024.0 * 1024.0 * 1024.0;
 /// Reads go to a replica that is less than this far behind (audit, section 4).
 const LAG: f64 = 1.0;
+
+/// No slot is left, whether or not somebody was turned away in our sight.
+fn is_shut(view: &View<'_>) -> bool {
+    let snapshot = view.snapshot();
+    snapshot.exhausted.is_some()
+        || snapshot.capacity.is_some_and(|capacity| capacity.used >= capacity.usable())
+}
 
 fn number(values: &BTreeMap<String, String>, name: &str) -> Option<f64> {
     values.get(name)?.parse().ok()

@@ -142,7 +142,8 @@ fn anomaly(
     bindings.extend(owned);
     bindings.extend(revisions.unwrap_or_default());
     // With no slot left there is no time to be patient.
-    bindings.insert("idle_age", if refused.is_some() { "1m" } else { "5m" }.into());
+    bindings
+        .insert("idle_age", if refused.is_some() || over_critical.is_some() { "1m" } else { "5m" }.into());
     bindings.extend(activity(scene).map(activity_bindings).unwrap_or_default());
     shown(Anomaly {
         id: AnomalyId(format!("{}/database/postgres", RULE.name).into()),
@@ -278,7 +279,7 @@ fn scaled_lately<'a>(scene: &Scene<'a>, onset: Timestamp) -> Option<&'a Autoscal
 fn scaled_up(scene: &Scene<'_>, onset: Timestamp) -> Option<Cause> {
     let scaler = scaled_lately(scene, onset)?;
     let says = format!("{} was scaled to {} shortly before", scaler.target, scaler.desired);
-    Some(Cause { name: cause::POOL_BUDGET, says, weight: 0.6 })
+    Some(Cause { name: cause::POOL_BUDGET, says, weight: 0.65 })
 }
 
 /// Whose pools they are, as far as that is plain: the workload that was scaled, else the only one with an

@@ -4,10 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::config::{DatabaseRefusal, DatabaseRow, DatabaseSession, database_queries as queries};
-use crate::domain::{Activity, Capacity, Holder, Name, TopQuery, lock_roots};
+use crate::domain::{Activity, Capacity, Holder, Name, Timestamp, TopQuery, between, lock_roots};
 
 /// Statements and indexes are looked at this often: the former are thousands of rows on a busy server.
 const SELDOM: Duration = Duration::from_secs(30);
@@ -18,8 +16,8 @@ pub(super) struct Watching {
     cpus: Option<f64>,
     rights: Option<Vec<Name>>,
     counts: bool,
-    seldom: Option<Instant>,
-    statements: Option<(Instant, HashMap<i64, Counted>)>,
+    seldom: Option<Timestamp>,
+    statements: Option<(Timestamp, HashMap<i64, Counted>)>,
     top: Option<TopQuery>,
     invalid: Vec<Name>,
 }
@@ -48,6 +46,7 @@ impl Watching {
         &mut self,
         session: &DatabaseSession,
         capacity: &Capacity,
+        now: Timestamp,
     ) -> Result<Activity, DatabaseRefusal> {
         if self.rights.is_none() {
             let rows = allowed(session.ask(queries::RIGHTS).await)?;
@@ -65,9 +64,9 @@ impl Watching {
         } else {
             Vec::new()
         };
-        if self.seldom.is_none_or(|last| last.elapsed() >= SELDOM) {
-            self.seldom = Some(Instant::now());
-            self.look_seldom(session).await?;
+        if self.seldom.is_none_or(|last| between(last, now) >= SELDOM) {
+            self.seldom = Some(now);
+            self.look_seldom(session, now).await?;
         }
         let building = allowed(session.ask(queries::BUILDING).await)?.first().map(progress);
         Ok(Activity {
@@ -82,7 +81,11 @@ impl Watching {
         })
     }
 
-    async fn look_seldom(&mut self, session: &DatabaseSession) -> Result<(), DatabaseRefusal> {
+    async fn look_seldom(
+        &mut self,
+        session: &DatabaseSession,
+        now: Timestamp,
+    ) -> Result<(), DatabaseRefusal> {
         let rows = allowed(session.ask(queries::INVALID).await)?;
         self.invalid = rows.iter().map(index).collect();
         if !self.counts {
@@ -101,8 +104,7 @@ impl Watching {
             }
             other => other?,
         };
-        let (now, counted): (_, HashMap<i64, Counted>) =
-            (Instant::now(), rows.iter().filter_map(statement).collect());
+        let (now, counted): (_, HashMap<i64, Counted>) = (now, rows.iter().filter_map(statement).collect());
         let before = self.statements.replace((now, counted));
         self.top = match (&before, &self.statements) {
             (Some(before), Some(after)) => most_expensive(before, after),
@@ -175,8 +177,8 @@ fn statement(row: &DatabaseRow) -> Option<(i64, Counted)> {
 
 /// The statement that most of the time between two looks went to. Counters that shrank were reset.
 fn most_expensive(
-    (then, before): &(Instant, HashMap<i64, Counted>),
-    (now, after): &(Instant, HashMap<i64, Counted>),
+    (then, before): &(Timestamp, HashMap<i64, Counted>),
+    (now, after): &(Timestamp, HashMap<i64, Counted>),
 ) -> Option<TopQuery> {
     let spent = after.iter().map(|(id, counted)| {
         let earlier = before.get(id).copied().unwrap_or_default();
@@ -188,7 +190,7 @@ fn most_expensive(
     let all: f64 = spent.iter().map(|(_, counted)| counted.milliseconds).sum();
     let (id, most) =
         spent.into_iter().max_by(|one, other| one.1.milliseconds.total_cmp(&other.1.milliseconds))?;
-    let seconds = now.duration_since(*then).as_secs_f64().max(1.0);
+    let seconds = between(*then, *now).as_secs_f64().max(1.0);
     (all > 0.0).then(|| TopQuery {
         id,
         text: "".into(),
@@ -204,12 +206,12 @@ mod tests {
 
     #[test]
     fn the_most_expensive_statement_is_that_of_the_time_between() {
-        let now = Instant::now();
-        let look = |seconds: u64, rows: &[(i64, f64, f64)]| {
+        let now = Timestamp::UNIX_EPOCH;
+        let look = |seconds: i64, rows: &[(i64, f64, f64)]| {
             let rows = rows.iter().map(|(id, calls, milliseconds)| {
                 (*id, Counted { calls: *calls, milliseconds: *milliseconds })
             });
-            (now + Duration::from_secs(seconds), rows.collect::<HashMap<_, _>>())
+            (now + jiff::SignedDuration::from_secs(seconds), rows.collect::<HashMap<_, _>>())
         };
         // the first is the champion of its whole life, the second of the last half minute
         let before = look(0, &[(1, 1e6, 1e9), (2, 10.0, 1e3), (3, 5.0, 10.0)]);

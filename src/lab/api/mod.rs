@@ -26,6 +26,7 @@ mod portforward;
 mod protobuf;
 mod proxy;
 mod quantity;
+mod rbac;
 mod render;
 mod review;
 mod route;

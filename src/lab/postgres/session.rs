@@ -213,7 +213,7 @@ impl Backend {
         if let Some(what) = command.alone().filter(|_| in_transaction || !alone) {
             return Err(error("25001", format!("{what} cannot run inside a transaction block")));
         }
-        let now = Timestamp::now();
+        let now = self.shared.signals.now();
         if let Command::CreateIndex { name, table, columns, if_absent, .. } = command {
             let exists = self.shared.signals.read(|shown| shown.database.index(name).is_some());
             if exists && *if_absent {
@@ -261,10 +261,9 @@ impl Backend {
             return Ok(true);
         }
         let role = self.settings.lock().unwrap_or_else(PoisonError::into_inner).user.clone();
-        let done = self
-            .shared
-            .signals
-            .write(|shown| commands::signal(&mut shown.database, pid, cancels, &role, Timestamp::now()));
+        let done = self.shared.signals.write(|shown| {
+            commands::signal(&mut shown.database, pid, cancels, &role, self.shared.signals.now())
+        });
         done.map_err(|(code, message)| error(code, message))
     }
 
@@ -307,7 +306,7 @@ impl Backend {
             database: &database,
             pid: self.pid,
             role: settings.user(),
-            now: Timestamp::now(),
+            now: self.shared.signals.now(),
             values: &keys,
         };
         let rows = answer::project(&View::Users.rows(&asked), columns);
@@ -331,7 +330,7 @@ impl Backend {
                 database: &database,
                 pid: self.pid,
                 role: settings.user(),
-                now: Timestamp::now(),
+                now: self.shared.signals.now(),
                 values,
             };
             answer::rows(statement, &asked, &settings).map_err(|(code, message)| error(code, message))?

@@ -124,7 +124,7 @@ impl Sessions {
             self.connect(shown, &clients, now);
             self.forget(shown, &clients, elapsed * speed, now);
             let waiting = self.wait(shown, &clients, now, speed);
-            self.work.advance(&mut shown.database, traffic, (elapsed, speed), waiting, now);
+            self.work.advance(&mut shown.database, traffic, (elapsed, speed), waiting);
             self.count_cache(&mut shown.cache, &clients, traffic.load, elapsed);
         });
     }

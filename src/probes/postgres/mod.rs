@@ -10,6 +10,7 @@ mod locks;
 pub(crate) mod picked;
 mod ping;
 mod plan;
+pub(crate) mod slots;
 mod statements;
 
 use std::sync::Arc;
