@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Settings;
+use super::aws::Aws;
 use crate::domain::System;
 
 /// What was configured of each system; what is None was not.
@@ -12,6 +13,7 @@ pub struct Outside {
     pub database_url: Option<String>,
     /// Redis.
     pub redis_url: Option<String>,
+    pub aws: Option<Aws>,
 }
 
 impl Outside {
@@ -19,13 +21,17 @@ impl Outside {
         Outside {
             database_url: settings.database_url.value.clone(),
             redis_url: settings.redis_url.value.clone(),
+            aws: Aws::of(&settings.aws),
         }
     }
 
     /// The systems that can be asked; steps on others are blocked as not configured.
     pub fn systems(&self) -> BTreeSet<System> {
-        let optional =
-            [(System::Postgres, self.database_url.is_some()), (System::Redis, self.redis_url.is_some())];
+        let optional = [
+            (System::Postgres, self.database_url.is_some()),
+            (System::Redis, self.redis_url.is_some()),
+            (System::Aws, self.aws.is_some()),
+        ];
         let configured = optional.into_iter().filter_map(|(system, is)| is.then_some(system));
         [System::Kubernetes, System::Network, System::Prometheus, System::Alertmanager]
             .into_iter()

@@ -5,6 +5,7 @@ mod action;
 mod anomaly;
 pub mod cause;
 mod change;
+mod cidr;
 mod config_object;
 mod key;
 mod mask;
@@ -13,6 +14,7 @@ mod node;
 mod observation;
 mod outside;
 mod pod;
+mod rds;
 mod reading;
 mod series;
 mod snapshot;
@@ -22,12 +24,14 @@ pub mod text;
 mod workload;
 
 pub use action::{
-    Action, Alerting, AwsCall, DrainOptions, Effect, ImageChange, NetworkProbe, OnMachine, PatchKind,
-    PodTarget, RedisCommand, ResourceChange, Script, Sql, shell_quote,
+    Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DrainOptions, Effect, ImageChange, IpSetRef,
+    NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind, PodTarget, RecordSet, RedisCommand,
+    ResourceChange, Script, Sql, shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
+pub use cidr::Cidr;
 pub use config_object::{ConfigObject, Keeper};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use mask::{is_telling, mask, masked};
@@ -38,6 +42,7 @@ pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use rds::{RdsLoad, RdsMetric, RdsSeries};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{Sight, Snapshot};

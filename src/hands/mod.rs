@@ -2,6 +2,7 @@
 //! Must not know the screen, nor decide anything: a person did.
 
 mod actor;
+mod aws;
 mod difference;
 mod done;
 mod hazards;
@@ -86,7 +87,7 @@ impl Hands {
             },
             Action::Redis(command) => match command {},
             Action::Alerting(call) => match call {},
-            Action::Aws(call) => match call {},
+            action @ Action::Aws(_) => aws::draft(self, action, now).await,
             Action::Machine(command) => match command {},
             Action::Script(script) => match script {},
             Action::Network(_) => Err(Refusal::new("nothing on the network is ever changed")),
@@ -128,7 +129,7 @@ impl Hands {
             match warrant.action() {
                 Action::Redis(command) => match *command {},
                 Action::Alerting(call) => match *call {},
-                Action::Aws(call) => match *call {},
+                Action::Aws(_) => aws::perform(self, warrant, &mut task).await,
                 Action::Machine(command) => match *command {},
                 Action::Script(script) => match *script {},
                 _ => kubernetes::perform(self, warrant, &mut task).await,
