@@ -8,15 +8,21 @@ pub mod discovery;
 mod door;
 mod load;
 mod outside;
+pub mod plugin;
+mod proxy;
 mod rows;
 mod settings;
 mod show;
+pub mod ssh;
 pub mod tls;
 
-pub use connect::{ConnectError, client};
+pub use connect::{ConnectError, Connected, client, connect};
 pub use database_url::{Encryption, database};
 pub use door::{Door, http_client};
 pub use load::{ConfigError, load, load_text, usual_file};
 pub use outside::Outside;
-pub use settings::{AwsSettings, Flags, Prometheus, Scope, Settings, Source, Sourced};
+pub use settings::{
+    AwsSettings, Flags, Prometheus, Scope, ScriptSetting, Settings, Source, Sourced, SshSettings,
+};
 pub use show::{commented_file, table};
+pub use ssh::Ssh;

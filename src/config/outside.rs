@@ -1,9 +1,10 @@
 //! How the systems beside the API server are reached, for reads on demand and for hands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Settings;
 use super::aws::Aws;
+use super::ssh::{AddressOf, Ssh};
+use super::{ScriptSetting, Settings};
 use crate::domain::System;
 
 /// What was configured of each system; what is None was not.
@@ -14,6 +15,10 @@ pub struct Outside {
     /// Redis.
     pub redis_url: Option<String>,
     pub aws: Option<Aws>,
+    /// The nodes' machines.
+    pub ssh: Option<Ssh>,
+    /// The team's scripts, by name.
+    pub scripts: BTreeMap<String, ScriptSetting>,
 }
 
 impl Outside {
@@ -22,7 +27,19 @@ impl Outside {
             database_url: settings.database_url.value.clone(),
             redis_url: settings.redis_url.value.clone(),
             aws: Aws::of(&settings.aws),
+            ssh: ssh(settings),
+            scripts: settings
+                .scripts
+                .iter()
+                .map(|(name, script)| (name.clone(), script.value.clone()))
+                .collect(),
         }
+    }
+
+    /// The region in the name of the database's host, if it is at RDS.
+    pub fn database_region(&self) -> Option<String> {
+        let host = super::aws::host_of(self.database_url.as_deref()?)?;
+        super::aws::region_of(&host).map(ToOwned::to_owned)
     }
 
     /// The systems that can be asked; steps on others are blocked as not configured.
@@ -31,6 +48,8 @@ impl Outside {
             (System::Postgres, self.database_url.is_some()),
             (System::Redis, self.redis_url.is_some()),
             (System::Aws, self.aws.is_some()),
+            (System::Ssh, self.ssh.is_some()),
+            (System::Scripts, !self.scripts.is_empty()),
         ];
         let configured = optional.into_iter().filter_map(|(system, is)| is.then_some(system));
         [System::Kubernetes, System::Network, System::Prometheus, System::Alertmanager]
@@ -38,4 +57,17 @@ impl Outside {
             .chain(configured)
             .collect()
     }
+}
+
+/// A user or a config file says that somebody wants machines to be reached.
+fn ssh(settings: &Settings) -> Option<Ssh> {
+    let ssh = &settings.ssh;
+    let wanted = ssh.user.is_some() || ssh.config.is_some();
+    wanted.then(|| Ssh {
+        user: ssh.user.value.clone(),
+        port: ssh.port.value,
+        config: ssh.config.value.clone(),
+        jump: ssh.jump.value.clone(),
+        address: AddressOf::parse(&ssh.address).unwrap_or_default(),
+    })
 }

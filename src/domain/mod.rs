@@ -7,6 +7,7 @@ pub mod cause;
 mod change;
 mod cidr;
 mod config_object;
+mod disk;
 mod key;
 mod mask;
 mod network;
@@ -14,6 +15,7 @@ mod node;
 mod observation;
 mod outside;
 mod pod;
+mod rbac;
 mod rds;
 mod reading;
 mod series;
@@ -24,24 +26,28 @@ pub mod text;
 mod workload;
 
 pub use action::{
-    Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DrainOptions, Effect, ImageChange, IpSetRef,
-    NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind, PodTarget, RecordSet, RedisCommand,
-    ResourceChange, Script, Sql, shell_quote,
+    Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DockerWaste, DrainOptions, Effect, Folders,
+    ImageChange, IpSetRef, MachineCommand, NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind,
+    PodTarget, RecordSet, RedisCommand, ResourceChange, Script, Sql, Unit, shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use cidr::Cidr;
 pub use config_object::{ConfigObject, Keeper};
+pub use disk::{
+    CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
+};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use mask::{is_telling, mask, masked};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
-pub use node::{Lease, Node, NodeCondition, Taint};
+pub use node::{Lease, Node, NodeCondition, Taint, aws_region};
 pub use observation::{Age, Blind, BlindKind, Delta, Fact, Observation, Origin};
 pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use rbac::{Grant, refused_user};
 pub use rds::{RdsLoad, RdsMetric, RdsSeries};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;

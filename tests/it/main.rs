@@ -12,6 +12,7 @@
 mod acting;
 mod aws;
 mod cockpit;
+mod drills;
 mod eyes;
 mod house;
 mod judgement;
@@ -24,6 +25,7 @@ mod lab_store;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
+mod machine;
 mod playbooks;
 mod pty;
 mod read_only;

@@ -55,6 +55,11 @@ pub fn is_rds(host: &str) -> bool {
     host.contains(".rds.amazonaws.com")
 }
 
+/// The region in the name of a host of RDS: `NAME.ID.REGION.rds.amazonaws.com`.
+pub fn region_of(host: &str) -> Option<&str> {
+    host.split_once(".rds.amazonaws.com")?.0.rsplit('.').next()
+}
+
 /// The cluster of this name, else the one behind this host.
 ///
 /// # Errors

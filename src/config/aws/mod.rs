@@ -26,7 +26,7 @@ use super::settings::{AwsSettings, Source};
 use credentials::Kept;
 use explain::no_credentials;
 
-pub use database::{RdsCluster, RdsInstance, find_cluster, host_of, is_rds};
+pub use database::{RdsCluster, RdsInstance, find_cluster, host_of, is_rds, region_of};
 pub use explain::{AwsError, AwsTrouble, explain};
 pub use metrics::database_metrics;
 pub use signed::{Prepared, Service, Signed, Words, prepare};

@@ -174,7 +174,8 @@ async fn open(hands: &Hands, call: &AwsCall) -> Result<Session, Refusal> {
     let Some(aws) = &hands.outside.aws else {
         return Err(Refusal::new("AWS is not configured").repair(System::Aws.configure()));
     };
-    let region = call.region.as_deref();
+    let fallback = hands.outside.database_region();
+    let region = call.region.as_deref().or(fallback.as_deref().filter(|_| !call.does.is_on_node()));
     let session =
         if call.does.is_on_node() { aws.session_at(region).await } else { aws.session(region).await };
     session.map_err(refusal)

@@ -26,7 +26,8 @@ pub(super) async fn read(outside: &Outside, call: &AwsCall, now: Timestamp) -> A
     let Some(aws) = &outside.aws else {
         return Answer::failed(&format!("AWS is not configured; {}", System::Aws.configure()));
     };
-    let region = call.region.as_deref();
+    let fallback = outside.database_region();
+    let region = call.region.as_deref().or(fallback.as_deref().filter(|_| !call.does.is_on_node()));
     let session =
         if call.does.is_on_node() { aws.session_at(region).await } else { aws.session(region).await };
     let asked = match session {

@@ -98,7 +98,7 @@ async fn access_logs_of_the_window_name_the_attackers_and_who_got_in() {
     // Outside the window, with the worst of all.
     let old = line("203.0.113.200", 401, "/auth/login").repeat(99);
     for (at, body, random) in [(ago(20), &early, "a+b"), (ago(5), &late, "c"), (ago(300), &old, "d")] {
-        bench.upload("shop-alb-logs", &key("lb/", at, random), &zipped(body));
+        bench.boto.upload("shop-alb-logs", &key("lb/", at, random), &zipped(body));
     }
     let bucket = || "shop-alb-logs/lb".into();
     let files = bench.read(AwsDoes::AccessLogs { bucket: bucket(), window: WINDOW }).await;

@@ -94,11 +94,38 @@ fn a_stopped_machine_is_cordoned_marked_and_deleted_and_no_other() {
         remove: false,
     };
     assert_eq!(plan.suggestion().unwrap().action, Some(wanted));
-    assert!(
-        matches!(&plan.step("replace-instance").unwrap().state, StepState::Blocked { why } if why.starts_with("not configured: [aws]"))
+    let replace =
+        AwsCall::new(Some("eu-west-1".into()), AwsDoes::ReplaceInstance { instance: "i-node-1".into() });
+    assert_eq!(
+        plan.step("replace-instance").unwrap().action,
+        Some(Action::Aws(replace)),
+        "once EC2 was asked"
     );
     let marked = stopped.did_at("out-of-service", 25, true).did_at("pods-moved", 2, true);
     assert_eq!(marked.suggested().0, "delete-node");
+}
+
+#[test]
+fn a_silent_node_is_given_up_only_when_nothing_with_a_volume_is_left_on_it() {
+    let drained = |seconds: i64, claims: bool| {
+        let mut world = silent(4, 1).began(seconds);
+        world.nodes[0].unschedulable = true;
+        for pod in world.pods.iter_mut().filter(|pod| pod.node.as_deref() == Some("node-1")) {
+            pod.deleting = Some(ago(120));
+            if claims {
+                pod.claims = Box::new(["data-0".into()]);
+            }
+        }
+        let world = world.did_at("cordon", 400, true).did_at("nodes-again", 390, true);
+        world.did_at("drain", 60, true).did_at("pods-moved", 30, true)
+    };
+    assert!(drained(500, false).suggested().1.contains("before “Give node-1 up"));
+    assert_eq!(drained(900, false).suggested().0, "give-up");
+    assert!(why_not(&drained(900, true).plan(), "give-up").contains("may still be writing"));
+    let mut world = silent(4, 1).began(900).did_at("cordon", 60, true).did_at("nodes-again", 30, true);
+    world.nodes[0].unschedulable = true;
+    let plan = world.plan();
+    assert!(plan.suggestion().unwrap().id != "give-up", "not before it is drained");
 }
 
 #[test]
@@ -154,8 +181,7 @@ fn drains_name_the_budgets_that_will_make_them_wait_and_what_runs_elsewhere_is_b
         waiting: vec![],
     };
     assert_eq!(plan.step("pods-on-node").unwrap().action, Some(wanted));
-    let Some(Action::Elsewhere { operation, .. }) = &plan.step("instance-health").unwrap().action else {
-        panic!()
-    };
-    assert!(operation.ends_with("--instance-ids i-node-1"), "{operation}");
+    let Some(Action::Aws(call)) = &plan.step("instance-health").unwrap().action else { panic!() };
+    assert_eq!(call.does, AwsDoes::InstanceHealth { instance: "i-node-1".into() });
+    assert_eq!(call.region.as_deref(), Some("eu-west-1"), "where the node is");
 }
