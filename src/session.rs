@@ -118,6 +118,18 @@ impl Session {
         if let Some(url) = &settings.probe_url.value {
             bindings.insert("probe_url".to_owned(), url.clone());
         }
+        let aws = &settings.aws;
+        let named = [
+            ("eks_cluster", &aws.eks_cluster),
+            ("access_logs", &aws.access_logs),
+            ("trail", &aws.trail),
+            ("ip_set", &aws.ip_set),
+            ("signing_secret", &aws.signing_secret),
+            ("db_cluster", &aws.db_cluster),
+        ];
+        for (name, value) in named {
+            bindings.extend(value.value.clone().map(|value| (name.to_owned(), value)));
+        }
         if !settings.sheddable.is_empty() {
             bindings.insert("sheddable".to_owned(), settings.sheddable.join(","));
         }

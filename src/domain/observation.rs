@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
-    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, ReplicaSet,
-    Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, RdsLoad,
+    ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -45,13 +45,15 @@ pub enum Origin {
     Alertmanager,
     Postgres,
     Redis,
+    /// The database at RDS, by CloudWatch.
+    CloudWatch,
     Tls,
     /// The cockpit's own actions.
     Cockpit,
 }
 
 impl Origin {
-    pub const ALL: [Origin; 24] = [
+    pub const ALL: [Origin; 25] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -74,6 +76,7 @@ impl Origin {
         Origin::Alertmanager,
         Origin::Postgres,
         Origin::Redis,
+        Origin::CloudWatch,
         Origin::Tls,
         Origin::Cockpit,
     ];
@@ -108,6 +111,7 @@ impl Origin {
             Origin::Alertmanager => "Alertmanager",
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
+            Origin::CloudWatch => "CloudWatch",
             Origin::Tls => "TLS",
             Origin::Cockpit => "cockpit",
         }
@@ -146,6 +150,7 @@ pub enum Fact {
     },
     Database(Database),
     Cache(Cache),
+    RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
     /// This cockpit acted.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{
     Activity, Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject,
     Database, Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name,
-    Node, Observation, Origin, PersistentVolumeClaim, Pod, ReplicaSet, Series, Service, Silence, Table,
-    Timestamp, Traffic, Usage, UsageSource, between,
+    Node, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service, Silence,
+    Table, Timestamp, Traffic, Usage, UsageSource, between,
 };
 
 /// How long the database and cache histories reach back.
@@ -52,6 +52,8 @@ pub struct Snapshot {
     /// Who does what on the database, and when that was seen.
     pub activity: Option<(Timestamp, Activity)>,
     pub cache: Option<Cache>,
+    /// The database's instances by CloudWatch.
+    pub rds: Option<RdsLoad>,
     /// By host and port.
     pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
     /// What this cockpit did, oldest first.
@@ -131,6 +133,7 @@ impl Snapshot {
                 self.exhausted = Some((since, message));
             }
             Fact::Cache(cache) => self.cache = Some(cache),
+            Fact::RdsLoad(load) => self.rds = Some(*load),
             Fact::Handshakes(rows) => {
                 if let Some(first) = rows.first() {
                     self.handshakes.insert((first.host.clone(), first.port), rows);
@@ -272,6 +275,8 @@ fn stale_after(origin: Origin) -> Option<Duration> {
         Origin::PodUsage | Origin::NodeUsage => Some(Duration::from_secs(90)),
         Origin::Prometheus | Origin::Alertmanager => Some(Duration::from_secs(45)),
         Origin::Postgres | Origin::Redis => Some(Duration::from_secs(15)),
+        // Three looks, and what a slow answer takes.
+        Origin::CloudWatch => Some(Duration::from_mins(4)),
         Origin::Tls => Some(Duration::from_mins(10)),
         _ => None,
     }

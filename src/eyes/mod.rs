@@ -4,6 +4,7 @@
 mod alertmanager;
 mod api_server;
 mod certificate;
+mod cloudwatch;
 mod discover;
 mod doctor;
 mod doctor_outside;
@@ -69,6 +70,7 @@ impl Eyes {
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
+        tasks.spawn(cloudwatch::watch(settings.clone(), tell.clone()));
         tasks.spawn(tls::watch(settings.clone(), sessions, tell));
         Eyes { tasks, clients }
     }

@@ -2,6 +2,7 @@
 //! Must not know the screen, nor decide anything: a person did.
 
 mod actor;
+mod aws;
 mod difference;
 mod done;
 mod hazards;
@@ -96,7 +97,7 @@ impl Hands {
             Action::Postgres(sql) => postgres::draft(self, sql, now).await,
             Action::Redis(command) => match command {},
             Action::Alerting(call) => match call {},
-            Action::Aws(call) => match call {},
+            action @ Action::Aws(_) => aws::draft(self, action, now).await,
             Action::Machine(ref command) => {
                 let command = command.clone();
                 machine::draft(self, action, &command, now).await
@@ -145,7 +146,7 @@ impl Hands {
                 Action::Postgres(sql) => postgres::perform(self, warrant, sql, &mut task).await,
                 Action::Redis(command) => match *command {},
                 Action::Alerting(call) => match *call {},
-                Action::Aws(call) => match *call {},
+                Action::Aws(_) => aws::perform(self, warrant, &mut task).await,
                 Action::Machine(command) => machine::perform(self, warrant, command, &mut task).await,
                 Action::Script(given) => script::perform(self, warrant, given, &mut task).await,
                 _ => kubernetes::perform(self, warrant, &mut task).await,

@@ -2,6 +2,7 @@
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
 mod answer;
+pub mod aws;
 pub mod cluster;
 mod describe;
 mod detail;
@@ -109,7 +110,7 @@ impl Probes {
             Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
             Action::Redis(command) => match *command {},
             Action::Alerting(call) => match *call {},
-            Action::Aws(call) => match *call {},
+            Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),
             Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
             Action::Network(probe) => Ok(network::read(probe).await),
             Action::Elsewhere { system, .. } => {
