@@ -9,7 +9,7 @@ use color_eyre::Result;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::app::{App, Colours, Options, Trouble};
+use crate::app::{App, Colours, Options, Trouble, Truth};
 use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, Output};
 use crate::commands::{self, USAGE, fail, print};
 use crate::config::{self, Outside, Settings};
@@ -61,8 +61,9 @@ pub struct Session {
     clock: fn() -> Timestamp,
     arm: fn(bool) -> Option<Armed>,
     environment: Environment,
-    /// The drill that is being practised.
+    /// The drill that is being practised, and what is true of it.
     drill: Option<String>,
+    truth: Option<Truth>,
 }
 
 impl Session {
@@ -72,8 +73,8 @@ impl Session {
     }
 
     /// This session practises a drill.
-    pub(crate) fn practising(self, drill: String) -> Session {
-        Session { drill: Some(drill), ..self }
+    pub(crate) fn practising(self, drill: String, truth: Option<Truth>) -> Session {
+        Session { drill: Some(drill), truth, ..self }
     }
 
     /// With the environment of a lab.
@@ -86,7 +87,15 @@ impl Session {
             .map_err(|errors| {
                 errors.iter().map(|error| placed(error, &settings)).collect::<Vec<_>>().join("\n")
             })?;
-        Ok(Session { settings, thresholds, clock: start.clock, arm: start.arm, environment, drill: None })
+        Ok(Session {
+            settings,
+            thresholds,
+            clock: start.clock,
+            arm: start.arm,
+            environment,
+            drill: None,
+            truth: None,
+        })
     }
 
     /// The built-in playbooks, and the team's where there are any.
@@ -279,6 +288,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             orphans,
             colours: Colours::detect(&*session.environment),
             drill: session.drill.clone(),
+            truth: session.truth.clone(),
             trouble: trouble(&session.settings),
         },
         (session.clock)(),
@@ -292,13 +302,15 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         let (observe, observations) = mpsc::channel::<Observation>(CHANNEL);
         let (reached, reach) = watch::channel(None);
         let clock = session.clock;
+        let editor = (session.environment)("VISUAL").or_else(|| (session.environment)("EDITOR"));
         let mut eyes = None;
         if session.settings.has_cluster() {
             let opened = Eyes::open(&session.settings, clock, observe.clone()).await;
             tokio::spawn(connect(session, opened.clients(), reached));
             eyes = Some(opened);
         }
-        let cockpit = Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder };
+        let cockpit =
+            Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder, editor };
         let ended = run::run(cockpit, &mut screen).await;
         drop(eyes);
         ended

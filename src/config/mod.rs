@@ -12,6 +12,7 @@ mod proxy;
 mod rows;
 mod settings;
 mod show;
+pub mod ssh;
 pub mod tls;
 
 pub use connect::{ConnectError, Connected, client, connect};
@@ -19,5 +20,6 @@ pub use database_url::{Encryption, database};
 pub use door::{Door, http_client};
 pub use load::{ConfigError, load, load_text, usual_file};
 pub use outside::Outside;
-pub use settings::{Flags, Prometheus, Scope, Settings, Source, Sourced};
+pub use settings::{Flags, Prometheus, Scope, ScriptSetting, Settings, Source, Sourced, SshSettings};
 pub use show::{commented_file, table};
+pub use ssh::Ssh;

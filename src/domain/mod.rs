@@ -6,6 +6,7 @@ mod anomaly;
 pub mod cause;
 mod change;
 mod config_object;
+mod disk;
 mod key;
 mod mask;
 mod network;
@@ -23,13 +24,17 @@ pub mod text;
 mod workload;
 
 pub use action::{
-    Action, Alerting, AwsCall, DrainOptions, Effect, ImageChange, NetworkProbe, OnMachine, PatchKind,
-    PodTarget, RedisCommand, ResourceChange, Script, Sql, shell_quote,
+    Action, Alerting, AwsCall, DockerWaste, DrainOptions, Effect, Folders, ImageChange, MachineCommand,
+    NetworkProbe, OnMachine, PatchKind, PodTarget, RedisCommand, ResourceChange, Script, Sql, Unit,
+    shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use config_object::{ConfigObject, Keeper};
+pub use disk::{
+    CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
+};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use mask::{is_telling, mask, masked};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};

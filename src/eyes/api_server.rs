@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 
 use super::tell::{Backoff, Tell, Unheard};
 use super::trouble::Trouble;
@@ -83,7 +83,7 @@ pub(super) async fn keep(settings: Settings, tell: Tell, announce: Announce) {
         if ended.is_err() {
             return;
         }
-        sleep(backoff.next()).await;
+        tell.rest(backoff.next()).await;
     }
 }
 
@@ -117,13 +117,12 @@ async fn listen(
     backoff: &mut Backoff,
 ) -> Result<(), Unheard> {
     let ends = renew.map(|renew| tokio::time::Instant::now() + renew);
-    let mut ticks = interval(BEAT);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(BEAT);
     let mut path = "/readyz";
     let mut was_away = false;
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = ticks.tick() => {}
             () = session.expired.notified() => return Ok(()),
             () = async { match ends {
                 Some(ends) => sleep_until(ends).await,

@@ -9,6 +9,7 @@ mod doctor;
 mod doctor_outside;
 mod kubernetes;
 mod needs;
+mod pace;
 mod postgres;
 mod prometheus;
 mod redis;
@@ -25,6 +26,7 @@ pub use self::api_server::Clients;
 pub use self::discover::discover;
 pub use self::doctor::{DoctorRow, doctor, doctor_table};
 pub use self::needs::{Need, Where, Who, needs};
+pub use self::pace::{Bell, Pace};
 use self::tell::Tell;
 use crate::config::Settings;
 use crate::domain::{Observation, Timestamp};
@@ -37,9 +39,19 @@ pub struct Eyes {
 
 impl Eyes {
     /// Opens them all and returns at once; what they see goes to `out`, and a full channel makes them wait.
-    #[expect(clippy::unused_async, reason = "the loop awaits it; opening may come to need it")]
     pub async fn open(settings: &Settings, clock: fn() -> Timestamp, out: mpsc::Sender<Observation>) -> Eyes {
-        let tell = Tell::new(clock, out);
+        Self::open_at(Pace::default(), settings, clock, out).await
+    }
+
+    /// The same, waiting at this pace between two looks.
+    #[expect(clippy::unused_async, reason = "the loop awaits it; opening may come to need it")]
+    pub async fn open_at(
+        pace: Pace,
+        settings: &Settings,
+        clock: fn() -> Timestamp,
+        out: mpsc::Sender<Observation>,
+    ) -> Eyes {
+        let tell = Tell::new(clock, pace, out);
         let mut tasks = JoinSet::new();
         let (announced, sessions) = watch::channel(None);
         let (connected, clients) = watch::channel(None);

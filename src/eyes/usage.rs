@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus_http_query::response::InstantVector;
 use serde::Deserialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::api_server::{Session, Sessions, session};
 use super::kubernetes::names::Names;
@@ -64,10 +64,10 @@ pub(super) async fn watch(scope: Scope, mut sessions: Sessions, prometheus: Foun
         };
         match told.await {
             // Nothing yet: a metrics server that has just started, or none at all.
-            Ok(0) => sleep(backoff.next()).await,
+            Ok(0) => tell.rest(backoff.next()).await,
             Ok(seen) => {
                 backoff.reset();
-                sleep(if seen > LARGE { SELDOM } else { EVERY }).await;
+                tell.rest(if seen > LARGE { SELDOM } else { EVERY }).await;
             }
             Err(Unheard) => return,
         }

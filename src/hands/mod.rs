@@ -7,7 +7,9 @@ mod done;
 mod hazards;
 mod kept;
 mod kubernetes;
+mod machine;
 mod permission;
+mod script;
 mod task;
 
 pub use actor::actor;
@@ -96,8 +98,14 @@ impl Hands {
             Action::Redis(command) => match command {},
             Action::Alerting(call) => match call {},
             Action::Aws(call) => match call {},
-            Action::Machine(command) => match command {},
-            Action::Script(script) => match script {},
+            Action::Machine(ref command) => {
+                let command = command.clone();
+                machine::draft(self, action, &command, now).await
+            }
+            Action::Script(ref given) => {
+                let given = given.clone();
+                script::draft(self, action, &given, now)
+            }
             Action::Network(_) => Err(Refusal::new("nothing on the network is ever changed")),
             Action::Elsewhere { operation, .. } => {
                 Err(Refusal::new(format!("there are no hands for {operation}"))
@@ -138,8 +146,8 @@ impl Hands {
                 Action::Redis(command) => match *command {},
                 Action::Alerting(call) => match *call {},
                 Action::Aws(call) => match *call {},
-                Action::Machine(command) => match *command {},
-                Action::Script(script) => match *script {},
+                Action::Machine(command) => machine::perform(self, warrant, command, &mut task).await,
+                Action::Script(given) => script::perform(self, warrant, given, &mut task).await,
                 _ => kubernetes::perform(self, warrant, &mut task).await,
             }
         };

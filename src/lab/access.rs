@@ -28,18 +28,18 @@ pub(super) struct Access {
     admin: String,
     view: String,
     edit: String,
-    started: Timestamp,
+    clock: fn() -> Timestamp,
 }
 
 impl Access {
-    pub(super) fn new(now: Timestamp) -> Result<Self, LabError> {
+    pub(super) fn new(clock: fn() -> Timestamp) -> Result<Self, LabError> {
         let token = || uuid::Uuid::now_v7().simple().to_string();
         Ok(Self {
-            authority: api::Authority::new(now)?,
+            authority: api::Authority::new(clock())?,
             admin: token(),
             view: token(),
             edit: token(),
-            started: now,
+            clock,
         })
     }
 
@@ -53,8 +53,8 @@ impl Access {
         tokens.grant(&self.admin, "oncall@covet.example", Role::Admin);
         tokens.grant(&self.view, "viewer@covet.example", Role::View);
         tokens.grant(&self.edit, "developer@covet.example", Role::Edit(world::NAMESPACE));
-        let settings = api::Settings { store, logs, tokens, routes, clock: Arc::new(Timestamp::now) };
-        let tls = self.authority.server(self.started, &["h2", "http/1.1"])?;
+        let settings = api::Settings { store, logs, tokens, routes, clock: Arc::new(self.clock) };
+        let tls = self.authority.server((self.clock)(), &["h2", "http/1.1"])?;
         api::serve(settings, tls, ([127, 0, 0, 1], 0).into()).await.map_err(LabError::Listen)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{AsyncBufReadExt, StreamExt};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::names::Names;
 use super::page::{self, Told};
@@ -118,7 +118,7 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
                     stand.failures += 1;
                     let Ok(wait) = self.mind(&trouble, &mut stand, &session, &tell).await else { return };
                     tokio::select! {
-                        () = sleep(wait) => {}
+                        () = tell.rest(wait) => {}
                         changed = sessions.changed() => if changed.is_err() { return },
                     }
                 }
@@ -232,7 +232,7 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
                 Ok(Some(Ok(line))) => {
                     self.hear(&line, stand, tell).await?;
                     if !stand.is_told() && due.is_none() {
-                        due = Some(Instant::now() + self.hold);
+                        due = Some(Instant::now() + tell.hold(self.hold));
                     }
                     stand.failures = 0;
                     stand.backoff.reset();

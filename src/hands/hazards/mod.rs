@@ -3,6 +3,7 @@
 
 mod budget;
 mod connections;
+mod foresight;
 mod keeper;
 mod quota;
 mod workload;
@@ -29,11 +30,12 @@ pub(super) struct Scene<'a> {
 
 /// Everything the guards have to say.
 pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (scaler, budget, quota, connections, evidence) = tokio::join!(
+    let (scaler, budget, quota, connections, foresight, evidence) = tokio::join!(
         workload::autoscaler(&hands.cluster, scene),
         budget::hazards(&hands.cluster, scene),
         quota::hazards(&hands.cluster, scene),
         connections::hazard(hands, scene),
+        foresight::hazards(&hands.cluster, scene),
         workload::evidence(&hands.cluster, scene),
     );
     let mut hazards = Vec::new();
@@ -45,6 +47,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     hazards.extend(budget);
     hazards.extend(quota);
     hazards.extend(connections);
+    hazards.extend(foresight);
     hazards.extend(evidence);
     hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));
     hazards

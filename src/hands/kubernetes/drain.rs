@@ -21,6 +21,8 @@ use crate::probes::trouble::{Trouble, TroubleKind};
 
 /// Between two looks at what is left.
 const LOOK: Duration = Duration::from_secs(1);
+/// So long after its grace a pod that is still there waits for a kubelet that does not come.
+const ABANDONED: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
 /// The pods of a node, sorted by what a drain does with them.
 struct Sorted {
@@ -221,6 +223,14 @@ async fn empty(hands: &Hands, node: &Name, mut left: Vec<Value>, deadline: Insta
                 if left.len() < before && !left.is_empty() {
                     task.say(format!("{} left on {node}", text::count(left.len(), "pod")));
                 }
+                let now = (hands.clock)();
+                let mut here = present.iter().filter(|here| left.iter().any(|pod| uid(here) == uid(pod)));
+                if !left.is_empty() && here.all(|pod| is_abandoned(pod, now)) {
+                    return Left::Some(
+                        left.len(),
+                        "every pod was told to go, and no kubelet ends them".into(),
+                    );
+                }
             }
             Err(trouble) => task.say(format!("looking failed: {trouble}")),
         }
@@ -239,6 +249,12 @@ async fn empty(hands: &Hands, node: &Name, mut left: Vec<Value>, deadline: Insta
             return Left::Some(left.len(), why);
         }
     }
+}
+
+/// Told to go, and not gone well after its grace (`deletionTimestamp` is when that ends): the kubelet is dead.
+fn is_abandoned(pod: &Value, now: Timestamp) -> bool {
+    let until = string(pod, "/metadata/deletionTimestamp").parse::<Timestamp>();
+    until.is_ok_and(|until| now.duration_since(until) > ABANDONED)
 }
 
 /// Asks for the eviction of everything that isn't going yet; says which budgets block.

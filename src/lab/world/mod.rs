@@ -182,6 +182,11 @@ impl World {
         self.faults.struck()
     }
 
+    /// When the fault strikes, or struck.
+    pub fn strikes_at(&self) -> Option<Timestamp> {
+        self.faults.strikes_at()
+    }
+
     fn work(&mut self) {
         for _ in 0..MOST_WORK {
             let Some(work) = self.cluster.next_work() else { return };
