@@ -68,6 +68,14 @@ impl Desk {
                 }),
                 None => self.not_connected(request),
             },
+            Effect::ReadKeys { request, config_map } => {
+                if let Some(reach) = reach {
+                    self.beside(request, async move {
+                        let keys = reach.probes.config_keys(&config_map).await.ok()?;
+                        Some(Event::Keys { config_map, keys })
+                    });
+                }
+            }
             Effect::ReadValue { request, config_map, key } => match reach {
                 Some(reach) => self.beside(request, async move {
                     let value = reach.probes.config_value(&config_map, &key).await;

@@ -44,6 +44,8 @@ pub enum Phase {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Undoable {
     pub origin: Origin,
+    /// Of the step it takes back.
+    pub title: String,
     pub undo: Undo,
 }
 
@@ -92,18 +94,18 @@ impl App {
         if let Some(action) = planned.action.clone() {
             return self.start(id, &planned, action);
         }
-        self.layers.push(Layer::Form(Form::new(id.clone(), &planned)));
-        Vec::new()
+        self.open_form(Form::new(id.clone(), &planned))
     }
 
     /// The values of a step, to be changed by a person before it runs.
-    pub(super) fn edit_step(&mut self) {
-        let Some(id) = self.selection.anomaly.clone() else { return };
+    pub(super) fn edit_step(&mut self) -> Vec<Effect> {
+        let Some(id) = self.selection.anomaly.clone() else { return Vec::new() };
         match self.dossier().and_then(|dossier| dossier.step()).cloned() {
-            Some(step) if !step.inputs.is_empty() => self.layers.push(Layer::Form(Form::new(id, &step))),
+            Some(step) if !step.inputs.is_empty() => return self.open_form(Form::new(id, &step)),
             Some(_) => self.say(Tone::Dim, "this step has no values to change"),
             None => {}
         }
+        Vec::new()
     }
 
     pub(super) fn submit(&mut self) -> Vec<Effect> {
@@ -288,19 +290,25 @@ impl App {
             let tone = if matches!(outcome.result, Ending::Performed(_)) { Tone::Good } else { Tone::Bad };
             self.say(tone, format!("{title}: {}", outcome.result.as_str()));
         }
-        self.remember(origin, outcome);
+        self.remember(origin, title, outcome);
     }
 
-    fn remember(&mut self, origin: Origin, outcome: Outcome) {
+    fn remember(&mut self, origin: Origin, title: String, outcome: Outcome) {
         if matches!(outcome.result, Ending::Refused(..)) {
             return;
         }
         let ok = matches!(outcome.result, Ending::Performed(_) | Ending::Unverified(_));
-        if origin.undoing && ok {
-            self.undos
-                .retain(|known| known.origin.step != origin.step || known.origin.anomaly != origin.anomaly);
-        } else if let Some(undo) = outcome.undo.clone() {
-            self.undos.push(Undoable { origin: origin.clone(), undo });
+        // Done or taken back: the other direction is no longer the way back. But what took something back can
+        // itself be taken back.
+        if ok {
+            self.undos.retain(|known| {
+                (&known.origin.step, &known.origin.anomaly) != (&origin.step, &origin.anomaly)
+                    || known.origin.undoing == origin.undoing
+            });
+        }
+        if let Some(undo) = outcome.undo.clone() {
+            let step = dossier_step(&self.dossiers, &origin).map_or(title, |step| step.title.clone());
+            self.undos.push(Undoable { origin: origin.clone(), title: step, undo });
         }
         let Some(dossier) = self.dossiers.get_mut(&origin.anomaly) else { return };
         if origin.undoing {
@@ -332,8 +340,10 @@ impl App {
             self.say(Tone::Dim, "nothing to undo");
             return Vec::new();
         };
-        let origin = Origin { undoing: true, ..last.origin };
-        let effects = self.preview(origin, format!("undo: {}", last.undo.says), last.undo.action.clone());
+        let origin = Origin { undoing: !last.origin.undoing, ..last.origin };
+        let word = if origin.undoing { "Undo" } else { "Do again" };
+        let title = format!("{word} “{}”", last.title);
+        let effects = self.preview(origin, title, last.undo.action.clone());
         effects
             .into_iter()
             .map(|effect| match effect {
@@ -377,4 +387,12 @@ impl App {
     pub(super) fn drop_act_layer(&mut self) {
         self.layers.retain(|layer| !matches!(layer, Layer::Act));
     }
+}
+
+/// The step an act belongs to, as it is planned now.
+fn dossier_step<'a>(
+    dossiers: &'a BTreeMap<AnomalyId, super::Dossier>,
+    origin: &Origin,
+) -> Option<&'a PlannedStep> {
+    dossiers.get(&origin.anomaly)?.plan.as_ref()?.step(&origin.step)
 }

@@ -212,7 +212,7 @@ pub const KEYS: &[Binding] = &[
         "find any command, object or playbook",
     ),
     row(Scope::Anywhere, &[key('y')], Command::Copy, "copy", "copy the equivalent shell command"),
-    row(Scope::Anywhere, &[key('u')], Command::Undo, "", "preview the undo of the last action"),
+    row(Scope::Anywhere, &[key('u')], Command::Undo, "undo", "preview the undo of the last action"),
     row(Scope::Anywhere, &[key('J')], Command::Journal, "journal", "what was done"),
     row(Scope::Anywhere, &[key('?')], Command::Help, "help", "these keys"),
     row(Scope::Anywhere, &[ctrl('l')], Command::Redraw, "", "draw the screen again"),

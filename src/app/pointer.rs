@@ -162,7 +162,7 @@ impl App {
         }
     }
 
-    fn stand_on(&mut self, step: Option<String>) {
+    pub(super) fn stand_on(&mut self, step: Option<String>) {
         self.focus = Focus::Playbook;
         let chosen = self.selection.anomaly.clone();
         if let Some(dossier) = chosen.as_ref().and_then(|id| self.dossiers.get_mut(id)) {

@@ -59,6 +59,22 @@ pub fn inside(area: Rect) -> Rect {
     Block::bordered().inner(area)
 }
 
+/// Lines that are scrolled, with how many lie beyond the edges.
+pub fn scrolled(
+    look: &Look,
+    lines: Vec<Line<'_>>,
+    scroll: usize,
+    area: Rect,
+    inside: Rect,
+    buffer: &mut Buffer,
+) {
+    let height = usize::from(inside.height);
+    let count = lines.len();
+    let first = scroll.min(count.saturating_sub(height));
+    fit::put_all(lines.into_iter().skip(first), inside, buffer);
+    more(look, first, count.saturating_sub(first + height), area, buffer);
+}
+
 /// How many things lie above and below what is shown, on the lower edge.
 pub fn more(look: &Look, above: usize, below: usize, area: Rect, buffer: &mut Buffer) {
     let mut spans = Vec::new();

@@ -53,8 +53,7 @@ fn reading(app: &mut App) -> Request {
 
 fn in_the_editor(app: &mut App, now: Option<&str>) -> Request {
     let request = reading(app);
-    let effects =
-        app.update(Event::Value { request, value: Ok(now.map(str::to_owned)) }, world::ago(-3));
+    let effects = app.update(Event::Value { request, value: Ok(now.map(str::to_owned)) }, world::ago(-3));
     let [Effect::Edit { request: editing, name, text }] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!((*editing, &**name, &**text), (request, "LOG_LEVEL", now.unwrap_or_default()));
     request
