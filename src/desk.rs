@@ -76,16 +76,13 @@ impl Desk {
                     });
                 }
             }
-            Effect::ReadValue { request, config_map, key } => match reach {
-                Some(reach) => self.beside(request, async move {
-                    let value = reach.probes.config_value(&config_map, &key).await;
-                    Some(Event::Value { request, value })
-                }),
-                None => {
-                    let value = Err("not connected to a cluster yet".to_owned());
-                    self.beside(request, async move { Some(Event::Value { request, value }) });
-                }
-            },
+            Effect::ReadValue { request, config_map, key } => self.beside(request, async move {
+                let value = match reach {
+                    Some(reach) => reach.probes.config_value(&config_map, &key).await,
+                    None => Err("not connected to a cluster yet".to_owned()),
+                };
+                Some(Event::Value { request, value })
+            }),
             Effect::Follow { request, pod, container, previous, tail } => match reach {
                 Some(reach) => self.beside(request, async move {
                     follow(reach, request, Log { pod, container, previous, tail }, answers).await

@@ -276,14 +276,35 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
         say(format!("{} {words}", sign::BLIND), look.note);
     }
     lines.push(Line::default());
+    lines.extend(blind_rules(app, look, cells));
     lines.push(Line::styled(" Watching for", look.dim.patch(look.strong)));
     for rule in crate::rules::RULES {
-        let why = blind.iter().find(|(blind, _)| blind.name == rule.name).map(|(_, why)| why);
-        let (sign, style) = if why.is_some() { (sign::BLIND, look.note) } else { (sign::OK, look.good) };
-        let mut left = vec![Span::styled(format!(" {sign} "), style), Span::styled(rule.title, look.text)];
-        left.extend(why.map(|why| fit::span(format!("  {}", why.why), look.dim)));
-        let right = if why.is_some() { Vec::new() } else { vec![Span::styled("clear ", look.dim)] };
-        lines.push(fit::two_ends(left, right, cells));
+        if blind.iter().all(|(blind, _)| blind.name != rule.name) {
+            let left =
+                vec![Span::styled(format!(" {} ", sign::OK), look.good), Span::styled(rule.title, look.text)];
+            lines.push(fit::two_ends(left, vec![Span::styled("clear ", look.dim)], cells));
+        }
+    }
+    lines
+}
+
+/// What blinds rules, each reason once and whole, with the rules it blinds.
+fn blind_rules<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    let mut reasons: Vec<&str> = app.verdict.blind.iter().map(|(_, why)| &*why.why).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for reason in reasons {
+        let rules = app.verdict.blind.iter().filter(|(_, why)| *why.why == *reason);
+        let titles: Vec<&str> = rules.map(|(rule, _)| rule.title).collect();
+        let wrapped = fit::wrap(&text::clean(reason), cells.saturating_sub(4)).into_iter().enumerate();
+        lines.extend(wrapped.map(|(at, line)| {
+            let lead = if at == 0 { format!(" {} ", sign::BLIND) } else { "   ".into() };
+            Line::styled(format!("{lead}{line}"), look.note)
+        }));
+        let wrapped = fit::wrap(&titles.join(" · "), cells.saturating_sub(4));
+        lines.extend(wrapped.into_iter().map(|line| Line::styled(format!("   {line}"), look.dim)));
+        lines.push(Line::default());
     }
     lines
 }

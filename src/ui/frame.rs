@@ -129,11 +129,8 @@ pub fn panel(app: &App, look: &Look, panel: Panel, area: Rect, buffer: &mut Buff
             }
             // What was last seen stays, below the reason: in full where there is room, else in one line.
             if lines.len() + 4 > usize::from(inside.height) {
-                let ago = text::span(between(blind.since, app.now));
-                lines = vec![Line::from(vec![
-                    Span::styled(format!("Blind {ago} "), look.note.add_modifier(Modifier::BOLD)),
-                    fit::span(&blind.why, look.note),
-                ])];
+                // That it is blind, and since when, stands in the title.
+                lines = vec![Line::from(fit::span(&blind.why, look.note.add_modifier(Modifier::BOLD)))];
             }
             let taken = (lines.len() as u16).min(inside.height);
             fit::put_all(lines, inside, buffer);

@@ -46,7 +46,13 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
 /// The head, cut to its share of the panel, and what is left for the steps.
 fn split(mut head: Vec<Line<'_>>, inside: Rect) -> (Vec<Line<'_>>, Rect) {
     let high = (head.len() as u16).min(inside.height.saturating_sub(1)).min(inside.height * 2 / 3);
-    head.truncate(usize::from(high));
+    if head.len() > usize::from(high)
+        && let Some(edge) = head.pop()
+    {
+        // The line that ends it stays.
+        head.truncate(usize::from(high).saturating_sub(1));
+        head.push(edge);
+    }
     (head, Rect { y: inside.y + high, height: inside.height - high, ..inside })
 }
 

@@ -46,7 +46,7 @@ fn on_main(app: &App, look: &Look, places: &layout::Places, (x, y): (u16, u16)) 
         return Some(anomalies::at(app, look, list, y).map_or(Target::Anomalies, Target::Anomaly));
     }
     if told.is_some_and(hit) {
-        return reading::step(app).map(Target::Step);
+        return reading::step(app).map(Target::Reading);
     }
     hit(places.playbook).then(|| playbook::at(app, look, places.playbook, y))
 }

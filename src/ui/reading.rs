@@ -50,7 +50,11 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let height = usize::from(inside.height);
     let mut lines: Vec<Line<'_>> = Vec::new();
     // Logs are read to the end of their lines; rows of a table are cut, or they would no longer be one.
-    let wraps = matches!(step.action, Some(Action::Logs { .. }));
+    let table = reading
+        .lines
+        .first()
+        .is_some_and(|(tone, words)| *tone == Tone::Heading && words.trim().contains("  "));
+    let wraps = matches!(step.action, Some(Action::Logs { .. })) || !table;
     // Where each line of the reading begins on the screen, and the end.
     let mut starts = Vec::new();
     for (tone, words) in &reading.lines {

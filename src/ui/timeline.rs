@@ -110,7 +110,7 @@ fn change<'a>(
     ];
     // Some changes name what they were done to.
     let named = change.says.contains(&*change.object.key.name);
-    let says = if named { change.says.to_string() } else { format!("{} {}", change.object, change.says) };
+    let says = if named { change.says.clone() } else { format!("{} {}", change.object, change.says) };
     let apart = |onset: Timestamp| between(change.at.min(onset), change.at.max(onset));
     let note = match onset {
         Some(onset) if apart(onset).as_secs() == 0 => "  at the onset".to_owned(),
