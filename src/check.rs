@@ -2,7 +2,7 @@
 //!
 //! The JSON form is versioned: fields may be added within a version, never renamed or removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Age, Anomaly, AnomalyId, Change, Observation, Origin, Severity, Snapshot, Timestamp, between, text,
+    Age, Anomaly, AnomalyId, Change, Observation, Origin, Severity, Snapshot, System, Timestamp, between,
+    text,
 };
 use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Library, Plan, Progress, find, plan};
@@ -31,6 +32,8 @@ pub struct Look<'a> {
     pub library: &'a Library,
     /// Values for playbook placeholders.
     pub settings: &'a BTreeMap<String, String>,
+    /// The systems that are configured.
+    pub systems: &'a BTreeSet<System>,
     pub read_only: bool,
     /// None when there is no cluster to ask: then reads are not done.
     pub probes: Option<&'a Probes>,
@@ -259,6 +262,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
                 anomaly,
                 snapshot,
                 settings: look.settings,
+                systems: look.systems,
                 read_only: look.read_only,
                 now: (look.clock)(),
                 progress,

@@ -9,9 +9,9 @@ use super::line::Line;
 use super::text_view::TextView;
 use super::{App, Layer, TextLayer};
 use crate::domain::{Action, AnomalyId, Effect as Kind, Reading, Timestamp, Tone};
-use crate::guard::{Confirmation, Preview, Refusal, Undo};
+use crate::guard::{Confirmation, Preview, Refusal};
 use crate::journal::{Ending, Outcome};
-use crate::playbooks::{self, Done, Facts, MissingInput, PlannedStep, StepState};
+use crate::playbooks::{self, MissingInput, PlannedStep, StepState};
 
 /// A change under way.
 #[derive(Debug)]
@@ -38,15 +38,6 @@ pub enum Phase {
     Running { request: Request, since: Timestamp, preview: Box<Preview>, lines: Vec<String>, cancelled: bool },
     Refused(Refusal),
     Ended(Box<Outcome>),
-}
-
-/// Something that can be taken back.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Undoable {
-    pub origin: Origin,
-    /// Of the step it takes back.
-    pub title: String,
-    pub undo: Undo,
 }
 
 impl Act {
@@ -147,15 +138,7 @@ impl App {
         let dossier = self.dossiers.get(id)?;
         let playbook = self.options.library.get(&dossier.anomaly.rule)?;
         let known = playbook.steps.iter().find(|known| known.id == step)?;
-        let facts = Facts {
-            anomaly: &dossier.anomaly,
-            snapshot: &self.snapshot,
-            settings: &self.options.bindings,
-            read_only: !self.options.armed,
-            now: self.now,
-            progress: &dossier.progress,
-        };
-        Some(playbooks::bind(known, &facts, values))
+        Some(playbooks::bind(known, &self.facts(dossier), values))
     }
 
     fn start(&mut self, id: &AnomalyId, planned: &PlannedStep, action: Action) -> Vec<Effect> {
@@ -233,6 +216,9 @@ impl App {
             return Vec::new();
         }
         let (preview, typed) = (preview.clone(), typed.text().to_owned());
+        if let Some(score) = &mut self.score {
+            score.confirm(&preview.action, &self.snapshot);
+        }
         let running = Phase::Running {
             request,
             since: now,
@@ -293,66 +279,6 @@ impl App {
         self.remember(origin, title, outcome);
     }
 
-    fn remember(&mut self, origin: Origin, title: String, outcome: Outcome) {
-        if matches!(outcome.result, Ending::Refused(..)) {
-            return;
-        }
-        let ok = matches!(outcome.result, Ending::Performed(_) | Ending::Unverified(_));
-        // Done or taken back: the other direction is no longer the way back. But what took something back can
-        // itself be taken back.
-        if ok {
-            self.undos.retain(|known| {
-                (&known.origin.step, &known.origin.anomaly) != (&origin.step, &origin.anomaly)
-                    || known.origin.undoing == origin.undoing
-            });
-        }
-        if let Some(undo) = outcome.undo.clone() {
-            let step = dossier_step(&self.dossiers, &origin).map_or(title, |step| step.title.clone());
-            self.undos.push(Undoable { origin: origin.clone(), title: step, undo });
-        }
-        let Some(dossier) = self.dossiers.get_mut(&origin.anomaly) else { return };
-        if origin.undoing {
-            if let Some(done) = dossier.progress.steps.get_mut(&origin.step).filter(|_| ok) {
-                done.undone = true;
-            }
-        } else {
-            let says = match &outcome.result {
-                Ending::Performed(says) => says.clone(),
-                other => format!("{}: {}", other.as_str(), other.says()),
-            };
-            let done = Done {
-                at: outcome.at,
-                ok,
-                says,
-                found: Vec::new(),
-                bindings: BTreeMap::new(),
-                undone: false,
-            };
-            dossier.progress.steps.insert(origin.step.clone(), done);
-        }
-        dossier.cursor = None;
-        dossier.outcomes.insert(origin.step, outcome);
-    }
-
-    /// Previews the way back of the latest action that has one.
-    pub(super) fn undo(&mut self) -> Vec<Effect> {
-        let Some(last) = self.undos.last().cloned() else {
-            self.say(Tone::Dim, "nothing to undo");
-            return Vec::new();
-        };
-        let origin = Origin { undoing: !last.origin.undoing, ..last.origin };
-        let word = if origin.undoing { "Undo" } else { "Do again" };
-        let title = format!("{word} “{}”", last.title);
-        let effects = self.preview(origin, title, last.undo.action.clone());
-        effects
-            .into_iter()
-            .map(|effect| match effect {
-                Effect::Preview { request, .. } => Effect::PreviewUndo { request, undo: last.undo.clone() },
-                other => other,
-            })
-            .collect()
-    }
-
     /// Leaves the act: cancels what can be cancelled, keeps watching what runs.
     pub(super) fn leave_act(&mut self) -> Vec<Effect> {
         let now = self.now;
@@ -387,12 +313,4 @@ impl App {
     pub(super) fn drop_act_layer(&mut self) {
         self.layers.retain(|layer| !matches!(layer, Layer::Act));
     }
-}
-
-/// The step an act belongs to, as it is planned now.
-fn dossier_step<'a>(
-    dossiers: &'a BTreeMap<AnomalyId, super::Dossier>,
-    origin: &Origin,
-) -> Option<&'a PlannedStep> {
-    dossiers.get(&origin.anomaly)?.plan.as_ref()?.step(&origin.step)
 }

@@ -57,7 +57,9 @@ impl App {
         self.keep_dossiers(&before);
         self.refresh_tables();
         self.select_worst();
-        self.advise()
+        let effects = self.advise();
+        self.keep_score();
+        effects
     }
 
     fn keep_dossiers(&mut self, before: &[AnomalyId]) {
@@ -112,6 +114,7 @@ impl App {
             anomaly: &dossier.anomaly,
             snapshot: &self.snapshot,
             settings: &self.options.bindings,
+            systems: &self.options.systems,
             read_only: !self.options.armed,
             now: self.now,
             progress: &dossier.progress,

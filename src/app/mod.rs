@@ -24,19 +24,21 @@ mod pointer;
 mod press;
 mod reading;
 mod rows;
+mod score;
 mod table;
 mod text_view;
+mod undo;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{AnomalyId, Change, Name, Snapshot, Timestamp, Tone, between};
+use crate::domain::{AnomalyId, Change, Name, Snapshot, System, Timestamp, Tone, between};
 use crate::journal::{Orphan, Record};
 use crate::playbooks::Library;
 use crate::rules::Thresholds;
 
-pub use act::{Act, Origin as ActOrigin, Phase as ActPhase, Undoable};
+pub use act::{Act, Origin as ActOrigin, Phase as ActPhase};
 pub use board::{Health, PodBoard};
 pub use cells::{Cell, days_left, node_rank, node_status};
 pub use colours::Colours;
@@ -54,8 +56,10 @@ pub use palette::{Entry as PaletteEntry, Palette};
 pub use panel::Panel;
 pub use pointer::{Gesture, Target};
 pub use rows::CertificateRow;
+pub use score::{Known, Score, Truth, Worse, is_like};
 pub use table::TableView;
 pub use text_view::TextView;
+pub use undo::Undoable;
 
 /// What a cockpit is told when it starts.
 #[derive(Debug, Default)]
@@ -70,10 +74,14 @@ pub struct Options {
     pub armed: bool,
     /// The drill that is being practised, if it is one.
     pub drill: Option<String>,
+    /// What is true of it, for the score alone.
+    pub truth: Option<Truth>,
     pub library: Library,
     pub thresholds: Thresholds,
     /// Values for playbook placeholders from settings.
     pub bindings: BTreeMap<String, String>,
+    /// The systems that are configured.
+    pub systems: BTreeSet<System>,
     /// `dark` or `light`.
     pub theme: String,
     /// What the terminal can show.
@@ -126,6 +134,8 @@ pub enum Page {
     Help,
     Changes,
     Blindness,
+    /// How the drill goes, or went.
+    Score,
 }
 
 /// Text with a title, and the command that gives the same.
@@ -195,6 +205,8 @@ pub struct App {
     clicked: Option<pointer::Clicked>,
     /// Anomalies a person has dealt with the checklist of, by item.
     pub ticked: BTreeSet<(AnomalyId, String)>,
+    /// How the drill is played, if it is one.
+    pub score: Option<Score>,
 }
 
 /// The rules are asked at most this often.
@@ -208,8 +220,9 @@ pub const WINDOW: Duration = Duration::from_mins(30);
 
 impl App {
     /// A cockpit that has seen nothing yet. Its first frame needs nothing else.
-    pub fn new(options: Options, now: Timestamp) -> App {
+    pub fn new(mut options: Options, now: Timestamp) -> App {
         let toast = orphan_notice(&options.orphans, now);
+        let score = options.truth.take().map(|truth| Score::new(truth, now));
         App {
             options,
             now,
@@ -234,6 +247,7 @@ impl App {
             judged: None,
             clicked: None,
             ticked: BTreeSet::new(),
+            score,
         }
     }
 

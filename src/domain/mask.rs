@@ -123,7 +123,13 @@ impl Action {
                     argv[index] = shown;
                 }
             }
-            Action::HttpProbe { url, .. } => *url = text::redact(url),
+            Action::Postgres(sql) => sql.mask(),
+            Action::Redis(command) => command.mask(),
+            Action::Alerting(call) => call.mask(),
+            Action::Aws(call) => call.mask(),
+            Action::Machine(command) => command.mask(),
+            Action::Network(probe) => probe.mask(),
+            Action::Script(script) => script.mask(),
             _ => {}
         }
         action

@@ -5,8 +5,8 @@ mod action;
 mod anomaly;
 pub mod cause;
 mod change;
-mod command;
 mod config_object;
+mod disk;
 mod key;
 mod mask;
 mod network;
@@ -14,19 +14,27 @@ mod node;
 mod observation;
 mod outside;
 mod pod;
+mod rbac;
 mod reading;
 mod series;
 mod snapshot;
+mod system;
 mod table;
 pub mod text;
 mod workload;
 
-pub use action::{Action, DrainOptions, Effect, ImageChange, PatchKind, PodTarget, ResourceChange, System};
+pub use action::{
+    Action, Alerting, AwsCall, DockerWaste, DrainOptions, Effect, Folders, ImageChange, MachineCommand,
+    NetworkProbe, OnMachine, PatchKind, PodTarget, RedisCommand, ResourceChange, Script, Sql, Unit,
+    shell_quote,
+};
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
-pub use command::shell_quote;
 pub use config_object::{ConfigObject, Keeper};
+pub use disk::{
+    CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
+};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use mask::{is_telling, mask, masked};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
@@ -36,9 +44,11 @@ pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use rbac::{Grant, refused_user};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{Sight, Snapshot};
+pub use system::System;
 pub use table::{Keyed, Table};
 pub use workload::{
     Autoscaler, ConfigReference, Deployment, DisruptionBudget, Event, IntOrPercent, MetricReading, Probe,

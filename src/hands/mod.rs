@@ -3,9 +3,13 @@
 
 mod actor;
 mod difference;
+mod done;
 mod hazards;
+mod kept;
 mod kubernetes;
+mod machine;
 mod permission;
+mod script;
 mod task;
 
 pub use actor::actor;
@@ -14,8 +18,11 @@ pub use task::Patience;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Action, Timestamp};
-use crate::guard::{Armed, Preview, Refusal, Undo};
+use done::Done;
+
+use crate::config::Outside;
+use crate::domain::{Action, Effect, Sql, Timestamp};
+use crate::guard::{Armed, Draft, Preview, Refusal, Undo};
 use crate::journal::{Entry, Outcome};
 use crate::probes::cluster::Cluster;
 
@@ -24,22 +31,32 @@ use crate::probes::cluster::Cluster;
 pub struct Hands {
     cluster: Cluster,
     clock: fn() -> Timestamp,
+    outside: Outside,
     /// Reads the environment at the moment of acting, for tokens.
     env: fn(&str) -> Option<String>,
     /// Shown as a hazard before every change (guard g8).
     protected: Option<String>,
     patience: Patience,
+    kept: kept::Kept,
 }
 
 impl Hands {
-    pub fn new(client: kube::Client, clock: fn() -> Timestamp) -> Hands {
+    pub fn new(client: kube::Client, clock: fn() -> Timestamp, outside: Outside) -> Hands {
         Hands {
             cluster: Cluster::new(client),
             clock,
+            outside,
             env: |name| std::env::var(name).ok(),
             protected: None,
             patience: Patience::default(),
+            kept: kept::Kept::default(),
         }
+    }
+
+    /// The same hands on a connection with new credentials; what they keep, they keep.
+    #[must_use]
+    pub fn through(self, client: kube::Client) -> Hands {
+        Hands { cluster: Cluster::new(client).within(self.patience.call), ..self }
     }
 
     /// The context is a protected one (production): every change says so and is confirmed by name.
@@ -62,7 +79,40 @@ impl Hands {
 
     /// What would happen: the server's dry run, the exact targets, the hazards. Changes nothing.
     pub async fn preview(&self, armed: &Armed, action: Action, now: Timestamp) -> Result<Preview, Refusal> {
-        Ok(armed.seal(kubernetes::draft(self, action, now).await?))
+        Ok(armed.seal(self.draft(action, now).await?))
+    }
+
+    async fn draft(&self, action: Action, now: Timestamp) -> Result<Draft, Refusal> {
+        if action.effect() == Effect::Read {
+            return Err(Refusal::new("a read needs no hands"));
+        }
+        let system = action.system();
+        if !self.outside.systems().contains(&system) {
+            let says = format!("{} is not configured", system.as_str());
+            return Err(Refusal::new(says).repair(system.configure()));
+        }
+        match action {
+            Action::Postgres(sql) => match sql {
+                Sql::PingDatabase => Err(Refusal::new("a read needs no hands")),
+            },
+            Action::Redis(command) => match command {},
+            Action::Alerting(call) => match call {},
+            Action::Aws(call) => match call {},
+            Action::Machine(ref command) => {
+                let command = command.clone();
+                machine::draft(self, action, &command, now).await
+            }
+            Action::Script(ref given) => {
+                let given = given.clone();
+                script::draft(self, action, &given, now)
+            }
+            Action::Network(_) => Err(Refusal::new("nothing on the network is ever changed")),
+            Action::Elsewhere { operation, .. } => {
+                Err(Refusal::new(format!("there are no hands for {operation}"))
+                    .repair("do it by hand and note it"))
+            }
+            action => kubernetes::draft(self, action, now).await,
+        }
     }
 
     /// The same for a way back, which is refused when somebody moved the object since.
@@ -90,9 +140,16 @@ impl Hands {
         let mut task = task::Task::new(progress, cancel);
         let done = if warrant.has_expired((self.clock)()) {
             let refusal = Refusal::new("this was confirmed more than a minute ago; nothing was written");
-            kubernetes::Done::refused(refusal.repair("confirm it again"))
+            Done::refused(refusal.repair("confirm it again"))
         } else {
-            kubernetes::perform(self, warrant, &mut task).await
+            match warrant.action() {
+                Action::Redis(command) => match *command {},
+                Action::Alerting(call) => match *call {},
+                Action::Aws(call) => match *call {},
+                Action::Machine(command) => machine::perform(self, warrant, command, &mut task).await,
+                Action::Script(given) => script::perform(self, warrant, given, &mut task).await,
+                _ => kubernetes::perform(self, warrant, &mut task).await,
+            }
         };
         Outcome {
             entry: entry.id().clone(),

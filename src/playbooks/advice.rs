@@ -1,9 +1,9 @@
 //! What goes into a plan and what comes out of it. Values only; how they are made is `plan` and `decide`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{Action, Anomaly, Effect, Found, Snapshot, Timestamp};
+use crate::domain::{Action, Anomaly, Effect, Found, Snapshot, System, Timestamp};
 
 use super::StepPhase;
 
@@ -14,6 +14,8 @@ pub struct Facts<'a> {
     pub snapshot: &'a Snapshot,
     /// Values for placeholders from settings; the names are in [`super::SETTINGS`].
     pub settings: &'a BTreeMap<String, String>,
+    /// The systems that are configured; steps on others are blocked.
+    pub systems: &'a BTreeSet<System>,
     pub read_only: bool,
     pub now: Timestamp,
     pub progress: &'a Progress,

@@ -9,7 +9,7 @@ use super::parse_step::Inputs;
 use super::reader::{At, Fields, Lints};
 use super::template::Template;
 use super::values::{self, BINDINGS, SETTINGS};
-use super::verb::{Arg, Json, Param, ParamKind, Todo, VERBS, Verb};
+use super::verb::{Arg, Json, Param, ParamKind, Todo, Verb};
 
 pub(super) fn todo(lints: &mut Lints<'_>, row: &Fields<'_>, inputs: &Inputs) -> Option<Todo> {
     let Some(table) = row.table(lints, "do", "do") else {
@@ -18,7 +18,7 @@ pub(super) fn todo(lints: &mut Lints<'_>, row: &Fields<'_>, inputs: &Inputs) -> 
         }
         return None;
     };
-    let names: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
+    let names: Vec<&str> = Verb::all().map(|verb| verb.name).collect();
     let word = table.need_line(lints, "action", &format!("one of {}", names.join(", ")))?;
     let Some(verb) = Verb::find(&word.value) else {
         lints.unknown(&word.at, "action", &word.value, &names);

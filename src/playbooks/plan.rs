@@ -116,7 +116,7 @@ fn state(
             return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
         }
     }
-    if let Some(line) = elsewhere(step) {
+    if let Some(line) = unconfigured(view, step) {
         return (StepState::Blocked { why: format!("not configured: {line}") }, None);
     }
     if changes && view.facts.read_only {
@@ -158,11 +158,12 @@ fn state(
     (StepState::Available, None)
 }
 
-/// The line that would configure the system that a step needs, if this build has no hands for it.
-fn elsewhere(step: &Step) -> Option<String> {
+/// The line that would configure the system that a step needs, if it isn't configured.
+fn unconfigured(view: &View<'_>, step: &Step) -> Option<String> {
+    let verb = step.todo.verb;
     match step.todo.args.get("configure") {
-        Some(Arg::Text(line)) if step.todo.verb.name == "elsewhere" => Some(line.show(&BTreeMap::new())),
-        _ => None,
+        Some(Arg::Text(line)) if verb.name == "elsewhere" => Some(line.show(&BTreeMap::new())),
+        _ => (!view.facts.systems.contains(&verb.system)).then(|| verb.system.configure().to_owned()),
     }
 }
 

@@ -3,16 +3,17 @@
 
 mod answer;
 pub mod cluster;
-mod database;
 mod describe;
 mod detail;
 mod events;
 mod follow;
-mod http;
 mod logs;
+pub mod machine;
+mod network;
 mod nodes;
 pub mod object;
 mod pods;
+pub(crate) mod postgres;
 mod pull_secrets;
 mod references;
 mod revisions;
@@ -26,18 +27,12 @@ use std::time::Duration;
 use futures::Stream;
 use tokio::time::Instant;
 
+use crate::config::Outside;
 use crate::domain::{Action, Effect, Key, Name, ObjectRef, Reading, Timestamp, Tone};
 use answer::Answer;
 use cluster::Cluster;
 
 pub use follow::LogLine;
-
-/// What probes need beside the API server.
-#[derive(Clone, Debug, Default)]
-pub struct Outside {
-    /// PostgreSQL, as applications write it; `postgresql+driver://` is understood.
-    pub database_url: Option<String>,
-}
 
 /// Reads on demand.
 #[derive(Clone)]
@@ -85,6 +80,8 @@ impl Probes {
             }
             Action::ListNodes => nodes::list(cluster, now).await,
             Action::NodeAllocation { node } => nodes::allocation(cluster, node.as_deref()).await,
+            Action::NodeDisk { node } => machine::disk(cluster, node).await,
+            Action::NodeEvents { node } => machine::events(cluster, node, now).await,
             Action::NodeLease { node } => nodes::lease(cluster, node, now).await,
             Action::PodUsage { namespace, pods } => usage::pods(cluster, namespace, pods).await,
             Action::NodeUsage => usage::nodes(cluster).await,
@@ -108,10 +105,16 @@ impl Probes {
                 references::external_secrets(cluster, namespace).await
             }
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
-            Action::PingDatabase => Ok(database::ping(self.outside.database_url.as_deref()).await),
-            Action::HttpProbe { url, times } => Ok(http::probe(url, *times).await),
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
-            Action::Elsewhere { system, .. } => Ok(Answer::failed(&format!("{system:?} is not configured"))),
+            Action::Postgres(sql) => Ok(postgres::read(&self.outside, sql).await),
+            Action::Redis(command) => match *command {},
+            Action::Alerting(call) => match *call {},
+            Action::Aws(call) => match *call {},
+            Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
+            Action::Network(probe) => Ok(network::read(probe).await),
+            Action::Elsewhere { system, .. } => {
+                Ok(Answer::failed(&format!("{} is not configured", system.as_str())))
+            }
             _ => Ok(Answer::failed("there is no probe for this")),
         }
     }

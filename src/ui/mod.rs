@@ -21,6 +21,7 @@ pub mod picker;
 mod playbook;
 mod pointer;
 mod reading;
+mod score;
 mod shapes;
 mod sign;
 mod style;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use covet_tui::app::{App, Colours, Effect, Event, Options};
+use covet_tui::config::Outside;
 use covet_tui::config::{self, Flags};
 use covet_tui::desk::Desk;
 use covet_tui::domain::{Severity, Timestamp};
@@ -12,7 +13,7 @@ use covet_tui::guard::Actor;
 use covet_tui::hands::Hands;
 use covet_tui::lab;
 use covet_tui::playbooks::Library;
-use covet_tui::probes::{Outside, Probes};
+use covet_tui::probes::Probes;
 use covet_tui::rules::Thresholds;
 use covet_tui::run::{Cockpit, Reach};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -59,10 +60,11 @@ async fn a_hundred_thousand_keys_in_a_read_only_session_write_nothing() {
 
     let (observe, observations) = mpsc::channel(1024);
     let _eyes = Eyes::open(&settings, now, observe.clone()).await;
-    let outside = Outside { database_url: settings.database_url.value.clone() };
+    let outside = Outside::of(&settings);
+    let systems = outside.systems();
     let reach = Reach {
-        probes: Probes::new(client.clone(), now, outside),
-        hands: Hands::new(client, now),
+        probes: Probes::new(client.clone(), now, outside.clone()),
+        hands: Hands::new(client, now, outside),
         who: Actor::default(),
     };
     let options = Options {
@@ -71,9 +73,11 @@ async fn a_hundred_thousand_keys_in_a_read_only_session_write_nothing() {
         protected: false,
         armed: false,
         drill: None,
+        truth: None,
         library: Library::built_in(),
         thresholds: Thresholds::default(),
         bindings: BTreeMap::new(),
+        systems,
         theme: "dark".into(),
         colours: Colours::True,
         orphans: Vec::new(),

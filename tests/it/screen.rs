@@ -5,6 +5,7 @@ mod extremes;
 mod keys;
 mod pictures;
 mod pointer;
+mod scoring;
 mod world;
 
 use covet_tui::app::App;

@@ -7,10 +7,11 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
+use super::pin;
 use super::single::refusal;
-use super::{Done, pin};
 use crate::domain::{Action, Key, Kind, Name, ObjectRef, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Warrant};
+use crate::hands::done::Done;
 use crate::hands::task::{Stopped, Task};
 use crate::hands::{Hands, hazards, permission};
 use crate::journal::Ending;

@@ -16,55 +16,17 @@ use serde_json::Value;
 
 use super::Hands;
 use super::difference::content;
+use super::done::Done;
 use super::task::Task;
-use crate::domain::{Action, Effect, ObjectRef, Timestamp};
-use crate::guard::{Draft, Pin, Preview, Refusal, Undo, Warrant};
-use crate::journal::Ending;
+use crate::domain::{Action, ObjectRef, Timestamp};
+use crate::guard::{Draft, Pin, Refusal, Warrant};
 use crate::probes::object::string;
-use crate::probes::trouble::Trouble;
 
 pub(super) use single::still;
-
-/// What came of an action, before it is dated.
-pub(super) struct Done {
-    pub(super) ending: Ending,
-    pub(super) undo: Option<Undo>,
-}
-
-impl Done {
-    fn performed(says: impl Into<String>, undo: Option<Undo>) -> Self {
-        Self { ending: Ending::Performed(says.into()), undo }
-    }
-
-    fn unverified(says: impl Into<String>, undo: Option<Undo>) -> Self {
-        Self { ending: Ending::Unverified(says.into()), undo }
-    }
-
-    pub(super) fn refused(refusal: Refusal) -> Self {
-        Self { ending: Ending::Refused(refusal, None), undo: None }
-    }
-
-    fn moved(refusal: Refusal, fresh: Option<Preview>) -> Self {
-        Self { ending: Ending::Refused(refusal, fresh.map(Box::new)), undo: None }
-    }
-
-    fn failed(trouble: &Trouble) -> Self {
-        Self { ending: Ending::Failed(trouble.to_string()), undo: None }
-    }
-
-    fn unknown(says: impl Into<String>) -> Self {
-        Self { ending: Ending::Unknown(says.into()), undo: None }
-    }
-}
 
 /// What would happen.
 pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Result<Draft, Refusal> {
     match &action {
-        _ if action.effect() == Effect::Read => Err(Refusal::new("a read needs no hands")),
-        Action::Elsewhere { system, operation, .. } => {
-            Err(Refusal::new(format!("{operation}: {system:?} is not configured"))
-                .repair("do it by hand and note it"))
-        }
         Action::DeletePods { pods } => pods::draft_delete(hands, &action, pods, at).await,
         Action::Evict { pod } => pods::draft_evict(hands, &action, pod, at).await,
         Action::Drain { node, options } => drain::draft(hands, &action, node, options, at).await,

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::single::{refusal, still};
 use super::write::Mode;
-use super::{Done, pin, pods, watching};
+use super::{pin, pods, watching};
 use crate::domain::{Action, Key, Kind, Name, ObjectRef, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Warrant};
+use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene};
 use crate::hands::task::Task;
 use crate::hands::{Hands, permission};

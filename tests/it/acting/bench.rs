@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use covet_tui::config::Outside;
 use covet_tui::domain::{Action, Key, Kind, Name, ObjectRef, Timestamp};
 use covet_tui::guard::{Actor, Armed, Confirmation, Preview, Refusal};
 use covet_tui::hands::{Hands, Patience};
 use covet_tui::journal::{Entry, Journal, Outcome};
 use covet_tui::lab::{Lab, Options, start};
+use covet_tui::probes::Probes;
 use covet_tui::probes::cluster::Cluster;
-use covet_tui::probes::{Outside, Probes};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -79,9 +80,10 @@ impl Bench {
         assert!(orphans.is_empty());
         let outside = Outside {
             database_url: lab.env().into_iter().find(|(name, _)| *name == "DATABASE_URL").map(|(_, url)| url),
+            ..Outside::default()
         };
         Bench {
-            hands: Hands::new(wire.client(), now).patient(patience()),
+            hands: Hands::new(wire.client(), now, outside.clone()).patient(patience()),
             probes: Probes::new(wire.client(), now, outside).within(Duration::from_secs(3)),
             cluster: Cluster::new(wire.client()),
             armed: Armed::arm(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use covet_tui::domain::{Action, Kind, Reading};
+use covet_tui::domain::{Action, Kind, NetworkProbe, Reading, Sql};
 use covet_tui::probes::LogLine;
 use covet_tui::probes::object::{name, restarts, string};
 use futures::StreamExt;
@@ -54,7 +54,7 @@ async fn every_read_answers_and_none_of_them_writes() {
         (Action::CompareRevisions { deployment: key(APP) }, "healthy"),
         (Action::RolloutStatus { deployment: key(APP), timeout: Duration::from_secs(5) }, "rolled out"),
         (Action::CheckPullSecrets { pod: pod.clone() }, "credentials"),
-        (Action::PingDatabase, "the database answers"),
+        (Action::Postgres(Sql::PingDatabase), "the database answers"),
         (Action::NodeLease { node }, "last reported"),
     ];
     for (action, words) in reads {
@@ -161,10 +161,22 @@ async fn details_have_words_events_and_yaml_without_secrets() {
 async fn http_is_probed_and_its_failures_have_words() {
     let bench = Bench::new(None).await;
     let prometheus = format!("http://{}/-/ready", bench.lab.addresses().prometheus);
-    let good = bench.probes.read(&Action::HttpProbe { url: prometheus, times: 3 }, now()).await;
+    let good = bench
+        .probes
+        .read(&Action::Network(NetworkProbe::HttpProbe { url: prometheus, times: 3 }), now())
+        .await;
     assert!(good.ok && good.summary.contains("3 of 3"), "{good:?}");
-    let nobody = Action::HttpProbe { url: "http://127.0.0.1:1/x?token=hunter2secret".into(), times: 1 };
+    let nobody = Action::Network(NetworkProbe::HttpProbe {
+        url: "http://127.0.0.1:1/x?token=hunter2secret".into(),
+        times: 1,
+    });
     let bad = bench.probes.read(&nobody, now()).await;
     assert!(!bad.ok && !format!("{bad:?}").contains("hunter2secret"), "{bad:?}");
-    assert!(!bench.probes.read(&Action::HttpProbe { url: "nonsense".into(), times: 1 }, now()).await.ok);
+    assert!(
+        !bench
+            .probes
+            .read(&Action::Network(NetworkProbe::HttpProbe { url: "nonsense".into(), times: 1 }), now())
+            .await
+            .ok
+    );
 }

@@ -209,7 +209,7 @@ fn panel_anomalies_are_never_a_dead_end() {
 fn a_step_of_a_system_without_hands_says_what_would_configure_it() {
     let plan = image_pull("web").plan();
     blocked(&plan, "manifest", "not configured: [registry]");
-    let Some(Action::Elsewhere { operation, system: System::Registry, .. }) =
+    let Some(Action::Elsewhere { operation, system: System::Network, .. }) =
         &plan.step("manifest").unwrap().action
     else {
         panic!("bound, so that it can be copied")

@@ -1,6 +1,6 @@
 //! A small world built by hand: a Deployment with revisions and pods, nodes, and an anomaly about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use covet_tui::domain::*;
@@ -31,6 +31,7 @@ pub struct World {
     pub anomaly: Anomaly,
     pub progress: Progress,
     pub settings: BTreeMap<String, String>,
+    pub systems: BTreeSet<System>,
     pub read_only: bool,
 }
 
@@ -112,6 +113,7 @@ impl World {
             },
             progress: Progress::default(),
             settings: BTreeMap::new(),
+            systems: everything(),
             read_only: false,
         };
         world.add_revision(revision, replicas, ago(90_000));
@@ -335,6 +337,7 @@ pub fn node(name: &str, ready: bool, since: i64) -> Node {
         resource_version: "1".into(),
         labels: Labels::default(),
         created: ago(900_000),
+        deleting: None,
         unschedulable: false,
         taints: Box::new([]),
         conditions: Box::new([NodeCondition {
@@ -360,4 +363,11 @@ pub fn about_node(mut world: World, name: &str) -> World {
 
 pub fn minutes(number: u64) -> Duration {
     Duration::from_mins(number)
+}
+
+/// Every system is configured.
+pub fn everything() -> BTreeSet<System> {
+    let outside = [System::Postgres, System::Redis, System::Prometheus, System::Alertmanager];
+    let machines = [System::Aws, System::Ssh, System::Network, System::Scripts];
+    [System::Kubernetes].into_iter().chain(outside).chain(machines).collect()
 }

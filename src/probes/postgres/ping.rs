@@ -7,9 +7,9 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::answer::Answer;
 use crate::config::{connect, database};
 use crate::domain::{Tone, cause, text};
+use crate::probes::answer::Answer;
 
 /// Connecting and asking together.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,9 +1,18 @@
 //! The verbs of playbooks: one for each action of the product, with the parameters it takes and their types.
 //! Knows what may be written; what it is bound to is `bind`'s.
 
+mod alerting;
+mod aws;
+mod kubernetes;
+mod machine;
+mod network;
+mod postgres;
+mod redis;
+mod script;
+
 use std::collections::BTreeMap;
 
-use crate::domain::Effect;
+use crate::domain::{Effect, System};
 
 use super::pods::PodSet;
 use super::template::Template;
@@ -39,7 +48,7 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// One row of [`VERBS`].
+/// One row of the tables of verbs.
 #[derive(Debug)]
 pub struct Verb {
     /// As written after `action =`; the same word as in the journal.
@@ -47,6 +56,8 @@ pub struct Verb {
     pub params: &'static [Param],
     /// The effect, when it does not depend on the arguments.
     pub effect: Effect,
+    /// What has to be configured for it.
+    pub system: System,
 }
 
 #[derive(Debug)]
@@ -94,138 +105,66 @@ const fn may(name: &'static str, kind: ParamKind) -> Param {
     Param { name, kind, required: false }
 }
 
+/// Where a namespaced object lives; without it, the namespace of the anomaly.
+const IN: Param = may("namespace", Name);
+
 const fn reads(name: &'static str, params: &'static [Param]) -> Verb {
-    Verb { name, params, effect: Effect::Read }
+    Verb { name, params, effect: Effect::Read, system: System::Kubernetes }
 }
 
 const fn changes(name: &'static str, params: &'static [Param]) -> Verb {
-    Verb { name, params, effect: Effect::Change }
+    Verb { name, params, effect: Effect::Change, system: System::Kubernetes }
 }
 
 const fn disrupts(name: &'static str, params: &'static [Param]) -> Verb {
-    Verb { name, params, effect: Effect::Disruptive }
+    Verb { name, params, effect: Effect::Disruptive, system: System::Kubernetes }
 }
+
+const fn destroys(name: &'static str, params: &'static [Param]) -> Verb {
+    Verb { name, params, effect: Effect::Destructive, system: System::Kubernetes }
+}
+
+/// Every verb, by system; the test beside says that none is missing.
+static TABLES: &[&[Verb]] = &[
+    kubernetes::VERBS,
+    postgres::VERBS,
+    redis::VERBS,
+    alerting::VERBS,
+    aws::VERBS,
+    machine::VERBS,
+    network::VERBS,
+    script::VERBS,
+    &[ELSEWHERE],
+];
+
+const ELSEWHERE: Verb = reads(
+    "elsewhere",
+    &[
+        must("system", OneOf(&["aws", "ssh", "network", "postgres"])),
+        must("operation", Line),
+        must("effect", OneOf(&["read", "change", "disruptive", "destructive"])),
+        // The one line that would configure the system.
+        must("configure", Line),
+    ],
+);
 
 use ParamKind::{
     Count, Flag, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Url,
     Variable, Words,
 };
 
-/// Where a namespaced object lives; without it, the namespace of the anomaly.
-const IN: Param = may("namespace", Name);
-const DEPLOYMENT: &[Param] = &[must("deployment", Name), IN];
-const OBJECT: &[Param] = &[must("kind", Kind), must("name", Name), IN];
-
-/// Every verb; the test beside says that none is missing.
-pub static VERBS: &[Verb] = &[
-    reads("list-pods", &[IN, may("selector", Line), may("node", Name), may("waiting", Words)]),
-    reads("list-nodes", &[]),
-    reads("list-replica-sets", DEPLOYMENT),
-    reads("list-events", OBJECT),
-    reads("describe", OBJECT),
-    reads(
-        "logs",
-        &[
-            must("pods", Pods),
-            may("container", Name),
-            may("previous", Flag),
-            may("tail", Count),
-            may("since", Span),
-        ],
-    ),
-    reads("pod-usage", &[may("pods", Pods), IN]),
-    reads("node-usage", &[]),
-    reads("node-allocation", &[may("node", Name)]),
-    reads("check-config-maps", DEPLOYMENT),
-    reads("check-secrets", DEPLOYMENT),
-    reads("list-external-secrets", &[IN]),
-    reads("compare-revisions", DEPLOYMENT),
-    reads("rollout-status", &[must("deployment", Name), IN, may("timeout", Span)]),
-    reads("check-pull-secrets", &[must("pod", Name), IN]),
-    reads("ping-database", &[]),
-    reads("http-probe", &[must("url", Url), may("times", Count)]),
-    reads("node-lease", &[must("node", Name)]),
-    disrupts("scale", &[may("kind", Kind), must("name", Name), IN, must("replicas", Count)]),
-    disrupts("autoscaler-bounds", &[must("hpa", Name), IN, must("min", Count), must("max", Count)]),
-    disrupts(
-        "patch",
-        &[
-            must("kind", Kind),
-            must("name", Name),
-            IN,
-            must("type", OneOf(&["strategic", "merge", "json"])),
-            must("body", JsonKind),
-        ],
-    ),
-    disrupts("rollout-restart", &[may("kind", Kind), must("name", Name), IN]),
-    disrupts("rollout-undo", &[must("deployment", Name), IN, must("to_revision", Count)]),
-    changes("rollout-pause", DEPLOYMENT),
-    changes("rollout-resume", DEPLOYMENT),
-    disrupts("delete-pods", &[must("pods", Pods)]),
-    disrupts("evict", &[must("pods", Pods)]),
-    changes("cordon", &[must("node", Name)]),
-    changes("uncordon", &[must("node", Name)]),
-    disrupts(
-        "drain",
-        &[must("node", Name), may("delete_empty_dir", Flag), may("force", Flag), may("timeout", Span)],
-    ),
-    changes("annotate", &[must("kind", Kind), must("name", Name), IN, must("annotations", Pairs)]),
-    changes("label", &[must("kind", Kind), must("name", Name), IN, must("labels", Pairs)]),
-    disrupts(
-        "taint",
-        &[
-            must("node", Name),
-            must("key", Line),
-            may("value", Line),
-            must("effect", OneOf(&["NoSchedule", "PreferNoSchedule", "NoExecute"])),
-            may("remove", Flag),
-        ],
-    ),
-    disrupts("apply", &[must("manifest", JsonKind), may("force", Flag)]),
-    changes(
-        "pull-secret",
-        &[
-            must("secret", Name),
-            IN,
-            must("registry", Line),
-            must("username", Line),
-            must("token_env", Variable),
-        ],
-    ),
-    disrupts("reference-pull-secret", &[must("deployment", Name), IN, must("secret", Name)]),
-    disrupts("set-image", &[must("deployment", Name), IN, must("container", Name), must("image", Image)]),
-    disrupts(
-        "set-resources",
-        &[
-            must("deployment", Name),
-            IN,
-            must("container", Name),
-            may("cpu_request", Quantity),
-            may("cpu_limit", Quantity),
-            may("memory_request", Quantity),
-            may("memory_limit", Quantity),
-        ],
-    ),
-    changes("set-config", &[must("config_map", Name), IN, must("data", Pairs)]),
-    disrupts("exec", &[must("pod", Name), IN, must("container", Name), must("argv", Words)]),
-    changes("patch-status", &[must("kind", Kind), must("name", Name), IN, must("body", JsonKind)]),
-    Verb { name: "delete-node", params: &[must("node", Name)], effect: Effect::Destructive },
-    Verb {
-        name: "elsewhere",
-        params: &[
-            must("system", OneOf(&["aws", "ssh", "registry", "postgres"])),
-            must("operation", Line),
-            must("effect", OneOf(&["read", "change", "disruptive", "destructive"])),
-            // The one line that would configure the system.
-            must("configure", Line),
-        ],
-        effect: Effect::Read,
-    },
-];
-
 impl Verb {
+    pub fn all() -> impl Iterator<Item = &'static Verb> {
+        TABLES.iter().copied().flatten()
+    }
+
     pub fn find(name: &str) -> Option<&'static Verb> {
-        VERBS.iter().find(|verb| verb.name == name)
+        Verb::all().find(|verb| verb.name == name)
+    }
+
+    /// The same verb, on another system than Kubernetes.
+    const fn on(self, system: System) -> Verb {
+        Verb { system, ..self }
     }
 
     pub fn param(&self, name: &str) -> Option<&'static Param> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use tokio::time::Instant;
 
-use super::answer::Answer;
 use crate::config::{connect, tls};
 use crate::domain::{Tone, text};
+use crate::probes::answer::Answer;
 
 /// One request.
 const REQUEST: Duration = Duration::from_secs(5);

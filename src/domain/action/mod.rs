@@ -1,12 +1,31 @@
 //! Everything the cockpit can do, as a closed list: each action's effect is fixed by its type, and each can
-//! be written as the command a person could paste.
+//! be written as the command a person could paste. What is done to Kubernetes stands here; each other system
+//! has its own list in its own file.
+
+mod alerting;
+mod aws;
+mod command;
+mod machine;
+mod network;
+mod postgres;
+mod redis;
+mod script;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Key, Kind, Name, ObjectRef};
+use super::{Key, Kind, Name, ObjectRef, System};
+
+pub use alerting::Alerting;
+pub use aws::AwsCall;
+pub use command::shell_quote;
+pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
+pub use network::NetworkProbe;
+pub use postgres::Sql;
+pub use redis::RedisCommand;
+pub use script::Script;
 
 /// What an action does to the world (the audit's R, C, D, X).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -84,13 +103,15 @@ pub enum Action {
     CheckPullSecrets {
         pod: Key,
     },
-    /// Whether the database answers, how quickly, or with which SQLSTATE it refuses.
-    PingDatabase,
-    HttpProbe {
-        url: String,
-        times: u32,
-    },
     NodeLease {
+        node: Name,
+    },
+    /// What the kubelet says of its disks, and which pods fill them.
+    NodeDisk {
+        node: Name,
+    },
+    /// Events about a node and evictions from it, whatever their type.
+    NodeEvents {
         node: Name,
     },
 
@@ -112,9 +133,10 @@ pub enum Action {
     RolloutRestart {
         object: ObjectRef,
     },
-    /// To a pinned revision: pressing twice does not flip back (audit D112).
+    /// Of a Deployment, StatefulSet or DaemonSet, to a pinned revision: pressing twice does not flip back
+    /// (audit D112).
     RolloutUndo {
-        deployment: Key,
+        object: ObjectRef,
         to_revision: u64,
     },
     RolloutPause {
@@ -170,6 +192,12 @@ pub enum Action {
         username: String,
         token_env: String,
     },
+    /// Puts a Secret's data back as it was before a pull secret was written over it; where there was none, deletes
+    /// it. The data stays in the memory of the session that wrote: `kept` only names it.
+    RestoreSecret {
+        secret: Key,
+        kept: Option<u64>,
+    },
     /// Adds a pull secret to a Deployment's template.
     ReferencePullSecret {
         deployment: Key,
@@ -204,23 +232,25 @@ pub enum Action {
         node: Name,
     },
 
+    // Other systems.
+    Postgres(Sql),
+    Redis(RedisCommand),
+    /// Prometheus and Alertmanager.
+    Alerting(Alerting),
+    Aws(AwsCall),
+    /// A command on a node's machine.
+    Machine(OnMachine),
+    /// TLS, DNS, HTTP and registries, as anybody on the network sees them.
+    Network(NetworkProbe),
+    /// A script of the team's own.
+    Script(Script),
+
     /// An action on a system this build has no hands for yet; always blocked as "not configured".
     Elsewhere {
         system: System,
         operation: String,
         effect: Effect,
     },
-}
-
-/// Systems that playbooks mention and that are reached by their own clients.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum System {
-    Aws,
-    Ssh,
-    Registry,
-    /// Statements that change something; reads have their own actions.
-    Postgres,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -281,9 +311,9 @@ impl Action {
             | Action::CompareRevisions { .. }
             | Action::RolloutStatus { .. }
             | Action::CheckPullSecrets { .. }
-            | Action::PingDatabase
-            | Action::HttpProbe { .. }
-            | Action::NodeLease { .. } => Effect::Read,
+            | Action::NodeLease { .. }
+            | Action::NodeDisk { .. }
+            | Action::NodeEvents { .. } => Effect::Read,
             Action::Cordon { .. }
             | Action::Uncordon { .. }
             | Action::Annotate { .. }
@@ -302,6 +332,7 @@ impl Action {
             | Action::Evict { .. }
             | Action::Taint { .. }
             | Action::Apply { .. }
+            | Action::RestoreSecret { .. }
             | Action::ReferencePullSecret { .. }
             | Action::SetImage { .. }
             | Action::SetResources { .. }
@@ -309,21 +340,53 @@ impl Action {
             Action::Drain { options, .. } if options.delete_empty_dir || options.force => Effect::Destructive,
             Action::Drain { .. } => Effect::Disruptive,
             Action::DeleteNode { .. } => Effect::Destructive,
+            Action::Postgres(sql) => sql.effect(),
+            Action::Redis(command) => command.effect(),
+            Action::Alerting(call) => call.effect(),
+            Action::Aws(call) => call.effect(),
+            Action::Machine(command) => command.effect(),
+            Action::Network(probe) => probe.effect(),
+            Action::Script(script) => script.effect(),
             Action::Elsewhere { effect, .. } => *effect,
         }
     }
 
     /// What it acts on, as typed to confirm it: the object's bare name.
     pub fn target(&self) -> Option<Name> {
-        self.object().map(|object| object.key.name)
+        match self {
+            Action::Postgres(sql) => sql.target(),
+            Action::Redis(command) => command.target(),
+            Action::Alerting(call) => call.target(),
+            Action::Aws(call) => call.target(),
+            Action::Machine(command) => command.target(),
+            Action::Network(_) => None,
+            Action::Script(script) => script.target(),
+            _ => self.object().map(|object| object.key.name),
+        }
     }
 
-    /// The object it is about; the first one of several.
+    /// The system that has to be reached for it.
+    pub fn system(&self) -> System {
+        match self {
+            Action::Postgres(_) => System::Postgres,
+            Action::Redis(_) => System::Redis,
+            Action::Alerting(call) => call.system(),
+            Action::Aws(_) => System::Aws,
+            Action::Machine(_) => System::Ssh,
+            Action::Network(_) => System::Network,
+            Action::Script(_) => System::Scripts,
+            Action::Elsewhere { system, .. } => *system,
+            _ => System::Kubernetes,
+        }
+    }
+
+    /// The Kubernetes object it is about; the first one of several.
     pub fn object(&self) -> Option<ObjectRef> {
         let (kind, key) = match self {
             Action::Scale { object, .. }
             | Action::Patch { object, .. }
             | Action::RolloutRestart { object }
+            | Action::RolloutUndo { object, .. }
             | Action::Annotate { object, .. }
             | Action::Label { object, .. }
             | Action::PatchStatus { object, .. }
@@ -332,8 +395,7 @@ impl Action {
             Action::AutoscalerBounds { autoscaler, .. } => {
                 (Kind::HorizontalPodAutoscaler, autoscaler.clone())
             }
-            Action::RolloutUndo { deployment, .. }
-            | Action::RolloutPause { deployment }
+            Action::RolloutPause { deployment }
             | Action::RolloutResume { deployment }
             | Action::RolloutStatus { deployment, .. }
             | Action::ListReplicaSets { deployment }
@@ -343,7 +405,9 @@ impl Action {
             | Action::ReferencePullSecret { deployment, .. }
             | Action::SetImage { deployment, .. }
             | Action::SetResources { deployment, .. } => (Kind::Deployment, deployment.clone()),
-            Action::PullSecret { secret, .. } => (Kind::Secret, secret.clone()),
+            Action::PullSecret { secret, .. } | Action::RestoreSecret { secret, .. } => {
+                (Kind::Secret, secret.clone())
+            }
             Action::SetConfig { config_map, .. } => (Kind::ConfigMap, config_map.clone()),
             Action::CheckPullSecrets { pod } | Action::Exec { pod, .. } => (Kind::Pod, pod.clone()),
             Action::DeletePods { pods } => (Kind::Pod, pods.first()?.key.clone()),
@@ -354,7 +418,11 @@ impl Action {
             | Action::Drain { node, .. }
             | Action::Taint { node, .. }
             | Action::DeleteNode { node }
-            | Action::NodeLease { node } => (Kind::Node, Key::cluster(node.clone())),
+            | Action::NodeLease { node }
+            | Action::NodeDisk { node }
+            | Action::NodeEvents { node } => (Kind::Node, Key::cluster(node.clone())),
+            // What is done to its machine is done to the node.
+            Action::Machine(command) => (Kind::Node, Key::cluster(command.node().clone())),
             Action::Apply { manifest, .. } => applied(manifest)?,
             Action::ListPods { .. }
             | Action::ListNodes
@@ -362,8 +430,12 @@ impl Action {
             | Action::NodeUsage
             | Action::NodeAllocation { .. }
             | Action::ListExternalSecrets { .. }
-            | Action::PingDatabase
-            | Action::HttpProbe { .. }
+            | Action::Postgres(_)
+            | Action::Redis(_)
+            | Action::Alerting(_)
+            | Action::Aws(_)
+            | Action::Network(_)
+            | Action::Script(_)
             | Action::Elsewhere { .. } => return None,
         };
         Some(ObjectRef::new(kind, key))

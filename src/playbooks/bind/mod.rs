@@ -1,17 +1,23 @@
 //! A step's `do` becomes a typed Action on real objects. Every value is checked against the type of its
 //! parameter; a value is never a piece of a shell line.
 
+mod alerting;
+mod aws;
+mod kubernetes;
+mod machine;
+mod network;
+mod postgres;
+mod redis;
+mod script;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::{
-    Action, DrainOptions, Effect, ImageChange, Key, Kind, Name, ObjectRef, PatchKind, ResourceChange, System,
-    shell_quote,
-};
+use crate::domain::{Action, Effect, Key, Kind, Name, ObjectRef, System, shell_quote};
 
-use super::pods::{self, PodSet};
+use super::pods::PodSet;
 use super::template::Template;
 use super::values::{SETTINGS, values};
 use super::verb::{self, Arg, Json, Verb};
@@ -76,146 +82,22 @@ type Bound<T> = Result<T, MissingInput>;
 
 impl Args<'_> {
     fn build(&self) -> Bound<Action> {
-        Ok(match self.verb.name {
-            "list-pods" => Action::ListPods {
-                // What runs on a node is of any namespace.
-                namespace: match (self.given.get("namespace"), self.given.get("node")) {
-                    (None, Some(_)) => Name::from(""),
-                    _ => self.namespace()?,
-                },
-                selector: self.maybe("selector")?,
-                node: self.maybe("node")?.map(Name::from),
-                waiting: self.words("waiting")?.into_iter().map(Name::from).collect(),
-            },
-            "list-nodes" => Action::ListNodes,
-            "list-replica-sets" => Action::ListReplicaSets { deployment: self.key("deployment")? },
-            "list-events" => Action::ListEvents { about: self.object()? },
-            "describe" => Action::Describe { object: self.object()? },
-            "logs" => Action::Logs {
-                pods: self.pods()?.iter().map(|pod| pod.key.clone()).collect(),
-                container: self.maybe("container")?.map(Name::from),
-                previous: self.flag("previous"),
-                tail: self.maybe_count("tail")?.unwrap_or(100),
-                since: self.maybe_span("since")?,
-            },
-            "pod-usage" => Action::PodUsage {
-                namespace: self.namespace()?,
-                pods: if self.given.contains_key("pods") {
-                    self.pods()?.iter().map(|pod| pod.key.clone()).collect()
-                } else {
-                    Vec::new()
-                },
-            },
-            "node-usage" => Action::NodeUsage,
-            "node-allocation" => Action::NodeAllocation { node: self.maybe("node")?.map(Name::from) },
-            "check-config-maps" => Action::CheckConfigMaps { deployment: self.key("deployment")? },
-            "check-secrets" => Action::CheckSecrets { deployment: self.key("deployment")? },
-            "list-external-secrets" => Action::ListExternalSecrets { namespace: self.namespace()? },
-            "compare-revisions" => Action::CompareRevisions { deployment: self.key("deployment")? },
-            "rollout-status" => Action::RolloutStatus {
-                deployment: self.key("deployment")?,
-                timeout: self.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
-            },
-            "check-pull-secrets" => Action::CheckPullSecrets { pod: self.key("pod")? },
-            "ping-database" => Action::PingDatabase,
-            "http-probe" => {
-                Action::HttpProbe { url: self.text("url")?, times: self.maybe_count("times")?.unwrap_or(1) }
-            }
-            "node-lease" => Action::NodeLease { node: self.name("node")? },
-            "elsewhere" => self.elsewhere()?,
-            _ => self.build_change()?,
-        })
+        match self.verb.system {
+            _ if self.verb.name == "elsewhere" => self.elsewhere(),
+            System::Kubernetes => kubernetes::read(self),
+            System::Postgres => postgres::bind(self).map(Action::Postgres),
+            System::Redis => redis::bind(self).map(Action::Redis),
+            System::Prometheus | System::Alertmanager => alerting::bind(self).map(Action::Alerting),
+            System::Aws => aws::bind(self).map(Action::Aws),
+            System::Ssh => machine::bind(self).map(Action::Machine),
+            System::Network => network::bind(self).map(Action::Network),
+            System::Scripts => script::bind(self).map(Action::Script),
+        }
     }
 
-    fn build_change(&self) -> Bound<Action> {
-        Ok(match self.verb.name {
-            "scale" => Action::Scale { object: self.object()?, replicas: self.count("replicas")? },
-            "autoscaler-bounds" => {
-                let (min, max) = (self.count("min")?, self.count("max")?);
-                if min == 0 || min > max {
-                    return Err(missing("max", format!("the bounds {min} to {max} are the wrong way round")));
-                }
-                Action::AutoscalerBounds { autoscaler: self.key("hpa")?, min, max }
-            }
-            "patch" => Action::Patch {
-                object: self.object()?,
-                kind: match self.text("type")?.as_str() {
-                    "strategic" => PatchKind::Strategic,
-                    "json" => PatchKind::Json,
-                    _ => PatchKind::Merge,
-                },
-                body: self.json("body")?,
-            },
-            "rollout-restart" => Action::RolloutRestart { object: self.object()? },
-            "rollout-undo" => Action::RolloutUndo {
-                deployment: self.key("deployment")?,
-                to_revision: u64::from(self.count("to_revision")?),
-            },
-            "rollout-pause" => Action::RolloutPause { deployment: self.key("deployment")? },
-            "rollout-resume" => Action::RolloutResume { deployment: self.key("deployment")? },
-            "delete-pods" => Action::DeletePods { pods: pods::targets(&self.pods()?) },
-            "evict" => match pods::targets(&self.pods()?).into_iter().next() {
-                Some(pod) => Action::Evict { pod },
-                None => return Err(self.no_pods()),
-            },
-            "cordon" => Action::Cordon { node: self.name("node")? },
-            "uncordon" => Action::Uncordon { node: self.name("node")? },
-            "drain" => Action::Drain {
-                node: self.name("node")?,
-                options: DrainOptions {
-                    delete_empty_dir: self.flag("delete_empty_dir"),
-                    force: self.flag("force"),
-                    timeout: self.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
-                },
-            },
-            "annotate" => {
-                Action::Annotate { object: self.object()?, annotations: self.pairs("annotations")? }
-            }
-            "label" => Action::Label { object: self.object()?, labels: self.pairs("labels")? },
-            "taint" => Action::Taint {
-                node: self.name("node")?,
-                key: self.text("key")?,
-                value: self.maybe("value")?.unwrap_or_default(),
-                effect: self.text("effect")?,
-                remove: self.flag("remove"),
-            },
-            "apply" => Action::Apply { manifest: self.json("manifest")?, force: self.flag("force") },
-            "pull-secret" => Action::PullSecret {
-                secret: self.key("secret")?,
-                registry: self.text("registry")?,
-                username: self.text("username")?,
-                token_env: self.text("token_env")?,
-            },
-            "reference-pull-secret" => Action::ReferencePullSecret {
-                deployment: self.key("deployment")?,
-                secret: self.name("secret")?,
-            },
-            "set-image" => Action::SetImage {
-                deployment: self.key("deployment")?,
-                images: vec![ImageChange { container: self.name("container")?, image: self.text("image")? }],
-            },
-            "set-resources" => Action::SetResources {
-                deployment: self.key("deployment")?,
-                container: self.name("container")?,
-                change: ResourceChange {
-                    cpu_request: self.maybe("cpu_request")?,
-                    cpu_limit: self.maybe("cpu_limit")?,
-                    memory_request: self.maybe("memory_request")?,
-                    memory_limit: self.maybe("memory_limit")?,
-                },
-            },
-            "set-config" => {
-                Action::SetConfig { config_map: self.key("config_map")?, data: self.pairs("data")? }
-            }
-            "exec" => Action::Exec {
-                pod: self.key("pod")?,
-                container: self.name("container")?,
-                argv: self.words("argv")?,
-            },
-            "patch-status" => Action::PatchStatus { object: self.object()?, body: self.json("body")? },
-            "delete-node" => Action::DeleteNode { node: self.name("node")? },
-            other => return Err(missing(other, format!("this build cannot do `{other}`"))),
-        })
+    /// A verb of a table without an arm in its binder.
+    fn cannot(&self) -> MissingInput {
+        missing(self.verb.name, format!("this build cannot do `{}`", self.verb.name))
     }
 
     /// Only ever shown and copied by a person, so its values are quoted as a shell would need them.
@@ -229,7 +111,7 @@ impl Args<'_> {
                 "aws" => System::Aws,
                 "ssh" => System::Ssh,
                 "postgres" => System::Postgres,
-                _ => System::Registry,
+                _ => System::Network,
             },
             operation: quoted.map_err(|name| self.unknown(name))?,
             effect: match self.text("effect")?.as_str() {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Action, Key, Kind, Name, ObjectRef, PatchKind, ResourceChange, text};
+use super::{Action, PatchKind, ResourceChange};
+use crate::domain::{Key, Kind, Name, ObjectRef, text};
 
 impl Action {
     /// The line a person could paste into a shell for the same effect.
@@ -58,13 +59,17 @@ impl Action {
                 shell_quote(&pod.name),
                 scope(&pod.namespace)
             ),
-            Action::PingDatabase => r#"psql "$DATABASE_URL" -c 'SELECT 1'"#.into(),
-            Action::HttpProbe { url, .. } => {
-                format!("curl -fsS -o /dev/null -w '%{{http_code}}\\n' {}", shell_quote(url))
-            }
+            Action::Network(probe) => probe.as_command(),
             Action::NodeLease { node } => {
                 format!("kubectl get lease {} -n kube-node-lease -o yaml", shell_quote(node))
             }
+            Action::NodeDisk { node } => {
+                format!("kubectl get --raw /api/v1/nodes/{}/proxy/stats/summary", shell_quote(node))
+            }
+            Action::NodeEvents { node } => format!(
+                "kubectl get events -A --field-selector involvedObject.kind=Node,involvedObject.name={}",
+                shell_quote(node)
+            ),
             // Secrets never reach a clipboard.
             other => other.masked().change_command(),
         }
@@ -87,8 +92,8 @@ impl Action {
                 on(object, "kubectl patch", &format!(" --type={kind} -p {}", shell_quote(&body.to_string())))
             }
             Action::RolloutRestart { object } => on(object, "kubectl rollout restart", ""),
-            Action::RolloutUndo { deployment, to_revision } => {
-                rollout("undo", deployment, &format!(" --to-revision={to_revision}"))
+            Action::RolloutUndo { object, to_revision } => {
+                rollout_of("undo", object, &format!(" --to-revision={to_revision}"))
             }
             Action::RolloutPause { deployment } => rollout("pause", deployment, ""),
             Action::RolloutResume { deployment } => rollout("resume", deployment, ""),
@@ -143,6 +148,13 @@ impl Action {
                 shell_quote(registry),
                 shell_quote(username)
             ),
+            Action::RestoreSecret { secret, kept } => format!(
+                "kubectl {} secret {} {}{}",
+                if kept.is_some() { "edit" } else { "delete" },
+                shell_quote(&secret.name),
+                scope(&secret.namespace),
+                if kept.is_some() { "  # its data before is only in the cockpit's memory" } else { "" }
+            ),
             Action::ReferencePullSecret { deployment, secret } => on(
                 &ObjectRef::new(Kind::Deployment, deployment.clone()),
                 "kubectl patch",
@@ -190,6 +202,12 @@ impl Action {
                 &format!(" -p {}", shell_quote(&body.to_string())),
             ),
             Action::DeleteNode { node } => format!("kubectl delete node {}", shell_quote(node)),
+            Action::Postgres(sql) => sql.as_command(),
+            Action::Redis(command) => command.as_command(),
+            Action::Alerting(call) => call.as_command(),
+            Action::Aws(call) => call.as_command(),
+            Action::Machine(command) => command.as_command(),
+            Action::Script(script) => script.as_command(),
             Action::Elsewhere { operation, .. } => operation.clone(),
             // Reads were answered by `as_command`.
             _ => String::new(),
@@ -212,10 +230,15 @@ fn on(object: &ObjectRef, verb: &str, rest: &str) -> String {
 }
 
 fn rollout(verb: &str, deployment: &Key, rest: &str) -> String {
+    rollout_of(verb, &ObjectRef::new(Kind::Deployment, deployment.clone()), rest)
+}
+
+fn rollout_of(verb: &str, object: &ObjectRef, rest: &str) -> String {
     format!(
-        "kubectl rollout {verb} deployment/{} {}{rest}",
-        shell_quote(&deployment.name),
-        scope(&deployment.namespace)
+        "kubectl rollout {verb} {}/{} {}{rest}",
+        object.kind.for_kubectl(),
+        shell_quote(&object.key.name),
+        scope(&object.key.namespace)
     )
 }
 

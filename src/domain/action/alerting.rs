@@ -1,0 +1,37 @@
+//! Actions on Prometheus and Alertmanager.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Effect, Name, System};
+
+/// What is asked of Prometheus and Alertmanager, or changed in them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "does", rename_all = "kebab-case")]
+pub enum Alerting {}
+
+impl Alerting {
+    /// Fixed by the type.
+    pub fn effect(&self) -> Effect {
+        match *self {}
+    }
+
+    /// What is typed to confirm it.
+    pub fn target(&self) -> Option<Name> {
+        match *self {}
+    }
+
+    /// Which of the two has to be reached.
+    pub fn system(&self) -> System {
+        match *self {}
+    }
+
+    /// The line a person could paste into a shell.
+    pub(super) fn as_command(&self) -> String {
+        match *self {}
+    }
+
+    /// Hides whatever is secret in it.
+    pub(in crate::domain) fn mask(&mut self) {
+        match *self {}
+    }
+}

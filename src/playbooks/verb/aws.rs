@@ -1,0 +1,5 @@
+//! The verbs of AWS.
+
+use super::Verb;
+
+pub(super) static VERBS: &[Verb] = &[];

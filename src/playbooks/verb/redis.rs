@@ -1,0 +1,5 @@
+//! The verbs of Redis.
+
+use super::Verb;
+
+pub(super) static VERBS: &[Verb] = &[];
