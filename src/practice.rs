@@ -1,6 +1,7 @@
 //! The lab on this machine: alone, or with a drill and the cockpit on it. Choosing a drill.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,14 @@ pub fn drill(start: &Start, drill: DrillArgs) -> ExitCode {
     ended
 }
 
+/// What a machine of the lab runs for a login: asks the lab behind `socket`.
+pub fn lab_machine(socket: &Path) -> ExitCode {
+    match lab::ssh::ask(socket) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => fail(&format!("the lab is gone: {error}"), 255),
+    }
+}
+
 /// What the cockpit may know in a drill: the lab, the person and the terminal, never the clusters, databases
 /// and settings that this shell points at.
 fn environment_of(lab: &lab::Lab) -> Environment {
@@ -81,6 +90,7 @@ pub fn lab(args: LabArgs) -> ExitCode {
         pods: args.pods,
         nodes: args.nodes,
         churn: args.churn,
+        machine_program: None,
         kubeconfig_out: args.kubeconfig_out,
     };
     let runtime = match runtime() {

@@ -5,6 +5,7 @@ mod alertmanager;
 mod api_server;
 mod certificate;
 mod discover;
+mod disks;
 mod doctor;
 mod doctor_outside;
 mod kubernetes;
@@ -50,6 +51,7 @@ impl Eyes {
             prometheus,
             tell.clone(),
         ));
+        tasks.spawn(disks::watch(sessions.clone(), tell.clone()));
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(postgres::watch(settings.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));

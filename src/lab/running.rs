@@ -15,6 +15,7 @@ use super::alertmanager::Alertmanager;
 use super::api::{self, Running};
 use super::folder::Folder;
 use super::rules::Rules;
+use super::ssh::Machines;
 use super::start::LabError;
 use super::store::Store;
 use super::ticker::Ticker;
@@ -35,6 +36,8 @@ pub struct Lab {
     pub(super) world: Arc<Mutex<World>>,
     pub(super) addresses: Addresses,
     pub(super) files: Files,
+    /// Where there is an sshd to serve the nodes' machines with.
+    pub(super) machines: Option<Machines>,
     pub(super) api: Running,
     pub(super) tickers: Vec<Ticker>,
     pub(super) servers: JoinSet<()>,
@@ -63,7 +66,7 @@ impl Lab {
     /// the ingress's certificates, and what tells whether users are served.
     pub fn env(&self) -> Vec<(&'static str, String)> {
         let Addresses { prometheus, alertmanager, database, cache, http, .. } = self.addresses;
-        vec![
+        let mut env = vec![
             ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
             ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
             ("REDIS_URL", format!("redis://{cache}/0")),
@@ -71,7 +74,11 @@ impl Lab {
             ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
             ("COVET_TLS_AUTHORITY", self.files.web_authority.display().to_string()),
             ("COVET_PROBE_URL", format!("http://{http}/health/ready")),
-        ]
+        ];
+        env.extend(
+            self.machines.as_ref().map(|ssh| ("COVET_SSH_CONFIG", ssh.config().display().to_string())),
+        );
+        env
     }
 
     /// The kubeconfig of somebody who may do everything.

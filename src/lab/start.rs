@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -21,6 +21,7 @@ use super::prometheus::{self, Prometheus};
 use super::rules::{Rules, RulesError};
 use super::running::{Addresses, Lab};
 use super::signals::Signals;
+use super::ssh::Machines;
 use super::store::Store;
 use super::tsdb::Tsdb;
 use super::world::{self, Scale, World};
@@ -40,13 +41,24 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// Pod status updates per second of the filled cluster.
     pub churn: f64,
+    /// What answers on the nodes' machines; None: this program, or the one beside a test.
+    pub machine_program: Option<PathBuf>,
     /// Also write the kubeconfig here.
     pub kubeconfig_out: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { drill: None, speed: 1.0, seed: 1, pods: None, nodes: None, churn: 0.0, kubeconfig_out: None }
+        Self {
+            drill: None,
+            speed: 1.0,
+            seed: 1,
+            pods: None,
+            nodes: None,
+            churn: 0.0,
+            machine_program: None,
+            kubeconfig_out: None,
+        }
     }
 }
 
@@ -149,13 +161,31 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
     let world = Arc::new(Mutex::new(world));
+    routes.answer_for_kubelets(kubelets(&world));
+    let machines = Machines::serve(&folder, &world, options.machine_program.as_deref()).await;
     let stopping = stopping.drop_guard();
-    let mut lab =
-        Lab { drill, world, stopping, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
+    let mut lab = Lab {
+        drill,
+        world,
+        stopping,
+        addresses,
+        files,
+        machines,
+        api,
+        tickers: Vec::new(),
+        servers,
+        _folder: folder,
+    };
     lab.live()?;
     lab.lead_ingresses_home(&store);
     lab.evaluate(rules, tsdb, alertmanager)?;
     Ok(lab)
+}
+
+/// Kubelets answer from the one state of the world.
+fn kubelets(world: &Arc<Mutex<World>>) -> api::Summaries {
+    let world = Arc::clone(world);
+    Arc::new(move |node| world.lock().unwrap_or_else(PoisonError::into_inner).disk_summary(node))
 }
 
 /// The world that was asked for.

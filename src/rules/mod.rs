@@ -7,6 +7,7 @@ mod configuration;
 mod crash_cause;
 mod crash_loop;
 mod db_pool;
+mod disk_full;
 mod high_5xx;
 mod high_latency;
 mod hpa_max;
@@ -76,6 +77,7 @@ pub static RULES: &[&Rule] = &[
     &rollout_stuck::RULE,
     &image_pull::RULE,
     &node_notready::RULE,
+    &disk_full::RULE,
     &high_5xx::RULE,
     &high_latency::RULE,
     &hpa_max::RULE,

@@ -137,10 +137,13 @@ impl Ssh {
             let why = format!("no private folder for the connection's socket: {error}");
             ConnectError::new(BlindKind::Broken, why, "make $XDG_RUNTIME_DIR or /tmp writable")
         })?;
-        let mut master = self.master(host, &folder).map_err(|error| words::spawning(&error))?;
+        let background = format!("ControlPersist={IDLE_SECONDS}");
+        let mut master = self
+            .start(host, &folder, &["-M", "-N", "-f", "-o", &background], &[])
+            .map_err(|error| words::spawning(&error))?;
         match timeout(LOGIN, master.wait()).await {
             Ok(Ok(status)) if status.success() => {}
-            Ok(Ok(_)) => return Err(words::refused(&folder.log(), self, host)),
+            Ok(Ok(_)) => return Err(self.explain(host, &folder).await),
             Ok(Err(error)) => return Err(words::spawning(&error)),
             Err(_) => {
                 let why =
@@ -158,11 +161,33 @@ impl Ssh {
         Ok(machine)
     }
 
-    /// Starts ssh; it goes into the background once it is logged in, and its end until then is the answer.
-    fn master(&self, host: &str, folder: &Folder) -> std::io::Result<tokio::process::Child> {
+    /// Why there is no connection. A connection that is meant to stay keeps the words of hosts on the way to
+    /// itself: one more attempt, in the foreground, hears them.
+    async fn explain(&self, host: &str, folder: &Folder) -> ConnectError {
+        let log = folder.log();
+        if log.contains("UNKNOWN port")
+            && let Ok(mut again) = self.start(host, folder, &["-o", "ControlPath=none"], &["true"])
+        {
+            let _ = timeout(LOGIN, again.wait()).await;
+            return words::refused(&folder.log(), self, host);
+        }
+        words::refused(&log, self, host)
+    }
+
+    /// Starts ssh. A connection that stays goes into the background once it is logged in; its end until then
+    /// is the answer.
+    fn start(
+        &self,
+        host: &str,
+        folder: &Folder,
+        options: &[&str],
+        command: &[&str],
+    ) -> std::io::Result<tokio::process::Child> {
         let mut ssh = Command::new("ssh");
-        ssh.arg("-F").arg(folder.config()).arg("-S").arg(folder.socket());
-        ssh.args(["-M", "-N", "-f", "-o", &format!("ControlPersist={IDLE_SECONDS}")]);
+        ssh.arg("-F").arg(folder.config()).args(options);
+        if command.is_empty() {
+            ssh.arg("-S").arg(folder.socket());
+        }
         if let Some(user) = &self.user {
             ssh.arg("-l").arg(user);
         }
@@ -172,7 +197,7 @@ impl Ssh {
         if let Some(jump) = &self.jump {
             ssh.arg("-J").arg(jump);
         }
-        ssh.arg("--").arg(host);
+        ssh.arg("--").arg(host).args(command);
         // Its words are read by us, and nothing may ask a person: neither on the screen nor in a window.
         ssh.env("LC_ALL", "C").env("SSH_ASKPASS_REQUIRE", "never").env_remove("SSH_ASKPASS");
         ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(folder.log_file()?);
@@ -231,25 +256,26 @@ impl Machine {
 
     async fn send(&self, command: &MachineCommand, within: Duration) -> Result<Ran, NoResult> {
         let words = command.words(self.is_root);
+        let line = command.line(self.is_root);
         let ran = match timeout(within, self.exchange(&words)).await {
             Ok(Ok(ran)) => ran,
-            Ok(Err(openssh::Error::Disconnected)) => {
+            // Its code for a program that is not there is an answer.
+            Ok(Err(openssh::Error::Remote(error))) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ran { code: 127, out: String::new(), err: "command not found".into() }
+            }
+            Ok(Err(openssh::Error::Disconnected | openssh::Error::RemoteProcessTerminated)) => {
                 return Err(NoResult {
-                    says: format!("the connection to {} was lost during `{command}`", self.host),
+                    says: format!("the connection to {} was lost during `{line}`", self.host),
                     repair: Some("look at it again".into()),
                 });
             }
             Ok(Err(error)) => {
-                let says = format!("`{command}` could not be sent to {}: {}", self.host, whole(&error));
+                let says = format!("`{line}` could not be sent to {}: {}", self.host, whole(&error));
                 return Err(NoResult { says, repair: None });
             }
             Err(_) => {
                 return Err(NoResult {
-                    says: format!(
-                        "`{command}` on {} gave no answer within {}",
-                        self.host,
-                        text::span(within)
-                    ),
+                    says: format!("`{line}` on {} gave no answer within {}", self.host, text::span(within)),
                     repair: Some("the machine may be too busy: try again, or look at its console".into()),
                 });
             }

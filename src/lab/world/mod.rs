@@ -8,6 +8,7 @@ mod container;
 mod course;
 mod database;
 mod deployment;
+mod disk;
 mod drill;
 mod endpoints;
 mod env;
@@ -17,6 +18,7 @@ mod furnish;
 mod hpa;
 mod kinds;
 mod kubelet;
+mod machine;
 mod neighbours;
 mod node_lifecycle;
 mod objects;
@@ -43,10 +45,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
+use self::disk::Disks;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
 use self::fault::Faults;
 use self::hpa::Autoscaler;
 use self::kubelet::Kubelet;
+pub use self::machine::Ran;
 use self::node_lifecycle::NodeLifecycle;
 use self::samples::Sampler;
 use self::scale::Churn;
@@ -90,6 +94,9 @@ pub struct World {
     cluster: Cluster,
     kubelet: Kubelet,
     nodes: NodeLifecycle,
+    disks: Disks,
+    /// How often a service was restarted on each machine.
+    machine_restarts: std::collections::HashMap<String, u32>,
     autoscaler: Autoscaler,
     vault: Vault,
     traffic: Traffic,
@@ -117,6 +124,8 @@ impl World {
             cluster: Cluster::new(store, logs, now, seed, 1.0),
             kubelet: Kubelet::default(),
             nodes: NodeLifecycle::default(),
+            disks: Disks::default(),
+            machine_restarts: std::collections::HashMap::new(),
             autoscaler: Autoscaler::default(),
             vault: Vault::default(),
             traffic: Traffic::new(seed),
@@ -142,6 +151,7 @@ impl World {
         self.cluster.drain();
         self.strike();
         self.nodes.tick(&mut self.cluster, &self.kubelet);
+        self.disks.tick(&mut self.cluster, &mut self.kubelet);
         self.work();
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
@@ -168,6 +178,14 @@ impl World {
         for pod in self.cluster.pods_on(node) {
             self.cluster.enqueue(Work::Pod(Key::of(&*pod)));
         }
+    }
+
+    /// Every node there is, with the address of its machine.
+    pub fn machines(&self) -> Vec<(String, String)> {
+        let address = |node: &objects::Node| {
+            node.status.addresses.first().map(|first| first.address.clone()).unwrap_or_default()
+        };
+        self.cluster.nodes.iter().map(|(key, node)| (key.name.clone(), address(node))).collect()
     }
 
     /// Nodes whose kubelet is stopped.

@@ -56,7 +56,7 @@ fn workload(
     })
 }
 
-pub fn deployments() -> Vec<Value> {
+pub fn deployments(worker_storage: Option<&str>) -> Vec<Value> {
     let mut worker = workload(
         (NAMESPACE, "covetpy-worker"),
         "covetpy-worker",
@@ -67,6 +67,9 @@ pub fn deployments() -> Vec<Value> {
     spec["imagePullSecrets"] = json!([{ "name": "regcred" }]);
     spec["containers"][0]["args"] = json!(["python", "-m", "covetpy.worker"]);
     spec["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": "covetpy-config" } }, { "secretRef": { "name": "covetpy-secrets" } }]);
+    if let Some(storage) = worker_storage {
+        spec["containers"][0]["resources"]["requests"]["ephemeral-storage"] = storage.into();
+    }
     let prometheus = vec![
         container(
             "prometheus-server-configmap-reload",

@@ -57,7 +57,13 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
     let counts: Vec<(&str, usize)> = rows.iter().map(|(book, rows)| (*book, rows.len())).collect();
     assert_eq!(
         counts,
-        [("crash-loop", 24), ("image-pull", 15), ("node-notready", 20), ("rollout-stuck", 18)]
+        [
+            ("crash-loop", 24),
+            ("disk-full", 25),
+            ("image-pull", 15),
+            ("node-notready", 20),
+            ("rollout-stuck", 18)
+        ]
     );
     for (book, known) in named {
         let extra: Vec<&str> = library
@@ -72,6 +78,15 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
             "crash-loop" => &["loosen-liveness"],
             "rollout-stuck" => &["newest-logs"],
             "image-pull" => &["roll-back", "rollout-done"],
+            "disk-full" => &[
+                "logs-and-journal",
+                "block-devices",
+                "log-folder",
+                "grow-claim",
+                "uncordon",
+                "claim",
+                "pods-moved",
+            ],
             _ => &["pods-moved", "nodes-again"],
         };
         assert_eq!(extra, wanted, "{book}: steps beyond the table");

@@ -193,6 +193,7 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
     let status = |holds: bool| if holds { Status::True } else { Status::False };
     let created = ago(&row.age);
     let homeless = row.is == "unschedulable";
+    let evicted = row.is == "failed" && row.reason == "Evicted";
     let scheduled = if homeless {
         condition("PodScheduled", Status::False, "Unschedulable", &row.message, created)
     } else {
@@ -213,8 +214,8 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
             "unschedulable" | "creating" | "waiting" | "init-crash" => Phase::Pending,
             _ => Phase::Running,
         },
-        reason: None,
-        message: None,
+        reason: evicted.then(|| "Evicted".into()),
+        message: evicted.then(|| row.message.as_str().into()),
         conditions: Box::new([scheduled, condition("Ready", status(is_ready), "", "", created)]),
         containers,
         has_empty_dir: row.empty_dir,
