@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use openssh::Session;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -101,6 +102,25 @@ impl AddressOf {
 }
 
 impl Ssh {
+    /// The address of a node's machine, of the kind that the settings choose.
+    ///
+    /// # Errors
+    /// The node has none of that kind.
+    pub fn address(&self, node: &str, object: &Value) -> Result<String, ConnectError> {
+        let Some(kind) = self.address.kind() else { return Ok(node.to_owned()) };
+        let addresses = object.pointer("/status/addresses").and_then(Value::as_array);
+        let addresses = addresses.map_or(&[][..], Vec::as_slice);
+        let text = |address: &Value, name: &str| {
+            address.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let of_kind = addresses.iter().find(|address| text(address, "type") == kind);
+        of_kind.map(|address| text(address, "address")).ok_or_else(|| {
+            let has: Vec<String> = addresses.iter().map(|address| text(address, "type")).collect();
+            let why = format!("node {node} has no {kind}; it has {}", has.join(", "));
+            ConnectError::new(BlindKind::Broken, why, "choose another with [ssh] address")
+        })
+    }
+
     /// The words before a command, for a person to paste: `ssh -p 2222 ec2-user@10.0.0.7`.
     pub fn as_command(&self, host: &str) -> String {
         let mut line = String::from("ssh");
