@@ -10,6 +10,7 @@ use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures::StreamExt as _;
 
 use crate::app::picker::{Choice, Item, Picker};
+use crate::app::{Truth, Worse};
 use crate::cli::{DrillArgs, LabArgs};
 use crate::commands::{USAGE, fail, print};
 use crate::domain::shell_quote;
@@ -35,6 +36,7 @@ pub fn drill(start: &Start, drill: DrillArgs) -> ExitCode {
         drill: Some(name.clone()),
         speed: drill.speed,
         seed: drill.seed,
+        machines: true,
         ..lab::Options::default()
     };
     // Its own threads: a busy pretend production must not make the screen wait.
@@ -51,7 +53,9 @@ pub fn drill(start: &Start, drill: DrillArgs) -> ExitCode {
     connection.context = None;
     let start = Start { connection, clock: start.clock, arm: start.arm };
     let ended = match Session::load_in(&start, environment_of(&lab)) {
-        Ok(session) => open(session.practising(name)).map_or_else(|code| code, |_| ExitCode::SUCCESS),
+        Ok(session) => {
+            open(session.practising(name, truth(&lab))).map_or_else(|code| code, |_| ExitCode::SUCCESS)
+        }
         Err(error) => fail(&error, USAGE),
     };
     lab_runtime.block_on(lab.stop());
@@ -67,6 +71,25 @@ pub fn lab_machine(socket: &Path) -> ExitCode {
     }
 }
 
+/// What is true of the drill, as plain values: the cockpit never sees the lab itself.
+pub fn truth(lab: &lab::Lab) -> Option<Truth> {
+    let drill = lab.drill()?;
+    let worse = drill.worse.iter();
+    Some(Truth {
+        title: drill.title.clone(),
+        story: drill.story.clone(),
+        strikes: lab.world(|world| world.strikes_at()).unwrap_or_default(),
+        rule: drill.root.rule.clone(),
+        object: drill.root.object.clone(),
+        causes: drill.root.is.clone(),
+        root: drill.root.cause.clone(),
+        fixes: drill.fixes.iter().map(|fix| fix.says.clone()).collect(),
+        worse: worse
+            .filter_map(|step| Some(Worse { says: step.says.clone(), does: step.does.clone()? }))
+            .collect(),
+    })
+}
+
 /// What the cockpit may know in a drill: the lab, the person and the terminal, never the clusters, databases
 /// and settings that this shell points at.
 fn environment_of(lab: &lab::Lab) -> Environment {
@@ -75,7 +98,7 @@ fn environment_of(lab: &lab::Lab) -> Environment {
     let own = process_environment();
     Arc::new(move |name| match name {
         "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
-        | "TMUX" => own(name),
+        | "TMUX" | "VISUAL" | "EDITOR" => own(name),
         "COVET_CONFIG" => Some("/dev/null".to_owned()),
         _ => served.get(name).cloned(),
     })
@@ -90,8 +113,9 @@ pub fn lab(args: LabArgs) -> ExitCode {
         pods: args.pods,
         nodes: args.nodes,
         churn: args.churn,
-        machine_program: None,
+        machines: true,
         kubeconfig_out: args.kubeconfig_out,
+        ..lab::Options::default()
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,

@@ -7,13 +7,15 @@ pub mod discovery;
 mod door;
 mod load;
 mod outside;
+pub mod plugin;
+mod proxy;
 mod rows;
 mod settings;
 mod show;
 pub mod ssh;
 pub mod tls;
 
-pub use connect::{ConnectError, client};
+pub use connect::{ConnectError, Connected, client, connect};
 pub use database_url::{Encryption, database};
 pub use door::{Door, http_client};
 pub use load::{ConfigError, load, load_text, usual_file};

@@ -14,6 +14,7 @@ mod node;
 mod observation;
 mod outside;
 mod pod;
+mod rbac;
 mod reading;
 mod series;
 mod snapshot;
@@ -43,6 +44,7 @@ pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use rbac::{Grant, refused_user};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{Sight, Snapshot};

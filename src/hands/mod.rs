@@ -5,6 +5,7 @@ mod actor;
 mod difference;
 mod done;
 mod hazards;
+mod kept;
 mod kubernetes;
 mod machine;
 mod permission;
@@ -36,6 +37,7 @@ pub struct Hands {
     /// Shown as a hazard before every change (guard g8).
     protected: Option<String>,
     patience: Patience,
+    kept: kept::Kept,
 }
 
 impl Hands {
@@ -47,7 +49,14 @@ impl Hands {
             env: |name| std::env::var(name).ok(),
             protected: None,
             patience: Patience::default(),
+            kept: kept::Kept::default(),
         }
+    }
+
+    /// The same hands on a connection with new credentials; what they keep, they keep.
+    #[must_use]
+    pub fn through(self, client: kube::Client) -> Hands {
+        Hands { cluster: Cluster::new(client).within(self.patience.call), ..self }
     }
 
     /// The context is a protected one (production): every change says so and is confirmed by name.

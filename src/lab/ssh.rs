@@ -6,7 +6,6 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::folder::Folder;
-use super::world::{Ran, World};
+use super::moves::Moves;
+use super::world::Ran;
 
 /// How long sshd may take until somebody can log in.
 const START: Duration = Duration::from_secs(5);
@@ -59,14 +59,10 @@ impl Machines {
     }
 
     /// Serves them; None where that cannot be done.
-    pub(super) async fn serve(
-        folder: &Folder,
-        world: &Arc<Mutex<World>>,
-        program: Option<&Path>,
-    ) -> Option<Machines> {
+    pub(super) async fn serve(folder: &Folder, moves: &Moves) -> Option<Machines> {
         let sshd = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"].map(Path::new);
         let sshd = sshd.into_iter().find(|path| path.is_file())?;
-        let program = program.map(Path::to_owned).or_else(beside)?;
+        let program = beside()?;
         let at = |name: &str| folder.path().join(name);
         for key in ["machine-host", "machine-key"] {
             keygen(&at(key)).await?;
@@ -84,15 +80,15 @@ impl Machines {
             .spawn()
             .ok()?;
         let config = at("ssh-config");
-        let known = nodes(world);
+        let known = nodes(moves);
         write_config(folder, &config, port, &known).ok()?;
         let tasks = vec![
-            tokio::spawn(answer(listener, Arc::clone(world))),
+            tokio::spawn(answer(listener, moves.clone())),
             tokio::spawn(follow(
                 folder.path().to_owned(),
                 config.clone(),
                 port,
-                Arc::clone(world),
+                moves.clone(),
                 known.clone(),
             )),
         ];
@@ -148,8 +144,8 @@ async fn keygen(path: &Path) -> Option<()> {
     made.ok()?.success().then_some(())
 }
 
-fn nodes(world: &Arc<Mutex<World>>) -> Vec<(String, String)> {
-    world.lock().unwrap_or_else(PoisonError::into_inner).machines()
+fn nodes(moves: &Moves) -> Vec<(String, String)> {
+    moves.world(|world| world.machines())
 }
 
 /// sshd's settings: one key, no passwords, no forwarding, and one command whatever is asked for.
@@ -197,16 +193,10 @@ fn config_text(folder: &Path, known: &Path, port: u16, nodes: &[(String, String)
 }
 
 /// Writes the config anew when a node joined or left.
-async fn follow(
-    folder: PathBuf,
-    config: PathBuf,
-    port: u16,
-    world: Arc<Mutex<World>>,
-    mut known: Vec<(String, String)>,
-) {
+async fn follow(folder: PathBuf, config: PathBuf, port: u16, moves: Moves, mut known: Vec<(String, String)>) {
     loop {
         sleep(LOOK).await;
-        let now = nodes(&world);
+        let now = nodes(&moves);
         if now == known {
             continue;
         }
@@ -220,9 +210,9 @@ async fn follow(
 }
 
 /// Answers what is asked on the machines, one question per connection.
-async fn answer(listener: UnixListener, world: Arc<Mutex<World>>) {
+async fn answer(listener: UnixListener, moves: Moves) {
     while let Ok((socket, _)) = listener.accept().await {
-        let world = Arc::clone(&world);
+        let moves = moves.clone();
         tokio::spawn(async move {
             let (read, mut write) = socket.into_split();
             let mut line = String::new();
@@ -231,7 +221,7 @@ async fn answer(listener: UnixListener, world: Arc<Mutex<World>>) {
             if read.is_err() {
                 return;
             }
-            let ran = tokio::task::spawn_blocking(move || on_machine(&world, &question)).await;
+            let ran = tokio::task::spawn_blocking(move || on_machine(&moves, &question)).await;
             let Ran { code, out, err } = ran.unwrap_or_default();
             let reply = serde_json::to_vec(&Reply { code, out, err }).unwrap_or_default();
             // Whoever asked may have gone.
@@ -240,12 +230,12 @@ async fn answer(listener: UnixListener, world: Arc<Mutex<World>>) {
     }
 }
 
-fn on_machine(world: &Arc<Mutex<World>>, question: &Question) -> Ran {
+fn on_machine(moves: &Moves, question: &Question) -> Ran {
     let Some(argv) = words(&question.line) else {
         let err = "bash: syntax error: an unfinished quotation\n".to_owned();
         return Ran { code: 2, out: String::new(), err };
     };
-    world.lock().unwrap_or_else(PoisonError::into_inner).on_machine(&question.node, &argv)
+    moves.world(|world| world.on_machine(&question.node, &argv))
 }
 
 /// A line taken apart as a shell would, without anything being expanded; None when a quotation does not end.

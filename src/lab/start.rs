@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -17,6 +17,7 @@ use super::api::{self, ProxyRoutes};
 use super::folder::Folder;
 use super::https::{self, Authority, Https, HttpsError};
 use super::logs::Logs;
+use super::moves::{Evaluation, Moves};
 use super::prometheus::{self, Prometheus};
 use super::rules::{Rules, RulesError};
 use super::running::{Addresses, Lab};
@@ -41,8 +42,12 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// Pod status updates per second of the filled cluster.
     pub churn: f64,
-    /// What answers on the nodes' machines; None: this program, or the one beside a test.
-    pub machine_program: Option<PathBuf>,
+    /// Serve the nodes' machines over SSH, where there is an sshd to do it with.
+    pub machines: bool,
+    /// The time in the lab: its servers, objects and samples know no other.
+    pub clock: fn() -> Timestamp,
+    /// Nothing moves by itself: whoever moves the clock calls [`Lab::step`].
+    pub by_hand: bool,
     /// Also write the kubeconfig here.
     pub kubeconfig_out: Option<PathBuf>,
 }
@@ -56,7 +61,9 @@ impl Default for Options {
             pods: None,
             nodes: None,
             churn: 0.0,
-            machine_program: None,
+            machines: false,
+            clock: Timestamp::now,
+            by_hand: false,
             kubeconfig_out: None,
         }
     }
@@ -125,13 +132,14 @@ impl Listeners {
 /// # Errors
 /// When a port, a thread or a file cannot be had.
 pub async fn start(options: Options) -> Result<Lab, LabError> {
-    let now = Timestamp::now();
+    let (clock, by_hand) = (options.clock, options.by_hand);
+    let now = clock();
     let wanted = wanted(&options)?;
     let drill = wanted.drill;
     let (store, logs, signals, tsdb) =
-        (Store::new(options.seed), Logs::default(), Signals::default(), Tsdb::default());
+        (Store::new(options.seed), Logs::default(), Signals::at(clock), Tsdb::default());
     let listeners = Listeners::bind().await.map_err(LabError::Listen)?;
-    let access = Access::new(now)?;
+    let access = Access::new(clock)?;
     let routes = ProxyRoutes::default();
     let api = access.serve(store.clone(), logs.clone(), routes.clone()).await?;
     let addresses = listeners.addresses(api.addr).map_err(LabError::Listen)?;
@@ -142,11 +150,12 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let files =
         access.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
     let rules = Rules::load(options.speed)?;
-    let alertmanager = Alertmanager::new(now);
+    let alertmanager = Alertmanager::new(now).at(clock);
     let prometheus = Prometheus {
         tsdb: tsdb.clone(),
         rules: rules.clone(),
         started: now,
+        clock,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
     let stopping = CancellationToken::new();
@@ -160,13 +169,14 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         world
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
-    let world = Arc::new(Mutex::new(world));
-    routes.answer_for_kubelets(kubelets(&world));
-    let machines = Machines::serve(&folder, &world, options.machine_program.as_deref()).await;
+    let generator = format!("http://{}", addresses.prometheus);
+    let moves = Moves::new(clock, world, Evaluation::new(rules, tsdb, alertmanager, generator));
+    routes.answer_for_kubelets(kubelets(&moves));
+    let machines = if options.machines { Machines::serve(&folder, &moves).await } else { None };
     let stopping = stopping.drop_guard();
     let mut lab = Lab {
         drill,
-        world,
+        moves,
         stopping,
         addresses,
         files,
@@ -176,16 +186,17 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         servers,
         _folder: folder,
     };
-    lab.live()?;
     lab.lead_ingresses_home(&store);
-    lab.evaluate(rules, tsdb, alertmanager)?;
+    if !by_hand {
+        lab.live()?;
+    }
     Ok(lab)
 }
 
 /// Kubelets answer from the one state of the world.
-fn kubelets(world: &Arc<Mutex<World>>) -> api::Summaries {
-    let world = Arc::clone(world);
-    Arc::new(move |node| world.lock().unwrap_or_else(PoisonError::into_inner).disk_summary(node))
+fn kubelets(moves: &Moves) -> api::Summaries {
+    let moves = moves.clone();
+    Arc::new(move |node| moves.world(|world| world.disk_summary(node)))
 }
 
 /// The world that was asked for.

@@ -13,13 +13,14 @@ mod network;
 mod nodes;
 pub mod object;
 mod pods;
-mod postgres;
+pub(crate) mod postgres;
 mod pull_secrets;
 mod references;
 mod revisions;
 pub mod rollout;
 pub mod trouble;
 mod usage;
+mod value;
 
 use std::time::Duration;
 
@@ -128,6 +129,11 @@ impl Probes {
         tail: u32,
     ) -> impl Stream<Item = LogLine> + Send + use<> {
         follow::follow(self.cluster.clone(), pod.clone(), container, previous, tail)
+    }
+
+    /// One value of a ConfigMap exactly as it is, for the person's editor; None when there is no such key.
+    pub async fn config_value(&self, config_map: &Key, key: &str) -> Result<Option<String>, String> {
+        value::of(&self.cluster, config_map, key).await
     }
 
     /// Everything about one object, for the detail view.

@@ -11,6 +11,7 @@
 
 mod acting;
 mod cockpit;
+mod drills;
 mod eyes;
 mod house;
 mod judgement;

@@ -133,9 +133,10 @@ pub enum Action {
     RolloutRestart {
         object: ObjectRef,
     },
-    /// To a pinned revision: pressing twice does not flip back (audit D112).
+    /// Of a Deployment, StatefulSet or DaemonSet, to a pinned revision: pressing twice does not flip back
+    /// (audit D112).
     RolloutUndo {
-        deployment: Key,
+        object: ObjectRef,
         to_revision: u64,
     },
     RolloutPause {
@@ -190,6 +191,12 @@ pub enum Action {
         registry: String,
         username: String,
         token_env: String,
+    },
+    /// Puts a Secret's data back as it was before a pull secret was written over it; where there was none, deletes
+    /// it. The data stays in the memory of the session that wrote: `kept` only names it.
+    RestoreSecret {
+        secret: Key,
+        kept: Option<u64>,
     },
     /// Adds a pull secret to a Deployment's template.
     ReferencePullSecret {
@@ -325,6 +332,7 @@ impl Action {
             | Action::Evict { .. }
             | Action::Taint { .. }
             | Action::Apply { .. }
+            | Action::RestoreSecret { .. }
             | Action::ReferencePullSecret { .. }
             | Action::SetImage { .. }
             | Action::SetResources { .. }
@@ -378,6 +386,7 @@ impl Action {
             Action::Scale { object, .. }
             | Action::Patch { object, .. }
             | Action::RolloutRestart { object }
+            | Action::RolloutUndo { object, .. }
             | Action::Annotate { object, .. }
             | Action::Label { object, .. }
             | Action::PatchStatus { object, .. }
@@ -386,8 +395,7 @@ impl Action {
             Action::AutoscalerBounds { autoscaler, .. } => {
                 (Kind::HorizontalPodAutoscaler, autoscaler.clone())
             }
-            Action::RolloutUndo { deployment, .. }
-            | Action::RolloutPause { deployment }
+            Action::RolloutPause { deployment }
             | Action::RolloutResume { deployment }
             | Action::RolloutStatus { deployment, .. }
             | Action::ListReplicaSets { deployment }
@@ -397,7 +405,9 @@ impl Action {
             | Action::ReferencePullSecret { deployment, .. }
             | Action::SetImage { deployment, .. }
             | Action::SetResources { deployment, .. } => (Kind::Deployment, deployment.clone()),
-            Action::PullSecret { secret, .. } => (Kind::Secret, secret.clone()),
+            Action::PullSecret { secret, .. } | Action::RestoreSecret { secret, .. } => {
+                (Kind::Secret, secret.clone())
+            }
             Action::SetConfig { config_map, .. } => (Kind::ConfigMap, config_map.clone()),
             Action::CheckPullSecrets { pod } | Action::Exec { pod, .. } => (Kind::Pod, pod.clone()),
             Action::DeletePods { pods } => (Kind::Pod, pods.first()?.key.clone()),

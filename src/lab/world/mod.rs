@@ -29,6 +29,7 @@ mod program;
 mod quantity;
 mod registry;
 mod replica_set;
+mod revisions;
 mod rollout;
 mod rollout_status;
 mod samples;
@@ -178,6 +179,7 @@ impl World {
         for pod in self.cluster.pods_on(node) {
             self.cluster.enqueue(Work::Pod(Key::of(&*pod)));
         }
+        self.work();
     }
 
     /// Every node there is, with the address of its machine.
@@ -197,6 +199,11 @@ impl World {
     /// Whether the fault has struck.
     pub fn has_struck(&self) -> bool {
         self.faults.struck()
+    }
+
+    /// When the fault strikes, or struck.
+    pub fn strikes_at(&self) -> Option<Timestamp> {
+        self.faults.strikes_at()
     }
 
     fn work(&mut self) {

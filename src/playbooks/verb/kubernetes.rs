@@ -49,7 +49,7 @@ pub(super) static VERBS: &[Verb] = &[
         ],
     ),
     disrupts("rollout-restart", &[may("kind", Kind), must("name", Name), IN]),
-    disrupts("rollout-undo", &[must("deployment", Name), IN, must("to_revision", Count)]),
+    disrupts("rollout-undo", &[may("kind", Kind), must("name", Name), IN, must("to_revision", Count)]),
     changes("rollout-pause", DEPLOYMENT),
     changes("rollout-resume", DEPLOYMENT),
     disrupts("delete-pods", &[must("pods", Pods)]),

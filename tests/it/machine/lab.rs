@@ -28,9 +28,14 @@ struct Drill {
 
 impl Drill {
     async fn new(drill: Option<&str>) -> Drill {
-        let lab = start(Options { drill: drill.map(str::to_owned), speed: 30.0, ..Options::default() })
-            .await
-            .unwrap();
+        let lab = start(Options {
+            drill: drill.map(str::to_owned),
+            speed: 30.0,
+            machines: true,
+            ..Options::default()
+        })
+        .await
+        .unwrap();
         let env = lab.env();
         let find = |asked: &str| env.iter().find(|(name, _)| *name == asked).map(|(_, value)| value.clone());
         assert!(find("COVET_SSH_CONFIG").is_some(), "the lab serves its machines");
