@@ -45,6 +45,16 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("node_group", "the cloud's group of the node"),
     ("node", "the node's name"),
     ("node_ip", "the node's internal address"),
+    ("runtime", "the node's container runtime, containerd or docker"),
+    ("hog", "the pod that fills the node's disk"),
+    ("hog_namespace", "its namespace"),
+    ("hog_container", "its first container"),
+    ("root_source", "the device that / is mounted from"),
+    ("large_logs", "large files under /var/log, separated by spaces"),
+    ("journal_size", "the size of the system journal"),
+    ("claim", "the PersistentVolumeClaim that is full"),
+    ("claim_size", "its size"),
+    ("claim_suggestion", "half as much again"),
     ("instance", "the cloud's id of the node's machine"),
     ("revision", "the newest revision's number"),
     ("bad_revision", "the failing revision's number"),
@@ -203,11 +213,15 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
     put("image", sick.map(|container| container.image.to_string()));
     put("memory_limit", sick.and_then(|container| container.limits.memory_bytes).map(text::quantity));
     put("memory_request", sick.and_then(|container| container.requests.memory_bytes).map(text::quantity));
+    let hog = view.hog().and_then(|pod| pod.containers.iter().find(|container| !container.init));
+    put("hog_container", hog.map(|container| container.name.to_string()));
     if let Some(node) = view.node {
         put("node", Some(node.key.name.to_string()));
         put("node_ip", node.internal_ip.as_deref().map(ToOwned::to_owned));
         let machine = node.provider_id.as_deref().and_then(|id| id.rsplit('/').next());
         put("instance", machine.map(ToOwned::to_owned));
+        let runtime = node.container_runtime.as_deref().and_then(|runtime| runtime.split(':').next());
+        put("runtime", runtime.map(ToOwned::to_owned));
     }
     let mut nodes = view.node.into_iter().chain(view.snapshot().nodes.iter());
     put("region", nodes.find_map(|node| aws_region(node.provider_id.as_deref()?)));

@@ -61,6 +61,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
             ("crash-loop", 24),
             ("db-cpu", 13),
             ("db-pool", 13),
+            ("disk-full", 25),
             ("image-pull", 15),
             ("node-notready", 20),
             ("rollout-stuck", 18)
@@ -100,6 +101,15 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "rollout-done",
             ],
             "image-pull" => &["roll-back", "rollout-done"],
+            "disk-full" => &[
+                "logs-and-journal",
+                "block-devices",
+                "log-folder",
+                "grow-claim",
+                "uncordon",
+                "claim",
+                "pods-moved",
+            ],
             _ => &["pods-moved", "nodes-again"],
         };
         assert_eq!(extra, wanted, "{book}: steps beyond the table");
