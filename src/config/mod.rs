@@ -7,6 +7,7 @@ pub mod discovery;
 mod door;
 mod load;
 mod outside;
+pub mod redis;
 mod rows;
 mod settings;
 mod show;

@@ -75,6 +75,10 @@ causes! {
     CONNECTIONS_IDLE = "connections-idle": "Most slots are held by idle connections of pools.";
     CONNECTIONS_BUSY = "connections-busy": "Most slots are really working.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
+    CACHE_EVICTING = "cache-evicting": "The cache is full and evicts what is still needed.";
+    CACHE_COLD = "cache-cold": "The cache answers too few of the lookups.";
+    CACHE_DOWN = "cache-down": "The cache does not answer.";
+    CPU_THROTTLED = "cpu-throttled": "Containers are stopped by their CPU limit.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";
     ISSUANCE_FAILING = "issuance-failing": "Attempts to issue it fail.";

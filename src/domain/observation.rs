@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
     EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, ReplicaSet,
-    Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    Service, Silence, Strain, Timestamp, Traffic, Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -42,6 +42,8 @@ pub enum Origin {
     PodUsage,
     NodeUsage,
     Prometheus,
+    /// cAdvisor's metrics of containers, by way of Prometheus.
+    Containers,
     Alertmanager,
     Postgres,
     Redis,
@@ -51,7 +53,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    pub const ALL: [Origin; 24] = [
+    pub const ALL: [Origin; 25] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -71,6 +73,7 @@ impl Origin {
         Origin::PodUsage,
         Origin::NodeUsage,
         Origin::Prometheus,
+        Origin::Containers,
         Origin::Alertmanager,
         Origin::Postgres,
         Origin::Redis,
@@ -105,6 +108,7 @@ impl Origin {
             Origin::PodUsage => "pod metrics",
             Origin::NodeUsage => "node metrics",
             Origin::Prometheus => "Prometheus",
+            Origin::Containers => "container metrics",
             Origin::Alertmanager => "Alertmanager",
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
@@ -140,6 +144,7 @@ pub enum Fact {
     /// All at once, by node name.
     NodeUsage(UsageSource, Vec<(Name, Usage)>),
     Traffic(Box<Traffic>),
+    Strain(Box<Strain>),
     Alerts {
         alerts: Vec<Alert>,
         silences: Vec<Silence>,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{
     Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject, Database,
     Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name, Node,
-    Observation, Origin, PersistentVolumeClaim, Pod, ReplicaSet, Series, Service, Silence, Table, Timestamp,
-    Traffic, Usage, UsageSource, between,
+    Observation, Origin, PersistentVolumeClaim, Pod, ReplicaSet, Series, Service, Silence, Strain, Table,
+    Timestamp, Traffic, Usage, UsageSource, between,
 };
 
 /// How long the database and cache histories reach back.
@@ -35,6 +35,7 @@ pub struct Snapshot {
     pub node_usage: HashMap<Name, Usage>,
     pub usage_source: Option<UsageSource>,
     pub traffic: Traffic,
+    pub strain: Strain,
     pub alerts: Vec<Alert>,
     pub silences: Vec<Silence>,
     /// The last answer to the capacity query; stays when the server is exhausted.
@@ -46,6 +47,8 @@ pub struct Snapshot {
     /// Idle-in-transaction connections over the last hour.
     pub idle_in_transaction: Series,
     pub cache: Option<Cache>,
+    /// The cache's hit ratio over the last hour, 0 to 1.
+    pub hit_ratio: Series,
     /// By host and port.
     pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
     /// What this cockpit did, oldest first.
@@ -107,6 +110,7 @@ impl Snapshot {
                 self.node_usage = usage.into_iter().collect();
             }
             Fact::Traffic(traffic) => self.traffic = *traffic,
+            Fact::Strain(strain) => self.strain = *strain,
             Fact::Alerts { alerts, silences } => {
                 self.alerts = alerts;
                 self.silences = silences;
@@ -121,7 +125,12 @@ impl Snapshot {
                 let since = self.exhausted.as_ref().map_or(at, |(since, _)| *since);
                 self.exhausted = Some((since, message));
             }
-            Fact::Cache(cache) => self.cache = Some(cache),
+            Fact::Cache(cache) => {
+                if let Some(ratio) = cache.hit_ratio {
+                    self.hit_ratio.push(at, ratio, HISTORY);
+                }
+                self.cache = Some(cache);
+            }
             Fact::Handshakes(rows) => {
                 if let Some(first) = rows.first() {
                     self.handshakes.insert((first.host.clone(), first.port), rows);
@@ -262,6 +271,7 @@ fn stale_after(origin: Origin) -> Option<Duration> {
         Origin::ApiServer => Some(Duration::from_secs(5)),
         Origin::PodUsage | Origin::NodeUsage => Some(Duration::from_secs(90)),
         Origin::Prometheus | Origin::Alertmanager => Some(Duration::from_secs(45)),
+        Origin::Containers => Some(Duration::from_mins(4)),
         Origin::Postgres | Origin::Redis => Some(Duration::from_secs(15)),
         Origin::Tls => Some(Duration::from_mins(10)),
         _ => None,

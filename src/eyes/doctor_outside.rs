@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::doctor::DoctorRow;
 use super::kubernetes::names::Names;
-use super::{alertmanager, postgres, prometheus, redis, tls};
+use super::{alertmanager, postgres, prometheus, tls};
 use crate::config::{self, ConnectError, Settings};
 use crate::domain::{BlindKind, Fact, Handshake, Timestamp, text};
 
@@ -92,8 +92,8 @@ async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {
         let repair = "set REDIS_URL, e.g. redis://cache.example.com:6379";
         return Err(ConnectError::new(BlindKind::NotConfigured, "no cache was given", repair));
     };
-    let mut connection = redis::open(url).await?;
-    redis::ping(&mut connection).await?;
+    let mut connection = config::redis::open(url).await?;
+    config::redis::ping(&mut connection).await?;
     Ok("PONG".into())
 }
 

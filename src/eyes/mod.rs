@@ -12,6 +12,7 @@ mod needs;
 mod postgres;
 mod prometheus;
 mod redis;
+mod strain;
 mod tell;
 mod tls;
 mod traffic;

@@ -7,6 +7,7 @@ mod done;
 mod hazards;
 mod kubernetes;
 mod permission;
+mod redis;
 mod task;
 
 pub use actor::actor;
@@ -84,7 +85,7 @@ impl Hands {
             Action::Postgres(sql) => match sql {
                 Sql::PingDatabase => Err(Refusal::new("a read needs no hands")),
             },
-            Action::Redis(command) => match command {},
+            Action::Redis(command) => redis::draft(self, command, now).await,
             Action::Alerting(call) => match call {},
             Action::Aws(call) => match call {},
             Action::Machine(command) => match command {},
@@ -126,7 +127,7 @@ impl Hands {
             Done::refused(refusal.repair("confirm it again"))
         } else {
             match warrant.action() {
-                Action::Redis(command) => match *command {},
+                Action::Redis(command) => redis::perform(self, warrant, command, &mut task).await,
                 Action::Alerting(call) => match *call {},
                 Action::Aws(call) => match *call {},
                 Action::Machine(command) => match *command {},

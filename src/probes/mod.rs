@@ -14,6 +14,7 @@ pub mod object;
 mod pods;
 mod postgres;
 mod pull_secrets;
+mod redis;
 mod references;
 mod revisions;
 pub mod rollout;
@@ -103,7 +104,7 @@ impl Probes {
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
             Action::Postgres(sql) => Ok(postgres::read(&self.outside, sql).await),
-            Action::Redis(command) => match *command {},
+            Action::Redis(command) => Ok(redis::read(&self.outside, command).await),
             Action::Alerting(call) => match *call {},
             Action::Aws(call) => match *call {},
             Action::Machine(command) => match *command {},

@@ -3,6 +3,7 @@
 use crate::domain::{Anomaly, AnomalyId, Origin, Severity};
 
 use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
+use super::traffic_cause::{DATABASE_FILL, HIT_DROP, HIT_RATIO, THROTTLED, behind};
 use super::workload::evidence;
 use super::{Needs, Rule, Scene, Threshold, Unit, shown};
 
@@ -35,13 +36,32 @@ const CRITICAL_AFTER: Threshold = Threshold {
     source: "our own choice",
 };
 
+const LAST_WEEK: Threshold = Threshold {
+    key: "high-latency.last-week",
+    default: 1.5,
+    unit: Unit::Count,
+    says: "times the p95 of a week ago from which it is more than usual",
+    source: "our own choice",
+};
+
 pub(super) static RULE: Rule = Rule {
     name: "high-latency",
     title: "Latency high",
     says: "The p95 latency of all requests together. Silent without traffic, about gaps, and about single slow \
            paths that do not move it.",
     needs: Needs::All(&[Origin::Prometheus]),
-    thresholds: &[WARNING, WARNING_AFTER, CRITICAL, CRITICAL_AFTER, MIN_RATE],
+    thresholds: &[
+        WARNING,
+        WARNING_AFTER,
+        CRITICAL,
+        CRITICAL_AFTER,
+        LAST_WEEK,
+        MIN_RATE,
+        HIT_RATIO,
+        HIT_DROP,
+        THROTTLED,
+        DATABASE_FILL,
+    ],
     examine,
 };
 
@@ -80,22 +100,39 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         }),
     );
     let (subject, namespace) = subject(scene);
+    let usual = traffic.p95_last_week.filter(|usual| *usual > 0.0);
+    if let Some(usual) = usual {
+        facts.push(evidence(Origin::Prometheus, None, format!("p95 a week ago: {}", seconds(usual))));
+    }
+    // A service that is as slow as ever is no incident, unless its owners say that it should not be.
+    let as_ever = usual.is_some_and(|usual| climb.value < usual * scene.threshold(&LAST_WEEK));
+    for (path, p95) in traffic.slow_paths.iter().take(2) {
+        facts.push(evidence(Origin::Prometheus, None, format!("p95 of {path}: {}", seconds(*p95))));
+    }
+    let behind = behind(scene, &namespace, climb.onset);
+    facts.extend(behind.facts);
     let severe = climb.value > scene.threshold(&CRITICAL);
-    let raises = [(severe, 0.2), (climb.severity > Severity::Suspect, 0.1)];
+    let raises = [
+        (severe, 0.2),
+        (climb.severity > Severity::Suspect, 0.1),
+        (!behind.causes.is_empty(), 0.1),
+        (as_ever, -0.2),
+    ];
     let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let mut bindings = bindings(scene, &namespace);
     bindings.insert("p95", p95.clone());
+    bindings.extend(behind.bindings);
     shown(Anomaly {
         id: AnomalyId(format!("{}/{subject}", RULE.name).into()),
         rule: RULE.name.into(),
         subject,
         severity: climb.severity,
-        score,
+        score: score.min(1.0),
         onset: climb.onset,
         title: format!("p95 latency {p95}"),
         evidence: facts,
-        causes: Vec::new(),
-        touches: Vec::new(),
+        causes: behind.causes,
+        touches: behind.touches,
         bindings,
         pages_at: None,
     })
