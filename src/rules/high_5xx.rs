@@ -78,8 +78,8 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     let traffic = &scene.snapshot.traffic;
     let steps = [
-        Step { severity: Severity::Warning, level: &WARNING, after: &WARNING_AFTER },
-        Step { severity: Severity::Critical, level: &CRITICAL, after: &CRITICAL_AFTER },
+        Step { severity: Severity::Warning, level: scene.threshold(&WARNING), after: &WARNING_AFTER },
+        Step { severity: Severity::Critical, level: scene.threshold(&CRITICAL), after: &CRITICAL_AFTER },
     ];
     let climb = climb(scene, &traffic.error_ratio, &steps)?;
     let percent = |ratio: f64| format!("{:.1} %", ratio * 100.0);

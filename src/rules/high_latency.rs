@@ -44,6 +44,14 @@ const LAST_WEEK: Threshold = Threshold {
     source: "our own choice",
 };
 
+const NOTICED: Threshold = Threshold {
+    key: "high-latency.noticed",
+    default: 0.4,
+    unit: Unit::Seconds,
+    says: "p95 below which nobody notices, whatever it was a week ago",
+    source: "the Doherty threshold: answers within 400 ms feel immediate",
+};
+
 pub(super) static RULE: Rule = Rule {
     name: "high-latency",
     title: "Latency high",
@@ -56,6 +64,7 @@ pub(super) static RULE: Rule = Rule {
         CRITICAL,
         CRITICAL_AFTER,
         LAST_WEEK,
+        NOTICED,
         MIN_RATE,
         HIT_RATIO,
         HIT_DROP,
@@ -69,18 +78,26 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     Vec::from_iter(anomaly(scene))
 }
 
+/// From which p95 on it is slow: the threshold, or well above what it was a week ago.
+fn slow_from(scene: &Scene<'_>, usual: Option<f64>) -> f64 {
+    let level = scene.threshold(&WARNING);
+    let more_than_usual = usual.map(|usual| usual * scene.threshold(&LAST_WEEK));
+    more_than_usual.map_or(level, |more| level.min(more.max(scene.threshold(&NOTICED))))
+}
+
 fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     let traffic = &scene.snapshot.traffic;
+    let usual = traffic.p95_last_week.filter(|usual| *usual > 0.0);
+    let above = slow_from(scene, usual);
     let steps = [
-        Step { severity: Severity::Warning, level: &WARNING, after: &WARNING_AFTER },
-        Step { severity: Severity::Critical, level: &CRITICAL, after: &CRITICAL_AFTER },
+        Step { severity: Severity::Warning, level: above, after: &WARNING_AFTER },
+        Step { severity: Severity::Critical, level: scene.threshold(&CRITICAL), after: &CRITICAL_AFTER },
     ];
     let climb = climb(scene, &traffic.p95, &steps)?;
     let seconds = |value: f64| match value {
         value if value < 1.0 => format!("{:.0} ms", value * 1000.0),
         value => format!("{value:.1} s"),
     };
-    let above = scene.threshold(&WARNING);
     let p95 = seconds(climb.value);
     let mut facts = vec![evidence(
         Origin::Prometheus,
@@ -100,7 +117,6 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         }),
     );
     let (subject, namespace) = subject(scene);
-    let usual = traffic.p95_last_week.filter(|usual| *usual > 0.0);
     if let Some(usual) = usual {
         facts.push(evidence(Origin::Prometheus, None, format!("p95 a week ago: {}", seconds(usual))));
     }
@@ -116,7 +132,7 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         (severe, 0.2),
         (climb.severity > Severity::Suspect, 0.1),
         (!behind.causes.is_empty(), 0.1),
-        (as_ever, -0.2),
+        (as_ever, -0.3),
     ];
     let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let mut bindings = bindings(scene, &namespace);

@@ -110,7 +110,7 @@ fn anomaly<'a>(
         () if worst.left <= scene.threshold(&CRITICAL_WITHIN) => Severity::Critical,
         () => Severity::Warning,
     };
-    let onset = leaks.iter().map(|leak| leak.growth.since).min().unwrap_or(scene.now);
+    let onset = leaks.iter().map(|leak| leak.growth.began).min().unwrap_or(scene.now);
     let rate = format!("{}/min", text::bytes((worst.growth.slope * 60.0) as u64));
     let left = text::span(std::time::Duration::from_secs_f64(worst.left.min(1e8)));
     let title = format!("memory grows by {rate}, at its limit in {left}");
@@ -158,6 +158,7 @@ fn anomaly<'a>(
         (follows, -0.3),
     ];
     let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
+    let kind = object.kind.as_str().to_lowercase();
     let mut touches = vec![object.clone()];
     touches.extend(leaks.iter().map(|leak| ObjectRef::new(Kind::Pod, leak.pod.key.clone())));
     touches.extend(leaks.iter().filter_map(|leak| {
@@ -165,7 +166,7 @@ fn anomaly<'a>(
         Some(ObjectRef::new(Kind::Node, crate::domain::Key::cluster(node.clone())))
     }));
     shown(Anomaly {
-        id: AnomalyId(format!("{}/{object}/{container}", RULE.name).into()),
+        id: AnomalyId(format!("{}/{kind}/{}/{container}", RULE.name, object.key).into()),
         rule: RULE.name.into(),
         subject: Subject::Object(object),
         severity,

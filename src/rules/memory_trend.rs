@@ -23,8 +23,10 @@ pub(super) struct Growth {
     pub slope: f64,
     /// Share of the windows in which it rose, 0 to 1.
     pub steadiness: f64,
-    /// Since when it has grown.
+    /// Since when it has grown: since the last restart.
     pub since: Timestamp,
+    /// Since when that has been going on, restarts included.
+    pub began: Timestamp,
     /// Restarts within the line: the teeth of a saw.
     pub teeth: usize,
 }
@@ -51,7 +53,14 @@ pub(super) fn growth(series: &Series) -> Option<Growth> {
     // The first fifth is warming up.
     let settled = &last[last.len() / 5..];
     let slope = slope(settled);
-    Some(Growth { now: end.1, slope, steadiness: steadiness(settled), since: first.0, teeth: restarts.len() })
+    Some(Growth {
+        now: end.1,
+        slope,
+        steadiness: steadiness(settled),
+        since: first.0,
+        began: points.first().map_or(first.0, |point| point.0),
+        teeth: restarts.len(),
+    })
 }
 
 /// Whether it grows like a leak: steadily, by enough, and not flattening out.

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use covet_tui::domain::{
     Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject, Database,
-    Delta, Event, Fact, Handshake, Key, Kind, Labels, Lease, MemoryTrend, MetricReading, Name, Node, NodeCondition,
-    ObjectRef, Observation, Origin, Quantities, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint,
-    Throttled, Timestamp, Traffic, UsageSource,
+    Delta, Event, Fact, Handshake, Key, Kind, Labels, Lease, MemoryTrend, MetricReading, Name, Node,
+    NodeCondition, ObjectRef, Observation, Origin, Quantities, Selector, Series, Served, Service, Snapshot,
+    Status, Strain, Taint, Throttled, Timestamp, Traffic, UsageSource,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::rows::{
-    AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow, HandshakeRow,
-    MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
+    AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow,
+    HandshakeRow, MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
 };
 use super::workloads;
 
