@@ -63,6 +63,7 @@ pub(super) struct Queries {
     errors_by_pod: Option<String>,
     slow_paths: Option<SlowPaths>,
     p95_last_week: Option<String>,
+    parts: Vec<(&'static str, String)>,
     memory: String,
     unit: f64,
 }
@@ -176,6 +177,7 @@ impl Queries {
             p95_last_week: latency.as_ref().map(|(metric, _)| {
                 format!("histogram_quantile(0.95, sum by (le) (rate({metric}_bucket{{{all}}}[30m] offset 1w)))")
             }),
+            parts: parts(requests.zip(status), latency.as_ref().map(|(metric, _)| metric.as_str()), path, &all),
             errors_by_pod: failing.map(|failing| format!("topk(10, sum by (pod) (rate({failing})))")),
             memory: format!("max(sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}}))"),
             rate,
@@ -185,6 +187,41 @@ impl Queries {
             requests: requests_metric,
         }
     }
+}
+
+/// The same questions by path and by pod, for people who look closer.
+fn parts(
+    requests: Option<(&str, &str)>,
+    latency: Option<&str>,
+    path: Option<&str>,
+    matchers: &str,
+) -> Vec<(&'static str, String)> {
+    let with = if matchers.is_empty() { String::new() } else { format!(",{matchers}") };
+    let mut parts = Vec::new();
+    for (label, errors, slow) in [
+        (path, "errors_by_path_promql", "latency_by_path_promql"),
+        (Some("pod"), "errors_by_pod_promql", "latency_by_pod_promql"),
+    ] {
+        let Some(label) = label else { continue };
+        if let Some((metric, status)) = requests {
+            let failing = format!("{metric}{{{status}=~\"5..\"{with}}}[5m]");
+            parts.push((
+                errors,
+                format!(
+                    "topk(10, sum by ({label}) (rate({failing})) / sum by ({label}) (rate({metric}{{{matchers}}}[5m])))"
+                ),
+            ));
+        }
+        if let Some(metric) = latency {
+            parts.push((
+                slow,
+                format!(
+                    "topk(10, histogram_quantile(0.95, sum by (le, {label}) (rate({metric}_bucket{{{matchers}}}[5m]))))"
+                ),
+            ));
+        }
+    }
+    parts
 }
 
 /// p95 by path, of paths that are asked for at all.
@@ -256,6 +293,7 @@ impl Charts {
             self.slow(prometheus, queries).await?;
         }
         let traffic = &mut self.traffic;
+        traffic.questions.clone_from(&queries.parts);
         for (series, lines, unit) in [
             (&mut traffic.p50, p50, queries.unit),
             (&mut traffic.p95, p95, queries.unit),

@@ -83,6 +83,14 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("max_connections", "the server's max_connections"),
     ("connections_used", "connections in use"),
     ("connections_usable", "connections that ordinary roles can use"),
+    ("errors_by_path_promql", "the share of 5xx by path, in PromQL"),
+    ("errors_by_pod_promql", "the share of 5xx by pod, in PromQL"),
+    ("latency_by_path_promql", "p95 by path, in PromQL"),
+    ("latency_by_pod_promql", "p95 by pod, in PromQL"),
+    ("cpu_limit", "the container's CPU limit"),
+    ("cpu_suggestion", "twice that"),
+    ("cache_memory", "the cache's maxmemory"),
+    ("cache_memory_suggestion", "twice that"),
     ("now", "the present moment"),
 ];
 
@@ -147,6 +155,9 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
         of_deployment(view, deployment, &mut put);
     }
     put("shed_workload", shed_workload(view));
+    for (name, promql) in &view.snapshot().traffic.questions {
+        put(name, Some(promql.clone()));
+    }
 }
 
 fn of_deployment(view: &View<'_>, deployment: &Deployment, put: &mut impl FnMut(&str, Option<String>)) {
