@@ -14,7 +14,7 @@ mod doctor;
 mod gate;
 mod kubernetes;
 mod outside;
-mod real;
+pub mod real;
 mod scripted;
 mod settings;
 mod trouble;

@@ -26,5 +26,6 @@ mod lab_world;
 mod playbooks;
 mod pty;
 mod read_only;
+mod redis;
 mod scenarios;
 mod screen;

@@ -1,4 +1,4 @@
-//! Sessions on the database: pools of the app's pods, and the others; and the cache's counters.
+//! Sessions on the database: pools of the app's pods, and the others.
 //! It knows limits and who is connected, not queries' meaning.
 
 use std::collections::HashMap;
@@ -12,11 +12,7 @@ use super::kubelet::Kubelet;
 use super::program;
 use super::shelf::Key;
 use super::traffic::Traffic;
-use crate::lab::signals::{Cache, Session, SessionState, Shown, Signals};
-
-/// Lookups in the cache per request, and the share of them that hit.
-const LOOKUPS: f64 = 1.6;
-const HITS: f64 = 0.92;
+use crate::lab::signals::{Session, SessionState, Shown, Signals};
 
 /// Queries the app runs, for `pg_stat_activity`.
 const QUERIES: [&str; 4] = [
@@ -32,9 +28,6 @@ pub struct Sessions {
     starved: HashMap<Key, f64>,
     next_pid: i32,
     rng: fastrand::Rng,
-    last: Option<Timestamp>,
-    hits: f64,
-    misses: f64,
 }
 
 /// A client of the database: how many connections it wants.
@@ -50,7 +43,7 @@ impl Sessions {
     pub fn new(seed: u64) -> Self {
         let rng = fastrand::Rng::with_seed(seed ^ 0x6462);
         let (owners, starved) = (HashMap::new(), HashMap::new());
-        Self { owners, starved, next_pid: 1200, rng, last: None, hits: 0.0, misses: 0.0 }
+        Self { owners, starved, next_pid: 1200, rng }
     }
 
     /// Share of a pod's requests that get no connection, 0 to 1.
@@ -67,12 +60,7 @@ impl Sessions {
     ) {
         let clients = clients(cluster, kubelet, traffic);
         let now = cluster.now;
-        let elapsed = self.last.map_or(0.0, |last| now.duration_since(last).as_secs_f64()).clamp(0.0, 60.0);
-        self.last = Some(now);
-        signals.write(|shown| {
-            self.connect(shown, &clients, now);
-            self.count_cache(&mut shown.cache, &clients, traffic.load, elapsed);
-        });
+        signals.write(|shown| self.connect(shown, &clients, now));
     }
 
     /// Brings the sessions to what the clients want, as far as there are slots. Sessions that others ended
@@ -102,29 +90,6 @@ impl Sessions {
                 .filter(|session| self.owners.get(&session.pid) == Some(&client.key));
             show_activity(mine, client.active, now, &mut self.rng);
         }
-    }
-
-    fn count_cache(&mut self, cache: &mut Cache, clients: &[Client], load: f64, elapsed: f64) {
-        let lookups = load * LOOKUPS * elapsed;
-        self.hits += lookups * HITS;
-        self.misses += lookups * (1.0 - HITS);
-        if cache.keyspace_hits == 0 {
-            // it has been up since the cluster is
-            let month = 30.0 * 86_400.0 * load * LOOKUPS;
-            (self.hits, self.misses) = (month * HITS, month * (1.0 - HITS));
-            cache.started = self.last.map_or(cache.started, |now| {
-                super::cluster::later(now, -jiff::SignedDuration::from_hours(24 * 30))
-            });
-        }
-        cache.keyspace_hits = self.hits as u64;
-        cache.keyspace_misses = self.misses as u64;
-        cache.total_commands_processed = ((self.hits + self.misses) * 1.2) as u64;
-        cache.instantaneous_ops_per_sec = (load * LOOKUPS * 1.2) as u64;
-        cache.connected_clients =
-            clients.iter().filter(|client| client.application == "covetpy").count() as u64 * 3;
-        cache.keys = 41_877 + self.rng.u64(..40);
-        cache.keys_with_expiry = cache.keys - 12;
-        cache.used_memory = (148 << 20) + self.rng.u64(..(1 << 20));
     }
 
     fn pid(&mut self) -> i32 {

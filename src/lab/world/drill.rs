@@ -96,11 +96,15 @@ pub enum Fault {
     TokenExpires,
     /// The registry answers 429 for so many seconds.
     RateLimit { host: String, seconds: f64 },
+    /// The app wants to keep more in the cache than it has room for, in MiB.
+    CacheFills { wanted_mib: f64 },
+    /// One pod of the app begins to fail this share of its requests; the seed chooses.
+    PodFails { errors: f64, log: String },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
 }
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 16] = [
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
@@ -112,6 +116,11 @@ const FILES: [&str; 11] = [
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+    include_str!("../../../assets/drills/high-5xx.revision.toml"),
+    include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
+    include_str!("../../../assets/drills/high-latency.cache.toml"),
+    include_str!("../../../assets/drills/high-latency.throttled.toml"),
+    include_str!("../../../assets/drills/mem-leak.revision.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

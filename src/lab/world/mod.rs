@@ -2,6 +2,7 @@
 //! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
 
 mod birth;
+mod cache;
 mod cluster;
 mod conditions;
 mod container;
@@ -41,6 +42,7 @@ mod workloads;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::cache::Keeping;
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
@@ -94,6 +96,7 @@ pub struct World {
     vault: Vault,
     traffic: Traffic,
     sessions: Sessions,
+    keeping: Keeping,
     sampler: Sampler,
     faults: Faults,
     churn: Option<Churn>,
@@ -121,6 +124,7 @@ impl World {
             vault: Vault::default(),
             traffic: Traffic::new(seed),
             sessions: Sessions::new(seed),
+            keeping: Keeping::new(seed),
             sampler: Sampler::default(),
             faults: Faults::none(),
             churn: None,
@@ -146,9 +150,13 @@ impl World {
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
         }
-        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions);
+        let slowness = self.keeping.slowness();
+        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);
         if elapsed {
             self.sessions.advance(&mut self.cluster, &self.kubelet, &self.traffic, &self.signals);
+            let (load, now, speed) = (self.traffic.load, self.cluster.now, self.cluster.speed);
+            let clients = traffic::targets(&self.cluster).len() as u64 * 3;
+            self.signals.write(|shown| self.keeping.advance(shown, clients, load, now, speed));
             traffic::show(&self.traffic, &self.cluster, &self.signals);
             traffic::print_access_logs(&self.traffic, &mut self.cluster);
         }
