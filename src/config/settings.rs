@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::domain::Name;
 
@@ -33,6 +34,9 @@ pub struct Settings {
     pub probe_url: Sourced<Option<String>>,
     /// Deployments that may be scaled down to make room, as `namespace/name`.
     pub sheddable: Sourced<Vec<String>>,
+    pub ssh: SshSettings,
+    /// The team's own scripts, by name.
+    pub scripts: BTreeMap<String, Sourced<ScriptSetting>>,
     /// A team's own playbooks.
     pub playbooks: Sourced<Option<PathBuf>>,
     /// `auto`, or a theme's name.
@@ -55,6 +59,27 @@ pub struct Prometheus {
     pub status_label: Sourced<Option<String>>,
     /// Extra matchers, e.g. `job="shop"`.
     pub selector: Sourced<Option<String>>,
+}
+
+/// How the nodes' machines are reached; the rest stands in ssh's own config file.
+#[derive(Clone, Debug)]
+pub struct SshSettings {
+    pub user: Sourced<Option<String>>,
+    pub port: Sourced<Option<u16>>,
+    /// Read instead of `~/.ssh/config`.
+    pub config: Sourced<Option<PathBuf>>,
+    /// `[user@]host[:port]`.
+    pub jump: Sourced<Option<String>>,
+    /// `internal`, `external`, `hostname` or `name`.
+    pub address: Sourced<String>,
+}
+
+/// A script of the team's own: exactly these words, with `{placeholders}` that are one word each.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScriptSetting {
+    pub argv: Vec<String>,
+    /// After this long it is ended.
+    pub timeout: Duration,
 }
 
 /// Which namespaces the cockpit looks at.
@@ -165,6 +190,14 @@ impl Default for Settings {
             tls_authority: Sourced::default(None),
             probe_url: Sourced::default(None),
             sheddable: Sourced::default(Vec::new()),
+            ssh: SshSettings {
+                user: Sourced::default(None),
+                port: Sourced::default(None),
+                config: Sourced::default(None),
+                jump: Sourced::default(None),
+                address: Sourced::default("internal".into()),
+            },
+            scripts: BTreeMap::new(),
             playbooks: Sourced::default(None),
             theme: Sourced::default("auto".into()),
             mouse: Sourced::default(false),

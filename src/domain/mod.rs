@@ -6,6 +6,7 @@ mod anomaly;
 pub mod cause;
 mod change;
 mod config_object;
+mod disk;
 mod key;
 mod mask;
 mod network;
@@ -14,6 +15,7 @@ mod observation;
 mod outside;
 mod pod;
 mod quantity;
+mod rbac;
 mod reading;
 mod series;
 mod snapshot;
@@ -24,13 +26,17 @@ pub mod text;
 mod workload;
 
 pub use action::{
-    Action, Alerting, AwsCall, DrainOptions, Effect, ImageChange, NetworkProbe, OnMachine, PatchKind,
-    PodTarget, RedisCommand, ResourceChange, Script, Sql, shell_quote,
+    Action, Alerting, AwsCall, DockerWaste, DrainOptions, Effect, Folders, ImageChange, MachineCommand,
+    NetworkProbe, OnMachine, PatchKind, PodTarget, RedisCommand, ResourceChange, Script, Sql, Unit,
+    shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use config_object::{ConfigObject, Keeper};
+pub use disk::{
+    CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
+};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use mask::{is_telling, mask, masked};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
@@ -41,6 +47,7 @@ pub use outside::{
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
 pub use quantity::quantity;
+pub use rbac::{Grant, refused_user};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{Sight, Snapshot};

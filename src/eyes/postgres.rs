@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error, SimpleQueryMessage, SimpleQueryRow};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -91,14 +91,13 @@ pub(super) async fn watch(settings: Settings, tell: Tell) {
                 backoff.next()
             }
         };
-        sleep(wait).await;
+        tell.rest(wait).await;
     }
 }
 
 /// Until the connection breaks.
 async fn follow(session: &Session, tell: &Tell, backoff: &mut Backoff) -> Result<Refusal, Unheard> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(EVERY);
     loop {
         ticks.tick().await;
         match capacity(session).await {

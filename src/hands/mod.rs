@@ -5,9 +5,12 @@ mod actor;
 mod difference;
 mod done;
 mod hazards;
+mod kept;
 mod kubernetes;
+mod machine;
 mod permission;
 mod redis;
+mod script;
 mod task;
 
 pub use actor::actor;
@@ -35,6 +38,7 @@ pub struct Hands {
     /// Shown as a hazard before every change (guard g8).
     protected: Option<String>,
     patience: Patience,
+    kept: kept::Kept,
 }
 
 impl Hands {
@@ -46,7 +50,14 @@ impl Hands {
             env: |name| std::env::var(name).ok(),
             protected: None,
             patience: Patience::default(),
+            kept: kept::Kept::default(),
         }
+    }
+
+    /// The same hands on a connection with new credentials; what they keep, they keep.
+    #[must_use]
+    pub fn through(self, client: kube::Client) -> Hands {
+        Hands { cluster: Cluster::new(client).within(self.patience.call), ..self }
     }
 
     /// The context is a protected one (production): every change says so and is confirmed by name.
@@ -88,8 +99,14 @@ impl Hands {
             Action::Redis(command) => redis::draft(self, command, now).await,
             Action::Alerting(call) => match call {},
             Action::Aws(call) => match call {},
-            Action::Machine(command) => match command {},
-            Action::Script(script) => match script {},
+            Action::Machine(ref command) => {
+                let command = command.clone();
+                machine::draft(self, action, &command, now).await
+            }
+            Action::Script(ref given) => {
+                let given = given.clone();
+                script::draft(self, action, &given, now)
+            }
             Action::Network(_) => Err(Refusal::new("nothing on the network is ever changed")),
             Action::Elsewhere { operation, .. } => {
                 Err(Refusal::new(format!("there are no hands for {operation}"))
@@ -130,8 +147,8 @@ impl Hands {
                 Action::Redis(command) => redis::perform(self, warrant, command, &mut task).await,
                 Action::Alerting(call) => match *call {},
                 Action::Aws(call) => match *call {},
-                Action::Machine(command) => match *command {},
-                Action::Script(script) => match *script {},
+                Action::Machine(command) => machine::perform(self, warrant, command, &mut task).await,
+                Action::Script(given) => script::perform(self, warrant, given, &mut task).await,
                 _ => kubernetes::perform(self, warrant, &mut task).await,
             }
         };

@@ -7,6 +7,7 @@ pub mod api;
 mod folder;
 pub mod https;
 pub mod logs;
+mod moves;
 pub mod object;
 pub mod postgres;
 pub mod prometheus;

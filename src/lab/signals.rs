@@ -6,9 +6,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
-/// The meeting point of the world and the servers. Clones share one state.
-#[derive(Clone, Debug, Default)]
-pub struct Signals(Arc<RwLock<Shown>>);
+/// The meeting point of the world and the servers. Clones share one state, and one time.
+#[derive(Clone, Debug)]
+pub struct Signals {
+    shown: Arc<RwLock<Shown>>,
+    clock: fn() -> Timestamp,
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self::at(Timestamp::now)
+    }
+}
 
 /// Everything the servers show, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -21,14 +30,24 @@ pub struct Shown {
 }
 
 impl Signals {
+    /// With the time of this clock.
+    pub fn at(clock: fn() -> Timestamp) -> Self {
+        Self { shown: Arc::default(), clock }
+    }
+
+    /// The time in the lab.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
     /// Looks at the state. Keep `look` short: the world waits for it.
     pub fn read<R>(&self, look: impl FnOnce(&Shown) -> R) -> R {
-        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes the state. The world's tick is the only regular writer.
     pub fn write<R>(&self, change: impl FnOnce(&mut Shown) -> R) -> R {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.shown.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -32,7 +32,10 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("image", "the image that fails, as the pod names it"),
     ("repository", "that image without tag and digest"),
     ("registry", "the registry's host in that image"),
-    ("registry_token_env", "the environment variable that holds the registry's token, REGISTRY_TOKEN"),
+    (
+        "registry_token_env",
+        "the environment variable that holds the registry's token: GITHUB_TOKEN, REGISTRY_TOKEN",
+    ),
     ("node_group", "the cloud's group of the node"),
     ("node", "the node's name"),
     ("node_ip", "the node's internal address"),
@@ -258,7 +261,11 @@ fn derive(values: &mut BTreeMap<String, String>) {
     }
     let pull_secret = values.get("pull_secret").cloned().unwrap_or_else(|| "regcred".into());
     values.entry("pull_secret_or_new".into()).or_insert(pull_secret);
-    values.entry("registry_token_env".into()).or_insert_with(|| "REGISTRY_TOKEN".into());
+    let token = match values.get("registry").map(String::as_str) {
+        Some("ghcr.io") => "GITHUB_TOKEN",
+        _ => "REGISTRY_TOKEN",
+    };
+    values.entry("registry_token_env".into()).or_insert_with(|| token.into());
     if let Some(pod) = values.get("pod").cloned() {
         values.entry("worst_pod".into()).or_insert(pod);
     }

@@ -6,6 +6,7 @@ mod cert_trouble;
 mod configuration;
 mod crash_cause;
 mod crash_loop;
+mod crash_words;
 mod db_pool;
 mod high_5xx;
 mod high_latency;

@@ -25,6 +25,7 @@ mod pod_words;
 mod protobuf;
 mod proxy;
 mod quantity;
+mod rbac;
 mod render;
 mod review;
 mod route;

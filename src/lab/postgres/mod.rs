@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::Sink;
-use jiff::Timestamp;
 use pgwire::api::auth::{
     DefaultServerParameterProvider, StartupHandler, finish_authentication, protocol_negotiation,
     save_startup_parameters_to_metadata,
@@ -172,7 +171,8 @@ impl Backend {
             ));
         }
         let said = |name: &str| client.metadata().get(name).cloned().unwrap_or_default();
-        let mut session = signals::Session::idle(self.pid, &said("application_name"), None, Timestamp::now());
+        let mut session =
+            signals::Session::idle(self.pid, &said("application_name"), None, self.shared.signals.now());
         session.client_addr = Some(client.socket_addr().ip());
         session.user = said("user");
         session.database =
@@ -188,9 +188,9 @@ impl Backend {
 
     /// Shows in the sessions what this connection is doing.
     fn note(&self, state: SessionState, query: Option<&str>) {
+        let now = self.shared.signals.now();
         self.shared.with_open(|open| {
             if let Some(session) = open.get_mut(&self.pid) {
-                let now = Timestamp::now();
                 session.state = Some(state);
                 session.state_change = Some(now);
                 let waits = (state != SessionState::Active).then_some(("Client", "ClientRead"));

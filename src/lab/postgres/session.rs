@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use futures::{Sink, stream};
-use jiff::Timestamp;
 use pgwire::api::portal::{Format, Portal};
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo, QueryResponse, Response, Tag};
@@ -122,7 +121,7 @@ impl Backend {
     ) -> PgWireResult<Response> {
         let database = self.shared.database();
         let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = answer::rows(statement, &database, &settings, self.pid, Timestamp::now())
+        let rows = answer::rows(statement, &database, &settings, self.pid, self.shared.signals.now())
             .map_err(|(code, message)| error(code, message))?;
         let fields = Arc::new(fields(columns, format));
         let mut encoder = DataRowEncoder::new(Arc::clone(&fields));

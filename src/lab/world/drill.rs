@@ -22,6 +22,9 @@ pub struct Drill {
     /// Seconds from the start until it happens.
     pub after: f64,
     pub root: Root,
+    /// What a person of this team knows and no system tells: answers to what steps ask for, by name.
+    #[serde(default)]
+    pub knows: BTreeMap<String, String>,
     pub fixes: Vec<Step>,
     pub worse: Vec<Step>,
     /// In the order in which they strike.
@@ -42,6 +45,9 @@ pub struct Root {
     pub rule: String,
     /// In words.
     pub cause: String,
+    /// By name, as a diagnosis may put it: any of these first.
+    #[serde(default)]
+    pub is: Vec<String>,
     /// `Kind/name`; `*` in place of a name the seed decides.
     pub object: String,
 }
@@ -55,6 +61,14 @@ pub struct Step {
     /// A shell line that does it, if one line can.
     #[serde(default)]
     pub command: Option<String>,
+    /// The same as an action of a cockpit, as far as it matters which: `{ action = "scale", replicas = 0 }`. Words
+    /// stand for what only the moment knows: `pods = "ready"` (one of them serves), `node = "other"` (than the one
+    /// in trouble), `to_revision = "broken"`, and `"at least 8Gi"` for an amount.
+    #[serde(default)]
+    pub does: Option<serde_json::Value>,
+    /// The guards that warn of it before it is done, any of these: `last-replica`, `rollout`, ….
+    #[serde(default)]
+    pub warned_by: Vec<String>,
 }
 
 /// How this drill's world differs from the common one.

@@ -28,6 +28,7 @@ mod program;
 mod quantity;
 mod registry;
 mod replica_set;
+mod revisions;
 mod rollout;
 mod rollout_status;
 mod samples;
@@ -187,6 +188,11 @@ impl World {
     /// Whether the fault has struck.
     pub fn has_struck(&self) -> bool {
         self.faults.struck()
+    }
+
+    /// When the fault strikes, or struck.
+    pub fn strikes_at(&self) -> Option<Timestamp> {
+        self.faults.strikes_at()
     }
 
     fn work(&mut self) {

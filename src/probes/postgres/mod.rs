@@ -1,6 +1,7 @@
 //! Questions to PostgreSQL.
 
 mod ping;
+pub(crate) mod slots;
 
 use super::answer::Answer;
 use crate::config::Outside;

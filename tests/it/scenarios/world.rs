@@ -323,6 +323,7 @@ fn node(row: &NodeRow) -> Node {
         resource_version: "1".into(),
         labels: Labels::default(),
         created: ago(&row.age),
+        deleting: row.deleting.as_deref().map(ago),
         unschedulable: row.cordoned.is_some(),
         taints: row.taints.iter().map(|key| taint(key, None)).chain(cordon).collect(),
         conditions: conditions.map(|condition| NodeCondition { condition, heartbeat: None }).collect(),
