@@ -118,7 +118,7 @@ pub enum Fault {
     KubeletStops,
 }
 
-const FILES: [&str; 16] = [
+const FILES: &[&str] = &[
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
