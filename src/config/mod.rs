@@ -14,6 +14,7 @@ mod load;
 mod outside;
 pub mod plugin;
 mod proxy;
+pub mod redis;
 mod rows;
 mod settings;
 mod show;

@@ -101,6 +101,10 @@ causes! {
     DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
     POOL_TOO_SMALL = "pool-too-small": "The application waits for its own pool while the server has room.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
+    CACHE_EVICTING = "cache-evicting": "The cache is full and evicts what is still needed.";
+    CACHE_COLD = "cache-cold": "The cache answers too few of the lookups.";
+    CACHE_DOWN = "cache-down": "The cache does not answer.";
+    CPU_THROTTLED = "cpu-throttled": "Containers are stopped by their CPU limit.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";
     ISSUANCE_FAILING = "issuance-failing": "Attempts to issue it fail.";

@@ -17,11 +17,13 @@ mod node;
 mod observation;
 mod outside;
 mod pod;
+mod quantity;
 mod rbac;
 mod rds;
 mod reading;
 mod series;
 mod snapshot;
+mod strain;
 mod system;
 mod table;
 pub mod text;
@@ -52,11 +54,13 @@ pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use quantity::quantity;
 pub use rbac::{Grant, refused_user};
 pub use rds::{RdsLoad, RdsMetric, RdsSeries};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{Sight, Snapshot};
+pub use strain::{MemoryTrend, Strain, Throttled};
 pub use system::System;
 pub use table::{Keyed, Table};
 pub use workload::{

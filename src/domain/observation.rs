@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
     EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, NodeDisk, PersistentVolumeClaim, Pod,
-    RdsLoad, ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    RdsLoad, ReplicaSet, Service, Silence, Strain, Timestamp, Traffic, Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -44,6 +44,8 @@ pub enum Origin {
     PodUsage,
     NodeUsage,
     Prometheus,
+    /// cAdvisor's metrics of containers, by way of Prometheus.
+    Containers,
     Alertmanager,
     Postgres,
     Redis,
@@ -55,7 +57,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    pub const ALL: [Origin; 25] = [
+    pub const ALL: [Origin; 27] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -76,6 +78,7 @@ impl Origin {
         Origin::PodUsage,
         Origin::NodeUsage,
         Origin::Prometheus,
+        Origin::Containers,
         Origin::Alertmanager,
         Origin::Postgres,
         Origin::Redis,
@@ -112,6 +115,7 @@ impl Origin {
             Origin::PodUsage => "pod metrics",
             Origin::NodeUsage => "node metrics",
             Origin::Prometheus => "Prometheus",
+            Origin::Containers => "container metrics",
             Origin::Alertmanager => "Alertmanager",
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
@@ -150,6 +154,7 @@ pub enum Fact {
     /// All at once, by node name.
     NodeUsage(UsageSource, Vec<(Name, Usage)>),
     Traffic(Box<Traffic>),
+    Strain(Box<Strain>),
     Alerts {
         alerts: Vec<Alert>,
         silences: Vec<Silence>,

@@ -7,7 +7,7 @@ use super::{
     Activity, Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject,
     Database, Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name,
     Node, NodeDisk, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service,
-    Silence, Table, Timestamp, Traffic, Usage, UsageSource, between,
+    Silence, Strain, Table, Timestamp, Traffic, Usage, UsageSource, between,
 };
 
 /// How long the database and cache histories reach back.
@@ -35,6 +35,7 @@ pub struct Snapshot {
     pub node_usage: HashMap<Name, Usage>,
     pub usage_source: Option<UsageSource>,
     pub traffic: Traffic,
+    pub strain: Strain,
     pub alerts: Vec<Alert>,
     pub silences: Vec<Silence>,
     /// The last answer to the capacity query; stays when the server is exhausted.
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub cache: Option<Cache>,
     /// The database's instances by CloudWatch.
     pub rds: Option<RdsLoad>,
+    /// The cache's hit ratio over the last hour, 0 to 1.
+    pub hit_ratio: Series,
     /// By host and port.
     pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
     /// By node: when its kubelet was asked, and what it said of its disk.
@@ -127,6 +130,7 @@ impl Snapshot {
                 self.node_usage = usage.into_iter().collect();
             }
             Fact::Traffic(traffic) => self.traffic = *traffic,
+            Fact::Strain(strain) => self.strain = *strain,
             Fact::Alerts { alerts, silences } => {
                 self.alerts = alerts;
                 self.silences = silences;
@@ -144,8 +148,13 @@ impl Snapshot {
                 let since = self.exhausted.as_ref().map_or(at, |(since, _)| *since);
                 self.exhausted = Some((since, message));
             }
-            Fact::Cache(cache) => self.cache = Some(cache),
             Fact::RdsLoad(load) => self.rds = Some(*load),
+            Fact::Cache(cache) => {
+                if let Some(ratio) = cache.hit_ratio {
+                    self.hit_ratio.push(at, ratio, HISTORY);
+                }
+                self.cache = Some(cache);
+            }
             Fact::Handshakes(rows) => {
                 if let Some(first) = rows.first() {
                     self.handshakes.insert((first.host.clone(), first.port), rows);
@@ -287,6 +296,7 @@ fn stale_after(origin: Origin) -> Option<Duration> {
         Origin::NodeDisks => Some(Duration::from_mins(5)),
         Origin::PodUsage | Origin::NodeUsage => Some(Duration::from_secs(90)),
         Origin::Prometheus | Origin::Alertmanager => Some(Duration::from_secs(45)),
+        Origin::Containers => Some(Duration::from_mins(4)),
         Origin::Postgres | Origin::Redis => Some(Duration::from_secs(15)),
         // Three looks, and what a slow answer takes.
         Origin::CloudWatch => Some(Duration::from_mins(4)),

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::doctor::DoctorRow;
 use super::kubernetes::names::Names;
 use super::kubernetes::page::get;
-use super::{alertmanager, postgres, prometheus, redis, tls};
+use super::{alertmanager, postgres, prometheus, tls};
 use crate::config::aws::{Aws, find_cluster, host_of, is_rds, region_of};
 use crate::config::{self, ConnectError, DatabaseRefusal, Settings};
 use crate::domain::{BlindKind, Fact, Handshake, Timestamp, aws_region, text};
@@ -91,8 +91,8 @@ async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {
         let repair = "set REDIS_URL, e.g. redis://cache.example.com:6379";
         return Err(ConnectError::new(BlindKind::NotConfigured, "no cache was given", repair));
     };
-    let mut connection = redis::open(url).await?;
-    redis::ping(&mut connection).await?;
+    let mut connection = config::redis::open(url).await?;
+    config::redis::ping(&mut connection).await?;
     Ok("PONG".into())
 }
 

@@ -15,6 +15,7 @@ mod pace;
 mod postgres;
 mod prometheus;
 mod redis;
+mod strain;
 mod tell;
 mod tls;
 mod traffic;

@@ -11,6 +11,7 @@ mod kubernetes;
 mod machine;
 mod permission;
 mod postgres;
+mod redis;
 mod script;
 mod task;
 
@@ -95,7 +96,7 @@ impl Hands {
         }
         match action {
             Action::Postgres(sql) => postgres::draft(self, sql, now).await,
-            Action::Redis(command) => match command {},
+            Action::Redis(command) => redis::draft(self, command, now).await,
             Action::Alerting(call) => match call {},
             action @ Action::Aws(_) => aws::draft(self, action, now).await,
             Action::Machine(ref command) => {
@@ -144,7 +145,7 @@ impl Hands {
         } else {
             match warrant.action() {
                 Action::Postgres(sql) => postgres::perform(self, warrant, sql, &mut task).await,
-                Action::Redis(command) => match *command {},
+                Action::Redis(command) => redis::perform(self, warrant, command, &mut task).await,
                 Action::Alerting(call) => match *call {},
                 Action::Aws(_) => aws::perform(self, warrant, &mut task).await,
                 Action::Machine(command) => machine::perform(self, warrant, command, &mut task).await,

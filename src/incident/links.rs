@@ -187,6 +187,16 @@ static CAUSATIONS: &[Causation] = &[
         row(("db-cpu", "crash-loop"), Join::Anything, 10, 0.85, "containers die waiting for the database"),
         |_, effect| has_cause(effect, DATABASE),
     ),
+    when(
+        row(
+            ("mem-leak", "crash-loop"),
+            Join::Object(Kind::Deployment),
+            24 * 60,
+            0.85,
+            "its memory grows until the kernel kills it",
+        ),
+        |_, effect| has_cause(effect, &[cause::OOM_KILLED, cause::MEMORY_LEAK]),
+    ),
     row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
     row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
     when(

@@ -16,6 +16,7 @@ use super::{
 
 /// The rules of this build that a trigger may name; a test compares them with the rules themselves.
 pub const RULES: &[&str] = &[
+    "mem-leak",
     "crash-loop",
     "rollout-stuck",
     "image-pull",

@@ -45,12 +45,16 @@ pub enum Condition {
     LatencyNormal,
     /// 5xx below 1 % of the requests.
     ErrorsBelow1Percent,
+    /// Requests still come: at least 70 % of what came before the anomaly began.
+    TrafficKept,
+    /// No container of the workload grows so that it reaches its limit within a day.
+    MemorySteady,
     /// Every served certificate of the host is trusted and valid for more than 21 days.
     CertificateValid,
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 18] = [
+    pub const ALL: [(&'static str, Condition); 20] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -68,6 +72,8 @@ impl Condition {
         ("no-invalid-index", Condition::NoInvalidIndex),
         ("latency-normal", Condition::LatencyNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
+        ("traffic-kept", Condition::TrafficKept),
+        ("memory-steady", Condition::MemorySteady),
         ("certificate-valid", Condition::CertificateValid),
     ];
 
@@ -87,6 +93,12 @@ const CONNECTIONS: f64 = 0.7;
 const LATENCY: f64 = 1.0;
 /// Share of 5xx below which errors are normal (audit, section 4).
 const ERRORS: f64 = 0.01;
+/// Share of the requests from before that still have to come: silence is no success (audit, section 4).
+const KEPT: f64 = 0.7;
+/// What is looked at to see whether memory still grows.
+const MEMORY_WINDOW: Duration = Duration::from_mins(30);
+/// A limit that is further away than this is far (audit, section 4).
+const MEMORY_FAR: Duration = Duration::from_hours(24);
 /// A certificate that is valid for longer than this is well (audit, section 4).
 const CERTIFICATE: Duration = Duration::from_hours(21 * 24);
 
@@ -224,6 +236,8 @@ impl Condition {
             Condition::ErrorsBelow1Percent => {
                 below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx ratio")
             }
+            Condition::TrafficKept => traffic_kept(view),
+            Condition::MemorySteady => memory_steady(view),
             Condition::CertificateValid => certificate_valid(view),
         }
     }
@@ -310,6 +324,41 @@ fn connections(view: &View<'_>) -> Held {
     }
     let Some(capacity) = snapshot.capacity else { return Err("the database is not to be seen".into()) };
     below(&snapshot.connections, CONNECTIONS * f64::from(capacity.usable()), "connections")
+}
+
+fn traffic_kept(view: &View<'_>) -> Held {
+    let rate = view.snapshot().traffic.rate.points();
+    let began = view.facts.anomaly.onset;
+    let before: Vec<f64> = rate.iter().filter(|(at, _)| *at < began).map(|(_, value)| *value).collect();
+    let (Some((_, now)), false) = (rate.last(), before.is_empty()) else { return Ok(None) };
+    let usual = before.iter().sum::<f64>() / before.len() as f64;
+    if *now < usual * KEPT {
+        return Err(format!("only {now:.0} requests a second come, {usual:.0} before: errors of nobody"));
+    }
+    Ok(None)
+}
+
+fn memory_steady(view: &View<'_>) -> Held {
+    let now = view.facts.now;
+    for trend in &view.snapshot().strain.memory {
+        let Some(pod) = view.pods.iter().find(|pod| pod.key == trend.pod && pod.deleting.is_none()) else {
+            continue;
+        };
+        let of = pod.containers.iter().find(|container| container.name == trend.container);
+        let Some(limit) = of.and_then(|container| container.limits.memory_bytes) else { continue };
+        let window = trend.bytes.within(MEMORY_WINDOW, now);
+        let (Some((from, first)), Some((to, last))) = (window.first(), window.last()) else { continue };
+        let (grown, seconds) = (last - first, between(*from, *to).as_secs_f64());
+        // Less than a hundredth is breathing.
+        if grown > first * 0.01 && seconds > 0.0 {
+            let left = (limit as f64 - last).max(0.0) * seconds / grown;
+            if left < MEMORY_FAR.as_secs_f64() {
+                let left = text::span(Duration::from_secs_f64(left));
+                return Err(format!("{} still grows: at its limit in {left}", pod.key.name));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Since when every sample has been below a bound.

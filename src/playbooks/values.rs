@@ -159,6 +159,14 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("blocked_addresses", "the networks that are blocked already"),
     ("account_denials", "how many calls to AWS were refused"),
     ("secret_previous", "the version of the secret before the current one"),
+    ("errors_by_path_promql", "the share of 5xx by path, in PromQL"),
+    ("errors_by_pod_promql", "the share of 5xx by pod, in PromQL"),
+    ("latency_by_path_promql", "p95 by path, in PromQL"),
+    ("latency_by_pod_promql", "p95 by pod, in PromQL"),
+    ("cpu_limit", "the container's CPU limit"),
+    ("cpu_suggestion", "twice that"),
+    ("cache_memory", "the cache's maxmemory"),
+    ("cache_memory_suggestion", "twice that"),
     ("now", "the present moment"),
 ];
 
@@ -229,6 +237,9 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
         of_deployment(view, deployment, &mut put);
     }
     put("shed_workload", shed_workload(view));
+    for (name, promql) in &view.snapshot().traffic.questions {
+        put(name, Some(promql.clone()));
+    }
 }
 
 fn of_deployment(view: &View<'_>, deployment: &Deployment, put: &mut impl FnMut(&str, Option<String>)) {

@@ -16,6 +16,7 @@ pub mod object;
 mod pods;
 pub(crate) mod postgres;
 mod pull_secrets;
+mod redis;
 mod references;
 mod revisions;
 pub mod rollout;
@@ -108,7 +109,7 @@ impl Probes {
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
             Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
-            Action::Redis(command) => match *command {},
+            Action::Redis(command) => Ok(redis::read(&self.outside, command).await),
             Action::Alerting(call) => match *call {},
             Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),
             Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),

@@ -15,6 +15,8 @@ mod high_latency;
 mod hpa_max;
 mod image_cause;
 mod image_pull;
+mod mem_leak;
+mod memory_trend;
 mod node_ailment;
 mod node_load;
 mod node_notready;
@@ -25,6 +27,7 @@ mod room;
 mod scene;
 mod thresholds;
 mod traffic;
+mod traffic_cause;
 mod workload;
 
 use crate::domain::{Anomaly, Blind, Origin, Snapshot, Timestamp};
@@ -83,6 +86,7 @@ pub static RULES: &[&Rule] = &[
     &high_5xx::RULE,
     &high_latency::RULE,
     &hpa_max::RULE,
+    &mem_leak::RULE,
     &db_pool::RULE,
     &db_cpu::RULE,
     &cert_expiry::RULE,

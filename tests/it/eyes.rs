@@ -15,7 +15,7 @@ mod gate;
 mod kubernetes;
 mod outside;
 mod plugin;
-mod real;
+pub mod real;
 mod scripted;
 mod server;
 mod settings;

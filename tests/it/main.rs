@@ -30,5 +30,6 @@ mod playbooks;
 mod postgres;
 mod pty;
 mod read_only;
+mod redis;
 mod scenarios;
 mod screen;

@@ -121,7 +121,14 @@ impl Kubelet {
             let next = probes::check(self, cluster, at, slot, since);
             return Some(next.map_or(due, |next| next.min(due)));
         }
-        probes::check(self, cluster, at, slot, since)
+        let next = probes::check(self, cluster, at, slot, since);
+        let Some(due) = slot.life.killed_after(at.container) else { return next };
+        let due = later(since, cluster.lasting(due));
+        if due <= cluster.now {
+            exit(cluster, at, slot, since, (137, "OOMKilled"));
+            return None;
+        }
+        Some(next.map_or(due, |next| next.min(due)))
     }
 
     pub(super) fn after_exit(

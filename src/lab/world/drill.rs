@@ -113,6 +113,10 @@ pub enum Fault {
     TokenExpires,
     /// The registry answers 429 for so many seconds.
     RateLimit { host: String, seconds: f64 },
+    /// The app wants to keep more in the cache than it has room for, in MiB.
+    CacheFills { wanted_mib: f64 },
+    /// One pod of the app begins to fail this share of its requests; the seed chooses.
+    PodFails { errors: f64, log: String },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
     /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
@@ -158,6 +162,11 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/disk-full.logs.toml"),
     include_str!("../../../assets/drills/disk-full.images.toml"),
     include_str!("../../../assets/drills/disk-full.inodes.toml"),
+    include_str!("../../../assets/drills/high-5xx.revision.toml"),
+    include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
+    include_str!("../../../assets/drills/high-latency.cache.toml"),
+    include_str!("../../../assets/drills/high-latency.throttled.toml"),
+    include_str!("../../../assets/drills/mem-leak.revision.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

@@ -111,6 +111,21 @@ impl World {
                 Filling::Images => self.disks.pile(cluster),
                 Filling::Files => self.disks.litter(cluster),
             },
+            Fault::CacheFills { wanted_mib } => self.keeping.wanted_mib = *wanted_mib,
+            Fault::PodFails { errors, log } => {
+                let mut serving: Vec<Key> =
+                    super::traffic::targets(cluster).iter().map(|pod| Key::of(&**pod)).collect();
+                serving.sort_by(|one, other| one.name.cmp(&other.name));
+                if serving.is_empty() {
+                    return;
+                }
+                let key = serving.swap_remove(cluster.rng.usize(..serving.len()));
+                if let Some(slot) = self.kubelet.runs.get_mut(&key).and_then(|run| run.slots.first_mut()) {
+                    slot.life.errors = *errors;
+                    let (name, instance) = (slot.name.clone(), slot.restarts);
+                    cluster.logs.append(&key.namespace, &key.name, &name, instance, log, cluster.now);
+                }
+            }
             Fault::KubeletStops => {
                 if let Some(node) = victim(cluster) {
                     self.kubelet.stop(&node);

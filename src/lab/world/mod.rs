@@ -2,6 +2,7 @@
 //! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
 
 mod birth;
+mod cache;
 mod cluster;
 mod conditions;
 mod container;
@@ -45,6 +46,7 @@ mod workloads;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::cache::Keeping;
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
 pub use self::database_work::CPUS as DATABASE_CPUS;
@@ -104,6 +106,7 @@ pub struct World {
     vault: Vault,
     traffic: Traffic,
     sessions: Sessions,
+    keeping: Keeping,
     sampler: Sampler,
     faults: Faults,
     churn: Option<Churn>,
@@ -133,6 +136,7 @@ impl World {
             vault: Vault::default(),
             traffic: Traffic::new(seed),
             sessions: Sessions::new(seed),
+            keeping: Keeping::new(seed),
             sampler: Sampler::default(),
             faults: Faults::none(),
             churn: None,
@@ -159,9 +163,13 @@ impl World {
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
         }
-        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions);
+        let slowness = self.keeping.slowness();
+        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);
         if elapsed {
             self.sessions.advance(&mut self.cluster, &self.kubelet, &self.traffic, &self.signals);
+            let (load, now, speed) = (self.traffic.load, self.cluster.now, self.cluster.speed);
+            let clients = traffic::targets(&self.cluster).len() as u64 * 3;
+            self.signals.write(|shown| self.keeping.advance(shown, clients, load, now, speed));
             traffic::show(&self.traffic, &self.cluster, &self.signals);
             traffic::print_access_logs(&self.traffic, &mut self.cluster);
         }

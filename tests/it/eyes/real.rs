@@ -8,7 +8,7 @@ use covet_tui::domain::BlindKind;
 use super::*;
 
 /// A server of a test: ended, and only it, when the test is over.
-struct Started(Child);
+pub struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -175,7 +175,8 @@ async fn a_real_postgres_refuses_in_words() {
     }
 }
 
-async fn redis(arguments: &[&str]) -> (u16, Started) {
+/// A Redis of this test's own.
+pub async fn redis(arguments: &[&str]) -> (u16, Started) {
     let port = free_port();
     let child = Command::new(program("redis-server"))
         .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
