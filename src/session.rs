@@ -178,7 +178,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
             Ok(client) => Some(Probes::new(client, session.clock, outside.clone())),
             Err(_) => None,
         };
-        let _eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let _eyes = Eyes::open(&session.settings, &library.triggers(), session.clock, out).await;
         let look = check::Look {
             clock: session.clock,
             thresholds: &session.thresholds,
@@ -267,6 +267,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             (Some(Arc::new(Arms { armed, journal: Mutex::new(journal) })), orphans)
         }
     };
+    let triggers = library.triggers();
     let app = App::new(
         Options {
             context: session.settings.context.value.clone().unwrap_or_else(|| "in cluster".to_owned()),
@@ -296,7 +297,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         let clock = session.clock;
         let mut eyes = None;
         if session.settings.has_cluster() {
-            eyes = Some(Eyes::open(&session.settings, clock, observe.clone()).await);
+            eyes = Some(Eyes::open(&session.settings, &triggers, clock, observe.clone()).await);
         }
         tokio::spawn(connect(session, reached));
         let cockpit = Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder };

@@ -195,11 +195,12 @@ impl App {
     /// A cockpit that has seen nothing yet. Its first frame needs nothing else.
     pub fn new(options: Options, now: Timestamp) -> App {
         let toast = orphan_notice(&options.orphans, now);
+        let snapshot = Snapshot::watching(options.library.triggers());
         App {
             options,
             now,
             size: (80, 24),
-            snapshot: Snapshot::default(),
+            snapshot,
             board: PodBoard::default(),
             verdict: Verdict::default(),
             selection: Selection::default(),

@@ -12,6 +12,10 @@ pub struct Outside {
     pub database_url: Option<String>,
     /// Redis.
     pub redis_url: Option<String>,
+    /// Prometheus; looked for in the cluster when None, not used when `off`.
+    pub prometheus_url: Option<String>,
+    /// Alertmanager; the same.
+    pub alertmanager_url: Option<String>,
 }
 
 impl Outside {
@@ -19,17 +23,21 @@ impl Outside {
         Outside {
             database_url: settings.database_url.value.clone(),
             redis_url: settings.redis_url.value.clone(),
+            prometheus_url: settings.prometheus.url.value.clone(),
+            alertmanager_url: settings.alertmanager_url.value.clone(),
         }
     }
 
     /// The systems that can be asked; steps on others are blocked as not configured.
     pub fn systems(&self) -> BTreeSet<System> {
-        let optional =
-            [(System::Postgres, self.database_url.is_some()), (System::Redis, self.redis_url.is_some())];
+        let used = |url: &Option<String>| url.as_deref() != Some("off");
+        let optional = [
+            (System::Postgres, self.database_url.is_some()),
+            (System::Redis, self.redis_url.is_some()),
+            (System::Prometheus, used(&self.prometheus_url)),
+            (System::Alertmanager, used(&self.alertmanager_url)),
+        ];
         let configured = optional.into_iter().filter_map(|(system, is)| is.then_some(system));
-        [System::Kubernetes, System::Network, System::Prometheus, System::Alertmanager]
-            .into_iter()
-            .chain(configured)
-            .collect()
+        [System::Kubernetes, System::Network].into_iter().chain(configured).collect()
     }
 }

@@ -8,6 +8,7 @@ mod change;
 mod config_object;
 mod key;
 mod mask;
+mod monitoring;
 mod network;
 mod node;
 mod observation;
@@ -19,6 +20,7 @@ mod snapshot;
 mod system;
 mod table;
 pub mod text;
+mod trigger;
 mod workload;
 
 pub use action::{
@@ -31,6 +33,7 @@ pub use change::{Change, ChangeKind};
 pub use config_object::{ConfigObject, Keeper};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use mask::{is_telling, mask, masked};
+pub use monitoring::{Monitoring, MonitoringPod, Noise, Volume};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
 pub use node::{Lease, Node, NodeCondition, Taint};
 pub use observation::{Age, Blind, BlindKind, Delta, Fact, Observation, Origin};
@@ -40,9 +43,10 @@ pub use outside::{
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
-pub use snapshot::{Sight, Snapshot};
+pub use snapshot::{MonitoringSince, Sight, Snapshot, WATCHDOGS};
 pub use system::System;
 pub use table::{Keyed, Table};
+pub use trigger::{Ask, Asked, Case, Trigger};
 pub use workload::{
     Autoscaler, ConfigReference, Deployment, DisruptionBudget, Event, IntOrPercent, MetricReading, Probe,
     ReplicaSet, Strategy, Template, TemplateContainer,

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
-    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, ReplicaSet,
-    Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment,
+    DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Key, Lease, Monitoring, Name, Node, Noise,
+    PersistentVolumeClaim, Pod, ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -46,12 +46,18 @@ pub enum Origin {
     Postgres,
     Redis,
     Tls,
+    /// Prometheus as a program and a workload.
+    Monitoring,
+    /// What alerts did over hours and days.
+    AlertHistory,
+    /// The questions of a team's own playbooks; each can fail alone.
+    Triggers,
     /// The cockpit's own actions.
     Cockpit,
 }
 
 impl Origin {
-    pub const ALL: [Origin; 24] = [
+    pub const ALL: [Origin; 27] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -75,6 +81,9 @@ impl Origin {
         Origin::Postgres,
         Origin::Redis,
         Origin::Tls,
+        Origin::Monitoring,
+        Origin::AlertHistory,
+        Origin::Triggers,
         Origin::Cockpit,
     ];
 
@@ -109,6 +118,9 @@ impl Origin {
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
             Origin::Tls => "TLS",
+            Origin::Monitoring => "monitoring",
+            Origin::AlertHistory => "alert history",
+            Origin::Triggers => "team triggers",
             Origin::Cockpit => "cockpit",
         }
     }
@@ -148,6 +160,10 @@ pub enum Fact {
     Cache(Cache),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
+    Monitoring(Box<Monitoring>),
+    Noise(Box<Noise>),
+    /// Answers to the team's questions; those that are not here stay as they were.
+    Asked(Vec<Asked>),
     /// This cockpit acted.
     Acted(Change),
 }

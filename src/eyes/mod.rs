@@ -1,6 +1,7 @@
 //! Continuous watching: one file per outside system, each an endless stream of observations that reconnects by
 //! itself. Eyes only ever get, list and watch; they know nothing of what is judged or shown.
 
+mod alert_history;
 mod alertmanager;
 mod api_server;
 mod certificate;
@@ -8,6 +9,7 @@ mod discover;
 mod doctor;
 mod doctor_outside;
 mod kubernetes;
+mod monitoring;
 mod needs;
 mod postgres;
 mod prometheus;
@@ -15,6 +17,7 @@ mod redis;
 mod tell;
 mod tls;
 mod traffic;
+mod triggers;
 mod trouble;
 mod usage;
 
@@ -26,7 +29,7 @@ pub use self::doctor::{DoctorRow, doctor, doctor_table};
 pub use self::needs::{Need, Where, Who, needs};
 use self::tell::Tell;
 use crate::config::Settings;
-use crate::domain::{Observation, Timestamp};
+use crate::domain::{Observation, Timestamp, Trigger};
 
 /// Every eye that is open. Dropping it closes them all.
 pub struct Eyes {
@@ -35,8 +38,14 @@ pub struct Eyes {
 
 impl Eyes {
     /// Opens them all and returns at once; what they see goes to `out`, and a full channel makes them wait.
+    /// `triggers` are those of the team's own playbooks.
     #[expect(clippy::unused_async, reason = "the loop awaits it; opening may come to need it")]
-    pub async fn open(settings: &Settings, clock: fn() -> Timestamp, out: mpsc::Sender<Observation>) -> Eyes {
+    pub async fn open(
+        settings: &Settings,
+        triggers: &[Trigger],
+        clock: fn() -> Timestamp,
+        out: mpsc::Sender<Observation>,
+    ) -> Eyes {
         let tell = Tell::new(clock, out);
         let mut tasks = JoinSet::new();
         let (announce, sessions) = watch::channel(None);
@@ -44,6 +53,9 @@ impl Eyes {
         kubernetes::open(&settings.namespace, &sessions, &tell, &mut tasks);
         let (found, prometheus) = watch::channel(None);
         tasks.spawn(prometheus::watch(settings.clone(), sessions.clone(), tell.clone(), found));
+        tasks.spawn(monitoring::watch(settings.clone(), sessions.clone(), tell.clone()));
+        tasks.spawn(alert_history::watch(prometheus.clone(), tell.clone()));
+        triggers::open(settings, triggers, &sessions, &prometheus, &tell, &mut tasks);
         tasks.spawn(usage::watch(
             settings.namespace.value.clone(),
             sessions.clone(),

@@ -2,6 +2,7 @@
 //! Must not know the screen, nor decide anything: a person did.
 
 mod actor;
+mod alerting;
 mod difference;
 mod done;
 mod hazards;
@@ -85,7 +86,7 @@ impl Hands {
                 Sql::PingDatabase => Err(Refusal::new("a read needs no hands")),
             },
             Action::Redis(command) => match command {},
-            Action::Alerting(call) => match call {},
+            Action::Alerting(call) => alerting::draft(self, call, now).await,
             Action::Aws(call) => match call {},
             Action::Machine(command) => match command {},
             Action::Script(script) => match script {},
@@ -127,7 +128,7 @@ impl Hands {
         } else {
             match warrant.action() {
                 Action::Redis(command) => match *command {},
-                Action::Alerting(call) => match *call {},
+                Action::Alerting(call) => alerting::perform(self, warrant, call, &mut task).await,
                 Action::Aws(call) => match *call {},
                 Action::Machine(command) => match *command {},
                 Action::Script(script) => match *script {},

@@ -15,6 +15,7 @@ use super::alertmanager::Alertmanager;
 use super::api::{self, Running};
 use super::folder::Folder;
 use super::rules::Rules;
+use super::signals::{Serving, Signals};
 use super::start::LabError;
 use super::store::Store;
 use super::ticker::Ticker;
@@ -148,10 +149,14 @@ impl Lab {
         rules: Rules,
         tsdb: Tsdb,
         alertmanager: Alertmanager,
+        signals: Signals,
     ) -> Result<(), LabError> {
         let generator = format!("http://{}", self.addresses.prometheus);
         let ticker = Ticker::start("lab-rules", EVALUATE, move |now| {
-            alertmanager.tell(rules.evaluate(&tsdb, now), &generator, now);
+            // A server that is down evaluates nothing and tells nobody.
+            let serves = signals.read(|shown| matches!(shown.server.serving, Serving::Yes { .. }));
+            let told = if serves { rules.evaluate(&tsdb, now) } else { Vec::new() };
+            alertmanager.tell(told, &generator, now);
         });
         self.tickers.push(ticker.map_err(LabError::Thread)?);
         Ok(())

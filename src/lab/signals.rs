@@ -18,6 +18,7 @@ pub struct Shown {
     /// One entry per certificate the HTTPS endpoint serves; chosen by the client's SNI.
     pub certificates: Vec<Certificate>,
     pub service: Service,
+    pub server: Server,
 }
 
 impl Signals {
@@ -29,6 +30,39 @@ impl Signals {
     /// Changes the state. The world's tick is the only regular writer.
     pub fn write<R>(&self, change: impl FnOnce(&mut Shown) -> R) -> R {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Prometheus and the files that it and Alertmanager see.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    pub serving: Serving,
+    /// prometheus.yml, its rules, and alertmanager.yml, as they are in the containers now.
+    pub mounted: Option<(String, String, String)>,
+    /// The prometheus.yml that was loaded, when, and whether the last attempt was refused.
+    pub loaded: Option<Loaded>,
+    /// Used and total bytes of its volume.
+    pub volume: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: String,
+    pub at: Timestamp,
+    pub refused: bool,
+}
+
+/// Whether Prometheus serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serving {
+    Yes { since: Timestamp },
+    Replays { current: u64, last: u64 },
+    No,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Serving::Yes { since: Timestamp::UNIX_EPOCH }
     }
 }
 

@@ -135,11 +135,14 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         tsdb: tsdb.clone(),
         rules: rules.clone(),
         started: now,
+        signals: signals.clone(),
+        speed: options.speed,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
     let stopping = CancellationToken::new();
     let servers =
         serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority, &stopping)?;
+    let server = signals.clone();
     let parts = (store.clone(), logs, signals, tsdb.clone());
     let world = tokio::task::spawn_blocking(move || {
         let (store, logs, signals, tsdb) = parts;
@@ -154,7 +157,7 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         Lab { drill, world, stopping, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
     lab.live()?;
     lab.lead_ingresses_home(&store);
-    lab.evaluate(rules, tsdb, alertmanager)?;
+    lab.evaluate(rules, tsdb, alertmanager, server)?;
     Ok(lab)
 }
 

@@ -40,10 +40,12 @@ pub enum Guard {
     HealthyRevision,
     /// The replicas' new size has to fit on a node.
     NodeRoom,
+    /// What is critical is not made quieter by advice (audit, section 4: critical SLO thresholds).
+    NoCriticalRule,
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 14] = [
+    pub const ALL: [(&'static str, Guard); 15] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -58,6 +60,7 @@ impl Guard {
         ("few-nodes", Guard::FewNodes),
         ("healthy-revision", Guard::HealthyRevision),
         ("node-room", Guard::NodeRoom),
+        ("no-critical-rule", Guard::NoCriticalRule),
     ];
 
     pub fn parse(name: &str) -> Option<Guard> {
@@ -126,6 +129,7 @@ impl Guard {
             Guard::HealthyRevision if !case.values.contains_key("good_revision") => {
                 Standing::Blocked("no earlier revision is known to be healthy".into())
             }
+            Guard::NoCriticalRule => critical(case),
             Guard::NodeRoom if !case.values.contains_key("memory_suggestion") => {
                 Standing::NotAdvised("no node is known to have room for more memory".into())
             }
@@ -289,6 +293,18 @@ fn cordoned_by_us(case: &Case<'_>) -> Standing {
         Some(node) if !node.unschedulable => Standing::NotAdvised("the node is not cordoned".into()),
         Some(_) if case.view.cordoned_by_us(case.playbook) => Standing::Fine,
         _ => Standing::NotAdvised("it was not this cockpit that cordoned the node: ask who did".into()),
+    }
+}
+
+/// By the rule's own severity where it was read, else by that of the alert.
+fn critical(case: &Case<'_>) -> Standing {
+    let severity = case.values.get("rule_severity").or_else(|| case.values.get("noisy_severity"));
+    let alert = case.values.get("noisy_alert").map_or("it", String::as_str);
+    match severity.map(String::as_str) {
+        Some("critical" | "page" | "emergency") => Standing::NotAdvised(format!(
+            "{alert} is critical: find what makes it fire, don't make it quieter"
+        )),
+        _ => Standing::Fine,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads on demand: logs, describe, SQL, HTTP. They change nothing.
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
+pub mod alerting;
 mod answer;
 pub mod cluster;
 mod describe;
@@ -104,7 +105,7 @@ impl Probes {
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
             Action::Postgres(sql) => Ok(postgres::read(&self.outside, sql).await),
             Action::Redis(command) => match *command {},
-            Action::Alerting(call) => match *call {},
+            Action::Alerting(call) => alerting::read(cluster, &self.outside, call, now).await,
             Action::Aws(call) => match *call {},
             Action::Machine(command) => match *command {},
             Action::Network(probe) => Ok(network::read(probe).await),

@@ -190,7 +190,10 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
         let wrapped = fit::wrap(&words, cells.saturating_sub(2));
         lines.extend(wrapped.into_iter().map(|line| Line::styled(format!(" {line}"), style)));
     };
-    let rules = crate::rules::RULES.len();
+    let team = app.snapshot.triggers.iter().map(crate::rules::Watched::from);
+    let watched: Vec<crate::rules::Watched> =
+        crate::rules::RULES.iter().map(|rule| (*rule).into()).chain(team).collect();
+    let rules = watched.len();
     let blind = &app.verdict.blind;
     if app.is_starting() && app.verdict.anomalies.is_empty() && blind.len() == rules {
         say("looking…".into(), look.dim);
@@ -204,10 +207,11 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     }
     lines.push(Line::default());
     lines.push(Line::styled(" Watching for", look.dim.patch(look.strong)));
-    for rule in crate::rules::RULES {
+    for rule in watched {
         let why = blind.iter().find(|(blind, _)| blind.name == rule.name).map(|(_, why)| why);
         let (sign, style) = if why.is_some() { (sign::BLIND, look.note) } else { (sign::OK, look.good) };
-        let mut left = vec![Span::styled(format!(" {sign} "), style), Span::styled(rule.title, look.text)];
+        let mut left =
+            vec![Span::styled(format!(" {sign} "), style), Span::styled(rule.title.to_string(), look.text)];
         left.extend(why.map(|why| fit::span(format!("  {}", why.why), look.dim)));
         let right = if why.is_some() { Vec::new() } else { vec![Span::styled("clear ", look.dim)] };
         lines.push(fit::two_ends(left, right, cells));

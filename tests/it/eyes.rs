@@ -14,7 +14,7 @@ mod doctor;
 mod gate;
 mod kubernetes;
 mod outside;
-mod real;
+pub mod real;
 mod scripted;
 mod settings;
 mod trouble;
@@ -41,7 +41,7 @@ struct Watcher {
 impl Watcher {
     async fn open(settings: &Settings) -> Self {
         let (out, heard) = mpsc::channel(64);
-        let eyes = Eyes::open(settings, Timestamp::now, out).await;
+        let eyes = Eyes::open(settings, &[], Timestamp::now, out).await;
         Self { snapshot: Snapshot::default(), heard, _eyes: eyes }
     }
 

@@ -10,6 +10,7 @@
 )]
 
 mod acting;
+mod alerting;
 mod cockpit;
 mod eyes;
 mod house;

@@ -25,7 +25,7 @@ use matcher::{Matcher, all_match};
 use silence::{Posted, Silence};
 
 /// The configuration shown by the status, and followed: one receiver, grouping, one inhibition.
-const CONFIG: &str = "route:\n  receiver: on-call\n  group_by:\n  - alertname\n  - namespace\n\
+pub const CONFIG: &str = "route:\n  receiver: on-call\n  group_by:\n  - alertname\n  - namespace\n\
     inhibit_rules:\n- source_matchers:\n  - severity=\"critical\"\n  target_matchers:\n  - severity=~\"warning|info\"\n  \
     equal:\n  - namespace\n  - alertname\nreceivers:\n- name: on-call\n";
 /// The only receiver.

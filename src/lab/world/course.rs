@@ -79,11 +79,13 @@ impl Kubelet {
                 return;
             }
         };
+        let mut found = env.clone();
+        found.extend(self.facts.iter().cloned());
         let owner = at.pod.metadata.controller().map_or("", |owner| owner.kind.as_str());
         slot.life = self
             .behaviours
             .iter()
-            .find(|behaviour| behaviour.applies(container, &env))
+            .find(|behaviour| behaviour.applies(container, &found))
             .map_or_else(|| program::usual(container, &env, owner), |behaviour| behaviour.life(&env));
         slot.life.respect_limit(container);
         slot.env = env;

@@ -98,9 +98,13 @@ pub enum Fault {
     RateLimit { host: String, seconds: f64 },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
+    /// Somebody edits an entry of Prometheus' ConfigMap.
+    MonitoringConfig { entry: String, from: String, to: String },
+    /// The containers of a workload end.
+    ContainersEnd { namespace: String, workload: String, code: i32 },
 }
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 14] = [
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
@@ -112,6 +116,9 @@ const FILES: [&str; 11] = [
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+    include_str!("../../../assets/drills/prom-down.volume.toml"),
+    include_str!("../../../assets/drills/prom-down.config.toml"),
+    include_str!("../../../assets/drills/prom-down.memory.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

@@ -17,6 +17,7 @@ mod furnish;
 mod hpa;
 mod kinds;
 mod kubelet;
+mod monitoring;
 mod neighbours;
 mod node_lifecycle;
 mod objects;
@@ -99,6 +100,7 @@ pub struct World {
     churn: Option<Churn>,
     /// False while the past is lived through.
     present: bool,
+    watch: monitoring::Watch,
     signals: Signals,
     tsdb: Tsdb,
 }
@@ -125,6 +127,7 @@ impl World {
             faults: Faults::none(),
             churn: None,
             present: false,
+            watch: monitoring::Watch::default(),
             signals,
             tsdb,
         };
@@ -142,7 +145,9 @@ impl World {
         self.cluster.drain();
         self.strike();
         self.nodes.tick(&mut self.cluster, &self.kubelet);
+        self.kubelet.facts = self.facts_of_monitoring();
         self.work();
+        self.monitor();
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
         }
@@ -156,6 +161,8 @@ impl World {
             if self.present {
                 usage::publish(&self.cluster, &self.kubelet, &self.traffic);
             }
+            let gap = self.signals.read(|shown| monitoring::is_gap(&shown.server));
+            self.sampler.silence(gap);
             self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
             self.cluster.forget_events();
         }
