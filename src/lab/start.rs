@@ -130,7 +130,7 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let files =
         access.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
     let rules = Rules::load(options.speed)?;
-    let alertmanager = Alertmanager::new(now);
+    let alertmanager = Alertmanager::new(now).reading(signals.clone());
     let prometheus = Prometheus {
         tsdb: tsdb.clone(),
         rules: rules.clone(),
