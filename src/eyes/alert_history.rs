@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
-
 use super::kubernetes::names::own;
 use super::prometheus::{Found, Prometheus};
 use super::tell::Tell;
@@ -22,8 +20,7 @@ const SENT: &str = "sum(increase(alertmanager_notifications_total[WINDOW]))";
 
 /// Looks for ever.
 pub(super) async fn watch(found: Found, tell: Tell) {
-    let mut ticks = interval(SOON);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(SOON);
     let mut rested = EVERY;
     loop {
         ticks.tick().await;

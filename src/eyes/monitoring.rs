@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::timeout;
 
 use super::api_server::{Sessions, session_for};
 use super::kubernetes::names::{own, says};
@@ -49,7 +49,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
         if tell.blind(Origin::Monitoring, error).await.is_err() {
             return;
         }
-        sleep(wait).await;
+        tell.rest(wait).await;
     }
 }
 
@@ -60,8 +60,7 @@ async fn follow(
     tell: &Tell,
     backoff: &mut Backoff,
 ) -> Option<ConnectError> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(EVERY);
     let mut place: Option<Key> = None;
     let mut volume: Option<Volume> = None;
     for look in 0_u64.. {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::api_server::{Sessions, session};
 use super::certificate::{Roots, shake};
@@ -51,7 +51,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
                 return;
             }
         }
-        sleep(if found { EVERY } else { SOON }).await;
+        tell.rest(if found { EVERY } else { SOON }).await;
     }
 }
 

@@ -4,9 +4,11 @@
 mod access;
 pub mod alertmanager;
 pub mod api;
+pub mod database;
 mod folder;
 pub mod https;
 pub mod logs;
+mod moves;
 pub mod object;
 pub mod postgres;
 pub mod prometheus;

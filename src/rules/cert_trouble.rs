@@ -158,7 +158,13 @@ pub(super) fn of_handshake(
     };
     let mut troubles = Vec::new();
     let at = Some(row.at);
-    let default = ["fake certificate", "cert-manager.local", "default certificate"];
+    let default = [
+        "fake certificate",
+        "cert-manager.local",
+        "default certificate",
+        "traefik default cert",
+        "localhost kong",
+    ];
     let issuer = served.issuer.to_lowercase();
     if default.iter().any(|name| issuer.contains(name)) {
         let says = format!("{} serves the ingress controller's placeholder ({})", row.host, served.issuer);

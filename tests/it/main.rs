@@ -12,6 +12,7 @@
 mod acting;
 mod alerting;
 mod cockpit;
+mod drills;
 mod eyes;
 mod house;
 mod judgement;
@@ -24,7 +25,9 @@ mod lab_store;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
+mod machine;
 mod playbooks;
+mod postgres;
 mod pty;
 mod read_only;
 mod scenarios;

@@ -9,7 +9,7 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event, watcher};
 use regex::Regex;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::answer;
 use crate::config::{ConnectError, Scope};
@@ -58,7 +58,7 @@ pub(super) async fn watch(scope: Scope, trigger: Trigger, mut sessions: Sessions
         if answer(&tell, &trigger, Err(trouble.explain_for(wanted.kind, namespace))).await.is_err() {
             return;
         }
-        sleep(if refused { REFUSED_AGAIN } else { backoff.next() }).await;
+        tell.rest(if refused { REFUSED_AGAIN } else { backoff.next() }).await;
     }
 }
 
@@ -119,11 +119,11 @@ async fn follow(
                     Some(case) => drop(held.insert(key, case)),
                     None => drop(held.remove(&key)),
                 }
-                due = due.or(listed.then(|| Instant::now() + HOLD));
+                due = due.or(listed.then(|| Instant::now() + tell.hold(HOLD)));
             }
             Ok(Some(Event::Delete(object))) => {
                 held.remove(&key(&object));
-                due = due.or(listed.then(|| Instant::now() + HOLD));
+                due = due.or(listed.then(|| Instant::now() + tell.hold(HOLD)));
             }
             Ok(None) => return Ok(Trouble::Unreachable("the watch ended".into())),
             Err(error) => match trouble(error) {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use prometheus_http_query::response::RangeVector;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
 use super::{EVERY, answer};
 use crate::config::ConnectError;
@@ -22,8 +22,7 @@ const MOST: usize = 100;
 
 /// Asks for ever.
 pub(super) async fn watch(triggers: Vec<Trigger>, found: Found, tell: Tell) {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(EVERY);
     let mut found = found;
     // The first questions wait a moment for Prometheus to be found, and no longer.
     let _ = timeout(Duration::from_secs(5), found.wait_for(Option::is_some)).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -38,8 +38,7 @@ pub(super) async fn watch(settings: Settings, triggers: Vec<Trigger>, tell: Tell
     let mut session: Option<Session> = None;
     // Since when each has held: a database keeps no past.
     let mut held: BTreeMap<Name, Timestamp> = BTreeMap::new();
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(EVERY);
     loop {
         ticks.tick().await;
         for trigger in &triggers {

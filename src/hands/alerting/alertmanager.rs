@@ -253,18 +253,6 @@ async fn loaded(
                 Ok((_, now)) if alike(&now, &wanted) => return Ok("loaded, and its status shows it".into()),
                 _ => task.say("the status changed, but not to this document yet"),
             },
-            // Nothing that its status shows has changed, and that is what was written.
-            Ok(now)
-                if before == Some(now.as_str())
-                    && read(&now).is_ok_and(|(_, now)| alike(&now, &wanted))
-                    && reload.is_ok() =>
-            {
-                if Instant::now() + patience / 2 > deadline {
-                    task.say("waiting until the status changes");
-                } else {
-                    return Err("its status has not changed: the file may not have arrived".into());
-                }
-            }
             Ok(_) => task.say("waiting for the file to arrive in the container"),
             Err(trouble) => task.say(trouble.says),
         }
@@ -278,7 +266,7 @@ async fn loaded(
             task.say(format!("reload: {}; its reloader may do it", trouble.says));
         }
         if Instant::now() > deadline {
-            return Err(format!("it was not loaded within {}", text::span(patience)));
+            return Err(format!("its status has not shown it within {}", text::span(patience)));
         }
         if task.is_called_off() {
             return Err("watching was called off".into());

@@ -41,6 +41,7 @@ pub struct Alertmanager {
     started: Timestamp,
     /// Where its file is, when it has one.
     files: Option<Signals>,
+    clock: fn() -> Timestamp,
 }
 
 struct Held {
@@ -71,13 +72,23 @@ impl Alertmanager {
     pub fn new(started: Timestamp) -> Self {
         let config = Config::read(CONFIG).unwrap_or_default();
         let held = Held { alerts: BTreeMap::new(), silences: Vec::new(), config };
-        Self { state: Arc::new(Mutex::new(held)), started, files: None }
+        Self { state: Arc::new(Mutex::new(held)), started, clock: Timestamp::now, files: None }
     }
 
     /// It loads what the world has put into its container.
     #[must_use]
     pub fn reading(self, files: Signals) -> Self {
         Self { files: Some(files), ..self }
+    }
+
+    /// With the time of this clock.
+    #[must_use]
+    pub fn at(self, clock: fn() -> Timestamp) -> Self {
+        Self { clock, ..self }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// Takes what the rules say; `generator` is the Prometheus it comes from.
@@ -223,7 +234,7 @@ async fn alerts(
 ) -> Result<Json<Json_>, Failure> {
     let wanted = Wanted::read(url.as_deref())?;
     Ok(Json(alertmanager.with(|held| {
-        let current = held.current(Timestamp::now()).into_iter();
+        let current = held.current(alertmanager.now()).into_iter();
         current
             .filter(|(alert, by)| wanted.takes(alert, by))
             .map(|(alert, by)| (alert, by, held.receivers(alert)))
@@ -240,7 +251,7 @@ async fn groups(
     let wanted = Wanted::read(url.as_deref())?;
     Ok(Json(alertmanager.with(|held| {
         let mut groups: BTreeMap<(String, Labels), Vec<Json_>> = BTreeMap::new();
-        for (alert, by) in held.current(Timestamp::now()) {
+        for (alert, by) in held.current(alertmanager.now()) {
             if wanted.takes(alert, &by) {
                 for group in held.config.groups(&alert.labels) {
                     if wanted.hears(std::slice::from_ref(&group.0)) {
@@ -260,7 +271,7 @@ async fn groups(
 async fn post_alerts(State(alertmanager): State<Alertmanager>, body: Bytes) -> Result<(), Failure> {
     let posted: Vec<render::PostedAlert> =
         serde_json::from_slice(&body).map_err(|why| bad_request(why.to_string()))?;
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     if posted.iter().any(|alert| alert.labels.is_empty()) {
         return Err(bad_request("at least one label pair required"));
     }
@@ -280,7 +291,7 @@ async fn silences(
     let form = Form::read(url.as_deref(), &[]);
     let filters: Vec<Matcher> =
         form.all("filter").map(matcher::parse).collect::<Result<_, _>>().map_err(bad_request)?;
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     Ok(Json(alertmanager.with(|held| {
         held.silences.iter().filter(|silence| silence.is_about(&filters)).map(|s| s.to_json(now)).collect()
     })))
@@ -288,7 +299,7 @@ async fn silences(
 
 async fn post_silence(State(alertmanager): State<Alertmanager>, body: Bytes) -> Result<Json<Json_>, Failure> {
     let posted: Posted = serde_json::from_slice(&body).map_err(|why| bad_request(why.to_string()))?;
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     let id = alertmanager.with(|held| silence::accept(&mut held.silences, posted, now))?;
     Ok(Json(json!({"silenceID": id})))
 }
@@ -297,7 +308,7 @@ async fn silence(
     State(alertmanager): State<Alertmanager>,
     Path(id): Path<String>,
 ) -> Result<Json<Json_>, Failure> {
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     alertmanager.with(|held| {
         let found = held.silences.iter().find(|silence| silence.id == id);
         found.map(|silence| Json(silence.to_json(now))).ok_or_else(|| not_found(&id))
@@ -308,7 +319,7 @@ async fn expire_silence(
     State(alertmanager): State<Alertmanager>,
     Path(id): Path<String>,
 ) -> Result<(), Failure> {
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     alertmanager.with(|held| {
         let found = held.silences.iter_mut().find(|silence| silence.id == id);
         found.ok_or_else(|| not_found(&id))?.expire(now)

@@ -7,6 +7,7 @@ mod conditions;
 mod container;
 mod course;
 mod database;
+mod database_work;
 mod deployment;
 mod drill;
 mod endpoints;
@@ -28,6 +29,7 @@ mod program;
 mod quantity;
 mod registry;
 mod replica_set;
+mod revisions;
 mod rollout;
 mod rollout_status;
 mod samples;
@@ -44,6 +46,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
+pub use self::database_work::CPUS as DATABASE_CPUS;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
 use self::fault::Faults;
 use self::hpa::Autoscaler;
@@ -186,6 +189,11 @@ impl World {
     /// Whether the fault has struck.
     pub fn has_struck(&self) -> bool {
         self.faults.struck()
+    }
+
+    /// When the fault strikes, or struck.
+    pub fn strikes_at(&self) -> Option<Timestamp> {
+        self.faults.strikes_at()
     }
 
     fn work(&mut self) {

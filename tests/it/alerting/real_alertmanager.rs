@@ -103,7 +103,7 @@ async fn a_silence_quietens_exactly_what_was_shown_and_amtool_sees_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silence_is_never_permanent_nor_of_everything_and_warns_of_critical_alerts() {
-    let Desk { bench, .. } = desk(false).await;
+    let Desk { bench, url: _, _server, _mount } = desk(false).await;
     for (matchers, hours, says) in [
         (vec![r#"alertname="HighCPU""#], 24, "1h to 4h"),
         (vec![r#"severity=~".*""#], 2, "every alert"),
@@ -241,7 +241,7 @@ async fn a_broken_document_is_refused_before_writing_and_forced_by_the_server_wh
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_alertmanager_does_with_alerts_is_foretold_exactly() {
-    let Desk { bench, url, .. } = desk(false).await;
+    let Desk { bench, url, _server, _mount } = desk(false).await;
     let reading = bench.read(Alerting::AlertGroups).await;
     assert!(reading.summary.starts_with("5 alerts in 4 groups"), "{}", reading.summary);
     let (_, routing) = covet_tui::probes::alerting::document::read(CONFIG).unwrap();

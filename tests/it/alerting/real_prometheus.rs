@@ -126,7 +126,7 @@ async fn a_rule_is_tried_over_a_week_tuned_loaded_and_put_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_or_critical_is_said_before_a_rule_is_written() {
-    let Desk { bench, .. } = desk(true).await;
+    let Desk { bench, url: _, _server, _mount } = desk(true).await;
     let expr = |alert: &str, expr: &str| Alerting::TuneRule {
         alert: alert.into(),
         group: None,
@@ -151,7 +151,7 @@ async fn what_is_wrong_or_critical_is_said_before_a_rule_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backtest_counts_what_prometheus_itself_recorded() {
-    let Desk { bench, .. } = desk(false).await;
+    let Desk { bench, url: _, _server, _mount } = desk(false).await;
     // Let it run over several blinks; the window begins and ends between two of them.
     tokio::time::sleep(Duration::from_secs(48)).await;
     let at = now();
@@ -240,7 +240,7 @@ fn serde_saphyr_groups() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_targets_history_and_any_expression_are_read() {
-    let Desk { bench, .. } = desk(true).await;
+    let Desk { bench, url: _, _server, _mount } = desk(true).await;
     tokio::time::sleep(Duration::from_secs(12)).await;
     let health = bench.read(Alerting::PrometheusHealth).await;
     let lines = format!("{:?}", health.lines);

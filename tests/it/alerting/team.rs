@@ -131,6 +131,7 @@ async fn metrics(depth: std::sync::Arc<std::sync::atomic::AtomicU64>) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_teams_triggers_of_every_kind_raise_are_advised_resolve_and_fail_alone() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let depth = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(812));
     let scraped = metrics(depth.clone()).await;
     let folder = tempfile::tempdir().unwrap();
