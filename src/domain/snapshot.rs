@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::{
-    Activity, Age, Alert, AlertState, AnomalyId, Ask, Asked, Autoscaler, Blind, BlindKind, Cache, Capacity, Case,
-    Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget, EndpointSlice, Event, Fact,
-    Handshake, Ingress, Key, Labels, Lease, Monitoring, Name, Node, Noise, Observation, Origin,
+    Activity, Age, Alert, AlertState, AnomalyId, Ask, Asked, Autoscaler, Blind, BlindKind, Cache, Capacity,
+    Case, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget, EndpointSlice, Event,
+    Fact, Handshake, Ingress, Key, Labels, Lease, Monitoring, Name, Node, Noise, Observation, Origin,
     PersistentVolumeClaim, Pod, ReplicaSet, Series, Service, Silence, Table, Timestamp, Traffic, Trigger,
     Usage, UsageSource, between, text,
 };

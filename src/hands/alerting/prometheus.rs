@@ -121,7 +121,8 @@ async fn runs(api: &Api, entry: &str, document: &str) -> Result<bool, Trouble> {
 
 /// Every alerting rule of the document runs, with its expression and its `for`; and no other of its groups.
 fn holds(rules: &[Rule], document: &Value) -> bool {
-    let plain = |text: &str| text.chars().filter(|c| !c.is_whitespace() && !"\"'`".contains(*c)).collect::<String>();
+    let plain =
+        |text: &str| text.chars().filter(|c| !c.is_whitespace() && !"\"'`".contains(*c)).collect::<String>();
     items(document, "/groups").iter().all(|group| {
         let name = string(group, "/name");
         let wanted: Vec<(String, String, u64)> = items(group, "/rules")
@@ -148,7 +149,8 @@ fn carries(running: &Value, wanted: &Value) -> bool {
             key == "rule_files" || running.get(key).is_some_and(|own| carries(own, value))
         }),
         (Value::Array(running), Value::Array(wanted)) => {
-            running.len() == wanted.len() && running.iter().zip(wanted).all(|(own, value)| carries(own, value))
+            running.len() == wanted.len()
+                && running.iter().zip(wanted).all(|(own, value)| carries(own, value))
         }
         (Value::String(running), Value::String(wanted)) => {
             running == wanted

@@ -279,7 +279,10 @@ async fn walreplay(State(prometheus): State<Prometheus>) -> Answer {
 }
 
 async fn tsdb_status(State(prometheus): State<Prometheus>) -> Answer {
-    let series = prometheus.tsdb.select(None, |_| true, prometheus.now() - promql::LOOKBACK_MS, prometheus.now()).len();
+    let series = prometheus
+        .tsdb
+        .select(None, |_| true, prometheus.now() - promql::LOOKBACK_MS, prometheus.now())
+        .len();
     Ok(success(json!({"headStats": {"numSeries": series, "chunkCount": series}})))
 }
 

@@ -156,6 +156,10 @@ pub(super) fn exit(
 ) {
     let now = cluster.now;
     slot.end(since, now, code, reason);
+    let by_log = at.container.termination_message_policy == "FallbackToLogsOnError" && code != 0;
+    if let (Some(ended), Some(last)) = (&mut slot.terminated, slot.life.log.last().filter(|_| by_log)) {
+        ended["message"] = last.as_str().into();
+    }
     let again = match at.pod.spec.restart_policy.as_str() {
         "Never" => false,
         "OnFailure" => code != 0,

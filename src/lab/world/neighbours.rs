@@ -164,6 +164,8 @@ fn prometheus_server(containers: &[Value]) -> Value {
         { "name": "config-volume", "configMap": { "name": "prometheus-server" } },
         { "name": "storage-volume", "persistentVolumeClaim": { "claimName": "prometheus-server" } },
     ]);
+    // So that how it ended is in its status, and not only in its log.
+    pod["containers"][1]["terminationMessagePolicy"] = "FallbackToLogsOnError".into();
     pod["containers"][1]["args"] = json!([
         "--config.file=/etc/config/prometheus.yml",
         "--storage.tsdb.path=/data",
