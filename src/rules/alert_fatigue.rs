@@ -219,9 +219,11 @@ impl Signs {
                 let says = format!("{} alerts beside {} on the same {label}", effects.len(), cause.name);
                 self.facts.push(evidence(Origin::Alertmanager, Some(cause.starts), says.clone()));
                 self.causes.push(Cause { name: cause::ALERT_UNINHIBITED, says, weight: 0.55 });
-                let target = match effects.iter().all(|other| other.name == effect.name) {
-                    true => format!("alertname=\"{}\"", effect.name),
-                    false => "severity=~\"warning|info\"".to_owned(),
+                let same = effects.iter().all(|other| other.name == effect.name);
+                let target = if same {
+                    format!("alertname=\"{}\"", effect.name)
+                } else {
+                    "severity=~\"warning|info\"".to_owned()
                 };
                 self.inhibition = Some((format!("alertname=\"{}\"", cause.name), target, label));
                 return;

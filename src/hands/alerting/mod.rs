@@ -5,7 +5,9 @@ mod alertmanager;
 mod document;
 mod prometheus;
 mod rule;
+mod running;
 mod silence;
+mod trial;
 mod write;
 
 use super::Hands;

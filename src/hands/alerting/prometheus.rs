@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::document::{self, Wish};
+use super::running::loaded;
 use super::silence::refusal;
 use super::write::{Body, ask, pin, send, version};
 use crate::domain::{Action, Alerting, Key, Kind, ObjectRef, PatchKind, PodTarget, Timestamp, text};
@@ -18,19 +19,14 @@ use crate::hands::kubernetes;
 use crate::hands::task::Task;
 use crate::hands::{Hands, permission};
 use crate::probes::alerting::api::{self, Api};
-use crate::probes::alerting::document::duration;
 use crate::probes::alerting::health::replay;
 use crate::probes::alerting::held::{self, Held};
 use crate::probes::alerting::prometheus_yml::{mistakes, rule_mistakes};
-use crate::probes::alerting::rules::{Rule, all};
 use crate::probes::alerting::server::{container, earlier, expandable};
 use crate::probes::object::{condition, items, milli, milli_at, string};
 use crate::probes::trouble::{Trouble, TroubleKind};
 
-/// How long a start may take before it is called unseen: a replay takes minutes.
-const READY_WITHIN: Duration = Duration::from_secs(240);
-
-async fn prometheus(hands: &Hands) -> Result<Api, Trouble> {
+pub(super) async fn prometheus(hands: &Hands) -> Result<Api, Trouble> {
     api::prometheus(&hands.cluster.client(), &hands.outside).await
 }
 
@@ -76,91 +72,6 @@ pub(super) async fn load(hands: &Hands, warrant: &Warrant, held: &Held, text: &s
     }
 }
 
-/// Until what Prometheus says it runs is what was written.
-async fn loaded(hands: &Hands, (entry, text): (&str, &str), task: &mut Task) -> Result<String, String> {
-    let api = prometheus(hands).await.map_err(|trouble| trouble.says)?;
-    let patience = READY_WITHIN.min(hands.patience.rollout);
-    let deadline = Instant::now() + patience;
-    loop {
-        let reload = ask(api.door(), http::Method::POST, "/-/reload", None).await;
-        if let Err(trouble) = &reload {
-            if !wrong(entry, text).is_empty() && trouble.says.contains("failed to reload") {
-                return Err(format!("Prometheus refuses it and goes on with what it had: {}", trouble.says));
-            }
-            task.say(format!("reload: {}; its reloader or its next start may do it", trouble.says));
-        }
-        match runs(&api, entry, text).await {
-            Ok(true) => return Ok("Prometheus runs with it".into()),
-            Ok(false) => task.say("waiting for the file to arrive in the container, and to be loaded"),
-            Err(trouble) => match replay(&api).await {
-                Some(replay) => task.say(format!("replaying segment {} of {}", replay.current, replay.last)),
-                None => task.say(trouble.says),
-            },
-        }
-        if Instant::now() > deadline {
-            return Err(format!("Prometheus was not seen to run with it within {}", text::span(patience)));
-        }
-        if task.is_called_off() {
-            return Err("watching was called off".into());
-        }
-        task.pause(Duration::from_secs(2)).await;
-    }
-}
-
-/// Whether what runs is this document: of a configuration every value it sets, of a rules file every rule.
-async fn runs(api: &Api, entry: &str, document: &str) -> Result<bool, Trouble> {
-    let Ok(wanted) = serde_saphyr::from_str::<Value>(document) else { return Ok(false) };
-    if !entry.starts_with("prometheus.") {
-        return Ok(holds(&all(api).await?, &wanted));
-    }
-    let info = api.data("/api/v1/status/runtimeinfo", &[]).await?;
-    let running = api.data("/api/v1/status/config", &[]).await?;
-    let running: Value = serde_saphyr::from_str(string(&running, "/yaml")).unwrap_or_default();
-    Ok(info["reloadConfigSuccess"] == Value::Bool(true) && carries(&running, &wanted))
-}
-
-/// Every alerting rule of the document runs, with its expression and its `for`; and no other of its groups.
-fn holds(rules: &[Rule], document: &Value) -> bool {
-    let plain =
-        |text: &str| text.chars().filter(|c| !c.is_whitespace() && !"\"'`".contains(*c)).collect::<String>();
-    items(document, "/groups").iter().all(|group| {
-        let name = string(group, "/name");
-        let wanted: Vec<(String, String, u64)> = items(group, "/rules")
-            .iter()
-            .filter(|rule| !string(rule, "/alert").is_empty())
-            .map(|rule| {
-                let lasts = duration(string(rule, "/for")).unwrap_or_default();
-                (string(rule, "/alert").to_owned(), plain(string(rule, "/expr")), lasts)
-            })
-            .collect();
-        let running: Vec<(String, String, u64)> = rules
-            .iter()
-            .filter(|rule| rule.group == name)
-            .map(|rule| (rule.alert.clone(), plain(&rule.expr), rule.lasts.as_millis() as u64))
-            .collect();
-        wanted == running
-    })
-}
-
-/// Everything that is set is so in what runs, which has defaults and absolute paths beside it.
-fn carries(running: &Value, wanted: &Value) -> bool {
-    match (running, wanted) {
-        (Value::Object(running), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
-            key == "rule_files" || running.get(key).is_some_and(|own| carries(own, value))
-        }),
-        (Value::Array(running), Value::Array(wanted)) => {
-            running.len() == wanted.len()
-                && running.iter().zip(wanted).all(|(own, value)| carries(own, value))
-        }
-        (Value::String(running), Value::String(wanted)) => {
-            running == wanted
-                || running == "<secret>"
-                || duration(running).is_some_and(|span| Some(span) == duration(wanted))
-        }
-        _ => running == wanted,
-    }
-}
-
 /// A document put back, of either server.
 pub(super) async fn draft_document(
     hands: &Hands,
@@ -179,7 +90,7 @@ pub(super) async fn draft_document(
     document::draft(hands, action, &held, wish, at).await
 }
 
-fn wrong(entry: &str, document: &str) -> Vec<String> {
+pub(super) fn wrong(entry: &str, document: &str) -> Vec<String> {
     match entry {
         "alertmanager.yml" | "alertmanager.yaml" => {
             crate::probes::alerting::document::read(document).err().unwrap_or_default()

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::document::{self, Wish};
 use super::silence::{is_critical, refusal};
+use super::trial::tried;
 use super::write::{Body, ask, pin, send, version};
 use crate::domain::{Action, Alerting, Name, PatchKind, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Undo, Warrant};
@@ -19,17 +19,15 @@ use crate::hands::kubernetes;
 use crate::hands::task::Task;
 use crate::hands::{Hands, permission};
 use crate::probes::alerting::api::{self, Api};
-use crate::probes::alerting::backtest::{Fired, Trial, backtest, recorded};
+use crate::probes::alerting::backtest::Trial;
 use crate::probes::alerting::document::splice::{Step, set};
 use crate::probes::alerting::document::written;
 use crate::probes::alerting::held::Held;
-use crate::probes::alerting::prometheus_yml::expression;
+use crate::probes::alerting::prometheus_yml::{expression, same};
 use crate::probes::alerting::rules::{Place, Rule, Source, one, source};
 use crate::probes::object::yaml;
 use crate::probes::trouble::Trouble;
 
-/// Over which past a change is tried.
-const OVER: Duration = Duration::from_hours(7 * 24);
 /// How long the new rule may take to be loaded and evaluated.
 const LOADED_WITHIN: Duration = Duration::from_secs(150);
 
@@ -189,7 +187,7 @@ pub(super) async fn draft(
         let says = format!("{} is critical: what it no longer says, nobody else may say", plan.rule.alert);
         hazards.push(Hazard::warn(Guard::Target, says));
     }
-    let effects = tried(&api, &plan, wish, at, &mut hazards).await;
+    let effects = tried(&api, &plan.rule, plan.trials(wish), at, &mut hazards).await;
     if let Some(held) = plan.held() {
         let (text, in_place) = plan.document()?;
         if !in_place {
@@ -273,70 +271,6 @@ fn back(plan: &Plan, left: Vec<crate::guard::Pin>) -> Option<Undo> {
         body: Value::Array(operations),
     };
     Some(Undo { action, says: "the old rule".into(), left })
-}
-
-/// "would have fired N instead of M times in 7 d", and what Prometheus wrote down about it.
-async fn tried(
-    api: &Api,
-    plan: &Plan,
-    wish: &Tuning<'_>,
-    at: Timestamp,
-    hazards: &mut Vec<Hazard>,
-) -> Vec<(DiffTone, String)> {
-    let (before, after) = plan.trials(wish);
-    let mut lines = vec![(DiffTone::Place, format!("over the last {}", text::span(OVER)))];
-    let (old, new) = match (backtest(api, before, OVER, at).await, backtest(api, after, OVER, at).await) {
-        (Ok(old), Ok(new)) => (old, new),
-        (Err(trouble), _) | (_, Err(trouble)) => {
-            let says = format!("it could not be tried over the past: {}", trouble.says);
-            hazards.push(Hazard::warn(Guard::Target, says));
-            return lines;
-        }
-    };
-    lines.push((DiffTone::Added, verdict(&old, &new)));
-    let missed = missed(&old, &new);
-    if let Some(longest) = missed {
-        let says = format!(
-            "the new rule stays silent on something that fired for {}: be sure that it was noise",
-            text::span(longest)
-        );
-        hazards.push(Hazard::warn(Guard::Target, says));
-    }
-    if new.count() > old.count() {
-        hazards.push(Hazard::warn(Guard::Target, "the new rule would have fired more often"));
-    }
-    let step = plan.rule.interval.as_secs().max(1) as i64;
-    if let Ok(really) = recorded(api, &plan.rule.alert, step, OVER, at).await {
-        let says = format!(
-            "by its own record it fired {} times, {} in all",
-            really.count(),
-            text::span(really.total())
-        );
-        lines.push((DiffTone::Same, says));
-    }
-    lines
-}
-
-fn verdict(old: &Fired, new: &Fired) -> String {
-    format!(
-        "would have fired {} instead of {} times ({} instead of {} in all)",
-        new.count(),
-        old.count(),
-        text::span(new.total()),
-        text::span(old.total())
-    )
-}
-
-/// The longest firing of the old rule during which the new one never fires, if it was no short flap.
-fn missed(old: &Fired, new: &Fired) -> Option<Duration> {
-    const FLAP: f64 = 30.0 * 60.0;
-    let silent = |from: f64, to: f64| !new.times.iter().any(|row| row.from <= to && row.to >= from);
-    old.times
-        .iter()
-        .filter(|row| row.to - row.from > FLAP && silent(row.from, row.to))
-        .map(|row| row.to - row.from)
-        .max_by(f64::total_cmp)
-        .map(Duration::from_secs_f64)
 }
 
 pub(super) async fn perform(hands: &Hands, warrant: &Warrant, wish: &Tuning<'_>, task: &mut Task) -> Done {
@@ -432,13 +366,7 @@ async fn loaded(hands: &Hands, api: &Api, wish: &Tuning<'_>, task: &mut Task) ->
 }
 
 fn is_new(rule: &Rule, wish: &Tuning<'_>) -> bool {
-    let plain =
-        |text: &str| text.chars().filter(|c| !c.is_whitespace() && !"\"'`".contains(*c)).collect::<String>();
-    let close = |one: Duration, other: Duration| {
-        SignedDuration::try_from(one).ok() == SignedDuration::try_from(other).ok()
-    };
-    wish.lasts.is_none_or(|lasts| close(rule.lasts, lasts))
-        && wish.expr.is_none_or(|expr| plain(expr) == plain(&rule.expr))
+    wish.lasts.is_none_or(|lasts| rule.lasts == lasts) && wish.expr.is_none_or(|expr| same(expr, &rule.expr))
 }
 
 async fn prometheus(hands: &Hands) -> Result<Api, Trouble> {

@@ -90,6 +90,14 @@ pub fn expression(expr: &str) -> Result<(), String> {
     promql_parser::parser::parse(expr).map(drop).map_err(|why| crate::domain::text::clean(&why))
 }
 
+/// Whether two expressions ask the same: Prometheus writes them in its own way.
+pub fn same(one: &str, other: &str) -> bool {
+    match (promql_parser::parser::parse(one), promql_parser::parser::parse(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one.split_whitespace().eq(other.split_whitespace()),
+    }
+}
+
 fn yaml(error: &str) -> String {
     format!("not YAML: {}", crate::domain::text::clean(error.lines().next().unwrap_or_default()))
 }

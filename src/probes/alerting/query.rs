@@ -30,7 +30,7 @@ pub(super) async fn promql(
         answer.summary(match found.as_slice() {
             [] => "nothing: the expression has no element now".to_owned(),
             [(labels, value)] => format!("{} {value}", shown(labels)).trim().to_owned(),
-            several => format!("{}", text::count(several.len(), "element")),
+            several => text::count(several.len(), "element"),
         });
         if let Some((_, value)) = found.first() {
             answer.bind("value", value.to_string());
@@ -62,7 +62,7 @@ pub(super) async fn promql(
 
 fn short(value: f64) -> String {
     if value.is_finite() {
-        format!("{:.4}", value).trim_end_matches('0').trim_end_matches('.').to_owned()
+        format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
         "–".into()
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::api::{Api, Which, labels, service};
 use super::document::matcher::LabelSet;
+use super::prometheus_yml::same;
 use crate::domain::{Kind, Name, ObjectRef, Tone, cause, text};
 use crate::probes::answer::{Answer, columns};
 use crate::probes::cluster::Cluster;
@@ -208,13 +209,6 @@ fn positions(groups: &[Value], rule: &Rule) -> Vec<(usize, usize)> {
                 .map(move |(rule, _)| (index, rule))
         })
         .collect()
-}
-
-/// The same but for white space and quotation marks.
-fn same(one: &str, other: &str) -> bool {
-    let plain =
-        |text: &str| text.chars().filter(|c| !c.is_whitespace() && !"\"'`".contains(*c)).collect::<String>();
-    plain(one) == plain(other)
 }
 
 /// The rules with state, health and source, the unwell first.

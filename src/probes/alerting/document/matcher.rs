@@ -50,12 +50,9 @@ impl Matcher {
     /// # Errors
     /// The regular expression does not compile.
     pub fn new(name: &str, value: &str, equal: bool, is_regex: bool) -> Result<Self, String> {
-        let regex = match is_regex {
-            true => Some(
-                Regex::new(&format!("^(?:{value})$")).map_err(|_| "not a regular expression".to_owned())?,
-            ),
-            false => None,
-        };
+        let anchored = || Regex::new(&format!("^(?:{value})$"));
+        let regex = is_regex.then(anchored).transpose();
+        let regex = regex.map_err(|_| "not a regular expression".to_owned())?;
         Ok(Self { name: name.to_owned(), value: value.to_owned(), equal, regex })
     }
 
