@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::document::{self, Wish};
 use super::running::loaded;
 use super::silence::refusal;
-use super::write::{Body, ask, pin, send, version};
+use super::write::{Body, pin, send, version};
 use crate::domain::{Action, Alerting, Key, Kind, ObjectRef, PatchKind, PodTarget, Timestamp, text};
 use crate::guard::{Confirmation, Draft, Guard, Hazard, Refusal, Warrant};
 use crate::hands::difference::{diff, shown};
