@@ -1,9 +1,9 @@
 //! How the systems beside the API server are reached, for reads on demand and for hands.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::sync::Arc;
 
+use super::aws::Aws;
 use super::ssh::{AddressOf, Ssh};
 use super::{
     ConnectError, DatabaseKeeper, DatabaseRefusal, DatabaseSession, DatabaseTarget, DatabaseUsers,
@@ -30,6 +30,7 @@ pub struct Outside {
     pub prometheus_url: Option<String>,
     /// Alertmanager; the same.
     pub alertmanager_url: Option<String>,
+    pub aws: Option<Aws>,
     /// The nodes' machines.
     pub ssh: Option<Ssh>,
     /// The team's scripts, by name.
@@ -47,6 +48,7 @@ impl Outside {
             redis_url: settings.redis_url.value.clone(),
             prometheus_url: settings.prometheus.url.value.clone(),
             alertmanager_url: settings.alertmanager_url.value.clone(),
+            aws: Aws::of(&settings.aws),
             ssh: ssh(settings),
             scripts: settings
                 .scripts
@@ -54,6 +56,12 @@ impl Outside {
                 .map(|(name, script)| (name.clone(), script.value.clone()))
                 .collect(),
         }
+    }
+
+    /// The region in the name of the database's host, if it is at RDS.
+    pub fn database_region(&self) -> Option<String> {
+        let host = super::aws::host_of(self.database_url.as_deref()?)?;
+        super::aws::region_of(&host).map(ToOwned::to_owned)
     }
 
     /// The systems that can be asked; steps on others are blocked as not configured.
@@ -64,6 +72,7 @@ impl Outside {
             (System::Redis, self.redis_url.is_some()),
             (System::Prometheus, used(&self.prometheus_url)),
             (System::Alertmanager, used(&self.alertmanager_url)),
+            (System::Aws, self.aws.is_some()),
             (System::Ssh, self.ssh.is_some()),
             (System::Scripts, !self.scripts.is_empty()),
         ];

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment,
-    DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Key, Lease, Monitoring, Name, Node, Noise,
-    PersistentVolumeClaim, Pod, ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Key, Lease, Monitoring, Name, Node, NodeDisk,
+    Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service, Silence, Timestamp, Traffic, Usage,
+    UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -39,12 +40,16 @@ pub enum Origin {
     Secrets,
     Leases,
     Certificates,
+    /// What kubelets say of their disks.
+    NodeDisks,
     PodUsage,
     NodeUsage,
     Prometheus,
     Alertmanager,
     Postgres,
     Redis,
+    /// The database at RDS, by CloudWatch.
+    CloudWatch,
     Tls,
     /// Prometheus as a program and a workload.
     Monitoring,
@@ -57,7 +62,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    pub const ALL: [Origin; 27] = [
+    pub const ALL: [Origin; 29] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -74,12 +79,14 @@ impl Origin {
         Origin::Secrets,
         Origin::Leases,
         Origin::Certificates,
+        Origin::NodeDisks,
         Origin::PodUsage,
         Origin::NodeUsage,
         Origin::Prometheus,
         Origin::Alertmanager,
         Origin::Postgres,
         Origin::Redis,
+        Origin::CloudWatch,
         Origin::Tls,
         Origin::Monitoring,
         Origin::AlertHistory,
@@ -111,12 +118,14 @@ impl Origin {
             Origin::Secrets => "secrets",
             Origin::Leases => "node leases",
             Origin::Certificates => "certificates",
+            Origin::NodeDisks => "node disks",
             Origin::PodUsage => "pod metrics",
             Origin::NodeUsage => "node metrics",
             Origin::Prometheus => "Prometheus",
             Origin::Alertmanager => "Alertmanager",
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
+            Origin::CloudWatch => "CloudWatch",
             Origin::Tls => "TLS",
             Origin::Monitoring => "monitoring",
             Origin::AlertHistory => "alert history",
@@ -147,6 +156,8 @@ pub enum Fact {
     Secrets(Delta<ConfigObject>),
     Leases(Delta<Lease>),
     Certificates(Delta<Certificate>),
+    /// Some nodes, not all at once.
+    NodeDisks(Vec<(Name, NodeDisk)>),
     /// All at once: pod key and container name.
     PodUsage(UsageSource, Vec<((Key, Name), Usage)>),
     /// All at once, by node name.
@@ -158,6 +169,7 @@ pub enum Fact {
     },
     Database(Database),
     Cache(Cache),
+    RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
     Monitoring(Box<Monitoring>),

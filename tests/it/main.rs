@@ -11,6 +11,7 @@
 
 mod acting;
 mod alerting;
+mod aws;
 mod cockpit;
 mod drills;
 mod eyes;

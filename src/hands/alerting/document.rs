@@ -7,7 +7,7 @@ use super::silence::refusal;
 use super::write::{Body, pin, send, version};
 use crate::domain::{Action, Alerting, Kind, ObjectRef, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Undo, Warrant};
-use crate::hands::difference::{content, lines};
+use crate::hands::difference::{Regard, content, lines};
 use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene};
 use crate::hands::kubernetes;
@@ -104,7 +104,7 @@ pub(super) async fn put(
     let Some(pinned) = warrant.preview().pins.iter().find(|pin| pin.object == *object) else {
         return Err(Done::refused(Refusal::new("the preview pinned another object").repair("preview again")));
     };
-    if !kubernetes::still(pinned, Some(&held.value), false) {
+    if !kubernetes::still(pinned, Some(&held.value), Regard::SPEC) {
         return Err(moved(hands, warrant, object).await);
     }
     if task.is_called_off() {
@@ -125,7 +125,7 @@ pub(super) async fn put(
         }
         Err((trouble, Some(expected))) if trouble.is(TroubleKind::Unanswered) => {
             task.say(format!("{}; looking whether it was written", trouble.says));
-            find_out(hands, object, &content(&expected, false), &trouble).await?
+            find_out(hands, object, &content(&expected, Regard::SPEC), &trouble).await?
         }
         Err((trouble, _)) => return Err(Done::failed(&trouble)),
     };
@@ -140,7 +140,7 @@ async fn find_out(
     trouble: &Trouble,
 ) -> Result<serde_json::Value, Done> {
     match hands.cluster.get(object).await {
-        Ok(found) if *content(&found, false) == *wanted => Ok(found),
+        Ok(found) if *content(&found, Regard::SPEC) == *wanted => Ok(found),
         Ok(_) => Err(Done::unknown(format!("{}; a read shows that it was not written so far", trouble.says))),
         Err(again) => Err(Done::unknown(format!("{}; and reading fails too: {}", trouble.says, again.says))),
     }

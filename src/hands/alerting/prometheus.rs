@@ -12,7 +12,7 @@ use super::silence::refusal;
 use super::write::{Body, pin, send, version};
 use crate::domain::{Action, Alerting, Key, Kind, ObjectRef, PatchKind, PodTarget, Timestamp, text};
 use crate::guard::{Confirmation, Draft, Guard, Hazard, Refusal, Warrant};
-use crate::hands::difference::{diff, shown};
+use crate::hands::difference::{Regard, diff, shown};
 use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene};
 use crate::hands::kubernetes;
@@ -201,7 +201,7 @@ pub(super) async fn grow(hands: &Hands, warrant: &Warrant, claim: &Key, size: &s
         Err(trouble) => return Done::failed(&trouble),
     };
     let pinned = warrant.preview().pins.first();
-    if !pinned.is_some_and(|pin| kubernetes::still(pin, Some(&before), false)) {
+    if !pinned.is_some_and(|pin| kubernetes::still(pin, Some(&before), Regard::SPEC)) {
         let refusal = Refusal::new(format!("{object} changed since you saw it; nothing was written"));
         return Done::moved(refusal.repair("preview again"), None);
     }

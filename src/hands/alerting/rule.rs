@@ -12,7 +12,7 @@ use super::trial::tried;
 use super::write::{Body, ask, pin, send, version};
 use crate::domain::{Action, Alerting, Name, PatchKind, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Undo, Warrant};
-use crate::hands::difference::diff;
+use crate::hands::difference::{Regard, diff};
 use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene};
 use crate::hands::kubernetes;
@@ -302,7 +302,7 @@ pub(super) async fn perform(hands: &Hands, warrant: &Warrant, wish: &Tuning<'_>,
 async fn put(hands: &Hands, warrant: &Warrant, plan: &Plan, task: &mut Task) -> Result<Option<Undo>, Done> {
     let (object, value) = (&plan.source.object, &plan.source.value);
     let pinned = warrant.preview().pins.iter().find(|pin| pin.object == *object);
-    if !pinned.is_some_and(|pin| kubernetes::still(pin, Some(value), false)) {
+    if !pinned.is_some_and(|pin| kubernetes::still(pin, Some(value), Regard::SPEC)) {
         let refusal = Refusal::new(format!("{object} changed since you saw it; nothing was written"));
         let fresh = hands.draft(warrant.action().clone(), (hands.clock)()).await.ok();
         let fresh = fresh.map(|draft| warrant.seal(draft));

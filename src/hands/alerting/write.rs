@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::config::Door;
 use crate::domain::{Kind, Name, ObjectRef, text};
 use crate::guard::Pin;
-use crate::hands::difference::content;
+use crate::hands::difference::{Regard, content};
 use crate::hands::kubernetes::write::MANAGER;
 use crate::probes::cluster::{Cluster, value};
 use crate::probes::object::string;
@@ -92,7 +92,7 @@ pub(super) fn pin(object: &ObjectRef, found: &Value) -> Pin {
         object: object.clone(),
         uid: Some(Name::from(string(found, "/metadata/uid"))),
         resource_version: Some(version(found).into()),
-        content: Some(content(found, false)),
+        content: Some(content(found, Regard::SPEC)),
     }
 }
 

@@ -12,6 +12,7 @@ use covet_tui::domain::{
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::disks::{self, DiskRow};
 use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
     ActivityRow, AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow,
@@ -27,6 +28,7 @@ pub struct World {
     /// Origins whose list is not complete yet.
     waiting: Vec<Origin>,
     pub nodes: Vec<NodeRow>,
+    disks: Vec<DiskRow>,
     pub deployments: Vec<DeploymentRow>,
     pub pods: Vec<PodRow>,
     events: Vec<EventRow>,
@@ -182,6 +184,7 @@ impl World {
             all = earlier;
             all.push(row.now());
         }
+        all.extend(disks::looks(&self.disks));
         all.extend(self.database_looks());
         for (origin, kind) in &self.blind {
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
