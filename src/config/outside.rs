@@ -26,6 +26,10 @@ pub struct Outside {
     pub database_kept: DatabaseKeeper,
     /// Redis.
     pub redis_url: Option<String>,
+    /// Prometheus; looked for in the cluster when None, not used when `off`.
+    pub prometheus_url: Option<String>,
+    /// Alertmanager; the same.
+    pub alertmanager_url: Option<String>,
     pub aws: Option<Aws>,
     /// The nodes' machines.
     pub ssh: Option<Ssh>,
@@ -42,6 +46,8 @@ impl Outside {
             namespace: settings.namespace.one().map(ToString::to_string),
             database_kept: DatabaseKeeper::default(),
             redis_url: settings.redis_url.value.clone(),
+            prometheus_url: settings.prometheus.url.value.clone(),
+            alertmanager_url: settings.alertmanager_url.value.clone(),
             aws: Aws::of(&settings.aws),
             ssh: ssh(settings),
             scripts: settings
@@ -60,18 +66,18 @@ impl Outside {
 
     /// The systems that can be asked; steps on others are blocked as not configured.
     pub fn systems(&self) -> BTreeSet<System> {
+        let used = |url: &Option<String>| url.as_deref() != Some("off");
         let optional = [
             (System::Postgres, self.database_url.is_some()),
             (System::Redis, self.redis_url.is_some()),
+            (System::Prometheus, used(&self.prometheus_url)),
+            (System::Alertmanager, used(&self.alertmanager_url)),
             (System::Aws, self.aws.is_some()),
             (System::Ssh, self.ssh.is_some()),
             (System::Scripts, !self.scripts.is_empty()),
         ];
         let configured = optional.into_iter().filter_map(|(system, is)| is.then_some(system));
-        [System::Kubernetes, System::Network, System::Prometheus, System::Alertmanager]
-            .into_iter()
-            .chain(configured)
-            .collect()
+        [System::Kubernetes, System::Network].into_iter().chain(configured).collect()
     }
 
     /// The database and the way to it; `cluster` carries port-forwards.

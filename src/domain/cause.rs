@@ -116,6 +116,26 @@ causes! {
     EXPIRED = "expired": "It has expired.";
     HANDSHAKE_FAILED = "handshake-failed": "The TLS handshake fails.";
     NOT_MANAGED = "not-managed": "No Certificate object renews it.";
+    // Why Prometheus does not work.
+    STORAGE_FULL = "storage-full": "Its volume is full: it can neither start nor write.";
+    MONITORING_CONFIG = "monitoring-config": "Its configuration or a rules file is refused.";
+    MONITORING_OOM = "monitoring-oom": "It was killed at its memory limit.";
+    WAL_REPLAY = "wal-replay": "It replays its write-ahead log and will be ready by itself.";
+    STORAGE_CORRUPT = "storage-corrupt": "A block or the write-ahead log is damaged.";
+    VOLUME_STUCK = "volume-stuck": "Its volume cannot be attached or mounted where the pod is.";
+    MONITORING_STOPPED = "monitoring-stopped": "It is scaled to 0: somebody stopped it.";
+    MONITORING_UNPLACED = "monitoring-unplaced": "Its pod waits for a node.";
+    TARGETS_DOWN = "targets-down": "Most of what it should scrape does not answer.";
+    INGEST_STOPPED = "ingest-stopped": "It runs and takes no samples.";
+    // Why there is too much alerting.
+    ALERT_STORM = "alert-storm": "Many alerts at once share a node or namespace: one incident, not a rule's fault.";
+    ALERT_FLAPPING = "alert-flapping": "A rule fires and resolves again and again.";
+    ALERT_DOMINANT = "alert-dominant": "One alert makes a large part of all the noise.";
+    ALERT_UNGROUPED = "alert-ungrouped": "Alerts of one cause are notified one by one.";
+    ALERT_UNINHIBITED = "alert-uninhibited": "Consequences are notified beside their cause.";
+    ALERT_UNROUTED = "alert-unrouted": "Alerts have no severity, or a severity no route expects.";
+    ALERT_STANDING = "alert-standing": "Alerts have been active for more than a day.";
+    TEAM_TRIGGER = "team-trigger": "A trigger of the team's own playbook holds.";
 }
 
 /// The word of the vocabulary with this name.

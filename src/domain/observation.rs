@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
-    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, NodeDisk, PersistentVolumeClaim, Pod,
-    RdsLoad, ReplicaSet, Service, Silence, Strain, Timestamp, Traffic, Usage, UsageSource,
+    Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment,
+    DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Key, Lease, Monitoring, Name, Node, NodeDisk,
+    Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service, Silence, Strain, Timestamp, Traffic,
+    Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -52,12 +53,18 @@ pub enum Origin {
     /// The database at RDS, by CloudWatch.
     CloudWatch,
     Tls,
+    /// Prometheus as a program and a workload.
+    Monitoring,
+    /// What alerts did over hours and days.
+    AlertHistory,
+    /// The questions of a team's own playbooks; each can fail alone.
+    Triggers,
     /// The cockpit's own actions.
     Cockpit,
 }
 
 impl Origin {
-    pub const ALL: [Origin; 27] = [
+    pub const ALL: [Origin; 30] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -84,6 +91,9 @@ impl Origin {
         Origin::Redis,
         Origin::CloudWatch,
         Origin::Tls,
+        Origin::Monitoring,
+        Origin::AlertHistory,
+        Origin::Triggers,
         Origin::Cockpit,
     ];
 
@@ -121,6 +131,9 @@ impl Origin {
             Origin::Redis => "Redis",
             Origin::CloudWatch => "CloudWatch",
             Origin::Tls => "TLS",
+            Origin::Monitoring => "monitoring",
+            Origin::AlertHistory => "alert history",
+            Origin::Triggers => "team triggers",
             Origin::Cockpit => "cockpit",
         }
     }
@@ -164,6 +177,10 @@ pub enum Fact {
     RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
+    Monitoring(Box<Monitoring>),
+    Noise(Box<Noise>),
+    /// Answers to the team's questions; those that are not here stay as they were.
+    Asked(Vec<Asked>),
     /// This cockpit acted.
     Acted(Change),
 }

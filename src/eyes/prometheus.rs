@@ -81,6 +81,26 @@ impl Prometheus {
         }
     }
 
+    /// The only number an expression is now, if it is one.
+    pub(super) async fn number(&self, expression: &str) -> Result<Option<f64>, ConnectError> {
+        Ok(self.instant(expression).await?.first().map(|series| series.sample().value()))
+    }
+
+    /// What a path of the API has in `data`.
+    pub(super) async fn data(&self, path: &str) -> Result<serde_json::Value, ConnectError> {
+        self.ask(path, &[]).await
+    }
+
+    /// The body of a successful answer.
+    pub(super) async fn text(&self, path: &str) -> Result<String, ConnectError> {
+        self.door.get(path, &[]).await.map_err(named)
+    }
+
+    /// Whether it is reached through the API server.
+    pub(super) fn is_proxied(&self) -> bool {
+        matches!(self.door, Door::Proxied { .. })
+    }
+
     /// The labels that series of a metric have.
     pub(super) async fn labels(&self, metric: &str) -> Result<Vec<String>, ConnectError> {
         self.ask("/api/v1/labels", &[("match[]", metric.to_owned())]).await

@@ -29,6 +29,7 @@ pub struct Shown {
     /// One entry per certificate the HTTPS endpoint serves; chosen by the client's SNI.
     pub certificates: Vec<Certificate>,
     pub service: Service,
+    pub server: Server,
 }
 
 impl Signals {
@@ -199,5 +200,38 @@ pub struct Service {
 impl Default for Service {
     fn default() -> Self {
         Self { ready: true, latency_ms: 20.0 }
+    }
+}
+
+/// Prometheus and the files that it and Alertmanager see.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    pub serving: Serving,
+    /// prometheus.yml, its rules, and alertmanager.yml, as they are in the containers now.
+    pub mounted: Option<(String, String, String)>,
+    /// The prometheus.yml that was loaded, when, and whether the last attempt was refused.
+    pub loaded: Option<Loaded>,
+    /// Used and total bytes of its volume.
+    pub volume: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: String,
+    pub at: Timestamp,
+    pub refused: bool,
+}
+
+/// Whether Prometheus serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serving {
+    Yes { since: Timestamp },
+    Replays { current: u64, last: u64 },
+    No,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Serving::Yes { since: Timestamp::UNIX_EPOCH }
     }
 }

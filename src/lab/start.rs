@@ -150,17 +150,20 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let files =
         access.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
     let rules = Rules::load(options.speed)?;
-    let alertmanager = Alertmanager::new(now).at(clock);
+    let alertmanager = Alertmanager::new(now).reading(signals.clone()).at(clock);
     let prometheus = Prometheus {
         tsdb: tsdb.clone(),
         rules: rules.clone(),
         started: now,
+        signals: signals.clone(),
+        speed: options.speed,
         clock,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
     let stopping = CancellationToken::new();
     let servers =
         serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority, &stopping)?;
+    let server = signals.clone();
     let parts = (store.clone(), logs, signals, tsdb.clone());
     let world = tokio::task::spawn_blocking(move || {
         let (store, logs, signals, tsdb) = parts;
@@ -170,7 +173,8 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
     let generator = format!("http://{}", addresses.prometheus);
-    let moves = Moves::new(clock, world, Evaluation::new(rules, tsdb, alertmanager, generator));
+    let evaluation = Evaluation::new(rules, tsdb, alertmanager, generator, server);
+    let moves = Moves::new(clock, world, evaluation);
     routes.answer_for_kubelets(kubelets(&moves));
     let machines = if options.machines { Machines::serve(&folder, &moves).await } else { None };
     let stopping = stopping.drop_guard();

@@ -4,7 +4,7 @@ mod disk;
 
 use std::time::Duration;
 
-use crate::domain::{Pod, Series, Status, Subject, Timestamp, between, text};
+use crate::domain::{Origin, Pod, Series, Status, Subject, Timestamp, between, text};
 
 use super::pods::waits_for_image;
 use super::verdict::crash_loops;
@@ -51,10 +51,14 @@ pub enum Condition {
     MemorySteady,
     /// Every served certificate of the host is trusted and valid for more than 21 days.
     CertificateValid,
+    /// Prometheus serves, runs what is written, takes samples, reaches its targets, and its Watchdog arrives.
+    MonitoringWorks,
+    /// Fewer than 30 notifications an hour, and nothing flaps.
+    AlertsCalm,
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 20] = [
+    pub const ALL: [(&'static str, Condition); 22] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -75,6 +79,8 @@ impl Condition {
         ("traffic-kept", Condition::TrafficKept),
         ("memory-steady", Condition::MemorySteady),
         ("certificate-valid", Condition::CertificateValid),
+        ("monitoring-works", Condition::MonitoringWorks),
+        ("alerts-calm", Condition::AlertsCalm),
     ];
 
     pub fn parse(name: &str) -> Option<Condition> {
@@ -99,6 +105,12 @@ const KEPT: f64 = 0.7;
 const MEMORY_WINDOW: Duration = Duration::from_mins(30);
 /// A limit that is further away than this is far (audit, section 4).
 const MEMORY_FAR: Duration = Duration::from_hours(24);
+/// Share of the targets that has to be up again (audit, section 4).
+const TARGETS: f64 = 0.95;
+/// Notifications in an hour that are too many (audit, section 3).
+const NOTIFICATIONS: f64 = 30.0;
+/// Times in six hours from which an alert flaps (audit, section 3).
+const FLAPS: f64 = 5.0;
 /// A certificate that is valid for longer than this is well (audit, section 4).
 const CERTIFICATE: Duration = Duration::from_hours(21 * 24);
 
@@ -239,6 +251,8 @@ impl Condition {
             Condition::TrafficKept => traffic_kept(view),
             Condition::MemorySteady => memory_steady(view),
             Condition::CertificateValid => certificate_valid(view),
+            Condition::MonitoringWorks => monitoring_works(view),
+            Condition::AlertsCalm => alerts_calm(view),
         }
     }
 }
@@ -368,6 +382,47 @@ fn below(series: &Series, bound: f64, what: &str) -> Held {
         return Err(format!("{what} at {last:.2}, to be below {bound:.2}"));
     }
     Ok(series.points().iter().rev().take_while(|(_, value)| *value < bound).last().map(|(at, _)| *at))
+}
+
+fn monitoring_works(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if let Some(blind) = snapshot.blindness(Origin::Monitoring, view.facts.now) {
+        return Err(blind.why);
+    }
+    let Some(seen) = &snapshot.monitoring else { return Err("Prometheus is not to be seen".into()) };
+    if !seen.serves() {
+        return Err("Prometheus does not serve yet".into());
+    }
+    if seen.loaded == Some(false) {
+        return Err("its last reload was refused".into());
+    }
+    if seen.ingest.is_some_and(|rate| rate <= 0.0) {
+        return Err("it takes no samples".into());
+    }
+    if let Some((up, all)) = seen.targets.filter(|(up, all)| f64::from(*up) < TARGETS * f64::from(*all)) {
+        return Err(format!("{up} of {all} targets up"));
+    }
+    let watchdog = snapshot.watchdog;
+    let missing = |last: Timestamp| between(last, view.facts.now) > Duration::from_mins(2);
+    if watchdog.is_some_and(missing) {
+        return Err("the Watchdog is not back at Alertmanager".into());
+    }
+    Ok(None)
+}
+
+fn alerts_calm(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if let Some(blind) = snapshot.blindness(Origin::AlertHistory, view.facts.now) {
+        return Err(blind.why);
+    }
+    let noise = &snapshot.noise;
+    if let Some(sent) = noise.sent_1h.filter(|sent| *sent > NOTIFICATIONS) {
+        return Err(format!("{sent:.0} notifications in the last hour"));
+    }
+    if let Some((alert, flaps)) = noise.flaps.iter().find(|(_, flaps)| *flaps >= FLAPS) {
+        return Err(format!("{alert} became active again {flaps:.0} times in 6 h"));
+    }
+    Ok(None)
 }
 
 fn certificate_valid(view: &View<'_>) -> Held {

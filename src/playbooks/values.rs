@@ -102,6 +102,39 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("max_connections", "the server's max_connections"),
     ("connections_used", "connections in use"),
     ("connections_usable", "connections that ordinary roles can use"),
+    ("prometheus_namespace", "the namespace of Prometheus"),
+    ("prometheus_pod", "the pod of Prometheus that is unwell"),
+    ("prometheus_pod_uid", "that pod's uid"),
+    ("prometheus_selector", "the label selector of its pods"),
+    ("prometheus_kind", "what Prometheus runs as: Deployment, StatefulSet or Prometheus"),
+    ("prometheus_workload", "the name of that workload"),
+    ("prometheus_claim", "the volume claim of Prometheus"),
+    ("prometheus_ready", "whether Prometheus is ready, yes or no"),
+    ("prometheus_replicas", "how many replicas it should have"),
+    ("prometheus_document", "the object that holds its configuration"),
+    ("prometheus_memory", "half as much memory again as its limit"),
+    ("earlier_config", "the configuration one could go back to"),
+    ("volume_size", "half as much again as the volume has"),
+    ("volume_capacity", "what the volume has"),
+    ("volume_used", "how full the volume is, in percent"),
+    ("retention", "for how long samples are kept"),
+    ("retention_size", "a size that fits the volume, 80 % of it"),
+    ("noisy_alert", "the alert that makes most of the noise"),
+    ("noisy_severity", "that alert's severity"),
+    ("noisy_for", "a `for` that would outlast its flapping"),
+    ("rule_expr", "the rule's expression"),
+    ("rule_for", "the rule's `for`"),
+    ("rule_group", "the rule's group"),
+    ("rule_severity", "the rule's severity"),
+    ("rule_source", "the object the rule was written in"),
+    ("group_by", "labels that would hold the alerts of one cause together"),
+    ("inhibit_source", "the matcher of the cause"),
+    ("inhibit_target", "the matcher of its consequences"),
+    ("inhibit_equal", "the label that both have"),
+    ("alert_receiver", "the receiver that alerts go to now"),
+    ("silence", "the id of a silence in force"),
+    ("notifications_1h", "notifications in the last hour"),
+    ("value", "the number that a trigger of the team's own found"),
     ("idle_in_transaction", "sessions that are idle in a transaction"),
     ("stuck_sessions", "sessions that have been idle in a transaction for over five minutes"),
     ("idle_age", "how long a session may idle in a transaction before it is ended"),
@@ -170,6 +203,10 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("now", "the present moment"),
 ];
 
+/// Beginning of the placeholders that a team's own trigger fills: labels of a series or an alert, columns of a
+/// row, in lower case.
+pub(super) const LABEL: &str = "label_";
+
 /// Whether a playbook may use this placeholder, beside the inputs of its step.
 pub(super) fn is_known(name: &str) -> bool {
     BINDINGS.iter().any(|(known, _)| *known == name) || SETTINGS.iter().any(|(known, ..)| *known == name)
@@ -180,6 +217,7 @@ pub(super) fn values(view: &View<'_>) -> BTreeMap<String, String> {
     let facts = &view.facts;
     let mut values = BTreeMap::new();
     from_snapshot(view, &mut values);
+    of_case(view, &mut values);
     values.extend(facts.settings.iter().map(|(name, value)| (name.clone(), value.clone())));
     // Steps that were done later know better.
     let mut done: Vec<_> = facts.progress.steps.values().filter(|done| !done.undone).collect();
@@ -239,6 +277,21 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
     put("shed_workload", shed_workload(view));
     for (name, promql) in &view.snapshot().traffic.questions {
         put(name, Some(promql.clone()));
+    }
+}
+
+/// What a team's own trigger saw: every label under its own name, and where it is a placeholder of ours too.
+fn of_case(view: &View<'_>, values: &mut BTreeMap<String, String>) {
+    let Some(case) = view.snapshot().case(&view.facts.anomaly.id) else { return };
+    for (name, value) in case.values() {
+        if let Some(known) = name.strip_prefix(LABEL).filter(|known| is_known(known)) {
+            values.insert(known.to_owned(), value.clone());
+        }
+        values.insert(name, value);
+    }
+    if let Some(object) = &case.object {
+        values.insert(format!("{LABEL}name"), object.key.name.to_string());
+        values.insert(format!("{LABEL}namespace"), object.key.namespace.to_string());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads on demand: logs, describe, SQL, HTTP. They change nothing.
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
+pub mod alerting;
 mod answer;
 pub mod aws;
 pub mod cluster;
@@ -110,7 +111,7 @@ impl Probes {
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
             Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
             Action::Redis(command) => Ok(redis::read(&self.outside, command).await),
-            Action::Alerting(call) => match *call {},
+            Action::Alerting(call) => alerting::read(cluster, &self.outside, call, now).await,
             Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),
             Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
             Action::Network(probe) => Ok(network::read(probe).await),

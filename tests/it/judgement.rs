@@ -242,7 +242,7 @@ fn anomaly(onset: Timestamp, severity: Severity) -> Anomaly {
 }
 
 fn judgement(finding: Finding) -> Judgement {
-    Judgement { findings: vec![(rule("db-pool").unwrap(), finding)], half_blind: Vec::new() }
+    Judgement { findings: vec![(rule("db-pool").unwrap(), finding)], ..Judgement::default() }
 }
 
 fn after(seconds: i64) -> Timestamp {

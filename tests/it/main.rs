@@ -10,6 +10,7 @@
 )]
 
 mod acting;
+mod alerting;
 mod aws;
 mod cockpit;
 mod drills;

@@ -2,6 +2,7 @@
 //! everything that the rules and the incidents must say about it: no more, no less.
 
 mod disks;
+mod monitoring;
 mod rows;
 mod workloads;
 pub mod world;
@@ -111,7 +112,7 @@ fn differences(scenario: &Scenario) -> Vec<String> {
     let found: Vec<String> =
         anomalies.iter().map(|row| format!("{} {}", row.severity.as_str(), row.id)).collect();
     compare("anomalies", &expected, &found);
-    let blind: BTreeSet<String> = judgement.blind().iter().map(|(rule, _)| rule.name.to_owned()).collect();
+    let blind: BTreeSet<String> = judgement.blind().iter().map(|(rule, _)| rule.name.to_string()).collect();
     compare("blind", &scenario.blind, &blind.into_iter().collect::<Vec<_>>());
     let incidents = incidents(&anomalies, &snapshot, now());
     let expected: Vec<String> = scenario.incidents.iter().map(|row| row.root.clone()).collect();

@@ -86,11 +86,13 @@ impl Kubelet {
                 return;
             }
         };
+        let mut found = env.clone();
+        found.extend(self.facts.iter().cloned());
         let owner = at.pod.metadata.controller().map_or("", |owner| owner.kind.as_str());
         slot.life = self
             .behaviours
             .iter()
-            .find(|behaviour| behaviour.applies(container, &env))
+            .find(|behaviour| behaviour.applies(container, &found))
             .map_or_else(|| program::usual(container, &env, owner), |behaviour| behaviour.life(&env));
         slot.life.respect_limit(container);
         slot.env = env;
@@ -168,6 +170,10 @@ pub(super) fn exit(
 ) {
     let now = cluster.now;
     slot.end(since, now, code, reason);
+    let by_log = at.container.termination_message_policy == "FallbackToLogsOnError" && code != 0;
+    if let (Some(ended), Some(last)) = (&mut slot.terminated, slot.life.log.last().filter(|_| by_log)) {
+        ended["message"] = last.as_str().into();
+    }
     let again = match at.pod.spec.restart_policy.as_str() {
         "Never" => false,
         "OnFailure" => code != 0,

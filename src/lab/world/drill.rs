@@ -119,6 +119,10 @@ pub enum Fault {
     PodFails { errors: f64, log: String },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
+    /// Somebody edits an entry of Prometheus' ConfigMap.
+    MonitoringConfig { entry: String, from: String, to: String },
+    /// The containers of a workload end.
+    ContainersEnd { namespace: String, workload: String, code: i32 },
     /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
     Surge { seconds: f64, requests: f64, logins: f64 },
     /// Requests hold their database connections this many times longer.
@@ -155,6 +159,9 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+    include_str!("../../../assets/drills/prom-down.volume.toml"),
+    include_str!("../../../assets/drills/prom-down.config.toml"),
+    include_str!("../../../assets/drills/prom-down.memory.toml"),
     include_str!("../../../assets/drills/db-pool.leak.toml"),
     include_str!("../../../assets/drills/db-pool.scale.toml"),
     include_str!("../../../assets/drills/db-cpu.index.toml"),

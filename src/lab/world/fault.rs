@@ -64,6 +64,13 @@ impl World {
     }
 
     fn suffer(&mut self, fault: &Fault) {
+        match fault {
+            Fault::MonitoringConfig { entry, from, to } => return self.edit_monitoring(entry, from, to),
+            Fault::ContainersEnd { namespace, workload, code } => {
+                return self.end_containers(namespace, workload, *code);
+            }
+            _ => {}
+        }
         let cluster = &mut self.cluster;
         match fault {
             Fault::Revision { .. } => revise(cluster, fault),
@@ -97,6 +104,7 @@ impl World {
                 let until = cluster.after(*seconds);
                 self.kubelet.registry.limit(host, until);
             }
+            Fault::MonitoringConfig { .. } | Fault::ContainersEnd { .. } => {}
             Fault::Surge { seconds, requests, logins } => {
                 let seconds = seconds / cluster.speed;
                 self.traffic.surge(cluster.now, seconds, *requests, *logins);

@@ -21,6 +21,7 @@ mod hpa;
 mod kinds;
 mod kubelet;
 mod machine;
+mod monitoring;
 mod neighbours;
 mod node_lifecycle;
 mod objects;
@@ -112,6 +113,7 @@ pub struct World {
     churn: Option<Churn>,
     /// False while the past is lived through.
     present: bool,
+    watch: monitoring::Watch,
     signals: Signals,
     tsdb: Tsdb,
 }
@@ -141,6 +143,7 @@ impl World {
             faults: Faults::none(),
             churn: None,
             present: false,
+            watch: monitoring::Watch::default(),
             signals,
             tsdb,
         };
@@ -158,8 +161,10 @@ impl World {
         self.cluster.drain();
         self.strike();
         self.nodes.tick(&mut self.cluster, &self.kubelet);
+        self.kubelet.facts = self.facts_of_monitoring();
         self.disks.tick(&mut self.cluster, &mut self.kubelet);
         self.work();
+        self.monitor();
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
         }
@@ -177,6 +182,8 @@ impl World {
             if self.present {
                 usage::publish(&self.cluster, &self.kubelet, &self.traffic);
             }
+            let gap = self.signals.read(|shown| monitoring::is_gap(&shown.server));
+            self.sampler.silence(gap);
             self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
             self.cluster.forget_events();
         }

@@ -20,6 +20,9 @@ pub struct Behaviour {
     /// It runs but answers its readiness probe with 503.
     #[serde(default)]
     pub unready: bool,
+    /// Seconds until it listens; by default 8.
+    #[serde(default)]
+    pub boot: Option<f64>,
     /// Peak of the working set, in MiB.
     #[serde(default)]
     pub memory_mib: Option<f64>,
@@ -134,7 +137,7 @@ impl Behaviour {
         Life {
             exit: self.exit.clone(),
             ready: !self.unready,
-            boot: 8.0,
+            boot: self.boot.unwrap_or(8.0),
             memory_mib: self.memory_mib.unwrap_or(900.0),
             forgets: self.forgets_transaction_every,
             leak_mib_per_minute: self.leak_mib_per_minute,

@@ -17,6 +17,8 @@ use crate::domain::{Effect, System};
 use super::pods::PodSet;
 use super::template::Template;
 
+pub(super) use alerting::{VERBS as ALERTING, is_workload};
+
 /// What a step does: a verb and its arguments.
 #[derive(Clone, Debug)]
 pub struct Todo {

@@ -45,13 +45,13 @@ fn as_database_user(program: &Path, arguments: &[&str]) -> Command {
     }
 }
 
-struct Postgres {
-    port: u16,
+pub struct Postgres {
+    pub port: u16,
     _server: Started,
     _folder: tempfile::TempDir,
 }
 
-async fn postgres(settings: &str) -> Postgres {
+pub async fn postgres(settings: &str) -> Postgres {
     let folder = tempfile::tempdir().unwrap();
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(folder.path(), everybody).unwrap();
@@ -88,9 +88,9 @@ async fn postgres(settings: &str) -> Postgres {
     panic!("PostgreSQL did not start");
 }
 
-type Connected = (tokio_postgres::Client, tokio::task::JoinHandle<()>);
+pub type Connected = (tokio_postgres::Client, tokio::task::JoinHandle<()>);
 
-async fn connect(port: u16) -> Result<Connected, tokio_postgres::Error> {
+pub async fn connect(port: u16) -> Result<Connected, tokio_postgres::Error> {
     let url = format!("postgresql://boss:hunter22@127.0.0.1:{port}/postgres");
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
     Ok((client, tokio::spawn(async move { drop(connection.await) })))

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::disks::{self, DiskRow};
+use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
     ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow,
     EventRow, HandshakeRow, MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
@@ -37,6 +38,9 @@ pub struct World {
     certificates: Vec<CertificateRow>,
     handshakes: Vec<HandshakeRow>,
     deeds: Vec<DeedRow>,
+    alerts: Vec<AlertRow>,
+    noise: Option<NoiseRow>,
+    monitoring: Option<MonitoringRow>,
     traffic: Option<TrafficRow>,
     memory: Vec<MemoryRow>,
     cache: Option<CacheRow>,
@@ -155,11 +159,18 @@ impl World {
             Origin::Prometheus,
             Fact::Traffic(Box::new(self.traffic.as_ref().map(traffic).unwrap_or_default())),
         );
-        see(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() });
+        let alerts = self.alerts.iter().map(monitoring::alert).collect();
+        see(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new() });
         see(Origin::Containers, Fact::Strain(Box::new(self.strain())));
         if self.cache.is_none() {
             see(Origin::Redis, Fact::Cache(Cache::default()));
         }
+        let noise = self.noise.as_ref().map(NoiseRow::fact).unwrap_or_default();
+        see(Origin::AlertHistory, Fact::Noise(Box::new(noise)));
+        if self.monitoring.is_none() {
+            see(Origin::Monitoring, Fact::Monitoring(Box::default()));
+        }
+        see(Origin::Triggers, Fact::Asked(Vec::new()));
         see(Origin::Tls, Fact::Handshakes(Vec::new()));
         let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
         for row in &self.handshakes {
@@ -170,6 +181,13 @@ impl World {
         }
         for row in &self.deeds {
             see(Origin::Cockpit, Fact::Acted(deed(row)));
+        }
+        if let Some(row) = &self.monitoring {
+            // What was before comes first: onsets are when something was seen first.
+            let mut earlier = row.looks();
+            earlier.append(&mut all);
+            all = earlier;
+            all.push(row.now());
         }
         all.extend(disks::looks(&self.disks));
         all.extend(self.database_looks());
