@@ -88,7 +88,7 @@ fn environment_of(lab: &lab::Lab) -> Environment {
     let own = process_environment();
     Arc::new(move |name| match name {
         "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
-        | "TMUX" => own(name),
+        | "TMUX" | "VISUAL" | "EDITOR" => own(name),
         "COVET_CONFIG" => Some("/dev/null".to_owned()),
         _ => served.get(name).cloned(),
     })

@@ -7,6 +7,7 @@ mod configuration;
 mod crash_cause;
 mod crash_loop;
 mod crash_words;
+mod db_cpu;
 mod db_pool;
 mod high_5xx;
 mod high_latency;
@@ -81,6 +82,7 @@ pub static RULES: &[&Rule] = &[
     &high_latency::RULE,
     &hpa_max::RULE,
     &db_pool::RULE,
+    &db_cpu::RULE,
     &cert_expiry::RULE,
 ];
 

@@ -63,6 +63,13 @@ impl Action {
             Action::NodeLease { node } => {
                 format!("kubectl get lease {} -n kube-node-lease -o yaml", shell_quote(node))
             }
+            Action::NodeDisk { node } => {
+                format!("kubectl get --raw /api/v1/nodes/{}/proxy/stats/summary", shell_quote(node))
+            }
+            Action::NodeEvents { node } => format!(
+                "kubectl get events -A --field-selector involvedObject.kind=Node,involvedObject.name={}",
+                shell_quote(node)
+            ),
             // Secrets never reach a clipboard.
             other => other.masked().change_command(),
         }

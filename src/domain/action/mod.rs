@@ -21,9 +21,9 @@ use super::{Key, Kind, Name, ObjectRef, System};
 pub use alerting::Alerting;
 pub use aws::AwsCall;
 pub use command::shell_quote;
-pub use machine::OnMachine;
+pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
 pub use network::NetworkProbe;
-pub use postgres::Sql;
+pub use postgres::{Pick, SessionTarget, Sql, Which};
 pub use redis::RedisCommand;
 pub use script::Script;
 
@@ -104,6 +104,14 @@ pub enum Action {
         pod: Key,
     },
     NodeLease {
+        node: Name,
+    },
+    /// What the kubelet says of its disks, and which pods fill them.
+    NodeDisk {
+        node: Name,
+    },
+    /// Events about a node and evictions from it, whatever their type.
+    NodeEvents {
         node: Name,
     },
 
@@ -303,7 +311,9 @@ impl Action {
             | Action::CompareRevisions { .. }
             | Action::RolloutStatus { .. }
             | Action::CheckPullSecrets { .. }
-            | Action::NodeLease { .. } => Effect::Read,
+            | Action::NodeLease { .. }
+            | Action::NodeDisk { .. }
+            | Action::NodeEvents { .. } => Effect::Read,
             Action::Cordon { .. }
             | Action::Uncordon { .. }
             | Action::Annotate { .. }
@@ -408,7 +418,11 @@ impl Action {
             | Action::Drain { node, .. }
             | Action::Taint { node, .. }
             | Action::DeleteNode { node }
-            | Action::NodeLease { node } => (Kind::Node, Key::cluster(node.clone())),
+            | Action::NodeLease { node }
+            | Action::NodeDisk { node }
+            | Action::NodeEvents { node } => (Kind::Node, Key::cluster(node.clone())),
+            // What is done to its machine is done to the node.
+            Action::Machine(command) => (Kind::Node, Key::cluster(command.node().clone())),
             Action::Apply { manifest, .. } => applied(manifest)?,
             Action::ListPods { .. }
             | Action::ListNodes
@@ -420,7 +434,6 @@ impl Action {
             | Action::Redis(_)
             | Action::Alerting(_)
             | Action::Aws(_)
-            | Action::Machine(_)
             | Action::Network(_)
             | Action::Script(_)
             | Action::Elsewhere { .. } => return None,

@@ -49,6 +49,8 @@ pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
             timeout: args.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
         },
         "check-pull-secrets" => Action::CheckPullSecrets { pod: args.key("pod")? },
+        "node-disk" => Action::NodeDisk { node: args.name("node")? },
+        "node-events" => Action::NodeEvents { node: args.name("node")? },
         "node-lease" => Action::NodeLease { node: args.name("node")? },
         _ => change(args)?,
     })

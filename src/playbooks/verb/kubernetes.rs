@@ -33,6 +33,8 @@ pub(super) static VERBS: &[Verb] = &[
     reads("compare-revisions", DEPLOYMENT),
     reads("rollout-status", &[must("deployment", Name), IN, may("timeout", Span)]),
     reads("check-pull-secrets", &[must("pod", Name), IN]),
+    reads("node-disk", &[must("node", Name)]),
+    reads("node-events", &[must("node", Name)]),
     reads("node-lease", &[must("node", Name)]),
     disrupts("scale", &[may("kind", Kind), must("name", Name), IN, must("replicas", Count)]),
     disrupts("autoscaler-bounds", &[must("hpa", Name), IN, must("min", Count), must("max", Count)]),

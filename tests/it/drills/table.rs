@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use covet_tui::app::{App, Effect, Event, Options};
 use covet_tui::config::{self, Flags, Outside, Settings};
+use covet_tui::desk::Desk;
 use covet_tui::domain::{Observation, Timestamp};
 use covet_tui::eyes::{Bell, Eyes, Pace};
 use covet_tui::guard::{Actor, Armed};
@@ -15,7 +16,7 @@ use covet_tui::lab::{self, Drill, Lab};
 use covet_tui::playbooks::Library;
 use covet_tui::practice;
 use covet_tui::probes::Probes;
-use covet_tui::run::{Arms, Cockpit, Desk, Reach};
+use covet_tui::run::{Arms, Cockpit, Reach};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tokio::sync::{Mutex, mpsc, watch};
 
@@ -112,6 +113,7 @@ impl Table {
             reach,
             arms: Some(Arc::new(Arms { armed: Armed::arm(), journal: Mutex::new(records) })),
             journal_folder: journal.path().to_owned(),
+            editor: None,
         };
         Table { lab, cockpit, clock, began, journal, desk: Desk::new(answer), bell, answers, _eyes: eyes }
     }
