@@ -1,9 +1,9 @@
 //! How the systems beside the API server are reached, for reads on demand and for hands.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::sync::Arc;
 
+use super::aws::Aws;
 use super::ssh::{AddressOf, Ssh};
 use super::{
     ConnectError, DatabaseKeeper, DatabaseRefusal, DatabaseSession, DatabaseTarget, DatabaseUsers,
@@ -26,6 +26,7 @@ pub struct Outside {
     pub database_kept: DatabaseKeeper,
     /// Redis.
     pub redis_url: Option<String>,
+    pub aws: Option<Aws>,
     /// The nodes' machines.
     pub ssh: Option<Ssh>,
     /// The team's scripts, by name.
@@ -41,6 +42,7 @@ impl Outside {
             namespace: settings.namespace.one().map(ToString::to_string),
             database_kept: DatabaseKeeper::default(),
             redis_url: settings.redis_url.value.clone(),
+            aws: Aws::of(&settings.aws),
             ssh: ssh(settings),
             scripts: settings
                 .scripts
@@ -50,11 +52,18 @@ impl Outside {
         }
     }
 
+    /// The region in the name of the database's host, if it is at RDS.
+    pub fn database_region(&self) -> Option<String> {
+        let host = super::aws::host_of(self.database_url.as_deref()?)?;
+        super::aws::region_of(&host).map(ToOwned::to_owned)
+    }
+
     /// The systems that can be asked; steps on others are blocked as not configured.
     pub fn systems(&self) -> BTreeSet<System> {
         let optional = [
             (System::Postgres, self.database_url.is_some()),
             (System::Redis, self.redis_url.is_some()),
+            (System::Aws, self.aws.is_some()),
             (System::Ssh, self.ssh.is_some()),
             (System::Scripts, !self.scripts.is_empty()),
         ];

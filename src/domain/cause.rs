@@ -57,6 +57,12 @@ causes! {
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
     READINESS = "readiness": "The containers run but do not become ready.";
     STARTING_SLOWLY = "starting-slowly": "The pods are still being created; nothing has failed so far.";
+    // Who attacks the login, and how far they got.
+    ATTACK_FEW = "attack-few-addresses": "A few addresses try passwords: they can be blocked.";
+    ATTACK_MANY = "attack-many-addresses": "Many addresses try passwords: blocking them one by one does not help.";
+    ACCOUNT_TAKEN = "account-taken": "Somebody was let in after many failures: an account may be taken over.";
+    OWN_CLIENTS = "own-clients": "Our own clients fail since a secret or a release changed: no attack.";
+    SECURITY_GROUP_CLOSED = "security-group-closed": "No security group of the load balancer lets anybody in.";
     // Why a node is not ready.
     KUBELET_SILENT = "kubelet-silent": "The kubelet stopped reporting: dead, cut off, or the machine is.";
     NODE_STOPPED = "node-stopped": "The cloud says that the machine is shut down.";

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
-    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, ReplicaSet,
-    Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, NodeDisk, PersistentVolumeClaim, Pod,
+    RdsLoad, ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -39,19 +39,23 @@ pub enum Origin {
     Secrets,
     Leases,
     Certificates,
+    /// What kubelets say of their disks.
+    NodeDisks,
     PodUsage,
     NodeUsage,
     Prometheus,
     Alertmanager,
     Postgres,
     Redis,
+    /// The database at RDS, by CloudWatch.
+    CloudWatch,
     Tls,
     /// The cockpit's own actions.
     Cockpit,
 }
 
 impl Origin {
-    pub const ALL: [Origin; 24] = [
+    pub const ALL: [Origin; 25] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -68,12 +72,14 @@ impl Origin {
         Origin::Secrets,
         Origin::Leases,
         Origin::Certificates,
+        Origin::NodeDisks,
         Origin::PodUsage,
         Origin::NodeUsage,
         Origin::Prometheus,
         Origin::Alertmanager,
         Origin::Postgres,
         Origin::Redis,
+        Origin::CloudWatch,
         Origin::Tls,
         Origin::Cockpit,
     ];
@@ -102,12 +108,14 @@ impl Origin {
             Origin::Secrets => "secrets",
             Origin::Leases => "node leases",
             Origin::Certificates => "certificates",
+            Origin::NodeDisks => "node disks",
             Origin::PodUsage => "pod metrics",
             Origin::NodeUsage => "node metrics",
             Origin::Prometheus => "Prometheus",
             Origin::Alertmanager => "Alertmanager",
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
+            Origin::CloudWatch => "CloudWatch",
             Origin::Tls => "TLS",
             Origin::Cockpit => "cockpit",
         }
@@ -135,6 +143,8 @@ pub enum Fact {
     Secrets(Delta<ConfigObject>),
     Leases(Delta<Lease>),
     Certificates(Delta<Certificate>),
+    /// Some nodes, not all at once.
+    NodeDisks(Vec<(Name, NodeDisk)>),
     /// All at once: pod key and container name.
     PodUsage(UsageSource, Vec<((Key, Name), Usage)>),
     /// All at once, by node name.
@@ -146,6 +156,7 @@ pub enum Fact {
     },
     Database(Database),
     Cache(Cache),
+    RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
     /// This cockpit acted.

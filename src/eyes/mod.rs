@@ -4,7 +4,9 @@
 mod alertmanager;
 mod api_server;
 mod certificate;
+mod cloudwatch;
 mod discover;
+mod disks;
 mod doctor;
 mod doctor_outside;
 mod kubernetes;
@@ -66,9 +68,11 @@ impl Eyes {
             prometheus,
             tell.clone(),
         ));
+        tasks.spawn(disks::watch(sessions.clone(), tell.clone()));
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
+        tasks.spawn(cloudwatch::watch(settings.clone(), tell.clone()));
         tasks.spawn(tls::watch(settings.clone(), sessions, tell));
         Eyes { tasks, clients }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, Subject, text};
+use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, Subject, aws_region, text};
 
 use super::view::View;
 
@@ -14,6 +14,12 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
         "the address that shows from outside whether the application is ready",
         r#"probe_url = "https://…/health/ready""#,
     ),
+    ("eks_cluster", "this cluster's name at EKS", r#"[aws] eks_cluster = "…""#),
+    ("access_logs", "the bucket of the load balancer's access logs", r#"[aws] access_logs = "…""#),
+    ("trail", "the log group that CloudTrail writes to", r#"[aws] trail = "…""#),
+    ("ip_set", "the WAF IP set that blocks", r#"[aws] ip_set = "name/id/REGIONAL""#),
+    ("signing_secret", "the secret that signs tokens", r#"[aws] signing_secret = "…""#),
+    ("db_cluster", "the RDS cluster", r#"[aws] db_cluster = "…""#),
     ("sheddable", "workloads that may be scaled to 0 to make room", r#"sheddable = ["namespace/name"]"#),
 ];
 
@@ -39,6 +45,16 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("node_group", "the cloud's group of the node"),
     ("node", "the node's name"),
     ("node_ip", "the node's internal address"),
+    ("runtime", "the node's container runtime, containerd or docker"),
+    ("hog", "the pod that fills the node's disk"),
+    ("hog_namespace", "its namespace"),
+    ("hog_container", "its first container"),
+    ("root_source", "the device that / is mounted from"),
+    ("large_logs", "large files under /var/log, separated by spaces"),
+    ("journal_size", "the size of the system journal"),
+    ("claim", "the PersistentVolumeClaim that is full"),
+    ("claim_size", "its size"),
+    ("claim_suggestion", "half as much again"),
     ("instance", "the cloud's id of the node's machine"),
     ("revision", "the newest revision's number"),
     ("bad_revision", "the failing revision's number"),
@@ -109,6 +125,40 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("replica_lag_seconds", "how far the replicas are behind"),
     ("attacked_accounts", "accounts with many failed logins, separated by commas"),
     ("breached_accounts", "those of them that got in afterwards"),
+    ("region", "the AWS region of the nodes"),
+    ("instance_state", "the state of the node's machine at EC2"),
+    ("auto_scaling_group", "the Auto Scaling group of the node's machine"),
+    ("volume", "the root volume of the node's machine"),
+    ("volume_gib", "its size in GiB"),
+    ("volume_gib_more", "half as much again"),
+    ("db_instance", "the writer of the RDS cluster"),
+    ("db_class", "its instance class"),
+    ("db_parameters", "its parameter group"),
+    ("db_cpu", "its CPU in percent"),
+    ("db_load", "how many sessions are at work on it"),
+    ("capacity_min", "the least ACUs of the cluster"),
+    ("capacity_max", "the most ACUs of the cluster"),
+    ("capacity_more", "twice as many"),
+    ("load_balancer", "the ARN of the load balancer"),
+    ("load_balancer_dns", "its DNS name"),
+    ("load_balancer_zone", "the hosted zone its aliases name"),
+    ("security_group", "its security group"),
+    ("closed_port", "the port that no security group opens"),
+    ("network_acl", "the network ACL of its first subnet"),
+    ("target_group", "its target group"),
+    ("targets_healthy", "how many targets are healthy"),
+    ("targets_all", "how many targets there are"),
+    ("hosted_zone", "the hosted zone of the name"),
+    ("record_name", "the name of the record"),
+    ("record_type", "its type"),
+    ("record_values", "its values"),
+    ("record_ttl", "its time to live in seconds"),
+    ("access_log_files", "how many access logs the window has"),
+    ("attacking_address", "the address that was refused most often"),
+    ("attacking_addresses", "the addresses that were refused often, as networks"),
+    ("blocked_addresses", "the networks that are blocked already"),
+    ("account_denials", "how many calls to AWS were refused"),
+    ("secret_previous", "the version of the secret before the current one"),
     ("now", "the present moment"),
 ];
 
@@ -163,12 +213,18 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
     put("image", sick.map(|container| container.image.to_string()));
     put("memory_limit", sick.and_then(|container| container.limits.memory_bytes).map(text::quantity));
     put("memory_request", sick.and_then(|container| container.requests.memory_bytes).map(text::quantity));
+    let hog = view.hog().and_then(|pod| pod.containers.iter().find(|container| !container.init));
+    put("hog_container", hog.map(|container| container.name.to_string()));
     if let Some(node) = view.node {
         put("node", Some(node.key.name.to_string()));
         put("node_ip", node.internal_ip.as_deref().map(ToOwned::to_owned));
         let machine = node.provider_id.as_deref().and_then(|id| id.rsplit('/').next());
         put("instance", machine.map(ToOwned::to_owned));
+        let runtime = node.container_runtime.as_deref().and_then(|runtime| runtime.split(':').next());
+        put("runtime", runtime.map(ToOwned::to_owned));
     }
+    let mut nodes = view.node.into_iter().chain(view.snapshot().nodes.iter());
+    put("region", nodes.find_map(|node| aws_region(node.provider_id.as_deref()?)));
     if let Some(deployment) = view.deployment {
         of_deployment(view, deployment, &mut put);
     }

@@ -10,6 +10,7 @@
 )]
 
 mod acting;
+mod aws;
 mod cockpit;
 mod drills;
 mod eyes;
