@@ -91,6 +91,9 @@ pub enum LabError {
 /// Nodes of a full cluster hold this many pods, unless the number of nodes is said.
 const PODS_PER_NODE: usize = 20;
 
+/// Minutes of samples before the start, where the clock is moved by hand.
+const SHORT_PAST: u32 = 20;
+
 /// Every listener, bound before anything runs, so that a failure leaves nothing behind.
 struct Listeners {
     prometheus: TcpListener,
@@ -218,7 +221,15 @@ fn wanted(options: &Options) -> Result<world::Options, LabError> {
         nodes: options.nodes.unwrap_or_else(|| pods.div_ceil(PODS_PER_NODE)),
         churn_per_second: options.churn,
     });
-    Ok(world::Options { drill, speed: options.speed, seed: options.seed, scale, ..world::Options::default() })
+    let usual = world::Options::default().back_fill_minutes;
+    Ok(world::Options {
+        drill,
+        speed: options.speed,
+        seed: options.seed,
+        scale,
+        // Whoever moves the clock by hand is in a hurry.
+        back_fill_minutes: if options.by_hand { SHORT_PAST } else { usual },
+    })
 }
 
 pub(super) fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
