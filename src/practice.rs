@@ -15,7 +15,7 @@ use crate::cli::{DrillArgs, LabArgs};
 use crate::commands::{USAGE, fail, print};
 use crate::domain::shell_quote;
 use crate::lab;
-use crate::run;
+use crate::run::{self, Signals};
 use crate::session::{Environment, Session, Start, open, process_environment, runtime};
 use crate::terminal::Screen;
 use crate::ui;
@@ -98,7 +98,7 @@ fn environment_of(lab: &lab::Lab) -> Environment {
     let own = process_environment();
     Arc::new(move |name| match name {
         "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
-        | "TMUX" | "VISUAL" | "EDITOR" => own(name),
+        | "TMUX" | "VISUAL" | "EDITOR" | "COVET_THEME" | "COVET_MOUSE" => own(name),
         "COVET_CONFIG" => Some("/dev/null".to_owned()),
         _ => served.get(name).cloned(),
     })
@@ -147,15 +147,23 @@ fn pick(intro: Vec<String>) -> Result<Option<String>, String> {
         })
         .collect();
     let mut picker = Picker::new(intro, items);
-    let mut screen = Screen::take(false).map_err(|error| error.to_string())?;
     let runtime = runtime()?;
-    let chosen = runtime.block_on(choose(&mut picker, &mut screen));
+    let signals = {
+        let _within = runtime.enter();
+        Signals::listen().map_err(|error| error.to_string())?
+    };
+    let mut screen = Screen::take(false).map_err(|error| error.to_string())?;
+    let chosen = runtime.block_on(choose(&mut picker, &mut screen, signals));
     runtime.shutdown_background();
     chosen
 }
 
-async fn choose(picker: &mut Picker, screen: &mut Screen) -> Result<Option<String>, String> {
-    let mut signalled = std::pin::pin!(run::until_signalled());
+async fn choose(
+    picker: &mut Picker,
+    screen: &mut Screen,
+    mut signals: Signals,
+) -> Result<Option<String>, String> {
+    let mut signalled = std::pin::pin!(signals.received(false));
     screen.draw(|frame| ui::picker::view(picker, frame)).map_err(|error| error.to_string())?;
     let mut input = EventStream::new();
     loop {

@@ -21,7 +21,7 @@ use crate::journal::Journal;
 use crate::playbooks::Library;
 use crate::probes::Probes;
 use crate::rules::{Thresholds, UnknownThreshold};
-use crate::run::{self, Arms, Cockpit, Ended, Reach};
+use crate::run::{self, Arms, Cockpit, Ended, Reach, Signals};
 use crate::terminal::Screen;
 use crate::{check, practice, ui};
 
@@ -117,6 +117,18 @@ impl Session {
         let mut bindings = BTreeMap::new();
         if let Some(url) = &settings.probe_url.value {
             bindings.insert("probe_url".to_owned(), url.clone());
+        }
+        let aws = &settings.aws;
+        let named = [
+            ("eks_cluster", &aws.eks_cluster),
+            ("access_logs", &aws.access_logs),
+            ("trail", &aws.trail),
+            ("ip_set", &aws.ip_set),
+            ("signing_secret", &aws.signing_secret),
+            ("db_cluster", &aws.db_cluster),
+        ];
+        for (name, value) in named {
+            bindings.extend(value.value.clone().map(|value| (name.to_owned(), value)));
         }
         if !settings.sheddable.is_empty() {
             bindings.insert("sheddable".to_owned(), settings.sheddable.join(","));
@@ -293,11 +305,15 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         },
         (session.clock)(),
     );
+    let runtime = runtime().map_err(|error| fail(&error, 1))?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals::listen().map_err(|error| fail(&format!("{error:?}"), 1))?
+    };
     let mut screen =
         Screen::take(session.settings.mouse.value).map_err(|error| fail(&error.to_string(), 1))?;
     screen.draw(|frame| ui::view(&app, frame)).map_err(|error| fail(&error.to_string(), 1))?;
 
-    let runtime = runtime().map_err(|error| fail(&error, 1))?;
     let ended = runtime.block_on(async {
         let (observe, observations) = mpsc::channel::<Observation>(CHANNEL);
         let (reached, reach) = watch::channel(None);
@@ -311,7 +327,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         }
         let cockpit =
             Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder, editor };
-        let ended = run::run(cockpit, &mut screen).await;
+        let ended = run::run(cockpit, &mut screen, signals).await;
         drop(eyes);
         ended
     });
@@ -331,16 +347,20 @@ async fn first_client(mut clients: Clients) -> Option<kube::Client> {
 async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<Option<Reach>>) {
     let fallback = session.settings.context.value.clone().unwrap_or_default();
     let mut hands: Option<Hands> = None;
+    let outside = session.outside();
     loop {
         let connected = clients.borrow_and_update().clone();
         if let Some(Ok(client)) = connected {
             let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
             let ours = match hands.take() {
                 Some(hands) => hands.through(client.clone()),
-                None => first_hands(&session, client.clone()),
+                None => first_hands(&session, client.clone(), outside.clone()),
             };
             hands = Some(ours.clone());
-            let probes = Probes::new(client, session.clock, session.outside());
+            let probes = Probes::new(client.clone(), session.clock, outside.clone());
+            // A connection that is open already still answers when no slot is left.
+            let early = outside.clone();
+            tokio::spawn(async move { drop(early.database_session(Some(client)).await) });
             if reached.send(Some(Reach { probes, hands: ours, who })).is_err() {
                 return;
             }
@@ -351,8 +371,8 @@ async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<
     }
 }
 
-fn first_hands(session: &Session, client: kube::Client) -> Hands {
-    let hands = Hands::new(client, session.clock, session.outside());
+fn first_hands(session: &Session, client: kube::Client, outside: Outside) -> Hands {
+    let hands = Hands::new(client, session.clock, outside);
     match &session.settings.context.value {
         Some(context) if session.settings.is_protected() => hands.protecting(context.clone()),
         _ => hands,

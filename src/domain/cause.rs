@@ -57,6 +57,12 @@ causes! {
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
     READINESS = "readiness": "The containers run but do not become ready.";
     STARTING_SLOWLY = "starting-slowly": "The pods are still being created; nothing has failed so far.";
+    // Who attacks the login, and how far they got.
+    ATTACK_FEW = "attack-few-addresses": "A few addresses try passwords: they can be blocked.";
+    ATTACK_MANY = "attack-many-addresses": "Many addresses try passwords: blocking them one by one does not help.";
+    ACCOUNT_TAKEN = "account-taken": "Somebody was let in after many failures: an account may be taken over.";
+    OWN_CLIENTS = "own-clients": "Our own clients fail since a secret or a release changed: no attack.";
+    SECURITY_GROUP_CLOSED = "security-group-closed": "No security group of the load balancer lets anybody in.";
     // Why a node is not ready.
     KUBELET_SILENT = "kubelet-silent": "The kubelet stopped reporting: dead, cut off, or the machine is.";
     NODE_STOPPED = "node-stopped": "The cloud says that the machine is shut down.";
@@ -87,6 +93,13 @@ causes! {
     POOL_BUDGET = "pool-budget": "Replicas times pool size is more than the database has.";
     CONNECTIONS_IDLE = "connections-idle": "Most slots are held by idle connections of pools.";
     CONNECTIONS_BUSY = "connections-busy": "Most slots are really working.";
+    HOT_QUERY = "hot-query": "One statement takes most of the database's time.";
+    LOAD_SPREAD = "load-spread": "The database's time is spread over many statements.";
+    MISSING_INDEX = "missing-index": "The statement reads a whole table where an index would do.";
+    INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
+    LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
+    DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
+    POOL_TOO_SMALL = "pool-too-small": "The application waits for its own pool while the server has room.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";

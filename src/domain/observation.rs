@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
     EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, NodeDisk, PersistentVolumeClaim, Pod,
-    ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    RdsLoad, ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -47,6 +47,8 @@ pub enum Origin {
     Alertmanager,
     Postgres,
     Redis,
+    /// The database at RDS, by CloudWatch.
+    CloudWatch,
     Tls,
     /// The cockpit's own actions.
     Cockpit,
@@ -77,6 +79,7 @@ impl Origin {
         Origin::Alertmanager,
         Origin::Postgres,
         Origin::Redis,
+        Origin::CloudWatch,
         Origin::Tls,
         Origin::Cockpit,
     ];
@@ -112,6 +115,7 @@ impl Origin {
             Origin::Alertmanager => "Alertmanager",
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
+            Origin::CloudWatch => "CloudWatch",
             Origin::Tls => "TLS",
             Origin::Cockpit => "cockpit",
         }
@@ -152,6 +156,7 @@ pub enum Fact {
     },
     Database(Database),
     Cache(Cache),
+    RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
     /// This cockpit acted.

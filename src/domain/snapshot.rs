@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::{
-    Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject, Database,
-    Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name, Node,
-    NodeDisk, Observation, Origin, PersistentVolumeClaim, Pod, ReplicaSet, Series, Service, Silence, Table,
-    Timestamp, Traffic, Usage, UsageSource, between,
+    Activity, Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject,
+    Database, Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name,
+    Node, NodeDisk, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service,
+    Silence, Table, Timestamp, Traffic, Usage, UsageSource, between,
 };
 
 /// How long the database and cache histories reach back.
@@ -45,7 +45,15 @@ pub struct Snapshot {
     pub connections: Series,
     /// Idle-in-transaction connections over the last hour.
     pub idle_in_transaction: Series,
+    /// Sessions on a CPU, or wanting one, over the last hour.
+    pub on_cpu: Series,
+    /// Sessions that wait for locks, over the last hour.
+    pub lock_waiters: Series,
+    /// Who does what on the database, and when that was seen.
+    pub activity: Option<(Timestamp, Activity)>,
     pub cache: Option<Cache>,
+    /// The database's instances by CloudWatch.
+    pub rds: Option<RdsLoad>,
     /// By host and port.
     pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
     /// By node: when its kubelet was asked, and what it said of its disk.
@@ -127,13 +135,17 @@ impl Snapshot {
                 self.exhausted = None;
                 self.connections.push(at, f64::from(capacity.used), HISTORY);
                 self.idle_in_transaction.push(at, f64::from(capacity.idle_in_transaction), HISTORY);
+                self.on_cpu.push(at, f64::from(capacity.on_cpu), HISTORY);
+                self.lock_waiters.push(at, f64::from(capacity.lock_waiters), HISTORY);
                 self.capacity = Some(capacity);
             }
+            Fact::Database(Database::Activity(activity)) => self.activity = Some((at, *activity)),
             Fact::Database(Database::Exhausted { message }) => {
                 let since = self.exhausted.as_ref().map_or(at, |(since, _)| *since);
                 self.exhausted = Some((since, message));
             }
             Fact::Cache(cache) => self.cache = Some(cache),
+            Fact::RdsLoad(load) => self.rds = Some(*load),
             Fact::Handshakes(rows) => {
                 if let Some(first) = rows.first() {
                     self.handshakes.insert((first.host.clone(), first.port), rows);
@@ -276,6 +288,8 @@ fn stale_after(origin: Origin) -> Option<Duration> {
         Origin::PodUsage | Origin::NodeUsage => Some(Duration::from_secs(90)),
         Origin::Prometheus | Origin::Alertmanager => Some(Duration::from_secs(45)),
         Origin::Postgres | Origin::Redis => Some(Duration::from_secs(15)),
+        // Three looks, and what a slow answer takes.
+        Origin::CloudWatch => Some(Duration::from_mins(4)),
         Origin::Tls => Some(Duration::from_mins(10)),
         _ => None,
     }

@@ -4,6 +4,7 @@
 mod alertmanager;
 mod api_server;
 mod certificate;
+mod cloudwatch;
 mod discover;
 mod disks;
 mod doctor;
@@ -69,8 +70,9 @@ impl Eyes {
         ));
         tasks.spawn(disks::watch(sessions.clone(), tell.clone()));
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
-        tasks.spawn(postgres::watch(settings.clone(), tell.clone()));
+        tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
+        tasks.spawn(cloudwatch::watch(settings.clone(), tell.clone()));
         tasks.spawn(tls::watch(settings.clone(), sessions, tell));
         Eyes { tasks, clients }
     }

@@ -23,6 +23,7 @@ pub const RULES: &[&str] = &[
     "disk-full",
     "hpa-max",
     "db-pool",
+    "db-cpu",
     "high-latency",
     "high-5xx",
     "cert-expiry",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, Subject, text};
+use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, Subject, aws_region, text};
 
 use super::view::View;
 
@@ -14,6 +14,12 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
         "the address that shows from outside whether the application is ready",
         r#"probe_url = "https://…/health/ready""#,
     ),
+    ("eks_cluster", "this cluster's name at EKS", r#"[aws] eks_cluster = "…""#),
+    ("access_logs", "the bucket of the load balancer's access logs", r#"[aws] access_logs = "…""#),
+    ("trail", "the log group that CloudTrail writes to", r#"[aws] trail = "…""#),
+    ("ip_set", "the WAF IP set that blocks", r#"[aws] ip_set = "name/id/REGIONAL""#),
+    ("signing_secret", "the secret that signs tokens", r#"[aws] signing_secret = "…""#),
+    ("db_cluster", "the RDS cluster", r#"[aws] db_cluster = "…""#),
     ("sheddable", "workloads that may be scaled to 0 to make room", r#"sheddable = ["namespace/name"]"#),
 ];
 
@@ -96,6 +102,63 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("max_connections", "the server's max_connections"),
     ("connections_used", "connections in use"),
     ("connections_usable", "connections that ordinary roles can use"),
+    ("idle_in_transaction", "sessions that are idle in a transaction"),
+    ("stuck_sessions", "sessions that have been idle in a transaction for over five minutes"),
+    ("idle_age", "how long a session may idle in a transaction before it is ended"),
+    ("picked_sessions", "how many sessions such a step would mean"),
+    ("lock_root", "the process id at the root of the longest lock chain"),
+    ("lock_root_state", "active or idle: an idle one cannot be cancelled"),
+    ("lock_waiters", "how many sessions wait behind it"),
+    ("top_query", "the id of the statement that costs most"),
+    ("top_query_share", "its share of the database's time in per cent"),
+    ("on_cpu", "sessions on a CPU of the database, or wanting one"),
+    ("cpu_load", "sessions on a CPU for each CPU, in per cent"),
+    ("database_load", "seconds of work per second that statements cost"),
+    ("index_table", "the table that lacks an index"),
+    ("index_columns", "the columns of that index"),
+    ("index_table_bytes", "the size of that table in bytes"),
+    ("invalid_index", "an index that was never finished"),
+    ("pool_budget", "the connections that all pools may take at most"),
+    ("pool_size_suggestion", "a pool size per process that fits the database"),
+    ("pool_overflow_suggestion", "the overflow that goes with it"),
+    ("replicas_that_fit", "how many replicas the database has connections for"),
+    ("replica_lag_seconds", "how far the replicas are behind"),
+    ("attacked_accounts", "accounts with many failed logins, separated by commas"),
+    ("breached_accounts", "those of them that got in afterwards"),
+    ("region", "the AWS region of the nodes"),
+    ("instance_state", "the state of the node's machine at EC2"),
+    ("auto_scaling_group", "the Auto Scaling group of the node's machine"),
+    ("volume", "the root volume of the node's machine"),
+    ("volume_gib", "its size in GiB"),
+    ("volume_gib_more", "half as much again"),
+    ("db_instance", "the writer of the RDS cluster"),
+    ("db_class", "its instance class"),
+    ("db_parameters", "its parameter group"),
+    ("db_cpu", "its CPU in percent"),
+    ("db_load", "how many sessions are at work on it"),
+    ("capacity_min", "the least ACUs of the cluster"),
+    ("capacity_max", "the most ACUs of the cluster"),
+    ("capacity_more", "twice as many"),
+    ("load_balancer", "the ARN of the load balancer"),
+    ("load_balancer_dns", "its DNS name"),
+    ("load_balancer_zone", "the hosted zone its aliases name"),
+    ("security_group", "its security group"),
+    ("closed_port", "the port that no security group opens"),
+    ("network_acl", "the network ACL of its first subnet"),
+    ("target_group", "its target group"),
+    ("targets_healthy", "how many targets are healthy"),
+    ("targets_all", "how many targets there are"),
+    ("hosted_zone", "the hosted zone of the name"),
+    ("record_name", "the name of the record"),
+    ("record_type", "its type"),
+    ("record_values", "its values"),
+    ("record_ttl", "its time to live in seconds"),
+    ("access_log_files", "how many access logs the window has"),
+    ("attacking_address", "the address that was refused most often"),
+    ("attacking_addresses", "the addresses that were refused often, as networks"),
+    ("blocked_addresses", "the networks that are blocked already"),
+    ("account_denials", "how many calls to AWS were refused"),
+    ("secret_previous", "the version of the secret before the current one"),
     ("now", "the present moment"),
 ];
 
@@ -160,6 +223,8 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
         let runtime = node.container_runtime.as_deref().and_then(|runtime| runtime.split(':').next());
         put("runtime", runtime.map(ToOwned::to_owned));
     }
+    let mut nodes = view.node.into_iter().chain(view.snapshot().nodes.iter());
+    put("region", nodes.find_map(|node| aws_region(node.provider_id.as_deref()?)));
     if let Some(deployment) = view.deployment {
         of_deployment(view, deployment, &mut put);
     }
@@ -272,6 +337,15 @@ fn derive(values: &mut BTreeMap<String, String>) {
     if let Some(pod) = values.get("pod").cloned() {
         values.entry("worst_pod".into()).or_insert(pod);
     }
+    if let Some(least) = values.get("hpa_min").cloned() {
+        // What always runs has to fit; a maximum below the minimum is refused.
+        let number = |text: &String| text.parse::<u32>().unwrap_or_default();
+        let fit = values.entry("replicas_that_fit".into()).or_insert_with(|| least.clone());
+        if number(fit) < number(&least) {
+            *fit = least;
+        }
+    }
+    values.entry("idle_age".into()).or_insert_with(|| "5m".into());
 }
 
 /// The registry's host in an image reference; Docker Hub when it names none.

@@ -2,6 +2,7 @@
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
 mod answer;
+pub mod aws;
 pub mod cluster;
 mod describe;
 mod detail;
@@ -106,10 +107,10 @@ impl Probes {
             }
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
-            Action::Postgres(sql) => Ok(postgres::read(&self.outside, sql).await),
+            Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
             Action::Redis(command) => match *command {},
             Action::Alerting(call) => match *call {},
-            Action::Aws(call) => match *call {},
+            Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),
             Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
             Action::Network(probe) => Ok(network::read(probe).await),
             Action::Elsewhere { system, .. } => {
@@ -129,6 +130,11 @@ impl Probes {
         tail: u32,
     ) -> impl Stream<Item = LogLine> + Send + use<> {
         follow::follow(self.cluster.clone(), pod.clone(), container, previous, tail)
+    }
+
+    /// The keys of a ConfigMap whose values are text.
+    pub async fn config_keys(&self, config_map: &Key) -> Result<Vec<String>, String> {
+        value::keys(&self.cluster, config_map).await
     }
 
     /// One value of a ConfigMap exactly as it is, for the person's editor; None when there is no such key.

@@ -7,6 +7,7 @@ mod configuration;
 mod crash_cause;
 mod crash_loop;
 mod crash_words;
+mod db_cpu;
 mod db_pool;
 mod disk_full;
 mod high_5xx;
@@ -83,6 +84,7 @@ pub static RULES: &[&Rule] = &[
     &high_latency::RULE,
     &hpa_max::RULE,
     &db_pool::RULE,
+    &db_cpu::RULE,
     &cert_expiry::RULE,
 ];
 

@@ -26,7 +26,8 @@ type Kubelets = Arc<RwLock<Option<Summaries>>>;
 pub type Summaries = Arc<dyn Fn(&str) -> Option<Value> + Send + Sync>;
 
 impl ProxyRoutes {
-    /// `port` is the Service's port. The server there speaks plain HTTP/1.1.
+    /// `port` is the Service's port; the server there speaks plain HTTP/1.1. A pod in the place of the service is
+    /// where a port-forward to it leads.
     pub fn add(&self, namespace: &str, service: &str, port: u16, to: SocketAddr) {
         let key = (namespace.to_owned(), service.to_owned(), port);
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, to);
@@ -42,7 +43,7 @@ impl ProxyRoutes {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
-    fn find(&self, namespace: &str, service: &str, port: u16) -> Option<SocketAddr> {
+    pub(super) fn find(&self, namespace: &str, service: &str, port: u16) -> Option<SocketAddr> {
         let key = (namespace.to_owned(), service.to_owned(), port);
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
     }

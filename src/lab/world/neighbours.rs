@@ -67,6 +67,9 @@ pub fn deployments(worker_storage: Option<&str>) -> Vec<Value> {
     spec["imagePullSecrets"] = json!([{ "name": "regcred" }]);
     spec["containers"][0]["args"] = json!(["python", "-m", "covetpy.worker"]);
     spec["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": "covetpy-config" } }, { "secretRef": { "name": "covetpy-secrets" } }]);
+    // It works on one job at a time in each of its threads.
+    spec["containers"][0]["env"] =
+        json!([{ "name": "DB_POOL_SIZE", "value": "3" }, { "name": "DB_POOL_MAX_OVERFLOW", "value": "0" }]);
     if let Some(storage) = worker_storage {
         spec["containers"][0]["resources"]["requests"]["ephemeral-storage"] = storage.into();
     }

@@ -141,8 +141,12 @@ fn a_stopped_machine_is_cordoned_marked_and_deleted_and_no_other() {
         remove: false,
     };
     assert_eq!(plan.suggestion().unwrap().action, Some(wanted));
-    assert!(
-        matches!(&plan.step("replace-instance").unwrap().state, StepState::Blocked { why } if why.starts_with("not configured: [aws]"))
+    let replace =
+        AwsCall::new(Some("eu-west-1".into()), AwsDoes::ReplaceInstance { instance: "i-node-1".into() });
+    assert_eq!(
+        plan.step("replace-instance").unwrap().action,
+        Some(Action::Aws(replace)),
+        "once EC2 was asked"
     );
     let marked = stopped.did_at("out-of-service", 25, true).did_at("pods-moved", 2, true);
     assert_eq!(marked.suggested().0, "delete-node");
@@ -224,8 +228,7 @@ fn drains_name_the_budgets_that_will_make_them_wait_and_what_runs_elsewhere_is_b
         waiting: vec![],
     };
     assert_eq!(plan.step("pods-on-node").unwrap().action, Some(wanted));
-    let Some(Action::Elsewhere { operation, .. }) = &plan.step("instance-health").unwrap().action else {
-        panic!()
-    };
-    assert!(operation.ends_with("--instance-ids i-node-1"), "{operation}");
+    let Some(Action::Aws(call)) = &plan.step("instance-health").unwrap().action else { panic!() };
+    assert_eq!(call.does, AwsDoes::InstanceHealth { instance: "i-node-1".into() });
+    assert_eq!(call.region.as_deref(), Some("eu-west-1"), "where the node is");
 }
