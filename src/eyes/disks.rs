@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use serde::Deserialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::api_server::{Session, Sessions, session};
 use super::kubernetes::page::get;
@@ -45,7 +45,7 @@ pub(super) async fn watch(mut sessions: Sessions, tell: Tell) {
         if told == Err(Unheard) {
             return;
         }
-        sleep(EVERY).await;
+        tell.rest(EVERY).await;
     }
 }
 

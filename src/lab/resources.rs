@@ -136,7 +136,7 @@ pub static RESOURCES: &[Resource] = &[
     Resource::new("", "v1", "nodes", "node", "Node")
         .short(&["no"])
         .cluster()
-        .sub(&["status"])
+        .sub(&["proxy", "status"])
         .fields(&["spec.unschedulable"]),
     Resource::new("", "v1", "namespaces", "namespace", "Namespace")
         .short(&["ns"])

@@ -104,7 +104,7 @@ impl Disks {
     /// A worker writes millions of small files.
     pub fn litter(&mut self, cluster: &Cluster) {
         self.fault(cluster, |disk, hog, _| {
-            disk.pods.insert(hog.clone(), (3.0 * GIB, 0.80 * INODES));
+            disk.pods.insert(hog.clone(), (3.0 * GIB, 0.86 * INODES));
             disk.growing = Some(Growing::Files(hog));
         });
     }

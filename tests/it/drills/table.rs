@@ -68,6 +68,7 @@ impl Table {
             seed,
             clock: clock.read(),
             by_hand: true,
+            machines: true,
             ..lab::Options::default()
         };
         let lab = lab::start(options).await.unwrap();
