@@ -6,6 +6,7 @@ mod database_url;
 pub mod discovery;
 mod door;
 mod load;
+pub mod net;
 mod outside;
 mod rows;
 mod settings;

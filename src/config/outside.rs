@@ -1,8 +1,10 @@
 //! How the systems beside the API server are reached, for reads on demand and for hands.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::Settings;
+use super::net::Dns;
 use crate::domain::System;
 
 /// What was configured of each system; what is None was not.
@@ -12,6 +14,11 @@ pub struct Outside {
     pub database_url: Option<String>,
     /// Redis.
     pub redis_url: Option<String>,
+    pub dns: Dns,
+    /// Registries that are asked elsewhere than at their own host: host and base URL.
+    pub registries: Vec<(String, String)>,
+    /// A PEM file of authorities trusted beside the machine's own.
+    pub tls_authority: Option<PathBuf>,
 }
 
 impl Outside {
@@ -19,6 +26,9 @@ impl Outside {
         Outside {
             database_url: settings.database_url.value.clone(),
             redis_url: settings.redis_url.value.clone(),
+            dns: Dns::of(settings),
+            registries: registries(settings),
+            tls_authority: settings.tls_authority.value.clone(),
         }
     }
 
@@ -32,4 +42,10 @@ impl Outside {
             .chain(configured)
             .collect()
     }
+}
+
+/// `[registry] endpoints`, taken apart.
+fn registries(settings: &Settings) -> Vec<(String, String)> {
+    let pairs = settings.registry_endpoints.iter().filter_map(|pair| pair.split_once('='));
+    pairs.map(|(host, url)| (host.trim().to_owned(), url.trim().trim_end_matches('/').to_owned())).collect()
 }

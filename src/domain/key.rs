@@ -34,6 +34,12 @@ pub enum Kind {
     Event,
     Namespace,
     Certificate,
+    CertificateRequest,
+    Order,
+    Challenge,
+    Issuer,
+    ClusterIssuer,
+    IngressClass,
     ExternalSecret,
 }
 
@@ -89,6 +95,19 @@ const KINDS: &[Facts] = &[
     facts(Kind::Event, "Event", "", "v1", "events", true),
     facts(Kind::Namespace, "Namespace", "", "v1", "namespaces", false),
     facts(Kind::Certificate, "Certificate", "cert-manager.io", "v1", "certificates", true),
+    facts(
+        Kind::CertificateRequest,
+        "CertificateRequest",
+        "cert-manager.io",
+        "v1",
+        "certificaterequests",
+        true,
+    ),
+    facts(Kind::Order, "Order", "acme.cert-manager.io", "v1", "orders", true),
+    facts(Kind::Challenge, "Challenge", "acme.cert-manager.io", "v1", "challenges", true),
+    facts(Kind::Issuer, "Issuer", "cert-manager.io", "v1", "issuers", true),
+    facts(Kind::ClusterIssuer, "ClusterIssuer", "cert-manager.io", "v1", "clusterissuers", false),
+    facts(Kind::IngressClass, "IngressClass", "networking.k8s.io", "v1", "ingressclasses", false),
     facts(Kind::ExternalSecret, "ExternalSecret", "external-secrets.io", "v1", "externalsecrets", true),
 ];
 

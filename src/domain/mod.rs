@@ -13,6 +13,7 @@ mod node;
 mod observation;
 mod outside;
 mod pod;
+mod reach;
 mod reading;
 mod series;
 mod snapshot;
@@ -38,6 +39,7 @@ pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use reach::{Ended, Layer, Reach, Walk};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{Sight, Snapshot};

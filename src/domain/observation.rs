@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
     EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, ReplicaSet,
-    Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    Service, Silence, Timestamp, Traffic, Usage, UsageSource, Walk,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -46,12 +46,14 @@ pub enum Origin {
     Postgres,
     Redis,
     Tls,
+    /// Whether users reach the public hosts.
+    Reach,
     /// The cockpit's own actions.
     Cockpit,
 }
 
 impl Origin {
-    pub const ALL: [Origin; 24] = [
+    pub const ALL: [Origin; 25] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -75,6 +77,7 @@ impl Origin {
         Origin::Postgres,
         Origin::Redis,
         Origin::Tls,
+        Origin::Reach,
         Origin::Cockpit,
     ];
 
@@ -109,6 +112,7 @@ impl Origin {
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
             Origin::Tls => "TLS",
+            Origin::Reach => "public hosts",
             Origin::Cockpit => "cockpit",
         }
     }
@@ -148,6 +152,8 @@ pub enum Fact {
     Cache(Cache),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
+    /// One walk to each public host.
+    Walks(Vec<Walk>),
     /// This cockpit acted.
     Acted(Change),
 }

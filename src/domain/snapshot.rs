@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{
     Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject, Database,
-    Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name, Node,
-    Observation, Origin, PersistentVolumeClaim, Pod, ReplicaSet, Series, Service, Silence, Table, Timestamp,
-    Traffic, Usage, UsageSource, between,
+    Delta, Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name,
+    Node, Observation, Origin, PersistentVolumeClaim, Pod, Reach, ReplicaSet, Series, Service, Silence,
+    Table, Timestamp, Traffic, Usage, UsageSource, between,
 };
 
 /// How long the database and cache histories reach back.
@@ -48,6 +48,10 @@ pub struct Snapshot {
     pub cache: Option<Cache>,
     /// By host and port.
     pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
+    /// By public host.
+    pub reaches: BTreeMap<Name, Reach>,
+    /// Since when a Service has had a slice without a ready endpoint, as far as seen.
+    pub unserved: BTreeMap<Key, Timestamp>,
     /// What this cockpit did, oldest first.
     pub deeds: Vec<Change>,
     pub answered_in: Option<Duration>,
@@ -91,7 +95,10 @@ impl Snapshot {
             Fact::DisruptionBudgets(delta) => self.disruption_budgets.fold(delta),
             Fact::Events(delta) => self.events.fold(delta),
             Fact::Services(delta) => self.services.fold(delta),
-            Fact::EndpointSlices(delta) => self.endpoint_slices.fold(delta),
+            Fact::EndpointSlices(delta) => {
+                self.note_unserved(at, &delta);
+                self.endpoint_slices.fold(delta);
+            }
             Fact::Ingresses(delta) => self.ingresses.fold(delta),
             Fact::PersistentVolumeClaims(delta) => self.claims.fold(delta),
             Fact::ConfigMaps(delta) => self.config_maps.fold(delta),
@@ -127,7 +134,28 @@ impl Snapshot {
                     self.handshakes.insert((first.host.clone(), first.port), rows);
                 }
             }
+            Fact::Walks(walks) => {
+                let before = std::mem::take(&mut self.reaches);
+                self.reaches = walks
+                    .into_iter()
+                    .map(|walk| (walk.host.clone(), Reach::after(before.get(&walk.host), walk)))
+                    .collect();
+            }
             Fact::Acted(change) => self.deeds.push(change),
+        }
+    }
+
+    /// Remembers when a Service lost its last ready endpoint: the API does not say.
+    fn note_unserved(&mut self, at: Timestamp, delta: &Delta<EndpointSlice>) {
+        let Delta::Seen(slices) = delta else { return };
+        for slice in slices {
+            let Some(service) = &slice.service else { continue };
+            let key = Key::new(slice.key.namespace.clone(), service.clone());
+            if slice.ready > 0 {
+                self.unserved.remove(&key);
+            } else {
+                self.unserved.entry(key).or_insert(at);
+            }
         }
     }
 
@@ -264,6 +292,7 @@ fn stale_after(origin: Origin) -> Option<Duration> {
         Origin::Prometheus | Origin::Alertmanager => Some(Duration::from_secs(45)),
         Origin::Postgres | Origin::Redis => Some(Duration::from_secs(15)),
         Origin::Tls => Some(Duration::from_mins(10)),
+        Origin::Reach => Some(Duration::from_mins(3)),
         _ => None,
     }
 }

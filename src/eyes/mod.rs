@@ -3,7 +3,6 @@
 
 mod alertmanager;
 mod api_server;
-mod certificate;
 mod discover;
 mod doctor;
 mod doctor_outside;
@@ -11,6 +10,7 @@ mod kubernetes;
 mod needs;
 mod postgres;
 mod prometheus;
+mod reach;
 mod redis;
 mod tell;
 mod tls;
@@ -53,7 +53,8 @@ impl Eyes {
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(postgres::watch(settings.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
-        tasks.spawn(tls::watch(settings.clone(), sessions, tell));
+        tasks.spawn(tls::watch(settings.clone(), sessions.clone(), tell.clone()));
+        tasks.spawn(reach::watch(settings.clone(), sessions, tell));
         Eyes { tasks }
     }
 

@@ -11,13 +11,14 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
 use super::api_server::{Sessions, session};
-use super::certificate::{Roots, shake};
 use super::kubernetes::names::{Names, own, says};
 use super::kubernetes::other::{Target, targets};
 use super::kubernetes::page;
 use super::tell::Tell;
 use super::trouble::{Trouble, deepest};
 use crate::config::Settings;
+use crate::config::net::Roots;
+use crate::config::net::handshake::shake;
 use crate::domain::{Fact, Handshake, Kind, Name, Origin, Served, Timestamp};
 
 const EVERY: Duration = Duration::from_mins(3);
@@ -122,6 +123,7 @@ pub(super) fn parse(text: &str) -> Option<Target> {
         host: host.to_owned(),
         port,
         addresses: address.into_iter().collect(),
+        secured: true,
     })
 }
 

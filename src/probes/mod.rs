@@ -107,7 +107,7 @@ impl Probes {
             Action::Alerting(call) => match *call {},
             Action::Aws(call) => match *call {},
             Action::Machine(command) => match *command {},
-            Action::Network(probe) => Ok(network::read(probe).await),
+            Action::Network(probe) => network::read(cluster, &self.outside, probe, now).await,
             Action::Script(script) => match *script {},
             Action::Elsewhere { system, .. } => {
                 Ok(Answer::failed(&format!("{} is not configured", system.as_str())))

@@ -12,6 +12,7 @@ mod high_latency;
 mod hpa_max;
 mod image_cause;
 mod image_pull;
+mod ingress_down;
 mod node_ailment;
 mod node_load;
 mod node_notready;
@@ -80,6 +81,7 @@ pub static RULES: &[&Rule] = &[
     &high_latency::RULE,
     &hpa_max::RULE,
     &db_pool::RULE,
+    &ingress_down::RULE,
     &cert_expiry::RULE,
 ];
 

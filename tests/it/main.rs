@@ -23,6 +23,7 @@ mod lab_store;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
+mod network;
 mod playbooks;
 mod pty;
 mod read_only;
