@@ -4,6 +4,7 @@
 mod access;
 pub mod alertmanager;
 pub mod api;
+pub mod dns;
 mod folder;
 pub mod https;
 pub mod logs;
@@ -12,6 +13,7 @@ pub mod postgres;
 pub mod prometheus;
 pub mod promql;
 pub mod redis;
+pub mod registry;
 pub mod resources;
 pub mod rules;
 mod running;

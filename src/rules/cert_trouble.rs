@@ -128,7 +128,7 @@ fn early(scene: &Scene<'_>, failure: Trouble) -> Option<Trouble> {
     if limited && scene.has_lasted(since, &LIMITED_AFTER) {
         return Some(failure);
     }
-    (!limited).then(|| Trouble { severity: Severity::Suspect, score: 0.55, ..failure })
+    (!limited).then_some(Trouble { severity: Severity::Suspect, score: 0.55, ..failure })
 }
 
 /// What cert-manager says of its attempts.

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name as DnsName, RData, Record, RecordType};
+pub use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::proto::rr::{Name as DnsName, RData, Record};
 use hickory_resolver::system_conf::read_system_conf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};

@@ -91,12 +91,11 @@ pub async fn ask(question: &Question<'_>, dns: &Dns, tls: &Arc<ClientConfig>) ->
     let url = question.url;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or(443);
-    let (addresses, looked) = match question.to {
-        Some(to) => (vec![to], None),
-        None => {
-            let began = Instant::now();
-            (resolve(host, port, dns).await.map_err(failed(Layer::Dns))?, Some(began.elapsed()))
-        }
+    let began = Instant::now();
+    let (addresses, looked) = if let Some(to) = question.to {
+        (vec![to], None)
+    } else {
+        (resolve(host, port, dns).await.map_err(failed(Layer::Dns))?, Some(began.elapsed()))
     };
     let began = Instant::now();
     let (stream, address) = connect(&addresses, question.patience).await.map_err(failed(Layer::Tcp))?;

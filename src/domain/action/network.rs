@@ -78,7 +78,6 @@ pub enum NetworkProbe {
 
 impl NetworkProbe {
     /// Fixed by the type: all of them read.
-    #[expect(clippy::unused_self, reason = "the same question is put to every system")]
     pub fn effect(&self) -> Effect {
         Effect::Read
     }

@@ -98,9 +98,22 @@ pub enum Fault {
     RateLimit { host: String, seconds: f64 },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
+    /// The app's certificate has so many hours left; its renewals fail because the issuer's solver uses this
+    /// ingress class, which is gone.
+    SolverClass { class: String, hours_left: f64 },
+    /// The certificate was renewed, and the ingress controller still serves the old one.
+    ServedStale { hours_left: f64 },
+    /// The authority limits attempts for so many seconds (429).
+    IssuerLimits { seconds: f64, hours_left: f64 },
+    /// Somebody scales the ingress controller to 0.
+    ControllerGone,
+    /// Somebody edits the selector of the app's Service.
+    ServiceSelector { key: String, value: String },
+    /// A public name is pointed elsewhere.
+    DnsAstray { host: String, address: String },
 }
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 16] = [
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
@@ -112,6 +125,11 @@ const FILES: [&str; 11] = [
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+    include_str!("../../../assets/drills/cert-expiry.challenge.toml"),
+    include_str!("../../../assets/drills/cert-expiry.stale.toml"),
+    include_str!("../../../assets/drills/cert-expiry.rate-limit.toml"),
+    include_str!("../../../assets/drills/ingress-down.selector.toml"),
+    include_str!("../../../assets/drills/ingress-down.controller.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

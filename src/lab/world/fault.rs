@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Secret, later};
 use super::drill::{Drill, Fault};
-use super::objects::{Config, Deployment, Map, drop_nulls};
+use super::objects::{Config, Deployment, Map, Service, drop_nulls};
 use super::registry;
 use super::shelf::Key;
 use super::upkeep::touch_managed;
@@ -91,6 +91,29 @@ impl World {
                 let until = cluster.after(*seconds);
                 self.kubelet.registry.limit(host, until);
             }
+            Fault::SolverClass { class, hours_left } => {
+                self.age_certificate(*hours_left);
+                self.lose_solver_class(class);
+            }
+            Fault::ServedStale { hours_left } => self.hold_old_certificate(*hours_left),
+            Fault::IssuerLimits { seconds, hours_left } => {
+                self.age_certificate(*hours_left);
+                self.limit_issuance(*seconds);
+            }
+            Fault::ControllerGone => {
+                let (namespace, name) = super::edge::CONTROLLER;
+                cluster.update::<Deployment>(&Key::new(namespace, name), |deployment| {
+                    deployment["spec"]["replicas"] = 0.into();
+                });
+            }
+            Fault::ServiceSelector { key, value } => {
+                let at = seconds(cluster.now);
+                cluster.update::<Service>(&Key::new(NAMESPACE, APP), |service| {
+                    service["spec"]["selector"][key.as_str()] = value.clone().into();
+                    touch_managed(service, "kubectl-edit", &at);
+                });
+            }
+            Fault::DnsAstray { host, address } => self.point_dns(host, address),
             Fault::KubeletStops => {
                 if let Some(node) = victim(cluster) {
                     self.kubelet.stop(&node);

@@ -2,6 +2,7 @@
 //! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
 
 mod birth;
+mod cert_manager;
 mod cluster;
 mod conditions;
 mod container;
@@ -9,6 +10,7 @@ mod course;
 mod database;
 mod deployment;
 mod drill;
+mod edge;
 mod endpoints;
 mod env;
 mod events;
@@ -41,6 +43,7 @@ mod workloads;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::cert_manager::CertManager;
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
@@ -95,6 +98,7 @@ pub struct World {
     traffic: Traffic,
     sessions: Sessions,
     sampler: Sampler,
+    issuance: CertManager,
     faults: Faults,
     churn: Option<Churn>,
     /// False while the past is lived through.
@@ -122,6 +126,7 @@ impl World {
             traffic: Traffic::new(seed),
             sessions: Sessions::new(seed),
             sampler: Sampler::default(),
+            issuance: CertManager::default(),
             faults: Faults::none(),
             churn: None,
             present: false,
@@ -145,6 +150,10 @@ impl World {
         self.work();
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
+        }
+        if self.present {
+            self.tick_certificates();
+            self.show_edge();
         }
         let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions);
         if elapsed {

@@ -58,6 +58,8 @@ pub struct Traffic {
     pub ingress: BTreeMap<&'static str, f64>,
     /// Requests per second that come now.
     pub load: f64,
+    /// Share of the users that get through the door.
+    pub door: f64,
     pub p95: f64,
     /// Share of requests that fail now.
     pub failing: f64,
@@ -85,6 +87,7 @@ impl Traffic {
             counters: BTreeMap::new(),
             ingress: BTreeMap::new(),
             load: BASE,
+            door: 1.0,
             p95: USUAL_P95,
             failing: 0.0,
             last: None,
@@ -109,7 +112,7 @@ impl Traffic {
         self.last = Some(now);
         self.noise = self.noise * 0.9 + (self.rng.f64() - 0.5) * 0.012;
         let wave = (now.as_second() as f64 / 1800.0 * std::f64::consts::TAU + self.phase).sin();
-        self.load = BASE * (1.0 + 0.05 * wave + self.noise);
+        self.load = BASE * (1.0 + 0.05 * wave + self.noise) * self.door;
         self.serve(cluster, kubelet, sessions, elapsed);
         self.idle_pods(cluster, kubelet, elapsed);
         true
@@ -215,10 +218,14 @@ impl Traffic {
 
 /// Pods the service sends requests to, as far as anybody knows.
 pub fn targets(cluster: &Cluster) -> Vec<Arc<Pod>> {
+    let selector = super::edge::selector(cluster);
     cluster
         .pods
         .within(NAMESPACE)
-        .filter(|(_, pod)| pod.metadata.labels.get("app").is_some_and(|app| app == "covetpy"))
+        .filter(|(_, pod)| {
+            let labels = &pod.metadata.labels;
+            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        })
         .filter(|(_, pod)| pod.is_ready() && !pod.is_deleting())
         .map(|(_, pod)| pod.clone())
         .collect()
@@ -252,7 +259,7 @@ fn normal(x: f64) -> f64 {
 
 /// Puts what outsiders see of the service into the signals.
 pub fn show(traffic: &Traffic, cluster: &Cluster, signals: &Signals) {
-    let ready = !targets(cluster).is_empty() && traffic.failing < 0.9;
+    let ready = !targets(cluster).is_empty() && (traffic.failing < 0.9 || traffic.load < 1.0);
     signals.write(|shown| {
         shown.service.ready = ready;
         shown.service.latency_ms = traffic.p95 / 3.0 * 1000.0;

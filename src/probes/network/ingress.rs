@@ -51,7 +51,7 @@ pub(super) async fn probe(asking: &Asking<'_>, ingress: &Key) -> Result<Answer, 
     };
     match found {
         None if walks.is_empty() => {
-            answer.summary(format!("{} names no host that could be asked", ingress.name))
+            answer.summary(format!("{} names no host that could be asked", ingress.name));
         }
         None => answer.summary(format!("{} of {} hosts answer, all layers well", walks.len(), walks.len())),
         Some((layer, says)) => {

@@ -118,11 +118,8 @@ async fn solvers(
     if by_http.is_empty() {
         return Ok(());
     }
-    let classes = match asking.cluster.list(Kind::IngressClass, "", "", "").await {
-        Ok(classes) => classes,
-        // Without a look at the classes nothing can be said.
-        Err(_) => return Ok(()),
-    };
+    // Without a look at the classes nothing can be said.
+    let Ok(classes) = asking.cluster.list(Kind::IngressClass, "", "", "").await else { return Ok(()) };
     let known: Vec<&str> = classes.iter().map(name).collect();
     let hosts = names(certificate);
     let ingresses = asking.cluster.list(Kind::Ingress, &key.namespace, "", "").await.unwrap_or_default();

@@ -3,6 +3,8 @@
 
 mod bench;
 mod dns;
+mod drills;
+mod lab;
 mod registry;
 mod tls;
 mod walks;

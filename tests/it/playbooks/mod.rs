@@ -6,6 +6,7 @@ mod decisions;
 mod deliveries;
 mod finding;
 mod linter;
+mod network;
 mod nodes;
 mod refusals;
 mod resolution;
