@@ -42,6 +42,10 @@ pub mod cli;
 
 pub mod run;
 
+pub mod desk;
+
+pub mod editor;
+
 pub mod session;
 
 pub mod practice;

@@ -9,6 +9,7 @@ use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures::StreamExt as _;
 
 use crate::app::picker::{Choice, Item, Picker};
+use crate::app::{Truth, Worse};
 use crate::cli::{DrillArgs, LabArgs};
 use crate::commands::{USAGE, fail, print};
 use crate::domain::shell_quote;
@@ -50,12 +51,33 @@ pub fn drill(start: &Start, drill: DrillArgs) -> ExitCode {
     connection.context = None;
     let start = Start { connection, clock: start.clock, arm: start.arm };
     let ended = match Session::load_in(&start, environment_of(&lab)) {
-        Ok(session) => open(session.practising(name)).map_or_else(|code| code, |_| ExitCode::SUCCESS),
+        Ok(session) => {
+            open(session.practising(name, truth(&lab))).map_or_else(|code| code, |_| ExitCode::SUCCESS)
+        }
         Err(error) => fail(&error, USAGE),
     };
     lab_runtime.block_on(lab.stop());
     lab_runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// What is true of the drill, as plain values: the cockpit never sees the lab itself.
+pub fn truth(lab: &lab::Lab) -> Option<Truth> {
+    let drill = lab.drill()?;
+    let worse = drill.worse.iter();
+    Some(Truth {
+        title: drill.title.clone(),
+        story: drill.story.clone(),
+        strikes: lab.world(|world| world.strikes_at()).unwrap_or_default(),
+        rule: drill.root.rule.clone(),
+        object: drill.root.object.clone(),
+        causes: drill.root.is.clone(),
+        root: drill.root.cause.clone(),
+        fixes: drill.fixes.iter().map(|fix| fix.says.clone()).collect(),
+        worse: worse
+            .filter_map(|step| Some(Worse { says: step.says.clone(), does: step.does.clone()? }))
+            .collect(),
+    })
 }
 
 /// What the cockpit may know in a drill: the lab, the person and the terminal, never the clusters, databases
@@ -66,7 +88,7 @@ fn environment_of(lab: &lab::Lab) -> Environment {
     let own = process_environment();
     Arc::new(move |name| match name {
         "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
-        | "TMUX" => own(name),
+        | "TMUX" | "VISUAL" | "EDITOR" => own(name),
         "COVET_CONFIG" => Some("/dev/null".to_owned()),
         _ => served.get(name).cloned(),
     })
@@ -82,6 +104,7 @@ pub fn lab(args: LabArgs) -> ExitCode {
         nodes: args.nodes,
         churn: args.churn,
         kubeconfig_out: args.kubeconfig_out,
+        ..lab::Options::default()
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,

@@ -1,24 +1,25 @@
 //! The one loop: event → update → view → effect. Everything slow happens beside it, in tasks that answer
 //! with events; the loop itself never waits for anything but the next event.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::Result;
-use crossterm::event::{Event as Input, EventStream, KeyEventKind};
+use crossterm::event::{Event as Input, EventStream, KeyEventKind, MouseButton, MouseEventKind};
 use futures::StreamExt;
+use ratatui::layout::Rect;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Document, Effect, Event, Request};
-use crate::domain::{Change, ChangeKind, Fact, Observation, Origin, Timestamp};
-use crate::guard::{Actor, Armed, Preview, Refusal};
+use crate::app::{App, Effect, Event, Gesture};
+use crate::desk::Desk;
+use crate::domain::{Observation, Timestamp};
+use crate::editor::Editor;
+use crate::guard::{Actor, Armed};
 use crate::hands::Hands;
-use crate::journal::{Ending, Journal, Outcome};
-use crate::probes::{LogLine, Probes};
+use crate::journal::Journal;
+use crate::probes::Probes;
 use crate::terminal::{self, Screen};
 use crate::ui;
 
@@ -41,6 +42,8 @@ pub struct Cockpit {
     /// None in a read-only session: then nothing below can move a hand.
     pub arms: Option<Arc<Arms>>,
     pub journal_folder: std::path::PathBuf,
+    /// The person's editor, a shell command as in `$VISUAL`; None for the usual one.
+    pub editor: Option<String>,
 }
 
 /// How to ask and to act, once connected.
@@ -68,7 +71,8 @@ pub enum Ended {
 /// Runs until the person leaves, a signal says so, or the terminal is gone.
 pub async fn run(mut cockpit: Cockpit, screen: &mut Screen) -> Result<Ended> {
     let mut signals = Signals::listen()?;
-    let mut input = EventStream::new();
+    let mut input = Some(EventStream::new());
+    let mut editor: Option<Editor> = None;
     let (answers, mut answered) = mpsc::channel::<Event>(256);
     let mut desk = Desk::new(answers);
     let mut tick = interval(Duration::from_secs(1));
@@ -78,16 +82,24 @@ pub async fn run(mut cockpit: Cockpit, screen: &mut Screen) -> Result<Ended> {
     let mut dirty = false;
 
     loop {
-        let wake = if dirty { FRAME.saturating_sub(drawn.elapsed()) } else { cockpit.app.wake_after() };
+        let away = editor.is_some();
+        let wake =
+            if dirty && !away { FRAME.saturating_sub(drawn.elapsed()) } else { cockpit.app.wake_after() };
         let mut urgent = false;
         let event = tokio::select! {
             biased;
-            () = signals.received() => return Ok(Ended::Quit),
-            event = input.next() => match event {
-                Some(Ok(event)) => { urgent = true; translate(event) }
+            () = signals.received(away) => return Ok(Ended::Quit),
+            event = next_input(&mut input) => match event {
+                Some(Ok(event)) => { urgent = true; translate(&cockpit.app, event) }
                 // The terminal is gone: reading on would spin.
                 Some(Err(_)) | None => return Ok(Ended::Quit),
             },
+            event = left(&mut editor) => {
+                urgent = true;
+                editor = None;
+                back(&mut cockpit, screen, &mut input)?;
+                Some(event)
+            }
             Some(event) = answered.recv() => Some(event),
             count = cockpit.observations.recv_many(&mut batch, BATCH) => {
                 if count == 0 { tokio::time::sleep(FRAME).await; None }
@@ -99,20 +111,28 @@ pub async fn run(mut cockpit: Cockpit, screen: &mut Screen) -> Result<Ended> {
             }
             () = tokio::time::sleep(wake) => Some(Event::Tick),
         };
+        let mut effects = Vec::new();
         if let Some(event) = event {
             dirty = true;
-            for effect in cockpit.app.update(event, (cockpit.clock)()) {
-                match effect {
-                    Effect::Quit => return Ok(Ended::Quit),
-                    Effect::Drill => return Ok(Ended::Drill),
-                    Effect::Copy(text) => screen.copy(&text)?,
-                    Effect::Suspend => screen.suspend()?,
-                    Effect::Redraw => screen.repaint()?,
-                    other => desk.start(&cockpit, other),
+            effects = cockpit.app.update(event, (cockpit.clock)());
+        }
+        for effect in effects {
+            match effect {
+                Effect::Quit => return Ok(Ended::Quit),
+                Effect::Drill => return Ok(Ended::Drill),
+                Effect::Copy(text) => screen.copy(&text)?,
+                Effect::Suspend => screen.suspend()?,
+                Effect::Redraw => screen.repaint()?,
+                Effect::Edit { request, name, text } => {
+                    // The reader must be gone before the editor comes: two would share the keys.
+                    input = None;
+                    screen.release();
+                    editor = Some(Editor::open(request, cockpit.editor.as_deref(), &name, &text));
                 }
+                other => desk.start(&cockpit, other),
             }
         }
-        if dirty && (urgent || drawn.elapsed() >= FRAME) {
+        if dirty && editor.is_none() && (urgent || drawn.elapsed() >= FRAME) {
             screen.draw(|frame| ui::view(&cockpit.app, frame))?;
             drawn = Instant::now();
             dirty = false;
@@ -120,18 +140,53 @@ pub async fn run(mut cockpit: Cockpit, screen: &mut Screen) -> Result<Ended> {
     }
 }
 
-/// Waits for a signal that ends a session politely.
-pub async fn until_signalled() {
-    if let Ok(mut signals) = Signals::listen() {
-        signals.received().await;
+/// Never, while the terminal is the editor's.
+async fn next_input(input: &mut Option<EventStream>) -> Option<std::io::Result<Input>> {
+    match input {
+        Some(input) => input.next().await,
+        None => std::future::pending().await,
     }
 }
 
-/// Key presses, not releases; everything else that matters.
-fn translate(event: Input) -> Option<Event> {
+/// The person left the editor. Never, while there is none.
+async fn left(editor: &mut Option<Editor>) -> Event {
+    match editor {
+        Some(editor) => Event::Edited { request: editor.request, text: editor.left().await },
+        None => std::future::pending().await,
+    }
+}
+
+/// The screen is ours again, perhaps of another size.
+fn back(cockpit: &mut Cockpit, screen: &mut Screen, input: &mut Option<EventStream>) -> Result<()> {
+    screen.retake()?;
+    *input = Some(EventStream::new());
+    let size = screen.size()?;
+    cockpit.app.update(Event::Resized(size.width, size.height), (cockpit.clock)());
+    Ok(())
+}
+
+/// Waits for a signal that ends a session politely.
+pub async fn until_signalled() {
+    if let Ok(mut signals) = Signals::listen() {
+        signals.received(false).await;
+    }
+}
+
+/// Key presses, not releases; the mouse with what lies under it; everything else that matters.
+fn translate(app: &App, event: Input) -> Option<Event> {
     match event {
         Input::Key(key) if key.kind != KeyEventKind::Release => Some(Event::Key(key)),
-        Input::Mouse(mouse) => Some(Event::Mouse(mouse)),
+        Input::Mouse(mouse) => {
+            let gesture = match mouse.kind {
+                MouseEventKind::Down(MouseButton::Left) => Gesture::Click,
+                MouseEventKind::ScrollUp => Gesture::WheelUp,
+                MouseEventKind::ScrollDown => Gesture::WheelDown,
+                _ => return None,
+            };
+            let area = Rect::new(0, 0, app.size.0, app.size.1);
+            let cell = (mouse.column, mouse.row);
+            Some(Event::Pointed { target: ui::under(app, area, cell), cell, gesture })
+        }
         Input::Paste(text) => Some(Event::Paste(text)),
         Input::Resize(columns, rows) => Some(Event::Resized(columns, rows)),
         _ => None,
@@ -154,232 +209,14 @@ impl Signals {
         })
     }
 
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// What was asked for and is still under way.
-pub struct Desk {
-    answers: mpsc::Sender<Event>,
-    running: HashMap<Request, CancellationToken>,
-}
-
-impl Desk {
-    /// Answers go to this channel.
-    pub fn new(answers: mpsc::Sender<Event>) -> Self {
-        Self { answers, running: HashMap::new() }
-    }
-
-    /// Begins what an effect asks for and returns at once. Effects on the terminal are the loop's own.
-    pub fn start(&mut self, cockpit: &Cockpit, effect: Effect) {
-        self.running.retain(|_, token| !token.is_cancelled());
-        let answers = self.answers.clone();
-        let now = (cockpit.clock)();
-        let reach = cockpit.reach.borrow().clone();
-        match effect {
-            Effect::Cancel(request) => {
-                if let Some(token) = self.running.remove(&request) {
-                    token.cancel();
-                }
-            }
-            Effect::ReadJournal => {
-                let folder = cockpit.journal_folder.clone();
-                tokio::spawn(async move {
-                    let records = tokio::task::spawn_blocking(move || Journal::read(&folder)).await;
-                    let event = match records {
-                        Ok(Ok(records)) => Event::Journal(records),
-                        Ok(Err(error)) => Event::Notice(format!("the journal cannot be read: {error}")),
-                        Err(error) => Event::Notice(format!("the journal cannot be read: {error}")),
-                    };
-                    let _ = answers.send(event).await;
-                });
-            }
-            Effect::Read { request, action } => match reach {
-                Some(reach) => self.beside(request, async move {
-                    Some(Event::Read { request, reading: reach.probes.read(&action, now).await })
-                }),
-                None => self.not_connected(request),
-            },
-            Effect::Fetch { request, object } => match reach {
-                Some(reach) => self.beside(request, async move {
-                    let document = reach.probes.detail(&object, now).await.map(|detail| Document {
-                        describe: detail.describe,
-                        events: detail.events,
-                        yaml: detail.yaml,
-                    });
-                    Some(Event::Document { request, document })
-                }),
-                None => self.not_connected(request),
-            },
-            Effect::Follow { request, pod, container, previous, tail } => match reach {
-                Some(reach) => self.beside(request, async move {
-                    follow(reach, request, Log { pod, container, previous, tail }, answers).await
-                }),
-                None => self.not_connected(request),
-            },
-            Effect::Preview { request, action } => match (reach, cockpit.arms.clone()) {
-                (Some(reach), Some(arms)) => self.beside(request, async move {
-                    let preview = reach.hands.preview(&arms.armed, action, now).await;
-                    Some(Event::Previewed { request, preview })
-                }),
-                (None, Some(_)) => self.not_connected(request),
-                (_, None) => self.refuse(request, read_only()),
-            },
-            Effect::PreviewUndo { request, undo } => match (reach, cockpit.arms.clone()) {
-                (Some(reach), Some(arms)) => self.beside(request, async move {
-                    let preview = reach.hands.preview_undo(&arms.armed, &undo, now).await;
-                    Some(Event::Previewed { request, preview })
-                }),
-                (None, Some(_)) => self.not_connected(request),
-                (_, None) => self.refuse(request, read_only()),
-            },
-            Effect::Confirm { request, preview, typed } => match (reach, cockpit.arms.clone()) {
-                (Some(reach), Some(arms)) => {
-                    let token = self.token(request);
-                    let deed =
-                        Deed { request, clock: cockpit.clock, observe: cockpit.observe.clone(), answers };
-                    tokio::spawn(deed.carry_out(reach, arms, *preview, typed, token));
-                }
-                (None, Some(_)) => self.not_connected(request),
-                (_, None) => self.refuse(request, read_only()),
-            },
-            Effect::Quit | Effect::Drill | Effect::Copy(_) | Effect::Suspend | Effect::Redraw => {}
-        }
-    }
-
-    fn token(&mut self, request: Request) -> CancellationToken {
-        let token = CancellationToken::new();
-        self.running.insert(request, token.clone());
-        token
-    }
-
-    /// Work that may be dropped at any moment: it changes nothing.
-    fn beside(&mut self, request: Request, work: impl Future<Output = Option<Event>> + Send + 'static) {
-        let token = self.token(request);
-        let answers = self.answers.clone();
-        tokio::spawn(async move {
+    /// Ctrl-C in an editor is the editor's, and not the end of the session.
+    async fn received(&mut self, editing: bool) {
+        loop {
             tokio::select! {
-                () = token.cancelled() => {}
-                event = work => if let Some(event) = event { let _ = answers.send(event).await; },
-            }
-        });
-    }
-
-    fn refuse(&mut self, request: Request, refusal: Refusal) {
-        self.beside(request, async move { Some(Event::Refused { request, refusal }) });
-    }
-
-    fn not_connected(&mut self, request: Request) {
-        let refusal = Refusal::new("not connected to a cluster yet")
-            .repair("`covet-tui doctor` says what stands in the way");
-        self.refuse(request, refusal);
-    }
-}
-
-fn read_only() -> Refusal {
-    Refusal::new("this session is read-only").repair("start covet-tui without --read-only to act")
-}
-
-struct Log {
-    pod: crate::domain::Key,
-    container: Option<crate::domain::Name>,
-    previous: bool,
-    tail: u32,
-}
-
-/// Streams a log as batches of lines, so that a flood costs a few events and not one each.
-async fn follow(reach: Reach, request: Request, log: Log, answers: mpsc::Sender<Event>) -> Option<Event> {
-    let stream = reach.probes.follow(&log.pod, log.container, log.previous, log.tail);
-    let mut batches = std::pin::pin!(stream.ready_chunks(500));
-    while let Some(batch) = batches.next().await {
-        let mut lines = Vec::with_capacity(batch.len());
-        let mut dropped = 0;
-        let mut ended = None;
-        for line in batch {
-            match line {
-                LogLine::Line { text, .. } => lines.push(text),
-                LogLine::Dropped(count) => dropped += count,
-                LogLine::Ended(why) => ended = Some(why),
+                _ = self.terminate.recv() => return,
+                _ = self.hang_up.recv() => return,
+                _ = self.interrupt.recv() => if !editing { return },
             }
         }
-        if !lines.is_empty() || dropped > 0 {
-            answers.send(Event::LogLines { request, lines, dropped }).await.ok()?;
-        }
-        if ended.is_some() {
-            return Some(Event::LogEnded { request, why: ended });
-        }
     }
-    Some(Event::LogEnded { request, why: None })
-}
-
-/// One confirmed action on its way from the guard to its outcome.
-struct Deed {
-    request: Request,
-    clock: fn() -> Timestamp,
-    observe: mpsc::Sender<Observation>,
-    answers: mpsc::Sender<Event>,
-}
-
-impl Deed {
-    /// Guard, journal, hand, journal: in this order or not at all.
-    async fn carry_out(
-        self,
-        reach: Reach,
-        arms: Arc<Arms>,
-        preview: Preview,
-        typed: String,
-        token: CancellationToken,
-    ) {
-        let request = self.request;
-        let warrant = match arms.armed.confirm(preview, &typed, reach.who.clone(), (self.clock)()) {
-            Ok(warrant) => warrant,
-            Err(refusal) => return self.answer(Event::Refused { request, refusal }).await,
-        };
-        let entry = match arms.journal.lock().await.enter(warrant) {
-            Ok(entry) => entry,
-            Err(error) => {
-                let refusal =
-                    Refusal::new(format!("the journal cannot be written, so nothing was done: {error}"))
-                        .repair("free space or mend the permissions of the state directory");
-                return self.answer(Event::Refused { request, refusal }).await;
-            }
-        };
-        let (progress, mut lines) = mpsc::channel::<String>(64);
-        let answers = self.answers.clone();
-        tokio::spawn(async move {
-            while let Some(says) = lines.recv().await {
-                let _ = answers.send(Event::Progress { request, says }).await;
-            }
-        });
-        let outcome = reach.hands.perform(entry, progress, token).await;
-        if let Err(error) = arms.journal.lock().await.close(&outcome) {
-            self.answer(Event::Notice(format!("the outcome could not be written to the journal: {error}")))
-                .await;
-        }
-        if let Some(change) = as_change(&outcome, &reach.who) {
-            let seen = Ok(Fact::Acted(change));
-            let _ = self.observe.send(Observation { at: outcome.at, origin: Origin::Cockpit, seen }).await;
-        }
-        self.answer(Event::Finished { request, outcome }).await;
-    }
-
-    async fn answer(&self, event: Event) {
-        let _ = self.answers.send(event).await;
-    }
-}
-
-/// What the timeline says of an outcome; nothing of an action that did not happen.
-fn as_change(outcome: &Outcome, who: &Actor) -> Option<Change> {
-    let says = match &outcome.result {
-        Ending::Performed(says) | Ending::Unverified(says) => says.clone(),
-        Ending::Unknown(says) => format!("unknown outcome: {says}"),
-        Ending::Refused(..) | Ending::Failed(_) => return None,
-    };
-    let object = outcome.action.object()?;
-    Some(Change { at: outcome.at, kind: ChangeKind::Ours, object, says, by: Some(who.to_string().into()) })
 }

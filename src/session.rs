@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use color_eyre::Result;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::app::{App, Colours, Options, Trouble};
+use crate::app::{App, Colours, Options, Trouble, Truth};
 use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, Output};
 use crate::commands::{self, USAGE, fail, print};
 use crate::config::{self, Outside, Settings};
 use crate::domain::{Observation, Timestamp};
-use crate::eyes::{self, Eyes};
+use crate::eyes::{self, Clients, Eyes};
 use crate::guard::Armed;
 use crate::hands::{self, Hands};
 use crate::journal::Journal;
@@ -62,8 +61,9 @@ pub struct Session {
     clock: fn() -> Timestamp,
     arm: fn(bool) -> Option<Armed>,
     environment: Environment,
-    /// The drill that is being practised.
+    /// The drill that is being practised, and what is true of it.
     drill: Option<String>,
+    truth: Option<Truth>,
 }
 
 impl Session {
@@ -73,8 +73,8 @@ impl Session {
     }
 
     /// This session practises a drill.
-    pub(crate) fn practising(self, drill: String) -> Session {
-        Session { drill: Some(drill), ..self }
+    pub(crate) fn practising(self, drill: String, truth: Option<Truth>) -> Session {
+        Session { drill: Some(drill), truth, ..self }
     }
 
     /// With the environment of a lab.
@@ -87,7 +87,15 @@ impl Session {
             .map_err(|errors| {
                 errors.iter().map(|error| placed(error, &settings)).collect::<Vec<_>>().join("\n")
             })?;
-        Ok(Session { settings, thresholds, clock: start.clock, arm: start.arm, environment, drill: None })
+        Ok(Session {
+            settings,
+            thresholds,
+            clock: start.clock,
+            arm: start.arm,
+            environment,
+            drill: None,
+            truth: None,
+        })
     }
 
     /// The built-in playbooks, and the team's where there are any.
@@ -174,11 +182,10 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
     let report = runtime.block_on(async {
         let (out, mut observations) = mpsc::channel(CHANNEL);
         let outside = session.outside();
-        let probes = match config::client(&session.settings).await {
-            Ok(client) => Some(Probes::new(client, session.clock, outside.clone())),
-            Err(_) => None,
-        };
-        let _eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let probes = first_client(eyes.clients())
+            .await
+            .map(|client| Probes::new(client, session.clock, outside.clone()));
         let look = check::Look {
             clock: session.clock,
             thresholds: &session.thresholds,
@@ -281,6 +288,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             orphans,
             colours: Colours::detect(&*session.environment),
             drill: session.drill.clone(),
+            truth: session.truth.clone(),
             trouble: trouble(&session.settings),
         },
         (session.clock)(),
@@ -294,12 +302,15 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         let (observe, observations) = mpsc::channel::<Observation>(CHANNEL);
         let (reached, reach) = watch::channel(None);
         let clock = session.clock;
+        let editor = (session.environment)("VISUAL").or_else(|| (session.environment)("EDITOR"));
         let mut eyes = None;
         if session.settings.has_cluster() {
-            eyes = Some(Eyes::open(&session.settings, clock, observe.clone()).await);
+            let opened = Eyes::open(&session.settings, clock, observe.clone()).await;
+            tokio::spawn(connect(session, opened.clients(), reached));
+            eyes = Some(opened);
         }
-        tokio::spawn(connect(session, reached));
-        let cockpit = Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder };
+        let cockpit =
+            Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder, editor };
         let ended = run::run(cockpit, &mut screen).await;
         drop(eyes);
         ended
@@ -309,23 +320,45 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
     ended.map_err(|error| fail(&format!("{error:?}"), 1))
 }
 
-/// Connects for reads on demand and for the hands, for as long as it takes.
-async fn connect(session: Session, reached: watch::Sender<Option<Reach>>) {
-    let mut pause = Duration::from_secs(1);
+/// The eyes' first way to the API server; None when there is none, or none in time.
+async fn first_client(mut clients: Clients) -> Option<kube::Client> {
+    let waiting = clients.wait_for(Option::is_some);
+    let connected = tokio::time::timeout(config::plugin::PATIENCE, waiting).await.ok()?.ok()?;
+    connected.as_ref()?.as_ref().ok().cloned()
+}
+
+/// Reads on demand and hands go the eyes' way to the API server, and change to a new one with them.
+async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<Option<Reach>>) {
+    let fallback = session.settings.context.value.clone().unwrap_or_default();
+    let mut hands: Option<Hands> = None;
+    let outside = session.outside();
     loop {
-        if let Ok(client) = config::client(&session.settings).await {
-            let fallback = session.settings.context.value.clone().unwrap_or_default();
+        let connected = clients.borrow_and_update().clone();
+        if let Some(Ok(client)) = connected {
             let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
-            let mut hands = Hands::new(client.clone(), session.clock, session.outside());
-            if let (true, Some(context)) = (session.settings.is_protected(), &session.settings.context.value)
-            {
-                hands = hands.protecting(context.clone());
+            let ours = match hands.take() {
+                Some(hands) => hands.through(client.clone()),
+                None => first_hands(&session, client.clone(), outside.clone()),
+            };
+            hands = Some(ours.clone());
+            let probes = Probes::new(client.clone(), session.clock, outside.clone());
+            // A connection that is open already still answers when no slot is left.
+            let early = outside.clone();
+            tokio::spawn(async move { drop(early.database_session(Some(client)).await) });
+            if reached.send(Some(Reach { probes, hands: ours, who })).is_err() {
+                return;
             }
-            let probes = Probes::new(client, session.clock, session.outside());
-            let _ = reached.send(Some(Reach { probes, hands, who }));
+        }
+        if clients.changed().await.is_err() {
             return;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+}
+
+fn first_hands(session: &Session, client: kube::Client, outside: Outside) -> Hands {
+    let hands = Hands::new(client, session.clock, outside);
+    match &session.settings.context.value {
+        Some(context) if session.settings.is_protected() => hands.protecting(context.clone()),
+        _ => hands,
     }
 }

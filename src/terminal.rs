@@ -2,6 +2,7 @@
 //! It knows nothing of what is drawn.
 
 use std::io::{self, Stdout, Write, stdout};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::clipboard::CopyToClipboard;
@@ -17,9 +18,12 @@ use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Size;
 use ratatui::{Frame, Terminal};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 
 /// Whether the screen is ours now, for the panic hook, which has nothing else to ask.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+/// How the terminal was set before it was ours.
+static BEFORE: OnceLock<Termios> = OnceLock::new();
 
 /// The screen, until dropped.
 pub struct Screen {
@@ -30,11 +34,14 @@ pub struct Screen {
 impl Screen {
     /// Takes the screen. Errors say what is missing when standard output is not a terminal.
     pub fn take(mouse: bool) -> io::Result<Self> {
-        if !rustix::termios::isatty(stdout()) || !rustix::termios::isatty(io::stdin()) {
+        if !isatty(stdout()) || !isatty(io::stdin()) {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "the cockpit needs a terminal for input and output; for scripts use `covet-tui check`",
             ));
+        }
+        if let Ok(before) = tcgetattr(io::stdin()) {
+            let _ = BEFORE.set(before);
         }
         enter(mouse)?;
         let terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
@@ -67,8 +74,19 @@ impl Screen {
 
     /// Gives the screen back, stops this process like ctrl-z does everywhere, and takes it again on return.
     pub fn suspend(&mut self) -> io::Result<()> {
-        leave();
+        self.release();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+        self.retake()
+    }
+
+    /// Gives the screen to somebody else for a while, as it was before it was ours.
+    pub fn release(&mut self) {
+        leave();
+    }
+
+    /// Takes it back, whatever was done to it meanwhile; the next frame paints every cell.
+    pub fn retake(&mut self) -> io::Result<()> {
+        settle();
         enter(self.mouse)?;
         self.repaint()
     }
@@ -83,7 +101,7 @@ impl Drop for Screen {
 /// Whether the terminal is still there. A pty whose other side is gone answers with an error, and reading
 /// from it would spin.
 pub fn is_alive() -> bool {
-    rustix::termios::tcgetattr(io::stdin()).is_ok()
+    tcgetattr(io::stdin()).is_ok()
 }
 
 /// Restores the screen before a panic's report is printed. Call after installing color-eyre's hook.
@@ -120,4 +138,12 @@ fn leave() {
         cursor::Show
     );
     let _ = disable_raw_mode();
+    settle();
+}
+
+/// The settings of the terminal as they were found: an editor that was killed leaves others behind.
+fn settle() {
+    if let Some(before) = BEFORE.get() {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+    }
 }

@@ -11,7 +11,7 @@ use super::{App, Layer, TextLayer};
 use crate::domain::{Action, AnomalyId, Effect as Kind, Reading, Timestamp, Tone};
 use crate::guard::{Confirmation, Preview, Refusal, Undo};
 use crate::journal::{Ending, Outcome};
-use crate::playbooks::{self, Done, Facts, PlannedStep, StepState};
+use crate::playbooks::{self, Done, Facts, MissingInput, PlannedStep, StepState};
 
 /// A change under way.
 #[derive(Debug)]
@@ -113,22 +113,8 @@ impl App {
             return Vec::new();
         }
         let (id, step, values) = (form.anomaly.clone(), form.step.clone(), form.values());
-        let bound = self.dossiers.get(&id).and_then(|dossier| {
-            let playbook = self.options.library.get(&dossier.anomaly.rule)?;
-            let known = playbook.steps.iter().find(|known| known.id == step)?;
-            let facts = Facts {
-                anomaly: &dossier.anomaly,
-                snapshot: &self.snapshot,
-                settings: &self.options.bindings,
-                systems: &self.options.systems,
-                read_only: !self.options.armed,
-                now: self.now,
-                progress: &dossier.progress,
-            };
-            let planned = dossier.plan.as_ref()?.step(&step)?.clone();
-            Some((planned, playbooks::bind(known, &facts, &values)))
-        });
-        match bound {
+        let planned = self.dossiers.get(&id).and_then(|dossier| dossier.plan.as_ref()?.step(&step)).cloned();
+        match planned.and_then(|planned| Some((planned, self.bound(&id, &step, &values)?))) {
             Some((planned, Ok(action))) => {
                 self.layers.pop();
                 if let Some(dossier) = self.dossiers.get_mut(&id) {
@@ -147,6 +133,28 @@ impl App {
                 Vec::new()
             }
         }
+    }
+
+    /// A step with these values on real objects; None when there is no such step any more.
+    pub(super) fn bound(
+        &self,
+        id: &AnomalyId,
+        step: &str,
+        values: &BTreeMap<String, String>,
+    ) -> Option<Result<Action, MissingInput>> {
+        let dossier = self.dossiers.get(id)?;
+        let playbook = self.options.library.get(&dossier.anomaly.rule)?;
+        let known = playbook.steps.iter().find(|known| known.id == step)?;
+        let facts = Facts {
+            anomaly: &dossier.anomaly,
+            snapshot: &self.snapshot,
+            settings: &self.options.bindings,
+            systems: &self.options.systems,
+            read_only: !self.options.armed,
+            now: self.now,
+            progress: &dossier.progress,
+        };
+        Some(playbooks::bind(known, &facts, values))
     }
 
     fn start(&mut self, id: &AnomalyId, planned: &PlannedStep, action: Action) -> Vec<Effect> {
@@ -224,6 +232,9 @@ impl App {
             return Vec::new();
         }
         let (preview, typed) = (preview.clone(), typed.text().to_owned());
+        if let Some(score) = &mut self.score {
+            score.confirm(&preview.action, &self.snapshot);
+        }
         let running = Phase::Running {
             request,
             since: now,
@@ -289,6 +300,9 @@ impl App {
             return;
         }
         let ok = matches!(outcome.result, Ending::Performed(_) | Ending::Unverified(_));
+        if let Some(score) = self.score.as_mut().filter(|_| !matches!(outcome.result, Ending::Failed(_))) {
+            score.did(origin.undoing);
+        }
         if origin.undoing && ok {
             self.undos
                 .retain(|known| known.origin.step != origin.step || known.origin.anomaly != origin.anomaly);

@@ -1,8 +1,9 @@
 //! What can happen to the cockpit, and what it can ask for. Values only: `run` turns the world into Events
 //! and Effects into work; this room never does either.
 
-use crossterm::event::{KeyEvent, MouseEvent};
+use crossterm::event::KeyEvent;
 
+use super::pointer::{Gesture, Target};
 use crate::domain::{Action, Key, Name, ObjectRef, Observation, Reading, Tone};
 use crate::guard::{Preview, Refusal, Undo};
 use crate::journal::{Outcome, Record};
@@ -26,7 +27,13 @@ pub enum Event {
     /// The eyes saw something. Batches may be as large as the channel was full.
     Observed(Vec<Observation>),
     Key(KeyEvent),
-    Mouse(MouseEvent),
+    /// The mouse, with what lies under it.
+    Pointed {
+        target: Option<Target>,
+        /// Column and row.
+        cell: (u16, u16),
+        gesture: Gesture,
+    },
     /// Bracketed paste: goes to the field being typed into, or nowhere.
     Paste(String),
     /// Columns and rows.
@@ -57,6 +64,17 @@ pub enum Event {
     Finished {
         request: Request,
         outcome: Outcome,
+    },
+    /// The value of a ConfigMap's key as it is now, None when there is none, or why it could not be read.
+    Value {
+        request: Request,
+        value: Result<Option<String>, String>,
+    },
+    /// The person left the editor: with a text, without one (it ended with an error, as by `:cq`), or it could
+    /// not be started.
+    Edited {
+        request: Request,
+        text: Result<Option<String>, String>,
     },
     /// An object in full, redacted, or why not.
     Document {
@@ -104,6 +122,19 @@ pub enum Effect {
         request: Request,
         preview: Box<Preview>,
         typed: String,
+    },
+    /// Read the value of a ConfigMap's key, exactly; answered by [`Event::Value`].
+    ReadValue {
+        request: Request,
+        config_map: Key,
+        key: String,
+    },
+    /// Give the terminal to the person's editor with this text in a private file; answered by
+    /// [`Event::Edited`]. `name` is a hint for the name of the file.
+    Edit {
+        request: Request,
+        name: String,
+        text: String,
     },
     /// Fetch an object in full; answered by [`Event::Document`].
     Fetch {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::editing::Editing;
 use super::line::Line;
 use crate::domain::AnomalyId;
 use crate::playbooks::PlannedStep;
@@ -15,6 +16,8 @@ pub struct Form {
     pub at: usize,
     /// What is wrong with what was given.
     pub wrong: Option<String>,
+    /// Its value is being read for the editor, or is in it.
+    pub editing: Option<Editing>,
 }
 
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Field {
     pub label: String,
     pub computed: Option<String>,
     pub line: Line,
+    /// A text from the editor, exactly; typing gives it up.
+    pub edited: Option<String>,
 }
 
 impl Form {
@@ -34,14 +39,25 @@ impl Form {
                 name: input.name.clone(),
                 label: input.label.clone(),
                 computed: input.default.clone(),
+                edited: None,
                 line: Line::new(input.value.as_deref().or(input.default.as_deref()).unwrap_or_default()),
             })
             .collect();
-        Self { anomaly, step: step.id.clone(), title: step.title.clone(), fields, at: 0, wrong: None }
+        Self {
+            anomaly,
+            step: step.id.clone(),
+            title: step.title.clone(),
+            fields,
+            at: 0,
+            wrong: None,
+            editing: None,
+        }
     }
 
     pub fn field(&mut self) -> Option<&mut Line> {
-        self.fields.get_mut(self.at).map(|field| &mut field.line)
+        let field = self.fields.get_mut(self.at)?;
+        field.edited = None;
+        Some(&mut field.line)
     }
 
     pub fn go(&mut self, by: isize) {
@@ -57,8 +73,10 @@ impl Form {
     pub fn values(&self) -> BTreeMap<String, String> {
         self.fields
             .iter()
-            .filter(|field| !field.line.is_empty())
-            .map(|field| (field.name.clone(), field.line.text().trim().to_owned()))
+            .filter_map(|field| {
+                let typed = || Some(field.line.text().trim().to_owned()).filter(|text| !text.is_empty());
+                Some((field.name.clone(), field.edited.clone().or_else(typed)?))
+            })
             .collect()
     }
 }

@@ -48,6 +48,7 @@ impl App {
             }
             Command::Changes => self.page_layer(Page::Changes),
             Command::Blindness => self.page_layer(Page::Blindness),
+            Command::Score => self.page_layer(Page::Score),
             Command::Help => self.page_layer(Page::Help),
             Command::Palette => {
                 let palette = Palette::new(self);
@@ -57,6 +58,15 @@ impl App {
             Command::Drill => vec![Effect::Drill],
             Command::Redraw => vec![Effect::Redraw],
             Command::Suspend => vec![Effect::Suspend],
+            Command::Toggle => {
+                self.toggle_column();
+                Vec::new()
+            }
+            Command::Usual => {
+                self.usual_columns();
+                Vec::new()
+            }
+            Command::Editor => self.edit_in_editor(),
             Command::Filter | Command::Sort | Command::Reverse | Command::Columns => {
                 self.table_command(command)
             }
@@ -85,7 +95,7 @@ impl App {
         Vec::new()
     }
 
-    fn vertical(&mut self, by: isize) -> Vec<Effect> {
+    pub(super) fn vertical(&mut self, by: isize) -> Vec<Effect> {
         let page = self.page();
         let records = self.journal.len();
         match self.layers.last_mut() {
@@ -94,6 +104,7 @@ impl App {
             Some(Layer::Text(layer)) => layer.text.scroll(by, page),
             Some(Layer::Palette(palette)) => palette.go(by),
             Some(Layer::Form(form)) => form.go(by.signum()),
+            Some(Layer::Columns(chooser)) => chooser.go(by),
             Some(Layer::Page(_, scroll)) => *scroll = scroll.saturating_add_signed(by).min(10_000),
             Some(Layer::Journal(journal)) if journal.open => {
                 journal.scroll = journal.scroll.saturating_add_signed(by).min(10_000);
@@ -232,24 +243,6 @@ impl App {
         vec![Effect::Fetch { request, object }]
     }
 
-    /// Arriving at the logs begins them.
-    fn enter_tab(&mut self) -> Vec<Effect> {
-        match self.layers.last() {
-            Some(Layer::Object(object)) if object.tab == Tab::Logs && object.logs.request.is_none() => {
-                self.restart_log()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn restart_log(&mut self) -> Vec<Effect> {
-        let (request, now) = (self.request(), self.now);
-        match self.layers.last_mut() {
-            Some(Layer::Object(object)) => object.follow(request, now),
-            _ => Vec::new(),
-        }
-    }
-
     fn take(&mut self, again: bool) -> Vec<Effect> {
         let Some(id) = self.selection.anomaly.clone() else { return Vec::new() };
         let Some(dossier) = self.dossiers.get(&id) else { return Vec::new() };
@@ -286,6 +279,10 @@ impl App {
 
     fn back(&mut self) -> Vec<Effect> {
         match self.layers.last_mut() {
+            None if !self.filter.is_empty() => {
+                self.filter = super::Line::default();
+                self.advise()
+            }
             None => {
                 let follows = self.focus == Focus::Anomalies && !self.selection.by_person;
                 self.focus = Focus::Anomalies;
@@ -328,48 +325,5 @@ impl App {
             return Vec::new();
         }
         vec![Effect::Quit]
-    }
-
-    fn table_command(&mut self, command: Command) -> Vec<Effect> {
-        if let Some(Layer::Table(table)) = self.layers.last_mut() {
-            match command {
-                Command::Filter => table.filtering = true,
-                Command::Sort => table.next_sort(),
-                Command::Reverse => table.reverse = !table.reverse,
-                _ => table.toggle_columns(),
-            }
-            self.refresh_tables();
-        }
-        Vec::new()
-    }
-
-    fn text_command(&mut self, command: Command) -> Vec<Effect> {
-        let page = self.page();
-        let text = match self.layers.last_mut() {
-            Some(Layer::Object(object)) => object.text_mut(),
-            Some(Layer::Text(layer)) => &mut layer.text,
-            _ => return Vec::new(),
-        };
-        match command {
-            Command::Search => text.searching = true,
-            Command::NextMatch => text.seek(true, page),
-            Command::PreviousMatch => text.seek(false, page),
-            Command::Follow if text.following => text.scroll(0, page),
-            Command::Follow => text.following = true,
-            Command::Previous | Command::Container => return self.other_log(command),
-            _ => {}
-        }
-        Vec::new()
-    }
-
-    fn other_log(&mut self, command: Command) -> Vec<Effect> {
-        let Some(Layer::Object(object)) = self.layers.last_mut() else { return Vec::new() };
-        let logs = &mut object.logs;
-        if command == Command::Previous {
-            logs.previous = !logs.previous;
-        } else {
-            logs.container = (logs.container + 1) % logs.containers.len().max(1);
-        }
-        self.restart_log()
     }
 }

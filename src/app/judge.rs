@@ -55,7 +55,9 @@ impl App {
         self.keep_dossiers();
         self.refresh_tables();
         self.select_worst();
-        self.advise()
+        let effects = self.advise();
+        self.keep_score();
+        effects
     }
 
     fn keep_dossiers(&mut self) {
@@ -72,8 +74,12 @@ impl App {
     }
 
     /// Until a person chooses, the worst is looked at; a choice that no longer exists is given up.
-    fn select_worst(&mut self) {
-        let rows = self.rows();
+    pub(super) fn select_worst(&mut self) {
+        let mut rows = self.rows();
+        if rows.is_empty() {
+            // A filter that matches nothing hides the list; what is looked at stays.
+            rows = self.every_row();
+        }
         let exists = self.selection.anomaly.as_ref().is_some_and(|id| rows.iter().any(|row| row.id == *id));
         if !(self.selection.by_person && exists) {
             // What has just been resolved is looked at until something else is wrong.

@@ -36,12 +36,19 @@ pub enum Command {
     Sort,
     Reverse,
     Columns,
+    /// Shows or hides the column the cursor is on.
+    Toggle,
+    /// The columns as they were at first.
+    Usual,
+    /// Changes the current value of a ConfigMap's key in the person's editor.
+    Editor,
     /// Goes to the list of anomalies.
     Anomalies,
     Playbook,
     Journal,
     Changes,
     Blindness,
+    Score,
     Palette,
     Help,
     Follow,
@@ -67,6 +74,10 @@ pub enum Scope {
     Main,
     /// A panel opened full screen.
     Table,
+    /// The columns of a list.
+    Columns,
+    /// Values for a step.
+    Form,
     /// What was done.
     Journal,
     /// An object opened: its tabs.
@@ -124,8 +135,8 @@ const fn row(
     Binding { scope, keys, command, label, says }
 }
 
-const ENTER: Press = code(KeyCode::Enter);
-const ESC: Press = code(KeyCode::Esc);
+pub const ENTER: Press = code(KeyCode::Enter);
+pub const ESC: Press = code(KeyCode::Esc);
 
 /// Every key. Narrow scopes first, then what holds everywhere.
 pub const KEYS: &[Binding] = &[
@@ -133,6 +144,8 @@ pub const KEYS: &[Binding] = &[
     row(Scope::Main, &[key('n')], Command::Suggested, "next step", "run the suggested step"),
     row(Scope::Main, &[key('r')], Command::Again, "", "run the selected step again"),
     row(Scope::Main, &[key('e')], Command::Edit, "", "change the step's values before it runs"),
+    row(Scope::Main, &[key('E')], Command::Editor, "", "change a ConfigMap's value in your editor"),
+    row(Scope::Main, &[key('/')], Command::Filter, "filter", "list only anomalies that contain the text"),
     row(Scope::Main, &[code(KeyCode::Tab)], Command::NextFocus, "focus", "next part of the screen"),
     row(Scope::Main, &[code(KeyCode::BackTab)], Command::PreviousFocus, "", "previous part of the screen"),
     row(Scope::Main, &[key('1')], Command::Focus(Panel::Pods), "", "go to Pods; again to open it"),
@@ -145,11 +158,22 @@ pub const KEYS: &[Binding] = &[
     row(Scope::Main, &[key('p')], Command::Playbook, "", "go to the playbook"),
     row(Scope::Main, &[key('c')], Command::Changes, "", "what changed, as a list"),
     row(Scope::Main, &[key('b')], Command::Blindness, "", "what is not seen, since when and why"),
+    row(Scope::Main, &[key('S')], Command::Score, "", "how the drill goes"),
     row(Scope::Table, &[ENTER], Command::Open, "open", "open the selected object"),
     row(Scope::Table, &[key('/')], Command::Filter, "filter", "show only rows that contain the text"),
     row(Scope::Table, &[key('s')], Command::Sort, "sort", "sort by the next column"),
     row(Scope::Table, &[key('r')], Command::Reverse, "reverse", "reverse the order"),
-    row(Scope::Table, &[key('c')], Command::Columns, "columns", "show fewer or all columns"),
+    row(Scope::Table, &[key('c')], Command::Columns, "columns", "choose the columns"),
+    row(Scope::Columns, &[ENTER, key(' ')], Command::Toggle, "show or hide", "show or hide the column"),
+    row(Scope::Columns, &[key('r')], Command::Usual, "the usual", "the columns as they were at first"),
+    row(Scope::Columns, &[ESC, key('c')], Command::Back, "done", "back to the list"),
+    row(
+        Scope::Form,
+        &[ctrl('o')],
+        Command::Editor,
+        "in your editor",
+        "change the current value in your editor",
+    ),
     row(Scope::Journal, &[ENTER], Command::Open, "open", "open the action, or go back to the list"),
     row(Scope::Logs, &[key('f')], Command::Follow, "follow", "follow the end of the log, or stop there"),
     row(
@@ -230,10 +254,12 @@ impl Press {
 }
 
 impl Scope {
-    pub const ALL: [Scope; 10] = [
+    pub const ALL: [Scope; 12] = [
         Scope::Main,
         Scope::Anywhere,
         Scope::Table,
+        Scope::Columns,
+        Scope::Form,
         Scope::Journal,
         Scope::Object,
         Scope::Logs,
@@ -248,6 +274,8 @@ impl Scope {
             Scope::Anywhere => "Everywhere",
             Scope::Main => "Main screen",
             Scope::Table => "Full-screen list",
+            Scope::Columns => "Columns of a list",
+            Scope::Form => "Values of a step",
             Scope::Journal => "Journal",
             Scope::Object => "Opened object",
             Scope::Logs => "Logs",

@@ -24,8 +24,46 @@ pub enum Place {
 }
 
 impl App {
-    /// The rows, the worst first.
+    /// The rows that pass the filter, the worst first.
     pub fn rows(&self) -> Vec<Row> {
+        let wanted = self.filter.text().trim().to_lowercase();
+        let mut rows = self.every_row();
+        if wanted.is_empty() {
+            return rows;
+        }
+        // An incident stays whole when any part of it matches.
+        let mut kept = false;
+        rows.retain(|row| {
+            kept = match row.place {
+                Place::Root { incident, .. } => self.verdict.incidents.get(incident).is_some_and(|found| {
+                    contains(&found.title.what, &wanted)
+                        || found.members.iter().any(|id| self.mentions(id, &wanted))
+                }),
+                Place::Symptom { .. } => kept,
+                Place::Alone | Place::Resolved => self.mentions(&row.id, &wanted),
+            };
+            kept
+        });
+        rows
+    }
+
+    /// How many rows the filter hides.
+    pub fn hidden_rows(&self) -> usize {
+        if self.filter.is_empty() { 0 } else { self.every_row().len().saturating_sub(self.rows().len()) }
+    }
+
+    /// What a person would read of an anomaly: its title, subject, rule and severity.
+    fn mentions(&self, id: &AnomalyId, wanted: &str) -> bool {
+        let resolved = || self.verdict.memory.resolved().iter().map(|resolved| &resolved.anomaly);
+        let anomaly = self.verdict.anomaly(id).or_else(|| resolved().find(|anomaly| anomaly.id == *id));
+        anomaly.is_some_and(|anomaly| {
+            [&*anomaly.title, &*anomaly.rule, anomaly.severity.as_str(), &anomaly.subject.to_string()]
+                .iter()
+                .any(|words| contains(words, wanted))
+        })
+    }
+
+    pub(super) fn every_row(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         let verdict = &self.verdict;
         for (index, incident) in verdict.incidents.iter().enumerate() {
@@ -71,4 +109,8 @@ impl App {
         self.selection.anomaly = Some(id);
         self.selection.by_person = true;
     }
+}
+
+fn contains(words: &str, wanted: &str) -> bool {
+    words.to_lowercase().contains(wanted)
 }

@@ -3,9 +3,12 @@
 
 mod act;
 mod board;
+mod cells;
 mod colours;
+mod columns;
 mod copy;
 mod dossier;
+mod editing;
 mod event;
 mod form;
 mod go;
@@ -17,8 +20,11 @@ mod object;
 mod palette;
 mod panel;
 pub mod picker;
+mod pointer;
 mod press;
+mod reading;
 mod rows;
+mod score;
 mod table;
 mod text_view;
 mod update;
@@ -33,8 +39,11 @@ use crate::rules::Thresholds;
 
 pub use act::{Act, Origin as ActOrigin, Phase as ActPhase, Undoable};
 pub use board::{Health, PodBoard};
+pub use cells::{Cell, days_left, node_rank, node_status};
 pub use colours::Colours;
+pub use columns::{Chooser, Column, columns};
 pub use dossier::{Asked, Dossier};
+pub use editing::Editing;
 pub use event::{Document, Effect, Event, Request};
 pub use form::{Field, Form};
 pub use judge::Verdict;
@@ -44,7 +53,9 @@ pub use list::{Place, Row};
 pub use object::{LogView, ObjectView, Tab};
 pub use palette::{Entry as PaletteEntry, Palette};
 pub use panel::Panel;
-pub use rows::{Cell, CertificateRow, Column, columns, days_left, node_rank, node_status};
+pub use pointer::{Gesture, Target};
+pub use rows::CertificateRow;
+pub use score::{Known, Score, Truth, Worse, is_like};
 pub use table::TableView;
 pub use text_view::TextView;
 
@@ -61,6 +72,8 @@ pub struct Options {
     pub armed: bool,
     /// The drill that is being practised, if it is one.
     pub drill: Option<String>,
+    /// What is true of it, for the score alone.
+    pub truth: Option<Truth>,
     pub library: Library,
     pub thresholds: Thresholds,
     /// Values for playbook placeholders from settings.
@@ -104,6 +117,8 @@ pub enum Layer {
     Text(Box<TextLayer>),
     /// Values a step needs.
     Form(Form),
+    /// The columns of the table below.
+    Columns(Chooser),
     /// The act under way, [`App::act`].
     Act,
     Palette(Palette),
@@ -117,6 +132,8 @@ pub enum Page {
     Help,
     Changes,
     Blindness,
+    /// How the drill goes, or went.
+    Score,
 }
 
 /// Text with a title, and the command that gives the same.
@@ -171,6 +188,11 @@ pub struct App {
     /// What can be taken back, oldest first.
     pub undos: Vec<Undoable>,
     pub toast: Option<Toast>,
+    /// Only anomalies that contain this are listed.
+    pub filter: Line,
+    pub filtering: bool,
+    /// Columns that are not shown, by panel, for the session.
+    pub hidden: BTreeMap<Panel, BTreeSet<usize>>,
     /// Oldest first, as last read.
     pub journal: Vec<Record>,
     started: Timestamp,
@@ -178,8 +200,11 @@ pub struct App {
     /// Something was folded since the last judgement.
     unjudged: bool,
     judged: Option<Timestamp>,
+    clicked: Option<pointer::Clicked>,
     /// Anomalies a person has dealt with the checklist of, by item.
     pub ticked: BTreeSet<(AnomalyId, String)>,
+    /// How the drill is played, if it is one.
+    pub score: Option<Score>,
 }
 
 /// The rules are asked at most this often.
@@ -193,8 +218,9 @@ pub const WINDOW: Duration = Duration::from_mins(30);
 
 impl App {
     /// A cockpit that has seen nothing yet. Its first frame needs nothing else.
-    pub fn new(options: Options, now: Timestamp) -> App {
+    pub fn new(mut options: Options, now: Timestamp) -> App {
         let toast = orphan_notice(&options.orphans, now);
+        let score = options.truth.take().map(|truth| Score::new(truth, now));
         App {
             options,
             now,
@@ -209,12 +235,17 @@ impl App {
             act: None,
             undos: Vec::new(),
             toast,
+            filter: Line::default(),
+            filtering: false,
+            hidden: columns::usual(),
             journal: Vec::new(),
             started: now,
             next_request: 0,
             unjudged: false,
             judged: None,
+            clicked: None,
             ticked: BTreeSet::new(),
+            score,
         }
     }
 
@@ -231,7 +262,11 @@ impl App {
     pub fn is_busy(&self) -> bool {
         self.act.as_ref().is_some_and(Act::is_waiting)
             || self.dossiers.values().any(|dossier| !dossier.asked.is_empty())
-            || self.layers.iter().any(|layer| matches!(layer, Layer::Object(object) if object.is_waiting()))
+            || self.layers.iter().any(|layer| match layer {
+                Layer::Object(object) => object.is_waiting(),
+                Layer::Form(form) => form.editing.is_some(),
+                _ => false,
+            })
     }
 
     /// Nothing was heard from anybody yet.

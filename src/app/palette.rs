@@ -119,7 +119,7 @@ impl App {
 
 /// Everything but pods.
 fn fixed(app: &App) -> impl Iterator<Item = Entry> + '_ {
-    let anomalies = app.rows().into_iter().filter_map(|row| {
+    let anomalies = app.every_row().into_iter().filter_map(|row| {
         let dossier = app.dossiers.get(&row.id).map(|dossier| &dossier.anomaly);
         let anomaly = app.verdict.anomaly(&row.id).or(dossier)?;
         Some(entry("anomaly", format!("{} {}", anomaly.subject, anomaly.title), Does::Anomaly(row.id)))

@@ -29,6 +29,8 @@ impl App {
             None if self.options.trouble.is_some() => vec![Scope::Welcome],
             None => vec![Scope::Main],
             Some(Layer::Table(_)) => vec![Scope::Table],
+            Some(Layer::Columns(_)) => vec![Scope::Columns],
+            Some(Layer::Form(_)) => vec![Scope::Form],
             Some(Layer::Journal(_)) => vec![Scope::Journal],
             Some(Layer::Object(object)) if object.tab == Tab::Logs => vec![Scope::Logs, Scope::Object],
             Some(Layer::Object(_) | Layer::Text(_)) => vec![Scope::Object],
@@ -54,11 +56,15 @@ impl App {
                 matches!(&act.phase, Phase::Confirming { preview, .. }
                     if matches!(preview.confirmation, Confirmation::Type(_)))
             }),
+            None => self.filtering,
             _ => false,
         }
     }
 
     fn field(&mut self) -> Option<&mut Line> {
+        if self.layers.is_empty() && self.filtering {
+            return Some(&mut self.filter);
+        }
         match self.layers.last_mut()? {
             Layer::Palette(palette) => Some(&mut palette.line),
             Layer::Form(form) => form.field(),
@@ -117,7 +123,11 @@ impl App {
 
     /// What follows from the text follows at once.
     fn field_changed(&mut self) {
-        let Some(mut layer) = self.layers.pop() else { return };
+        let Some(mut layer) = self.layers.pop() else {
+            // The list is another: the worst of what is left, unless the choice is still in it.
+            self.select_worst();
+            return;
+        };
         match &mut layer {
             Layer::Palette(palette) => palette.find(self),
             Layer::Table(table) => self.fill(table),
@@ -136,12 +146,13 @@ impl App {
                     act.scroll = act.scroll.saturating_add_signed(by);
                 }
             }
+            None => self.move_selection(by),
             _ => {}
         }
         Vec::new()
     }
 
-    fn enter_field(&mut self) -> Vec<Effect> {
+    pub(super) fn enter_field(&mut self) -> Vec<Effect> {
         let page = self.page();
         match self.layers.last_mut() {
             Some(Layer::Palette(palette)) => {
@@ -166,13 +177,22 @@ impl App {
                 Vec::new()
             }
             Some(Layer::Act) => self.confirm(),
+            None => {
+                self.filtering = false;
+                self.advise()
+            }
             _ => Vec::new(),
         }
     }
 
     fn leave_field(&mut self) -> Vec<Effect> {
         match self.layers.last_mut() {
-            Some(Layer::Palette(_) | Layer::Form(_)) => {
+            Some(Layer::Form(form)) => {
+                let waiting = form.editing.as_ref().map(|editing| Effect::Cancel(editing.request));
+                self.layers.pop();
+                return waiting.into_iter().collect();
+            }
+            Some(Layer::Palette(_)) => {
                 self.layers.pop();
             }
             Some(Layer::Table(table)) => {
@@ -188,6 +208,11 @@ impl App {
                 (layer.text.searching, layer.text.search) = (false, Line::default());
             }
             Some(Layer::Act) => return self.leave_act(),
+            None => {
+                (self.filtering, self.filter) = (false, Line::default());
+                self.select_worst();
+                return self.advise();
+            }
             _ => {}
         }
         Vec::new()

@@ -1,11 +1,10 @@
 //! A panel opened full screen: which rows, in which order, and where the cursor is, by key.
 
-use std::collections::BTreeSet;
-
+use super::event::Effect;
+use super::keys::Command;
 use super::line::Line;
 use super::panel::Panel;
-use super::rows::columns;
-use super::{App, Layer};
+use super::{App, Focus, Layer, columns};
 use crate::domain::Key;
 
 #[derive(Debug)]
@@ -17,8 +16,6 @@ pub struct TableView {
     pub reverse: bool,
     pub filter: Line,
     pub filtering: bool,
-    /// Columns that are not shown.
-    pub hidden: BTreeSet<usize>,
     /// Rows that pass the filter, in order; made when something changes, never when drawing.
     pub order: Vec<Key>,
     /// How many there are without the filter.
@@ -36,7 +33,6 @@ impl TableView {
             reverse: false,
             filter: Line::default(),
             filtering: false,
-            hidden: BTreeSet::new(),
             order: Vec::new(),
             total: 0,
             scroll: 0,
@@ -57,19 +53,13 @@ impl TableView {
         self.cursor = self.order.get(to).cloned();
     }
 
-    pub fn next_sort(&mut self) {
-        let count = columns(self.panel).len();
-        self.sort = match self.sort {
-            None if count > 0 => Some(0),
-            Some(column) if column + 1 < count => Some(column + 1),
-            _ => None,
-        };
-    }
-
-    /// All columns, or only those that fit a small screen.
-    pub fn toggle_columns(&mut self) {
-        let all = columns(self.panel).len();
-        self.hidden = if self.hidden.is_empty() { (4..all).collect() } else { BTreeSet::new() };
+    /// Sorts by this column; by the same again, in reverse.
+    pub fn sort_by(&mut self, column: usize) {
+        if self.sort == Some(column) {
+            self.reverse = !self.reverse;
+        } else {
+            (self.sort, self.reverse) = (Some(column), false);
+        }
     }
 }
 
@@ -83,6 +73,12 @@ impl App {
             }
         }
         self.layers = layers;
+    }
+
+    /// Sorts by the next column that is shown; after the last one, the worst first again.
+    pub(super) fn next_sort(&self, table: &mut TableView) {
+        let from = table.sort.map_or(0, |column| column + 1);
+        table.sort = (from..columns(table.panel).len()).find(|column| self.is_shown(table.panel, *column));
     }
 
     pub(super) fn fill(&self, table: &mut TableView) {
@@ -121,5 +117,34 @@ impl App {
                 .is_some_and(|pod| has(&pod.headline()) || pod.node.as_deref().is_some_and(has)),
             _ => self.cells(panel, key).iter().any(|cell| has(&cell.text)),
         }
+    }
+
+    /// What the keys of a list do; `/` on the main screen filters what has the focus.
+    pub(super) fn table_command(&mut self, command: Command) -> Vec<Effect> {
+        match (command, self.layers.last_mut()) {
+            (Command::Columns, _) => self.choose_columns(),
+            (Command::Filter, None) => match self.focus {
+                Focus::Panel(panel) => {
+                    self.open_panel(panel);
+                    return self.table_command(command);
+                }
+                Focus::Anomalies | Focus::Playbook => {
+                    (self.focus, self.filtering) = (Focus::Anomalies, true);
+                }
+            },
+            (Command::Filter, Some(Layer::Table(table))) if !columns(table.panel).is_empty() => {
+                table.filtering = true;
+            }
+            (Command::Reverse, Some(Layer::Table(table))) => table.reverse = !table.reverse,
+            (Command::Sort, Some(Layer::Table(_))) => {
+                if let Some(Layer::Table(mut table)) = self.layers.pop() {
+                    self.next_sort(&mut table);
+                    self.layers.push(Layer::Table(table));
+                }
+            }
+            _ => return Vec::new(),
+        }
+        self.refresh_tables();
+        Vec::new()
     }
 }

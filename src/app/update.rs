@@ -6,7 +6,6 @@ use super::event::{Effect, Event, Request};
 use super::{App, Layer, TOAST};
 use crate::domain::{Fact, Observation, Reading, Timestamp, Tone, between};
 use crate::guard::Refusal;
-use crossterm::event::MouseEventKind;
 
 impl App {
     /// Takes in one event and answers with what is to be done outside. Pure: the same events at the same
@@ -26,11 +25,7 @@ impl App {
             }
             Event::Tick => self.tick(),
             Event::Key(key) => self.press(key),
-            Event::Mouse(mouse) => match mouse.kind {
-                MouseEventKind::ScrollUp => self.command(super::Command::Up),
-                MouseEventKind::ScrollDown => self.command(super::Command::Down),
-                _ => Vec::new(),
-            },
+            Event::Pointed { target, cell, gesture } => self.point(target, cell, gesture),
             Event::Paste(text) => {
                 self.paste(&text);
                 Vec::new()
@@ -58,6 +53,8 @@ impl App {
                 effects.push(Effect::ReadJournal);
                 effects
             }
+            Event::Value { request, value } => self.value_read(request, value),
+            Event::Edited { request, text } => self.edited(request, text),
             Event::Document { request, document } => {
                 if let Some(object) = self.object(request) {
                     object.learn(document);

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::config::{Config, ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use base64::Engine;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use thiserror::Error;
 
 use super::settings::{Scope, Settings, Source, Sourced};
-use super::tls;
+use super::{plugin, proxy, tls};
 use crate::domain::{Blind, BlindKind, Timestamp, text};
 
 /// How the cockpit names itself to servers; kubectl's own name would get pretty-printed, doubled answers.
@@ -35,40 +36,96 @@ impl ConnectError {
     }
 }
 
+/// A client, and when its credentials end; None when they don't, or renew themselves.
+pub struct Connected {
+    pub client: kube::Client,
+    pub expires: Option<Timestamp>,
+}
+
 /// A client for the settings' context.
+///
+/// # Errors
+/// As for [`connect`].
+pub async fn client(settings: &Settings) -> Result<kube::Client, ConnectError> {
+    connect(settings).await.map(|connected| connected.client)
+}
+
+/// A client for the settings' context, with the life of its credentials.
 ///
 /// # Errors
 /// No kubeconfig, a broken one, a context that isn't there, unreadable credentials, a credential plugin that fails.
 /// An unreachable server is no error here: nothing is sent yet.
-pub async fn client(settings: &Settings) -> Result<kube::Client, ConnectError> {
+pub async fn connect(settings: &Settings) -> Result<Connected, ConnectError> {
     tls::install_provider();
-    let mut config = cluster(settings).await?;
+    let (mut config, expires) = cluster(settings).await?;
     config.connect_timeout = Some(Duration::from_secs(5));
     // Whoever asks decides whether to ask again: a retry nobody sees is not honest.
     config.default_retry = false;
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
-    // A credential plugin runs, and blocks, while the client is built.
+    // Files are read while the client is built.
     let built = tokio::task::spawn_blocking(move || kube::Client::try_from(config)).await;
     match built {
-        Ok(Ok(client)) => Ok(client),
+        Ok(Ok(client)) => Ok(Connected { client, expires }),
         Ok(Err(error)) => Err(explain_client(&error)),
         Err(error) => Err(ConnectError::new(BlindKind::Broken, error.to_string(), "")),
     }
 }
 
-async fn cluster(settings: &Settings) -> Result<Config, ConnectError> {
+async fn cluster(settings: &Settings) -> Result<(Config, Option<Timestamp>), ConnectError> {
     if settings.kubeconfig.is_empty() {
-        return Config::incluster().map_err(|_| no_kubeconfig());
+        return Config::incluster().map(|config| (config, None)).map_err(|_| no_kubeconfig());
     }
-    let mut kubeconfig = read(&settings.kubeconfig)?;
-    for user in &mut kubeconfig.auth_infos {
-        if let Some(exec) = user.auth_info.as_mut().and_then(|info| info.exec.as_mut()) {
-            exec.interactive_mode = Some(ExecInteractiveMode::Never);
-        }
-    }
+    let kubeconfig = read(&settings.kubeconfig)?;
     let names: Vec<_> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let own_proxy = own_proxy(&kubeconfig, settings.context.as_deref());
     let options = KubeConfigOptions { context: settings.context.value.clone(), ..Default::default() };
-    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| explain(&error, &names))
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    let mut config = config.map_err(|error| explain(&error, &names))?;
+    let expires = plugin::resolve(&mut config.auth_info).await?;
+    // The library asks `NO_PROXY` about the proxy instead of the server.
+    config.proxy_url = match own_proxy.or_else(|| proxy::proxy_for(&config.cluster_url, &variable)) {
+        Some(proxy) => Some(proxy.parse().map_err(|_| bad_proxy(&proxy))?),
+        None => None,
+    };
+    Ok((config, expires))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// `proxy-url` of the context's cluster.
+fn own_proxy(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let context = context.or(kubeconfig.current_context.as_deref())?;
+    let named = kubeconfig.contexts.iter().find(|named| named.name == context)?;
+    let cluster = &named.context.as_ref()?.cluster;
+    let cluster = kubeconfig.clusters.iter().find(|named| named.name == *cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.clone().filter(|proxy| !proxy.is_empty())
+}
+
+fn bad_proxy(proxy: &str) -> ConnectError {
+    ConnectError::new(
+        BlindKind::Broken,
+        format!("the proxy `{proxy}` is no URL"),
+        "check proxy-url in the kubeconfig, and HTTPS_PROXY",
+    )
+}
+
+/// The client certificate of the settings' user, if it has expired: since when. The API server only says 401.
+pub fn expired_certificate(settings: &Settings, now: Timestamp) -> Option<Timestamp> {
+    let kubeconfig = read(&settings.kubeconfig).ok()?;
+    let context = settings.context.as_deref().or(kubeconfig.current_context.as_deref())?;
+    let named = kubeconfig.contexts.iter().find(|named| named.name == context)?;
+    let user = named.context.as_ref()?.user.as_deref()?;
+    let user = kubeconfig.auth_infos.iter().find(|named| named.name == user)?.auth_info.as_ref()?;
+    let pem = match (&user.client_certificate_data, &user.client_certificate) {
+        (Some(data), _) => base64::engine::general_purpose::STANDARD.decode(data).ok()?,
+        (None, Some(path)) => std::fs::read(path).ok()?,
+        _ => return None,
+    };
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).ok()?;
+    let ends = pem.parse_x509().ok()?.validity().not_after.timestamp();
+    Timestamp::from_second(ends).ok().filter(|ends| *ends < now)
 }
 
 /// Which kubeconfig files apply: the flag's, those of `$KUBECONFIG`, or the usual one if it exists.
@@ -166,20 +223,15 @@ fn explain(error: &KubeconfigError, contexts: &[String]) -> ConnectError {
 fn explain_client(error: &kube::Error) -> ConnectError {
     use kube::client::AuthError;
     match error {
-        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
-            let stderr = String::from_utf8_lossy(&out.stderr);
-            let words =
-                stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-            ConnectError::new(
-                BlindKind::Refused,
-                format!("the credential plugin failed ({}): {}", out.status, words.trim()),
-                "log in again with your cloud's tool in another window",
-            )
-        }
-        kube::Error::Auth(AuthError::AuthExecStart(io)) => ConnectError::new(
+        kube::Error::Auth(AuthError::ReadTokenFile(io, path)) => ConnectError::new(
             BlindKind::Refused,
-            format!("the credential plugin does not start: {io}"),
-            "install it, or put it on PATH",
+            format!("the token file {} cannot be read: {io}", path.display()),
+            "check tokenFile in the kubeconfig",
+        ),
+        kube::Error::Auth(AuthError::AuthExec(why)) => ConnectError::new(
+            BlindKind::Refused,
+            format!("the kubeconfig's way to log in is not one this program has: {why}"),
+            "let the kubeconfig use an exec plugin, a token or a certificate",
         ),
         kube::Error::InferKubeconfig(error) => explain(error, &[]),
         other => ConnectError::new(

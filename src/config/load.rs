@@ -3,13 +3,17 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::connect;
 use super::rows::{self, ROWS, Slot};
-use super::settings::{Flags, Scope, Settings, Source, Sourced};
+use super::settings::{Flags, Scope, ScriptSetting, Settings, Source, Sourced};
+
+/// How long a script may take, unless its setting says otherwise.
+const SCRIPT: Duration = Duration::from_mins(5);
 
 /// A setting that cannot be used, and where it stands.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -83,7 +87,11 @@ impl File<'_> {
                 let source = Source::File(self.path.to_owned(), self.line_and_column(span.as_ref()).0);
                 set_item((row.slot)(settings), item, source)
                     .map_err(|message| self.error(item.span().as_ref(), format!("`{key}` {message}")))?;
-            } else if key == "thresholds" || ROWS.iter().any(|row| row.key.starts_with(&format!("{key}."))) {
+            } else if prefix == "scripts" {
+                self.script(settings, name, item)?;
+            } else if ["thresholds", "scripts"].contains(&key.as_str())
+                || ROWS.iter().any(|row| row.key.starts_with(&format!("{key}.")))
+            {
                 let inner = item
                     .as_table_like()
                     .ok_or_else(|| self.error(span.as_ref(), format!("`{key}` is a table: write [{key}]")))?;
@@ -113,6 +121,16 @@ impl File<'_> {
         Ok(())
     }
 
+    /// `[scripts]` holds `name = { argv = ["program", "{placeholder}"], timeout = "5m" }`.
+    fn script(&self, settings: &mut Settings, name: &str, item: &Item) -> Result<(), ConfigError> {
+        let value = script(item)
+            .map_err(|message| self.error(item.span().as_ref(), format!("the script `{name}` {message}")))?;
+        let line = self.line_and_column(item.span().as_ref()).0;
+        let from = Source::File(self.path.to_owned(), line);
+        settings.scripts.insert(name.to_owned(), Sourced { value, from });
+        Ok(())
+    }
+
     fn error(&self, span: Option<&Range<usize>>, message: String) -> ConfigError {
         let (line, column) = self.line_and_column(span);
         ConfigError { place: format!("{}:{line}:{column}", self.path.display()), message }
@@ -125,13 +143,40 @@ impl File<'_> {
     }
 }
 
+fn script(item: &Item) -> Result<ScriptSetting, String> {
+    let table = item.as_table_like().ok_or_else(|| r#"is a table: { argv = ["program"] }"#.to_owned())?;
+    if let Some((other, _)) = table.iter().find(|(key, _)| !["argv", "timeout"].contains(key)) {
+        return Err(format!("has no `{other}`; allowed are argv, timeout"));
+    }
+    let words = table.get("argv").and_then(strings).filter(|argv: &Vec<String>| !argv.is_empty());
+    let argv =
+        words.ok_or_else(|| r#"needs argv = ["program", "argument"], never a shell line"#.to_owned())?;
+    if argv[0].contains(['{', '}']) {
+        return Err("has a placeholder for its program: that must be fixed".to_owned());
+    }
+    let timeout = match table.get("timeout") {
+        None => SCRIPT,
+        Some(item) => item
+            .as_str()
+            .and_then(|text| text.parse::<jiff::SignedDuration>().ok())
+            .and_then(|span| Duration::try_from(span).ok())
+            .filter(|span| !span.is_zero())
+            .ok_or_else(|| r#"needs a timeout such as "90s" or "5m""#.to_owned())?,
+    };
+    Ok(ScriptSetting { argv, timeout })
+}
+
+fn strings(item: &Item) -> Option<Vec<String>> {
+    item.as_array()?.iter().map(|value: &Value| value.as_str().map(str::to_owned)).collect()
+}
+
 /// An unknown key, and what it might have been.
 fn unknown(prefix: &str, name: &str) -> String {
     let inside: Vec<&str> = match prefix {
         "" => {
             let mut keys: Vec<&str> =
                 ROWS.iter().map(|row| row.key.split('.').next().unwrap_or(row.key)).collect();
-            keys.push("thresholds");
+            keys.extend(["scripts", "thresholds"]);
             keys.dedup();
             keys
         }
@@ -142,17 +187,22 @@ fn unknown(prefix: &str, name: &str) -> String {
 }
 
 fn set_item(slot: Slot<'_>, item: &Item, source: Source) -> Result<(), String> {
-    let strings = |item: &Item| -> Option<Vec<String>> {
-        item.as_array()?.iter().map(|value: &Value| value.as_str().map(str::to_owned)).collect()
-    };
     match slot {
         Slot::Flag(place) => {
             let value = item.as_bool().ok_or_else(|| "is true or false".to_owned())?;
             set_flag(place, value, source);
         }
+        Slot::Port(place) if item.is_integer() => {
+            let port = item.as_integer().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+            let value = Some(port.ok_or_else(|| "is a port, 1 to 65535".to_owned())?);
+            *place = Sourced { value, from: source };
+        }
         Slot::List(place) => {
             let value = strings(item).ok_or_else(|| r#"is a list of strings: ["a", "b"]"#.to_owned())?;
             *place = Sourced { value, from: source };
+        }
+        Slot::Maybe(place) if item.as_integer().is_some() => {
+            *place = Sourced { value: item.as_integer().map(|number| number.to_string()), from: source };
         }
         other => {
             let text = item.as_str().ok_or_else(|| r#"is a string: "…""#.to_owned())?;
@@ -170,6 +220,17 @@ fn set_text(slot: Slot<'_>, text: &str, from: Source) -> Result<(), String> {
         Slot::Scope(place) => {
             let value = if text == "*" { Scope::All } else { Scope::One(namespace(text)?.into()) };
             *place = Sourced { value, from };
+        }
+        Slot::Port(place) => {
+            let port = text.parse::<u16>().ok().filter(|port| *port > 0);
+            let value = Some(port.ok_or_else(|| "is a port, 1 to 65535".to_owned())?);
+            *place = Sourced { value, from };
+        }
+        Slot::Word(place, words) => {
+            if !words.contains(&text) {
+                return Err(format!("is one of {}", words.join(", ")));
+            }
+            *place = Sourced { value: text.to_owned(), from };
         }
         Slot::List(place) => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());

@@ -27,6 +27,9 @@ pub(super) enum Slot<'a> {
     Flag(&'a mut Sourced<bool>),
     List(&'a mut Sourced<Vec<String>>),
     Scope(&'a mut Sourced<Scope>),
+    Port(&'a mut Sourced<Option<u16>>),
+    /// One of these words.
+    Word(&'a mut Sourced<String>, &'static [&'static str]),
 }
 
 const fn row(
@@ -122,6 +125,27 @@ pub(super) static ROWS: &[Row] = &[
         |s| Slot::Maybe(&mut s.database_url),
         "the database to watch, read-only; keep the password in DATABASE_URL",
     )),
+    row(
+        "database.via",
+        &["COVET_DATABASE_VIA"],
+        r#""port-forward:tools/pg-forwarder:5432""#,
+        |s| Slot::Maybe(&mut s.database_via),
+        "how to reach it: direct, port-forward:[NAMESPACE/]POD:PORT or ssh:HOST",
+    ),
+    row(
+        "database.cpus",
+        &["COVET_DATABASE_CPUS"],
+        r#""4""#,
+        |s| Slot::Maybe(&mut s.database_cpus),
+        "how many CPUs its server has; without it only lock chains are judged, not load",
+    ),
+    row(
+        "database.users",
+        &["COVET_DATABASE_USERS"],
+        r#""users(id, username, is_active, failed_attempts, last_login)""#,
+        |s| Slot::Text(&mut s.database_users),
+        "the application's accounts: table(id, name, active, failed logins, last login)",
+    ),
     secret(row(
         "redis.url",
         &["COVET_REDIS_URL", "REDIS_URL"],
@@ -184,6 +208,35 @@ pub(super) static ROWS: &[Row] = &[
         r#"["shop/reports"]"#,
         |s| Slot::List(&mut s.sheddable),
         "deployments that may be scaled down to make room",
+    ),
+    row(
+        "ssh.user",
+        &["COVET_SSH_USER"],
+        r#""ec2-user""#,
+        |s| Slot::Maybe(&mut s.ssh.user),
+        "who logs in to the nodes' machines; keys, agent and known hosts are ssh's own",
+    ),
+    row("ssh.port", &["COVET_SSH_PORT"], "22", |s| Slot::Port(&mut s.ssh.port), "if it is not 22"),
+    row(
+        "ssh.config",
+        &["COVET_SSH_CONFIG"],
+        r#""/home/ann/.ssh/nodes""#,
+        |s| Slot::Path(&mut s.ssh.config),
+        "ssh's config file for the nodes, read instead of ~/.ssh/config",
+    ),
+    row(
+        "ssh.jump",
+        &["COVET_SSH_JUMP"],
+        r#""ann@bastion.example.com""#,
+        |s| Slot::Maybe(&mut s.ssh.jump),
+        "the host to go through: [user@]host[:port]",
+    ),
+    row(
+        "ssh.address",
+        &["COVET_SSH_ADDRESS"],
+        r#""internal""#,
+        |s| Slot::Word(&mut s.ssh.address, &["internal", "external", "hostname", "name"]),
+        "which of a node's addresses is connected to",
     ),
     row(
         "playbooks",

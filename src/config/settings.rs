@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::domain::Name;
 
@@ -23,6 +24,12 @@ pub struct Settings {
     pub alertmanager_url: Sourced<Option<String>>,
     /// May hold a password: never shown as it is.
     pub database_url: Sourced<Option<String>>,
+    /// How the database is reached: `direct`, `port-forward:[NAMESPACE/]POD:PORT`, `ssh:HOST`.
+    pub database_via: Sourced<Option<String>>,
+    /// How many CPUs the database server has.
+    pub database_cpus: Sourced<Option<String>>,
+    /// The application's accounts: `table(id, name, active, failures, last login)`.
+    pub database_users: Sourced<String>,
     /// May hold a password: never shown as it is.
     pub redis_url: Sourced<Option<String>>,
     /// Hosts to shake hands with beside those of the Ingresses: `host[:port][@address]`.
@@ -41,6 +48,9 @@ pub struct Settings {
     pub probe_url: Sourced<Option<String>>,
     /// Deployments that may be scaled down to make room, as `namespace/name`.
     pub sheddable: Sourced<Vec<String>>,
+    pub ssh: SshSettings,
+    /// The team's own scripts, by name.
+    pub scripts: BTreeMap<String, Sourced<ScriptSetting>>,
     /// A team's own playbooks.
     pub playbooks: Sourced<Option<PathBuf>>,
     /// `auto`, or a theme's name.
@@ -63,6 +73,27 @@ pub struct Prometheus {
     pub status_label: Sourced<Option<String>>,
     /// Extra matchers, e.g. `job="shop"`.
     pub selector: Sourced<Option<String>>,
+}
+
+/// How the nodes' machines are reached; the rest stands in ssh's own config file.
+#[derive(Clone, Debug)]
+pub struct SshSettings {
+    pub user: Sourced<Option<String>>,
+    pub port: Sourced<Option<u16>>,
+    /// Read instead of `~/.ssh/config`.
+    pub config: Sourced<Option<PathBuf>>,
+    /// `[user@]host[:port]`.
+    pub jump: Sourced<Option<String>>,
+    /// `internal`, `external`, `hostname` or `name`.
+    pub address: Sourced<String>,
+}
+
+/// A script of the team's own: exactly these words, with `{placeholders}` that are one word each.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScriptSetting {
+    pub argv: Vec<String>,
+    /// After this long it is ended.
+    pub timeout: Duration,
 }
 
 /// Which namespaces the cockpit looks at.
@@ -151,6 +182,9 @@ pub struct Flags {
     pub theme: Option<String>,
 }
 
+/// The application's accounts, if nobody says otherwise.
+const USERS: &str = "users(id, username, is_active, failed_attempts, last_login)";
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -168,6 +202,9 @@ impl Default for Settings {
             },
             alertmanager_url: Sourced::default(None),
             database_url: Sourced::default(None),
+            database_via: Sourced::default(None),
+            database_cpus: Sourced::default(None),
+            database_users: Sourced::default(USERS.into()),
             redis_url: Sourced::default(None),
             tls_hosts: Sourced::default(Vec::new()),
             tls_authority: Sourced::default(None),
@@ -177,6 +214,14 @@ impl Default for Settings {
             registry_endpoints: Sourced::default(Vec::new()),
             probe_url: Sourced::default(None),
             sheddable: Sourced::default(Vec::new()),
+            ssh: SshSettings {
+                user: Sourced::default(None),
+                port: Sourced::default(None),
+                config: Sourced::default(None),
+                jump: Sourced::default(None),
+                address: Sourced::default("internal".into()),
+            },
+            scripts: BTreeMap::new(),
             playbooks: Sourced::default(None),
             theme: Sourced::default("auto".into()),
             mouse: Sourced::default(false),

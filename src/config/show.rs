@@ -2,7 +2,7 @@
 
 use super::rows::{ROWS, Row, Slot};
 use super::settings::{Settings, Source};
-use crate::domain::text;
+use crate::domain::{shell_quote, text};
 
 /// Every setting: key, value (secrets struck out), and who decided it.
 pub fn table(settings: &Settings) -> Vec<(String, String, Source)> {
@@ -17,6 +17,11 @@ pub fn table(settings: &Settings) -> Vec<(String, String, Source)> {
         .collect();
     for (key, value) in &settings.thresholds {
         rows.push((format!("thresholds.{key}"), value.value.to_string(), value.from.clone()));
+    }
+    for (name, script) in &settings.scripts {
+        let line: Vec<String> = script.argv.iter().map(|word| shell_quote(word)).collect();
+        let value = text::clean(&text::redact(&line.join(" ")));
+        rows.push((format!("scripts.{name}"), value, script.from.clone()));
     }
     rows
 }
@@ -51,6 +56,19 @@ pub fn commented_file(settings: &Settings) -> String {
         }
     }
     file.push_str(
+        "\n[scripts]\n\n# the team's own, for playbooks; a {placeholder} is one word, whatever its value\n\
+         # rotate = { argv = [\"/opt/tools/rotate\", \"--type\", \"{type}\"], timeout = \"5m\" }\n",
+    );
+    for (name, script) in &settings.scripts {
+        let words: Vec<String> = script.argv.iter().map(|word| quoted(word)).collect();
+        let seconds = script.timeout.as_secs();
+        file.push_str(&format!(
+            "{} = {{ argv = [{}], timeout = \"{seconds}s\" }}\n",
+            quoted(name),
+            words.join(", ")
+        ));
+    }
+    file.push_str(
         "\n[thresholds]\n\n# overrides of the rules' thresholds, e.g. \"crash-loop.restarts\" = 5\n",
     );
     for (key, value) in &settings.thresholds {
@@ -68,6 +86,8 @@ fn read(row: &Row, settings: &mut Settings) -> (Option<String>, Source) {
         Slot::Flag(place) => (Some(place.value.to_string()), &place.from),
         Slot::List(place) => (Some(place.value.join(", ")).filter(|text| !text.is_empty()), &place.from),
         Slot::Scope(place) => (Some(place.value.to_string()), &place.from),
+        Slot::Port(place) => (place.value.map(|port| port.to_string()), &place.from),
+        Slot::Word(place, _) => (Some(place.value.clone()), &place.from),
     };
     (value.map(|value| text::clean(&text::redact(&value))), from.clone())
 }
@@ -85,6 +105,8 @@ fn literal(slot: Slot<'_>) -> Option<String> {
             Some(format!("[{}]", items.join(", ")))
         }
         Slot::Scope(place) => Some(quoted(&place.value.to_string())),
+        Slot::Port(place) => place.value.map(|port| port.to_string()),
+        Slot::Word(place, _) => Some(quoted(&place.value)),
     }
 }
 

@@ -67,6 +67,19 @@ causes! {
     RUNTIME = "runtime": "The node's container runtime is down or hangs (PLEG).";
     NODE_UNREADY = "node-unready": "The kubelet says it is not ready, for a reason we do not know.";
     CONTROL_PLANE = "control-plane": "Many nodes at once: the control plane or the network between, not the nodes.";
+    NODE_OOM = "node-oom": "The kernel kills processes of the node for want of memory.";
+    API_UNREACHABLE = "api-unreachable": "The node cannot reach the API server.";
+    KUBELET_CERTIFICATE = "kubelet-certificate": "The kubelet's own certificate has expired or is refused.";
+    // Why a node's disk is full.
+    POD_FILLS_DISK = "pod-fills-disk": "One pod takes more of the disk than everything else.";
+    IMAGES_FILL_DISK = "images-fill-disk": "Images take most of the disk, or their own disk is full.";
+    UNUSED_IMAGES = "unused-images": "Images that no container uses take gigabytes.";
+    JOURNAL_LARGE = "journal-large": "The system journal takes more than 2 GB.";
+    LARGE_LOGS = "large-logs": "Files under /var/log take more than 1 GB.";
+    INODES_EXHAUSTED = "inodes-exhausted": "No inodes are left: too many small files.";
+    DISK_HAS_ROOM = "disk-has-room": "The disk is larger than its file system: it only has to be grown.";
+    DISK_FULL = "disk-full": "The disk is full of what is needed: it is too small.";
+    CLAIM_FULL = "claim-full": "A persistent volume is full; the node is not.";
     // Why there is not enough of something.
     AT_CAPACITY = "at-capacity": "The autoscaler wants more replicas than it may have.";
     REPLICAS_NOT_READY = "replicas-not-ready": "Replicas exist but are not ready, so the others carry their load.";
@@ -75,6 +88,13 @@ causes! {
     POOL_BUDGET = "pool-budget": "Replicas times pool size is more than the database has.";
     CONNECTIONS_IDLE = "connections-idle": "Most slots are held by idle connections of pools.";
     CONNECTIONS_BUSY = "connections-busy": "Most slots are really working.";
+    HOT_QUERY = "hot-query": "One statement takes most of the database's time.";
+    LOAD_SPREAD = "load-spread": "The database's time is spread over many statements.";
+    MISSING_INDEX = "missing-index": "The statement reads a whole table where an index would do.";
+    INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
+    LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
+    DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
+    POOL_TOO_SMALL = "pool-too-small": "The application waits for its own pool while the server has room.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";

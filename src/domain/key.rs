@@ -17,6 +17,7 @@ pub enum Kind {
     ReplicaSet,
     StatefulSet,
     DaemonSet,
+    ControllerRevision,
     Job,
     CronJob,
     HorizontalPodAutoscaler,
@@ -71,6 +72,7 @@ const KINDS: &[Facts] = &[
     facts(Kind::ReplicaSet, "ReplicaSet", "apps", "v1", "replicasets", true),
     facts(Kind::StatefulSet, "StatefulSet", "apps", "v1", "statefulsets", true),
     facts(Kind::DaemonSet, "DaemonSet", "apps", "v1", "daemonsets", true),
+    facts(Kind::ControllerRevision, "ControllerRevision", "apps", "v1", "controllerrevisions", true),
     facts(Kind::Job, "Job", "batch", "v1", "jobs", true),
     facts(Kind::CronJob, "CronJob", "batch", "v1", "cronjobs", true),
     facts(

@@ -6,13 +6,17 @@ mod anomaly;
 pub mod cause;
 mod change;
 mod config_object;
+mod database;
+mod disk;
 mod key;
+mod lock_tree;
 mod mask;
 mod network;
 mod node;
 mod observation;
 mod outside;
 mod pod;
+mod rbac;
 mod reach;
 mod reading;
 mod series;
@@ -23,14 +27,20 @@ pub mod text;
 mod workload;
 
 pub use action::{
-    Action, Alerting, AwsCall, DrainOptions, Effect, ImageChange, NetworkProbe, OnMachine, PatchKind,
-    PodTarget, RedisCommand, ResourceChange, Script, Sql, shell_quote,
+    Action, Alerting, AwsCall, DockerWaste, DrainOptions, Effect, Folders, ImageChange, MachineCommand,
+    NetworkProbe, OnMachine, PatchKind, Pick, PodTarget, RedisCommand, ResourceChange, Script, SessionTarget,
+    Sql, Unit, Which, shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use config_object::{ConfigObject, Keeper};
+pub use database::{Activity, Holder, LockRoot, TopQuery};
+pub use disk::{
+    CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
+};
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
+pub use lock_tree::{Locked, lock_roots, lock_tree};
 pub use mask::{is_telling, mask, masked};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
 pub use node::{Lease, Node, NodeCondition, Taint};
@@ -39,6 +49,7 @@ pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use rbac::{Grant, refused_user};
 pub use reach::{Ended, Layer, Reach, Walk};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;

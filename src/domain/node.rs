@@ -11,6 +11,8 @@ pub struct Node {
     pub resource_version: Name,
     pub labels: Labels,
     pub created: Timestamp,
+    /// Since when its object is being deleted: a finalizer (Karpenter's) keeps it until it is drained.
+    pub deleting: Option<Timestamp>,
     /// `spec.unschedulable`: cordoned.
     pub unschedulable: bool,
     pub taints: Box<[Taint]>,

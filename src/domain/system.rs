@@ -45,7 +45,7 @@ impl System {
             System::Prometheus => "set PROMETHEUS_URL or [prometheus] url",
             System::Alertmanager => "set ALERTMANAGER_URL or [alertmanager] url",
             System::Aws => "set AWS_PROFILE or [aws] profile",
-            System::Ssh => "set [ssh] user",
+            System::Ssh => "set [ssh] user or COVET_SSH_USER",
             System::Network => "nothing to configure",
             System::Scripts => "name it under [scripts]",
         }

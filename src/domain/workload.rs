@@ -61,6 +61,15 @@ pub struct Template {
     pub restarted_at: Option<Name>,
 }
 
+impl Template {
+    /// The two differ by the moment of a restart alone: what fails then is what a start reads.
+    pub fn is_restart_of(&self, older: &Template) -> bool {
+        let same = Template { restarted_at: None, ..self.clone() }
+            == Template { restarted_at: None, ..older.clone() };
+        same && self.restarted_at != older.restarted_at
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct TemplateContainer {
     pub name: Name,

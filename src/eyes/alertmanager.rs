@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::api_server::{Sessions, session_for};
 use super::kubernetes::names::{Names, own, says};
@@ -108,15 +107,14 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
         if tell.blind(Origin::Alertmanager, error).await.is_err() {
             return;
         }
-        sleep(wait).await;
+        tell.rest(wait).await;
     }
 }
 
 /// Until it fails (what with), or nobody listens (None).
 async fn follow(door: &Door, tell: &Tell, backoff: &mut Backoff) -> Option<ConnectError> {
     let mut names = Names::default();
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(EVERY);
     loop {
         ticks.tick().await;
         match look(door, &mut names, tell.now()).await {

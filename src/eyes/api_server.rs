@@ -4,20 +4,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{sleep_until, timeout};
 
 use super::tell::{Backoff, Tell, Unheard};
 use super::trouble::Trouble;
-use crate::config::{self, ConnectError, Settings};
-use crate::domain::{BlindKind, Fact, Origin};
+use crate::config::{self, ConnectError, Connected, Settings};
+use crate::domain::{BlindKind, Fact, Origin, Timestamp, between, text};
 
 /// Together less than five seconds: so soon must a hung server be named.
 const BEAT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(2_500);
 const _: () = assert!(BEAT.as_millis() + PATIENCE.as_millis() < 5_000);
-/// A credential plugin may open a browser; longer than this it hangs.
-const PLUGIN_PATIENCE: Duration = Duration::from_mins(1);
+/// Credentials are renewed this long before they end.
+const EARLY: SignedDuration = SignedDuration::from_secs(60);
+/// Connecting takes no time, unless a credential plugin takes it; after this long a person is told.
+const SOON: Duration = Duration::from_secs(4);
 
 /// A way to the API server, good until the next is announced.
 #[derive(Clone)]
@@ -50,44 +53,81 @@ pub(super) async fn session_for(
     session(sessions).await
 }
 
+/// How connecting last went: what probes and hands share with the eyes, so that a credential plugin runs once.
+pub type Clients = watch::Receiver<Option<Result<kube::Client, ConnectError>>>;
+
+/// Whom the keeper tells about clients.
+pub(super) struct Announce {
+    pub sessions: watch::Sender<Option<Session>>,
+    pub clients: watch::Sender<Option<Result<kube::Client, ConnectError>>>,
+}
+
 /// Connects, announces, listens to the heart, reconnects: for ever.
-pub(super) async fn keep(settings: Settings, tell: Tell, announce: watch::Sender<Option<Session>>) {
+pub(super) async fn keep(settings: Settings, tell: Tell, announce: Announce) {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
     loop {
-        let built = timeout(PLUGIN_PATIENCE, config::client(&settings)).await.unwrap_or_else(|_| {
-            let why = "the credential plugin does not answer";
-            Err(ConnectError::new(BlindKind::Refused, why, "run it by hand: kubectl get --raw /version"))
-        });
+        let Ok(built) = connect(&settings, &tell).await else { return };
         let ended = match built {
-            Ok(client) => {
+            Ok(Connected { client, expires }) => {
+                announce.clients.send_replace(Some(Ok(client.clone())));
                 let session = Session { client, expired: Arc::new(Notify::new()) };
-                announce.send_replace(Some(session.clone()));
-                listen(&session, &tell, &announce, &mut backoff).await
+                announce.sessions.send_replace(Some(session.clone()));
+                let renew = expires.map(|at| until(at, tell.now()));
+                listen(&settings, &session, renew, &tell, &announce.sessions, &mut backoff).await
             }
-            Err(error) => tell.blind(Origin::ApiServer, error).await,
+            Err(error) => {
+                announce.clients.send_replace(Some(Err(error.clone())));
+                tell.blind(Origin::ApiServer, error).await
+            }
         };
         if ended.is_err() {
             return;
         }
-        sleep(backoff.next()).await;
+        tell.rest(backoff.next()).await;
     }
 }
 
-/// Beats until the credentials are refused.
+/// Connects, and says so when it takes long.
+async fn connect(settings: &Settings, tell: &Tell) -> Result<Result<Connected, ConnectError>, Unheard> {
+    let mut connecting = std::pin::pin!(config::connect(settings));
+    let began = Instant::now();
+    loop {
+        if let Ok(built) = timeout(SOON, &mut connecting).await {
+            return Ok(built);
+        }
+        let why = format!("waiting for the credential plugin ({})", text::span(began.elapsed()));
+        let repair = "it may want you to log in: look at your browser, or run kubectl in another window";
+        tell.blind(Origin::ApiServer, ConnectError::new(BlindKind::Unreachable, why, repair)).await?;
+    }
+}
+
+/// How long until credentials that end then are renewed; not at once, however short their life.
+fn until(ends: Timestamp, now: Timestamp) -> Duration {
+    let left = ends.duration_since(now) - EARLY;
+    Duration::try_from(left).unwrap_or_default().max(Duration::from_secs(15))
+}
+
+/// Beats until the credentials are refused, or have to be renewed.
 async fn listen(
+    settings: &Settings,
     session: &Session,
+    renew: Option<Duration>,
     tell: &Tell,
     announce: &watch::Sender<Option<Session>>,
     backoff: &mut Backoff,
 ) -> Result<(), Unheard> {
-    let mut ticks = interval(BEAT);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ends = renew.map(|renew| tokio::time::Instant::now() + renew);
+    let mut ticks = tell.beat(BEAT);
     let mut path = "/readyz";
     let mut was_away = false;
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = ticks.tick() => {}
             () = session.expired.notified() => return Ok(()),
+            () = async { match ends {
+                Some(ends) => sleep_until(ends).await,
+                None => std::future::pending().await,
+            } } => return Ok(()),
         }
         let began = Instant::now();
         match beat(&session.client, path).await {
@@ -100,7 +140,8 @@ async fn listen(
             }
             Err(Trouble::Forbidden(_) | Trouble::Absent) if path == "/readyz" => path = "/version",
             Err(trouble @ Trouble::Unauthorized(_)) => {
-                tell.blind(Origin::ApiServer, trouble.explain()).await?;
+                let error = expired(settings, tell.now()).unwrap_or_else(|| trouble.explain());
+                tell.blind(Origin::ApiServer, error).await?;
                 return Ok(());
             }
             Err(trouble) => {
@@ -109,6 +150,17 @@ async fn listen(
             }
         }
     }
+}
+
+/// A 401 that the kubeconfig explains by itself.
+fn expired(settings: &Settings, now: Timestamp) -> Option<ConnectError> {
+    let since = config::connect::expired_certificate(settings, now)?;
+    let why = format!(
+        "the client certificate in the kubeconfig expired {} ago (401)",
+        text::span(between(since, now))
+    );
+    let repair = "get a new kubeconfig, or renew it: kubeadm certs renew admin.conf";
+    Some(ConnectError::new(BlindKind::Refused, why, repair))
 }
 
 async fn beat(client: &kube::Client, path: &str) -> Result<(), Trouble> {

@@ -105,13 +105,31 @@ async fn version(client: &kube::Client) -> DoctorRow {
 
 /// One SelfSubjectAccessReview for each need; sixteen at a time.
 async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRow> {
+    let user = who(client).await;
+    let user = user.as_deref();
     let asked = needs()
         .filter(|need| need.by != Who::Hands || !*settings.read_only)
-        .map(|need| async move { permission(client, settings, need).await });
+        .map(|need| async move { permission(client, settings, need, user).await });
     futures::stream::iter(asked).buffered(16).collect().await
 }
 
-async fn permission(client: &kube::Client, settings: &Settings, need: &Need) -> DoctorRow {
+/// Our name for the API server (SelfSubjectReview, since Kubernetes 1.28).
+async fn who(client: &kube::Client) -> Option<String> {
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    let request = http::Request::post("/apis/authentication.k8s.io/v1/selfsubjectreviews")
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(review.to_string().into_bytes())
+        .ok()?;
+    let answer = ask(client, request).await.ok()?;
+    answer.pointer("/status/userInfo/username").and_then(Value::as_str).map(str::to_owned)
+}
+
+async fn permission(
+    client: &kube::Client,
+    settings: &Settings,
+    need: &Need,
+    user: Option<&str>,
+) -> DoctorRow {
     let namespace = need.namespace(&settings.namespace);
     let place = namespace.as_deref().map_or("cluster-wide".to_owned(), |namespace| format!("in {namespace}"));
     let what = format!("may {} {} {place}", need.verb, need.resource());
@@ -153,7 +171,7 @@ async fn permission(client: &kube::Client, settings: &Settings, need: &Need) -> 
                 latency: Some(began.elapsed()),
                 ..DoctorRow::bad(
                     what,
-                    ConnectError::new(BlindKind::Refused, why, &need.rule(&settings.namespace)),
+                    ConnectError::new(BlindKind::Refused, why, &need.rule(&settings.namespace, user)),
                 )
             }
         }

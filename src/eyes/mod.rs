@@ -8,6 +8,7 @@ mod doctor;
 mod doctor_outside;
 mod kubernetes;
 mod needs;
+mod pace;
 mod postgres;
 mod prometheus;
 mod reach;
@@ -21,9 +22,11 @@ mod usage;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+pub use self::api_server::Clients;
 pub use self::discover::discover;
 pub use self::doctor::{DoctorRow, doctor, doctor_table};
 pub use self::needs::{Need, Where, Who, needs};
+pub use self::pace::{Bell, Pace};
 use self::tell::Tell;
 use crate::config::Settings;
 use crate::domain::{Observation, Timestamp};
@@ -31,15 +34,28 @@ use crate::domain::{Observation, Timestamp};
 /// Every eye that is open. Dropping it closes them all.
 pub struct Eyes {
     tasks: JoinSet<()>,
+    clients: Clients,
 }
 
 impl Eyes {
     /// Opens them all and returns at once; what they see goes to `out`, and a full channel makes them wait.
-    #[expect(clippy::unused_async, reason = "the loop awaits it; opening may come to need it")]
     pub async fn open(settings: &Settings, clock: fn() -> Timestamp, out: mpsc::Sender<Observation>) -> Eyes {
-        let tell = Tell::new(clock, out);
+        Self::open_at(Pace::default(), settings, clock, out).await
+    }
+
+    /// The same, waiting at this pace between two looks.
+    #[expect(clippy::unused_async, reason = "the loop awaits it; opening may come to need it")]
+    pub async fn open_at(
+        pace: Pace,
+        settings: &Settings,
+        clock: fn() -> Timestamp,
+        out: mpsc::Sender<Observation>,
+    ) -> Eyes {
+        let tell = Tell::new(clock, pace, out);
         let mut tasks = JoinSet::new();
-        let (announce, sessions) = watch::channel(None);
+        let (announced, sessions) = watch::channel(None);
+        let (connected, clients) = watch::channel(None);
+        let announce = api_server::Announce { sessions: announced, clients: connected };
         tasks.spawn(api_server::keep(settings.clone(), tell.clone(), announce));
         kubernetes::open(&settings.namespace, &sessions, &tell, &mut tasks);
         let (found, prometheus) = watch::channel(None);
@@ -51,11 +67,16 @@ impl Eyes {
             tell.clone(),
         ));
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
-        tasks.spawn(postgres::watch(settings.clone(), tell.clone()));
+        tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
         tasks.spawn(tls::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(reach::watch(settings.clone(), sessions, tell));
-        Eyes { tasks }
+        Eyes { tasks, clients }
+    }
+
+    /// The way to the API server, each time it is built anew.
+    pub fn clients(&self) -> Clients {
+        self.clients.clone()
     }
 
     /// How many sources are being watched.

@@ -1,6 +1,7 @@
 //! What the cockpit must be allowed to do: one row for each verb on a resource, and who needs it.
 
 use crate::config::Scope;
+use crate::domain::Grant;
 
 /// A verb on a resource.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +99,7 @@ static OTHER: &[Need] = &[
     need(Who::Probes, "get", "", "configmaps", Where::Scope),
     need(Who::Probes, "get", "", "secrets", Where::Scope),
     need(Who::Probes, "list", "", "resourcequotas", Where::Scope),
+    need(Who::Hands, "list", "apps", "controllerrevisions", Where::Scope),
     need(Who::Hands, "patch", "apps", "deployments", Where::Scope),
     sub(Who::Hands, "patch", "apps", "deployments", "scale"),
     sub(Who::Hands, "patch", "apps", "deployments", "status"),
@@ -116,6 +118,7 @@ static OTHER: &[Need] = &[
     need(Who::Hands, "patch", "", "configmaps", Where::Scope),
     need(Who::Hands, "create", "", "secrets", Where::Scope),
     need(Who::Hands, "patch", "", "secrets", Where::Scope),
+    need(Who::Hands, "delete", "", "secrets", Where::Scope),
 ];
 
 /// Every need, those of the eyes first.
@@ -141,17 +144,16 @@ impl Need {
         }
     }
 
-    /// The rule that would allow it.
-    pub fn rule(&self, scope: &Scope) -> String {
-        let role = match self.namespace(scope) {
-            Some(namespace) => format!("a Role in {namespace}"),
-            None => "a ClusterRole".to_owned(),
+    /// How an admin would allow it.
+    pub fn rule(&self, scope: &Scope, user: Option<&str>) -> String {
+        let (resource, namespace) = (self.resource(), self.namespace(scope));
+        let grant = Grant {
+            verbs: &[self.verb],
+            group: self.group,
+            resource: &resource,
+            namespace: namespace.as_deref(),
+            user,
         };
-        format!(
-            "ask for {role} with apiGroups: [\"{}\"], resources: [{}], verbs: [{}]",
-            self.group,
-            self.resource(),
-            self.verb
-        )
+        format!("let an admin run: {}", grant.as_command())
     }
 }

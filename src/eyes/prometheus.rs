@@ -7,7 +7,6 @@ use std::time::Duration;
 use prometheus_http_query::response::{Data, InstantVector, PromqlResult, RangeVector};
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::api_server::{Sessions, session_for};
 use super::tell::{Backoff, Tell, Unheard};
@@ -148,7 +147,7 @@ pub(super) async fn watch(
         if tell.blind(Origin::Prometheus, error).await.is_err() {
             return;
         }
-        sleep(wait).await;
+        tell.rest(wait).await;
     }
 }
 
@@ -177,8 +176,7 @@ async fn follow(
 ) -> Result<std::convert::Infallible, Ended> {
     let mut queries = Queries::discover(settings, prometheus).await?;
     let mut charts = Charts::default();
-    let mut ticks = interval(STEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(STEP);
     let mut failures = 0;
     for look in 0_u64.. {
         ticks.tick().await;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::api_server::{Sessions, session};
 use super::kubernetes::other::Target;
@@ -37,18 +37,25 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
             Ok(None) => return,
             Err(_) => None,
         };
-        if let Some(session) = &session
-            && let Ok(found) = of_ingresses(&session.client, settings.namespace.one()).await
-        {
-            known = found.into_iter().collect();
+        let mut unlisted = None;
+        if let Some(session) = &session {
+            match of_ingresses(&session.client, settings.namespace.one()).await {
+                Ok(found) => known = found.into_iter().collect(),
+                Err(trouble) => unlisted = Some(trouble.explain()),
+            }
         }
         let own = settings.tls_hosts.iter().filter_map(|host| parse(host));
         let ways: Vec<Way> =
             known.iter().cloned().chain(own).take(HOSTS).map(|target| way(target, &settings)).collect();
-        if told(&tell, look(ways, &dns, &roots, tell.now()).await).await.is_err() {
+        let walks = look(ways, &dns, &roots, tell.now()).await;
+        let heard = match unlisted.filter(|_| walks.is_empty()) {
+            Some(why) => tell.blind(Origin::Reach, why).await,
+            None => told(&tell, walks).await,
+        };
+        if heard.is_err() {
             return;
         }
-        sleep(EVERY).await;
+        tell.rest(EVERY).await;
     }
 }
 

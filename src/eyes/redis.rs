@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, InfoDict, RedisError};
-use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::tell::{Backoff, Tell, Unheard};
 use super::trouble::deepest;
 use crate::config::{ConnectError, Settings, tls};
-use crate::domain::{BlindKind, Cache, Fact, Origin};
+use crate::domain::{BlindKind, Cache, Fact, Origin, Timestamp, between};
 
 const EVERY: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -17,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Counters since the server started.
 #[derive(Clone, Copy)]
 struct Counters {
-    at: Instant,
+    at: Timestamp,
     hits: u64,
     misses: u64,
     evicted: u64,
@@ -42,7 +41,7 @@ pub(super) async fn watch(settings: Settings, tell: Tell) {
         if tell.blind(Origin::Redis, error).await.is_err() {
             return;
         }
-        sleep(backoff.next()).await;
+        tell.rest(backoff.next()).await;
     }
 }
 
@@ -64,12 +63,11 @@ async fn follow(
     tell: &Tell,
     backoff: &mut Backoff,
 ) -> Result<ConnectError, Unheard> {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = tell.beat(EVERY);
     let mut before = None;
     loop {
         ticks.tick().await;
-        match look(connection, &mut before).await {
+        match look(connection, &mut before, tell.now()).await {
             Ok(cache) => {
                 backoff.reset();
                 tell.fact(Origin::Redis, Fact::Cache(cache)).await?;
@@ -83,6 +81,7 @@ async fn follow(
 async fn look(
     connection: &mut MultiplexedConnection,
     before: &mut Option<Counters>,
+    now: Timestamp,
 ) -> Result<Cache, ConnectError> {
     let began = Instant::now();
     ping(connection).await?;
@@ -90,7 +89,7 @@ async fn look(
     let info: InfoDict = redis::cmd("INFO").query_async(connection).await.map_err(|error| explain(&error))?;
     let count = |key: &str| info.get::<u64>(key).unwrap_or_default();
     let now = Counters {
-        at: Instant::now(),
+        at: now,
         hits: count("keyspace_hits"),
         misses: count("keyspace_misses"),
         evicted: count("evicted_keys"),
@@ -101,8 +100,9 @@ async fn look(
     *before = Some(now);
     let hits = pair.map_or(0, |old| now.hits - old.hits);
     let lookups = hits + pair.map_or(0, |old| now.misses - old.misses);
-    let evicted = pair
-        .map_or(0.0, |old| (now.evicted - old.evicted) as f64 / (now.at - old.at).as_secs_f64().max(0.001));
+    let evicted = pair.map_or(0.0, |old| {
+        (now.evicted - old.evicted) as f64 / between(old.at, now.at).as_secs_f64().max(0.001)
+    });
     Ok(Cache {
         ping,
         hit_ratio: (lookups > 0).then(|| hits as f64 / lookups as f64),

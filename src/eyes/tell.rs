@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::pace::{Beat, Pace};
 use crate::config::ConnectError;
 use crate::domain::{Blind, BlindKind, Fact, Observation, Origin, Timestamp};
 
@@ -15,12 +16,28 @@ pub(super) struct Unheard;
 #[derive(Clone)]
 pub(super) struct Tell {
     clock: fn() -> Timestamp,
+    pace: Pace,
     out: mpsc::Sender<Observation>,
 }
 
 impl Tell {
-    pub(super) fn new(clock: fn() -> Timestamp, out: mpsc::Sender<Observation>) -> Self {
-        Self { clock, out }
+    pub(super) fn new(clock: fn() -> Timestamp, pace: Pace, out: mpsc::Sender<Observation>) -> Self {
+        Self { clock, pace, out }
+    }
+
+    /// Waits before it looks again.
+    pub(super) async fn rest(&self, pause: Duration) {
+        self.pace.rest(self.clock, pause).await;
+    }
+
+    /// How long what was seen may wait for more of it; where time is moved by hand, not at all.
+    pub(super) fn hold(&self, hold: Duration) -> Duration {
+        if self.pace.is_by_hand() { Duration::ZERO } else { hold }
+    }
+
+    /// Regular looks.
+    pub(super) fn beat(&self, every: Duration) -> Beat {
+        Beat::new(&self.pace, self.clock, every)
     }
 
     pub(super) fn now(&self) -> Timestamp {

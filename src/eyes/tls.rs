@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::api_server::{Sessions, session};
 use super::kubernetes::names::{Names, own, says};
@@ -67,7 +67,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
         } else {
             EVERY
         };
-        sleep(pause).await;
+        tell.rest(pause).await;
     }
 }
 

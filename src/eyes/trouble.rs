@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::ConnectError;
-use crate::domain::{BlindKind, Kind, Name, text};
+use crate::domain::{BlindKind, Grant, Kind, Name, refused_user, text};
 
 /// Why a request to the API server brought nothing.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) enum Trouble {
     Forbidden(String),
     /// 404: the resource isn't served here.
     Absent,
+    /// 429: the server sheds load, and says when to come back.
+    Busy(Option<Duration>, String),
     /// Another answer that isn't success.
     Answered(u16, String),
     /// No answer: connection refused, reset, TLS, DNS.
@@ -28,7 +30,14 @@ pub(super) enum Trouble {
 impl From<kube::Error> for Trouble {
     fn from(error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) => Self::answered(status.code, &status.message),
+            kube::Error::Api(status) => match Self::answered(status.code, &status.message) {
+                Trouble::Busy(_, message) => {
+                    let after = status.details.as_ref().map(|details| details.retry_after_seconds);
+                    let after = after.filter(|seconds| *seconds > 0).map(u64::from).map(Duration::from_secs);
+                    Trouble::Busy(after, message)
+                }
+                other => other,
+            },
             kube::Error::Auth(error) => Trouble::Unauthorized(words(&crate::config::connect::whole(&error))),
             kube::Error::FromUtf8(error) => Trouble::Undecodable(error.to_string()),
             kube::Error::SerdeError(error) => Trouble::Undecodable(error.to_string()),
@@ -45,6 +54,7 @@ impl Trouble {
             403 => Trouble::Forbidden(message),
             404 => Trouble::Absent,
             410 => Trouble::Gone,
+            429 => Trouble::Busy(None, message),
             code => Trouble::Answered(code, message),
         }
     }
@@ -62,7 +72,7 @@ impl Trouble {
                 (BlindKind::Refused, format!("forbidden (403): {}", or_nothing(message)), "")
             }
             Trouble::Absent => (BlindKind::Broken, "the API server does not serve this (404)".into(), ""),
-            Trouble::Answered(429, message) => (
+            Trouble::Busy(_, message) => (
                 BlindKind::Broken,
                 format!("the API server is overloaded and sheds requests (429): {}", or_nothing(message)),
                 "",
@@ -96,7 +106,7 @@ impl Trouble {
         };
         match self {
             Trouble::Forbidden(message) => ConnectError {
-                repair: Some(rbac_rule(kind, namespace)),
+                repair: Some(repair(kind, namespace, message)),
                 ..ConnectError::new(
                     BlindKind::Refused,
                     format!("may not list and watch {resource} {place} (403): {}", or_nothing(message)),
@@ -113,23 +123,30 @@ impl Trouble {
     }
 }
 
-/// The rule to add so that a kind can be watched.
-fn rbac_rule(kind: Kind, namespace: Option<&Name>) -> String {
-    let role = match namespace {
-        Some(namespace) => format!("a Role in {namespace}"),
-        None => "a ClusterRole".to_owned(),
+/// How an admin lets a kind be watched; and what can be had without one.
+fn repair(kind: Kind, namespace: Option<&Name>, message: &str) -> String {
+    let grant = Grant {
+        verbs: &["get", "list", "watch"],
+        group: kind.group(),
+        resource: kind.plural(),
+        namespace: namespace.map(|namespace| &**namespace),
+        user: refused_user(message),
     };
-    format!(
-        "ask for {role} with apiGroups: [\"{}\"], resources: [{}], verbs: [get, list, watch]",
-        kind.group(),
-        kind.plural()
-    )
+    let instead = match namespace {
+        None if kind.is_namespaced() => "look at one namespace with -n, or let an admin run",
+        _ => "let an admin run",
+    };
+    format!("{instead}: {}", grant.as_command())
 }
 
 fn connection_repair(message: &str) -> &'static str {
     let message = message.to_ascii_lowercase();
     if message.contains("refused") {
         "the server is down or restarting, or the port in the kubeconfig is wrong; trying again"
+    } else if message.contains("certificate expired") || message.contains("certexpired") {
+        "the API server's certificate has expired (kubeadm certs renew apiserver), or this machine's clock is wrong"
+    } else if message.contains("not valid for") {
+        "use a server name that the certificate has, or set tls-server-name in the kubeconfig"
     } else if message.contains("certificate") {
         "check certificate-authority in the kubeconfig, and the clock of this machine"
     } else if message.contains("dns") || message.contains("lookup") || message.contains("resolve") {

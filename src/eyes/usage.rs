@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus_http_query::response::InstantVector;
 use serde::Deserialize;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::api_server::{Session, Sessions, session};
 use super::kubernetes::names::Names;
@@ -15,7 +15,7 @@ use super::prometheus::{Found, Prometheus};
 use super::tell::{Backoff, Tell, Unheard};
 use super::trouble::Trouble;
 use crate::config::{ConnectError, Scope};
-use crate::domain::{BlindKind, Fact, Key, Name, Origin, Usage, UsageSource};
+use crate::domain::{BlindKind, Fact, Grant, Key, Name, Origin, Usage, UsageSource, refused_user};
 
 /// Between two looks. The metrics server itself looks each 15 to 60 s.
 const EVERY: Duration = Duration::from_secs(20);
@@ -64,10 +64,10 @@ pub(super) async fn watch(scope: Scope, mut sessions: Sessions, prometheus: Foun
         };
         match told.await {
             // Nothing yet: a metrics server that has just started, or none at all.
-            Ok(0) => sleep(backoff.next()).await,
+            Ok(0) => tell.rest(backoff.next()).await,
             Ok(seen) => {
                 backoff.reset();
-                sleep(if seen > LARGE { SELDOM } else { EVERY }).await;
+                tell.rest(if seen > LARGE { SELDOM } else { EVERY }).await;
             }
             Err(Unheard) => return,
         }
@@ -120,7 +120,7 @@ async fn tell_pods(
             tell.fact(Origin::PodUsage, Fact::PodUsage(UsageSource::Prometheus, usage)).await?;
             Ok(seen)
         }
-        None => tell.blind(Origin::PodUsage, explain(&trouble, "pods")).await.map(|()| 0),
+        None => tell.blind(Origin::PodUsage, explain(&trouble, "pods", scope.one())).await.map(|()| 0),
     }
 }
 
@@ -142,7 +142,7 @@ async fn tell_nodes(
     };
     match second_nodes(prometheus, names).await {
         Some(usage) => tell.fact(Origin::NodeUsage, Fact::NodeUsage(UsageSource::Prometheus, usage)).await,
-        None => tell.blind(Origin::NodeUsage, explain(&trouble, "nodes")).await,
+        None => tell.blind(Origin::NodeUsage, explain(&trouble, "nodes", None)).await,
     }
 }
 
@@ -206,7 +206,7 @@ fn add(usage: &mut Usage, value: f64, is_cpu: bool) {
     }
 }
 
-fn explain(trouble: &Trouble, resource: &str) -> ConnectError {
+fn explain(trouble: &Trouble, resource: &str, namespace: Option<&Name>) -> ConnectError {
     let no_other = "and Prometheus has no usage either";
     match trouble {
         Trouble::Absent | Trouble::Answered(503, _) => ConnectError::new(
@@ -214,11 +214,20 @@ fn explain(trouble: &Trouble, resource: &str) -> ConnectError {
             format!("no metrics server answers (metrics.k8s.io), {no_other}"),
             "install metrics-server, or give a Prometheus that scrapes cAdvisor",
         ),
-        Trouble::Forbidden(_) => ConnectError::new(
-            BlindKind::Refused,
-            format!("may not list {resource} of metrics.k8s.io (403), {no_other}"),
-            "ask for a ClusterRole with apiGroups: [\"metrics.k8s.io\"], resources: [pods, nodes], verbs: [get, list]",
-        ),
+        Trouble::Forbidden(message) => {
+            let grant = Grant {
+                verbs: &["get", "list"],
+                group: "metrics.k8s.io",
+                resource,
+                namespace: namespace.map(|namespace| &**namespace),
+                user: refused_user(message),
+            };
+            ConnectError::new(
+                BlindKind::Refused,
+                format!("may not list {resource} of metrics.k8s.io (403), {no_other}"),
+                &format!("let an admin run: {}", grant.as_command()),
+            )
+        }
         other => other.explain(),
     }
 }

@@ -30,7 +30,7 @@ pub async fn actor(
 }
 
 #[expect(clippy::disallowed_methods, reason = "a self review is created and changes nothing")]
-async fn review(client: kube::Client) -> Option<String> {
+pub(super) async fn review(client: kube::Client) -> Option<String> {
     let reviews: Api<SelfSubjectReview> = Api::all(client);
     let answer = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.ok()?;
     answer.status?.user_info?.username

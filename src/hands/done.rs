@@ -31,6 +31,10 @@ impl Done {
         Self { ending: Ending::Failed(trouble.to_string()), undo: None }
     }
 
+    pub(super) fn failed_with(says: impl Into<String>) -> Self {
+        Self { ending: Ending::Failed(says.into()), undo: None }
+    }
+
     pub(super) fn unknown(says: impl Into<String>) -> Self {
         Self { ending: Ending::Unknown(says.into()), undo: None }
     }

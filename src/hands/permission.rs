@@ -5,10 +5,9 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::{Api, PostParams};
 
-use super::Hands;
-use crate::domain::ObjectRef;
+use super::{Hands, actor};
+use crate::domain::{Grant, ObjectRef};
 use crate::guard::{Guard, Hazard};
-use crate::probes::trouble::rule;
 
 /// Err with a hazard that stops when the API server says no. An unanswered review says nothing: the dry run
 /// will tell.
@@ -45,14 +44,25 @@ pub(super) async fn check(
                 "" => "in the whole cluster".to_owned(),
                 namespace => format!("in {namespace}"),
             };
-            let says = format!(
-                "you may not {verb} {resource} {place}; {}",
-                rule(verb, kind.group(), &resource, &place)
-            );
+            let user = review_of_self(hands).await;
+            let grant = Grant {
+                verbs: &[verb],
+                group: kind.group(),
+                resource: &resource,
+                namespace: Some(&*object.key.namespace).filter(|space| !space.is_empty()),
+                user: user.as_deref(),
+            };
+            let says =
+                format!("you may not {verb} {resource} {place}; let an admin run: {}", grant.as_command());
             Err(Hazard::stop(Guard::Permission, says))
         }
         _ => Ok(()),
     }
+}
+
+async fn review_of_self(hands: &Hands) -> Option<String> {
+    let asked = actor::review(hands.cluster.client());
+    tokio::time::timeout(hands.cluster.deadline(), asked).await.ok()?
 }
 
 #[expect(clippy::disallowed_methods, reason = "an access review is created and changes nothing")]

@@ -18,6 +18,7 @@ use super::world;
 pub(super) struct Files {
     pub(super) kubeconfig: PathBuf,
     pub(super) view_kubeconfig: PathBuf,
+    pub(super) edit_kubeconfig: PathBuf,
     pub(super) web_authority: PathBuf,
 }
 
@@ -26,13 +27,20 @@ pub(super) struct Access {
     authority: api::Authority,
     admin: String,
     view: String,
-    started: Timestamp,
+    edit: String,
+    clock: fn() -> Timestamp,
 }
 
 impl Access {
-    pub(super) fn new(now: Timestamp) -> Result<Self, LabError> {
+    pub(super) fn new(clock: fn() -> Timestamp) -> Result<Self, LabError> {
         let token = || uuid::Uuid::now_v7().simple().to_string();
-        Ok(Self { authority: api::Authority::new(now)?, admin: token(), view: token(), started: now })
+        Ok(Self {
+            authority: api::Authority::new(clock())?,
+            admin: token(),
+            view: token(),
+            edit: token(),
+            clock,
+        })
     }
 
     pub(super) async fn serve(
@@ -44,8 +52,9 @@ impl Access {
         let tokens = Tokens::default();
         tokens.grant(&self.admin, "oncall@covet.example", Role::Admin);
         tokens.grant(&self.view, "viewer@covet.example", Role::View);
-        let settings = api::Settings { store, logs, tokens, routes, clock: Arc::new(Timestamp::now) };
-        let tls = self.authority.server(self.started, &["h2", "http/1.1"])?;
+        tokens.grant(&self.edit, "developer@covet.example", Role::Edit(world::NAMESPACE));
+        let settings = api::Settings { store, logs, tokens, routes, clock: Arc::new(self.clock) };
+        let tls = self.authority.server((self.clock)(), &["h2", "http/1.1"])?;
         api::serve(settings, tls, ([127, 0, 0, 1], 0).into()).await.map_err(LabError::Listen)
     }
 
@@ -64,6 +73,7 @@ impl Access {
         Ok(Files {
             kubeconfig: write("kubeconfig", &config(&self.admin))?,
             view_kubeconfig: write("kubeconfig-view", &config(&self.view))?,
+            edit_kubeconfig: write("kubeconfig-edit", &config(&self.edit))?,
             web_authority: write("web-ca.crt", web_authority)?,
         })
     }

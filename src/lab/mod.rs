@@ -4,10 +4,12 @@
 mod access;
 pub mod alertmanager;
 pub mod api;
+pub mod database;
 pub mod dns;
 mod folder;
 pub mod https;
 pub mod logs;
+mod moves;
 pub mod object;
 pub mod postgres;
 pub mod prometheus;

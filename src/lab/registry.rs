@@ -110,7 +110,6 @@ async fn content(
     let Some(token) = bearer(&headers) else { return challenge(&host, &headers, repository) };
     if let Some((limited, until)) = &registry.limited
         && *limited == host
-        && *until > Timestamp::now()
     {
         let left = until.duration_since(Timestamp::now()).as_secs().max(1).to_string();
         let headers = [

@@ -2,29 +2,23 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::DropGuard;
 
 use super::access::Files;
-use super::alertmanager::Alertmanager;
 use super::api::{self, Running};
 use super::folder::Folder;
-use super::rules::Rules;
+use super::moves::{EVALUATE, Moves};
 use super::start::LabError;
 use super::store::Store;
 use super::ticker::Ticker;
-use super::tsdb::Tsdb;
 use super::world::{Drill, World};
 
 /// How often the world moves.
 const TICK: Duration = Duration::from_millis(200);
-/// How often the rules are evaluated: often enough for a drill, seldom enough for a full cluster.
-const EVALUATE: Duration = Duration::from_secs(5);
 
 /// How long answers being given may take when the lab stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -32,10 +26,11 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// A running lab. Dropping it stops it; [`Lab::stop`] also waits until all is gone.
 pub struct Lab {
     pub(super) drill: Option<&'static Drill>,
-    pub(super) world: Arc<Mutex<World>>,
+    pub(super) moves: Moves,
     pub(super) addresses: Addresses,
     pub(super) files: Files,
     pub(super) api: Running,
+    pub(super) routes: api::ProxyRoutes,
     pub(super) tickers: Vec<Ticker>,
     pub(super) servers: JoinSet<()>,
     /// Dropping it tells the servers to stop.
@@ -72,6 +67,7 @@ impl Lab {
         vec![
             ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
             ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
+            ("COVET_DATABASE_CPUS", crate::lab::world::DATABASE_CPUS.to_string()),
             ("REDIS_URL", format!("redis://{cache}/0")),
             ("PROMETHEUS_URL", format!("http://{prometheus}")),
             ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
@@ -89,9 +85,14 @@ impl Lab {
         &self.files.kubeconfig
     }
 
-    /// The kubeconfig of somebody who may look at everything but Secrets.
+    /// The kubeconfig of somebody bound to the ClusterRole `view`: no nodes, leases or Secrets, nothing to change.
     pub fn view_kubeconfig(&self) -> &Path {
         &self.files.view_kubeconfig
+    }
+
+    /// The kubeconfig of somebody bound to `edit` in the namespace of the app, and to nothing else.
+    pub fn edit_kubeconfig(&self) -> &Path {
+        &self.files.edit_kubeconfig
     }
 
     /// The authority that issues the certificates of the HTTPS endpoint.
@@ -123,6 +124,11 @@ impl Lab {
         self.api.stop().await;
     }
 
+    /// Lets a pod carry port-forwards for one of its ports to this address.
+    pub fn carry(&self, namespace: &str, pod: &str, port: u16, to: SocketAddr) {
+        self.routes.add(namespace, pod, port, to);
+    }
+
     /// What goes wrong in this lab.
     pub fn drill(&self) -> Option<&'static Drill> {
         self.drill
@@ -130,15 +136,24 @@ impl Lab {
 
     /// Works on the world itself, as somebody at its machines could. Keep it short: time stands still meanwhile.
     pub fn world<R>(&self, work: impl FnOnce(&mut World) -> R) -> R {
-        work(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner))
+        self.moves.world(work)
     }
 
+    /// Moves the lab to where its clock stands, in a lab that is moved by hand.
+    pub fn step(&self) {
+        self.moves.world(|world| world.tick((self.moves.clock)()));
+        self.moves.evaluation.when_due((self.moves.clock)());
+    }
+
+    /// From here on it moves by itself.
     pub(super) fn live(&mut self) -> Result<(), LabError> {
-        let world = Arc::clone(&self.world);
-        let ticker = Ticker::start("lab-world", TICK, move |now| {
-            world.lock().unwrap_or_else(PoisonError::into_inner).tick(now);
-        });
-        self.tickers.push(ticker.map_err(LabError::Thread)?);
+        let Moves { clock, .. } = self.moves;
+        let moves = self.moves.clone();
+        let tick = move || moves.world(|world| world.tick(clock()));
+        self.tickers.push(Ticker::start("lab-world", TICK, tick).map_err(LabError::Thread)?);
+        let evaluation = self.moves.evaluation.clone();
+        let evaluate = move || evaluation.run(clock());
+        self.tickers.push(Ticker::start("lab-rules", EVALUATE, evaluate).map_err(LabError::Thread)?);
         Ok(())
     }
 
@@ -149,21 +164,8 @@ impl Lab {
         for ingress in store.list("ingresses", None).0 {
             let change = |object: &mut Value| object["status"]["loadBalancer"]["ingress"] = home.clone();
             // It was there a moment ago, and nobody else is at work yet.
-            let _ = store.update("ingresses", &ingress.namespace, &ingress.name, Timestamp::now(), change);
+            let _ =
+                store.update("ingresses", &ingress.namespace, &ingress.name, (self.moves.clock)(), change);
         }
-    }
-
-    pub(super) fn evaluate(
-        &mut self,
-        rules: Rules,
-        tsdb: Tsdb,
-        alertmanager: Alertmanager,
-    ) -> Result<(), LabError> {
-        let generator = format!("http://{}", self.addresses.prometheus);
-        let ticker = Ticker::start("lab-rules", EVALUATE, move |now| {
-            alertmanager.tell(rules.evaluate(&tsdb, now), &generator, now);
-        });
-        self.tickers.push(ticker.map_err(LabError::Thread)?);
-        Ok(())
     }
 }

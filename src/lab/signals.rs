@@ -8,9 +8,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
-/// The meeting point of the world and the servers. Clones share one state.
-#[derive(Clone, Debug, Default)]
-pub struct Signals(Arc<RwLock<Shown>>);
+pub use super::database::Database;
+
+/// The meeting point of the world and the servers. Clones share one state, and one time.
+#[derive(Clone, Debug)]
+pub struct Signals {
+    shown: Arc<RwLock<Shown>>,
+    clock: fn() -> Timestamp,
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self::at(Timestamp::now)
+    }
+}
 
 /// Everything the servers show, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -27,34 +38,24 @@ pub struct Shown {
 }
 
 impl Signals {
+    /// With the time of this clock.
+    pub fn at(clock: fn() -> Timestamp) -> Self {
+        Self { shown: Arc::default(), clock }
+    }
+
+    /// The time in the lab.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
     /// Looks at the state. Keep `look` short: the world waits for it.
     pub fn read<R>(&self, look: impl FnOnce(&Shown) -> R) -> R {
-        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        look(&self.shown.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes the state. The world's tick is the only regular writer.
     pub fn write<R>(&self, change: impl FnOnce(&mut Shown) -> R) -> R {
-        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The `PostgreSQL` server as its own views would show it.
-#[derive(Clone, Debug)]
-pub struct Database {
-    /// False: connections are refused at the socket (closed at once).
-    pub up: bool,
-    /// `pg_settings.max_connections`.
-    pub max_connections: u32,
-    /// Sum of `superuser_reserved_connections` and its kin; usable = `max_connections - reserved`.
-    pub reserved: u32,
-    /// One row of `pg_stat_activity` each; only client backends count as used.
-    /// Connections really open to the lab's own server are added by that server, not listed here.
-    pub sessions: Vec<Session>,
-}
-
-impl Default for Database {
-    fn default() -> Self {
-        Self { up: true, max_connections: 90, reserved: 3, sessions: Vec::new() }
+        change(&mut self.shown.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -82,6 +83,8 @@ pub struct Session {
     pub wait_event_type: Option<&'static str>,
     pub wait_event: Option<&'static str>,
     pub query: String,
+    /// Process ids of those whose locks it waits for.
+    pub blocked_by: Vec<i32>,
 }
 
 impl Session {
@@ -102,6 +105,7 @@ impl Session {
             wait_event_type: Some("Client"),
             wait_event: Some("ClientRead"),
             query: String::new(),
+            blocked_by: Vec::new(),
         }
     }
 }

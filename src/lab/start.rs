@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::net::{TcpListener, UdpSocket};
@@ -17,6 +17,7 @@ use super::api::{self, ProxyRoutes};
 use super::folder::Folder;
 use super::https::{self, Authority, Https, HttpsError};
 use super::logs::Logs;
+use super::moves::{Evaluation, Moves};
 use super::prometheus::{self, Prometheus};
 use super::rules::{Rules, RulesError};
 use super::running::{Addresses, Lab};
@@ -40,13 +41,27 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// Pod status updates per second of the filled cluster.
     pub churn: f64,
+    /// The time in the lab: its servers, objects and samples know no other.
+    pub clock: fn() -> Timestamp,
+    /// Nothing moves by itself: whoever moves the clock calls [`Lab::step`].
+    pub by_hand: bool,
     /// Also write the kubeconfig here.
     pub kubeconfig_out: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { drill: None, speed: 1.0, seed: 1, pods: None, nodes: None, churn: 0.0, kubeconfig_out: None }
+        Self {
+            drill: None,
+            speed: 1.0,
+            seed: 1,
+            pods: None,
+            nodes: None,
+            churn: 0.0,
+            clock: Timestamp::now,
+            by_hand: false,
+            kubeconfig_out: None,
+        }
     }
 }
 
@@ -134,13 +149,14 @@ impl Listeners {
 /// # Errors
 /// When a port, a thread or a file cannot be had.
 pub async fn start(options: Options) -> Result<Lab, LabError> {
-    let now = Timestamp::now();
+    let (clock, by_hand) = (options.clock, options.by_hand);
+    let now = clock();
     let wanted = wanted(&options)?;
     let drill = wanted.drill;
     let (store, logs, signals, tsdb) =
-        (Store::new(options.seed), Logs::default(), Signals::default(), Tsdb::default());
+        (Store::new(options.seed), Logs::default(), Signals::at(clock), Tsdb::default());
     let listeners = Listeners::bind().await.map_err(LabError::Listen)?;
-    let access = Access::new(now)?;
+    let access = Access::new(clock)?;
     let routes = ProxyRoutes::default();
     let api = access.serve(store.clone(), logs.clone(), routes.clone()).await?;
     let addresses = listeners.addresses(api.addr).map_err(LabError::Listen)?;
@@ -153,11 +169,12 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let files =
         access.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
     let rules = Rules::load(options.speed)?;
-    let alertmanager = Alertmanager::new(now);
+    let alertmanager = Alertmanager::new(now).at(clock);
     let prometheus = Prometheus {
         tsdb: tsdb.clone(),
         rules: rules.clone(),
         started: now,
+        clock,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
     let stopping = CancellationToken::new();
@@ -171,13 +188,25 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         world
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
-    let world = Arc::new(Mutex::new(world));
     let stopping = stopping.drop_guard();
-    let mut lab =
-        Lab { drill, world, stopping, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
-    lab.live()?;
+    let generator = format!("http://{}", addresses.prometheus);
+    let moves = Moves::new(clock, world, Evaluation::new(rules, tsdb, alertmanager, generator));
+    let mut lab = Lab {
+        drill,
+        moves,
+        stopping,
+        addresses,
+        files,
+        api,
+        routes,
+        tickers: Vec::new(),
+        servers,
+        _folder: folder,
+    };
     lab.lead_ingresses_home(&store);
-    lab.evaluate(rules, tsdb, alertmanager)?;
+    if !by_hand {
+        lab.live()?;
+    }
     Ok(lab)
 }
 

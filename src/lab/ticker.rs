@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 /// A running thread; dropping it stops the work and waits for the step in progress.
 pub struct Ticker {
     stopping: Arc<AtomicBool>,
@@ -16,20 +14,16 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// Calls `work` with the time now, then rests for `period`, until dropped.
+    /// Calls `work`, then rests for `period`, until dropped.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(
-        name: &str,
-        period: Duration,
-        mut work: impl FnMut(Timestamp) + Send + 'static,
-    ) -> io::Result<Self> {
+    pub fn start(name: &str, period: Duration, mut work: impl FnMut() + Send + 'static) -> io::Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stopping);
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             while !seen.load(Ordering::Relaxed) {
-                work(Timestamp::now());
+                work();
                 thread::park_timeout(period);
             }
         })?;

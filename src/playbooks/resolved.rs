@@ -30,6 +30,11 @@ pub enum Condition {
     /// Used connections below 70 % of the usable, and none refused.
     ConnectionsBelow70Percent,
     NoLockWaiters,
+    /// Nobody has been idle in a transaction for over five minutes.
+    NoStuckTransactions,
+    /// Fewer sessions on a CPU than 70 % of the CPUs, where their number is known.
+    DatabaseLoadBelow70Percent,
+    NoInvalidIndex,
     /// p95 below its threshold of 1 s.
     LatencyNormal,
     /// 5xx below 1 % of the requests.
@@ -43,7 +48,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 15] = [
+    pub const ALL: [(&'static str, Condition); 18] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -54,6 +59,9 @@ impl Condition {
         ("hpa-has-room", Condition::HpaHasRoom),
         ("connections-below-70-percent", Condition::ConnectionsBelow70Percent),
         ("no-lock-waiters", Condition::NoLockWaiters),
+        ("no-stuck-transactions", Condition::NoStuckTransactions),
+        ("database-load-below-70-percent", Condition::DatabaseLoadBelow70Percent),
+        ("no-invalid-index", Condition::NoInvalidIndex),
         ("latency-normal", Condition::LatencyNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
         ("certificate-valid", Condition::CertificateValid),
@@ -194,6 +202,20 @@ impl Condition {
                 Some(_) => Ok(None),
                 None => Err("the database is not to be seen".into()),
             },
+            Condition::NoStuckTransactions => match view.snapshot().activity.as_ref() {
+                Some((_, activity)) if activity.stuck > 0 => Err(format!(
+                    "{} idle in a transaction for over 5 minutes",
+                    text::count(activity.stuck as usize, "session")
+                )),
+                _ => Ok(None),
+            },
+            Condition::DatabaseLoadBelow70Percent => database_load(view),
+            Condition::NoInvalidIndex => match view.snapshot().activity.as_ref() {
+                Some((_, activity)) if !activity.invalid_indexes.is_empty() => {
+                    Err(format!("index {} is INVALID", activity.invalid_indexes[0]))
+                }
+                _ => Ok(None),
+            },
             Condition::LatencyNormal => below(&view.snapshot().traffic.p95, LATENCY, "p95"),
             Condition::ErrorsBelow1Percent => {
                 below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx ratio")
@@ -261,6 +283,22 @@ fn pods_scheduled(view: &View<'_>) -> Held {
         })
         .count();
     if pending > 0 { Err(format!("{} for a node", waits(pending))) } else { Ok(None) }
+}
+
+/// Share of the CPUs below which the database is well (audit, section 4).
+const DATABASE_LOAD: f64 = 0.7;
+
+fn database_load(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if snapshot.capacity.is_none() {
+        return Err("the database is not to be seen".into());
+    }
+    // How many CPUs it has is for a person to say; without that its load is not judged.
+    let Some(cpus) = snapshot.activity.as_ref().and_then(|(_, activity)| activity.cpus) else {
+        return Ok(None);
+    };
+    let load = snapshot.on_cpu.mean_over(Duration::from_mins(1));
+    below(&load, DATABASE_LOAD * cpus, "sessions on a CPU")
 }
 
 fn connections(view: &View<'_>) -> Held {

@@ -32,7 +32,10 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("image", "the image that fails, as the pod names it"),
     ("repository", "that image without tag and digest"),
     ("registry", "the registry's host in that image"),
-    ("registry_token_env", "the environment variable that holds the registry's token, REGISTRY_TOKEN"),
+    (
+        "registry_token_env",
+        "the environment variable that holds the registry's token: GITHUB_TOKEN, REGISTRY_TOKEN",
+    ),
     ("node_group", "the cloud's group of the node"),
     ("node", "the node's name"),
     ("node_ip", "the node's internal address"),
@@ -107,6 +110,29 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("max_connections", "the server's max_connections"),
     ("connections_used", "connections in use"),
     ("connections_usable", "connections that ordinary roles can use"),
+    ("idle_in_transaction", "sessions that are idle in a transaction"),
+    ("stuck_sessions", "sessions that have been idle in a transaction for over five minutes"),
+    ("idle_age", "how long a session may idle in a transaction before it is ended"),
+    ("picked_sessions", "how many sessions such a step would mean"),
+    ("lock_root", "the process id at the root of the longest lock chain"),
+    ("lock_root_state", "active or idle: an idle one cannot be cancelled"),
+    ("lock_waiters", "how many sessions wait behind it"),
+    ("top_query", "the id of the statement that costs most"),
+    ("top_query_share", "its share of the database's time in per cent"),
+    ("on_cpu", "sessions on a CPU of the database, or wanting one"),
+    ("cpu_load", "sessions on a CPU for each CPU, in per cent"),
+    ("database_load", "seconds of work per second that statements cost"),
+    ("index_table", "the table that lacks an index"),
+    ("index_columns", "the columns of that index"),
+    ("index_table_bytes", "the size of that table in bytes"),
+    ("invalid_index", "an index that was never finished"),
+    ("pool_budget", "the connections that all pools may take at most"),
+    ("pool_size_suggestion", "a pool size per process that fits the database"),
+    ("pool_overflow_suggestion", "the overflow that goes with it"),
+    ("replicas_that_fit", "how many replicas the database has connections for"),
+    ("replica_lag_seconds", "how far the replicas are behind"),
+    ("attacked_accounts", "accounts with many failed logins, separated by commas"),
+    ("breached_accounts", "those of them that got in afterwards"),
     ("now", "the present moment"),
 ];
 
@@ -271,10 +297,23 @@ fn derive(values: &mut BTreeMap<String, String>) {
     }
     let pull_secret = values.get("pull_secret").cloned().unwrap_or_else(|| "regcred".into());
     values.entry("pull_secret_or_new".into()).or_insert(pull_secret);
-    values.entry("registry_token_env".into()).or_insert_with(|| "REGISTRY_TOKEN".into());
+    let token = match values.get("registry").map(String::as_str) {
+        Some("ghcr.io") => "GITHUB_TOKEN",
+        _ => "REGISTRY_TOKEN",
+    };
+    values.entry("registry_token_env".into()).or_insert_with(|| token.into());
     if let Some(pod) = values.get("pod").cloned() {
         values.entry("worst_pod".into()).or_insert(pod);
     }
+    if let Some(least) = values.get("hpa_min").cloned() {
+        // What always runs has to fit; a maximum below the minimum is refused.
+        let number = |text: &String| text.parse::<u32>().unwrap_or_default();
+        let fit = values.entry("replicas_that_fit".into()).or_insert_with(|| least.clone());
+        if number(fit) < number(&least) {
+            *fit = least;
+        }
+    }
+    values.entry("idle_age".into()).or_insert_with(|| "5m".into());
 }
 
 /// The registry's host in an image reference; Docker Hub when it names none.

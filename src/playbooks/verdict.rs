@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::{Action, Kind, ObjectRef, Pod, ReplicaSet, Strategy, Template, between, cause, text};
+use crate::domain::{Action, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which, between, cause, text};
 
 use super::guards::{database_is_full, many_nodes};
 use super::playbook::Playbook;
@@ -47,12 +47,33 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
         Action::Drain { options, .. } => drain(view, options.force),
         Action::PatchStatus { object, body } => renewal(view, object, body),
         Action::Cordon { .. } => well(view),
-        Action::DeleteNode { .. } => running(view),
+        Action::DeleteNode { .. } => {
+            if is_given_up(view) {
+                None
+            } else {
+                running(view)
+            }
+        }
         Action::Taint { key, remove: false, .. } if key == OUT_OF_SERVICE => running(view),
+        Action::Postgres(sql) => database(view, sql),
         Action::Uncordon { .. } => view
             .node
             .filter(|node| !node.is_ready())
             .map(|_| "the node is not Ready: pods would be sent to a dead node".into()),
+        _ => None,
+    }
+}
+
+/// Healthy idle sessions of a pool are no trouble, and an index takes CPU that locks do not leave free.
+fn database(view: &View<'_>, sql: &Sql) -> Option<String> {
+    match sql {
+        Sql::TerminateSessions { pick, .. } if pick.which == Which::Idle => {
+            let leak = view.has(cause::IDLE_IN_TRANSACTION);
+            leak.then(|| "idle sessions are not the leak: end those that idle in a transaction".into())
+        }
+        Sql::CreateIndex { .. } if view.has(cause::LOCK_CHAIN) => {
+            Some("sessions wait for locks: an index would wait for the same transactions".into())
+        }
         _ => None,
     }
 }
@@ -141,10 +162,7 @@ fn is_restart_of(view: &View<'_>, to: u64) -> bool {
     else {
         return false;
     };
-    let restarted = newest.template.restarted_at != older.template.restarted_at;
-    let same = Template { restarted_at: None, ..newest.template.clone() }
-        == Template { restarted_at: None, ..older.template.clone() };
-    restarted && same
+    newest.template.is_restart_of(&older.template)
 }
 
 /// The missing object, if the older revision refers to it just the same: going back would not help.
@@ -249,6 +267,20 @@ fn running(view: &View<'_>) -> Option<String> {
     let stopped = view.has(cause::NODE_STOPPED);
     (!stopped).then(|| "only when the machine is known to be stopped: it may still be writing".into())
 }
+
+/// Silent for long, everything on it told to go, and nothing with a volume among it that could be written twice.
+fn is_given_up(view: &View<'_>) -> bool {
+    let silent = between(view.facts.anomaly.onset, view.facts.now) >= GIVEN_UP;
+    let leaving = |pod: &&Pod| {
+        let stays = pod.is_mirror || pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "DaemonSet");
+        stays || (pod.deleting.is_some() && pod.claims.is_empty())
+    };
+    let cordoned = view.node.is_some_and(|node| node.unschedulable);
+    view.has(cause::KUBELET_SILENT) && cordoned && silent && view.on_node().iter().all(leaving)
+}
+
+/// Nothing that is silent for so long comes back by itself.
+const GIVEN_UP: Duration = Duration::from_mins(10);
 
 fn well(view: &View<'_>) -> Option<String> {
     let flaps = view.has(cause::NODE_FLAPPING);

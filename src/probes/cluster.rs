@@ -129,9 +129,14 @@ pub fn resource(kind: Kind) -> ApiResource {
 /// As plain JSON. Lists leave `kind` and `apiVersion` out of their items; here they always are.
 pub fn value(object: &DynamicObject, kind: Kind) -> Value {
     let mut value = serde_json::to_value(object).unwrap_or_default();
-    if let Some(map) = value.as_object_mut() {
+    name_kind(&mut value, kind);
+    value
+}
+
+/// Says what an object is, where it doesn't say so itself.
+pub(crate) fn name_kind(object: &mut Value, kind: Kind) {
+    if let Some(map) = object.as_object_mut() {
         map.entry("kind").or_insert_with(|| kind.as_str().into());
         map.entry("apiVersion").or_insert_with(|| kind.api_version().into());
     }
-    value
 }

@@ -8,17 +8,19 @@ mod detail;
 mod events;
 mod follow;
 mod logs;
+pub mod machine;
 mod network;
 mod nodes;
 pub mod object;
 mod pods;
-mod postgres;
+pub(crate) mod postgres;
 mod pull_secrets;
 mod references;
 mod revisions;
 pub mod rollout;
 pub mod trouble;
 mod usage;
+mod value;
 
 use std::time::Duration;
 
@@ -78,6 +80,8 @@ impl Probes {
             }
             Action::ListNodes => nodes::list(cluster, now).await,
             Action::NodeAllocation { node } => nodes::allocation(cluster, node.as_deref()).await,
+            Action::NodeDisk { node } => machine::disk(cluster, node).await,
+            Action::NodeEvents { node } => machine::events(cluster, node, now).await,
             Action::NodeLease { node } => nodes::lease(cluster, node, now).await,
             Action::PodUsage { namespace, pods } => usage::pods(cluster, namespace, pods).await,
             Action::NodeUsage => usage::nodes(cluster).await,
@@ -102,13 +106,12 @@ impl Probes {
             }
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
-            Action::Postgres(sql) => Ok(postgres::read(&self.outside, sql).await),
+            Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
             Action::Redis(command) => match *command {},
             Action::Alerting(call) => match *call {},
             Action::Aws(call) => match *call {},
-            Action::Machine(command) => match *command {},
+            Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
             Action::Network(probe) => network::read(cluster, &self.outside, probe, now).await,
-            Action::Script(script) => match *script {},
             Action::Elsewhere { system, .. } => {
                 Ok(Answer::failed(&format!("{} is not configured", system.as_str())))
             }
@@ -126,6 +129,11 @@ impl Probes {
         tail: u32,
     ) -> impl Stream<Item = LogLine> + Send + use<> {
         follow::follow(self.cluster.clone(), pod.clone(), container, previous, tail)
+    }
+
+    /// One value of a ConfigMap exactly as it is, for the person's editor; None when there is no such key.
+    pub async fn config_value(&self, config_map: &Key, key: &str) -> Result<Option<String>, String> {
+        value::of(&self.cluster, config_map, key).await
     }
 
     /// Everything about one object, for the detail view.

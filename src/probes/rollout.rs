@@ -47,13 +47,30 @@ fn deployment(object: &Value) -> Rollout {
     }
 }
 
+/// A StatefulSet or DaemonSet whose pods change only when somebody deletes them.
+pub fn is_on_delete(object: &Value) -> bool {
+    string(object, "/spec/updateStrategy/type") == "OnDelete"
+}
+
+const ON_DELETE: &str = "nothing rolls out by itself (OnDelete): a pod changes when it is deleted";
+
 fn stateful_set(object: &Value) -> Rollout {
+    if is_on_delete(object) {
+        return Rollout::Done(ON_DELETE.into());
+    }
     let wanted = object.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    let partition = number(object, "/spec/updateStrategy/rollingUpdate/partition");
     let [ready, updated] = ["readyReplicas", "updatedReplicas"].map(|field| status(object, field));
     let same = string(object, "/status/currentRevision") == string(object, "/status/updateRevision");
     if ready < wanted {
         Rollout::Waiting(format!("{ready} of {wanted} replicas ready"))
-    } else if !same && updated < wanted {
+    } else if partition > 0 {
+        // Below the partition the old revision stays on purpose, so the two never become the same.
+        match wanted - partition {
+            due if updated < due => Rollout::Waiting(format!("{updated} of {due} replicas updated")),
+            _ => Rollout::Done(format!("{updated} of {wanted} replicas updated (partition {partition})")),
+        }
+    } else if !same {
         Rollout::Waiting(format!("{updated} of {wanted} replicas updated"))
     } else {
         Rollout::Done(format!("{ready} of {wanted} replicas ready"))
@@ -61,6 +78,9 @@ fn stateful_set(object: &Value) -> Rollout {
 }
 
 fn daemon_set(object: &Value) -> Rollout {
+    if is_on_delete(object) {
+        return Rollout::Done(ON_DELETE.into());
+    }
     let [wanted, updated, available] =
         ["desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable"]
             .map(|field| status(object, field));
@@ -77,16 +97,49 @@ fn status(object: &Value, field: &str) -> i64 {
     number(object, &format!("/status/{field}"))
 }
 
-/// The ReplicaSets of a Deployment with their revisions, newest first.
-pub fn revisions<'a>(deployment: &Value, sets: &'a [Value]) -> Vec<(u64, &'a Value)> {
-    let owner = uid(deployment);
-    let mut found: Vec<_> = sets
+/// The history of a workload with its revisions, newest first: ReplicaSets of a Deployment,
+/// ControllerRevisions of a StatefulSet or DaemonSet.
+pub fn revisions<'a>(workload: &Value, history: &'a [Value]) -> Vec<(u64, &'a Value)> {
+    let owner = uid(workload);
+    let number =
+        |entry: &Value| revision(entry).or_else(|| entry.pointer("/revision").and_then(Value::as_u64));
+    let mut found: Vec<_> = history
         .iter()
-        .filter(|set| is_owned_by(set, owner))
-        .filter_map(|set| Some((revision(set)?, set)))
+        .filter(|entry| is_owned_by(entry, owner))
+        .filter_map(|entry| Some((number(entry)?, entry)))
         .collect();
     found.sort_by_key(|(revision, _)| std::cmp::Reverse(*revision));
     found
+}
+
+/// The pod template of an entry of the history, as its workload had it.
+pub fn template(entry: &Value) -> Value {
+    let recorded = entry.pointer("/data/spec/template").or_else(|| entry.pointer("/spec/template"));
+    let mut template = recorded.cloned().unwrap_or_default();
+    // ControllerRevisions are patches, ReplicaSets carry a label of their own.
+    if let Some(map) = template.as_object_mut() {
+        map.remove("$patch");
+    }
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove("pod-template-hash");
+    }
+    template
+}
+
+/// The revision a workload is at, by its annotation, its status or its template.
+pub fn present(workload: &Value, history: &[Value]) -> Option<u64> {
+    if let Some(revision) = revision(workload) {
+        return Some(revision);
+    }
+    let known = revisions(workload, history);
+    let named = string(workload, "/status/updateRevision");
+    let by_status = known.iter().find(|(_, entry)| string(entry, "/metadata/name") == named);
+    let has_template =
+        |entry: &Value| workload.pointer("/spec/template").is_some_and(|now| template(entry) == *now);
+    by_status
+        .or_else(|| known.iter().find(|(_, entry)| has_template(entry)))
+        .or_else(|| known.first())
+        .map(|(revision, _)| *revision)
 }
 
 #[cfg(test)]

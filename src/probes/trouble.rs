@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::domain::text;
+use crate::domain::{Grant, text};
 
 /// A call that did not work out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,8 @@ pub enum TroubleKind {
     Invalid,
     /// No answer within the time, a broken connection or a failing server: a write may have happened.
     Unanswered,
+    /// 400: an admission webhook with side effects cannot be asked to pretend.
+    NoDryRun,
     /// Anything else the server said.
     Refused,
 }
@@ -99,9 +101,28 @@ fn of_status(code: u16, message: &str) -> Trouble {
             Some((says, rule)) => (TroubleKind::Forbidden, says, Some(rule)),
             None => (TroubleKind::Forbidden, message, None),
         },
+        409 if message.starts_with("Apply failed with") => {
+            (TroubleKind::Conflict, message, Some("apply with force to take these fields over".into()))
+        }
         409 => (TroubleKind::Conflict, message, None),
         429 => (TroubleKind::TooMany, message, None),
-        400 | 415 | 422 => (TroubleKind::Invalid, message, None),
+        400 if message.contains("does not support dry run") => {
+            (TroubleKind::NoDryRun, message, Some("what would happen can only be computed, not tried".into()))
+        }
+        415 => {
+            let repair = "custom resources take no strategic merge patch: use type merge or json";
+            (TroubleKind::Invalid, message, Some(repair.into()))
+        }
+        400 | 422 => (TroubleKind::Invalid, message, None),
+        // Said before anything is written, though by the number it is the server's failure.
+        500 if message.contains("more than one PodDisruptionBudget") => {
+            let repair = "let only one budget select the pod: kubectl get pdb";
+            (TroubleKind::Refused, message, Some(repair.into()))
+        }
+        500 if message.contains("failed calling webhook") => {
+            let repair = "the webhook's service is down, or its certificate has expired: look at it first";
+            (TroubleKind::Refused, message, Some(repair.into()))
+        }
         // The server gave up half-way: whether a write happened, only a read can tell.
         500.. => (TroubleKind::Unanswered, format!("the API server failed ({code}): {message}"), None),
         _ => (TroubleKind::Refused, format!("the API server said {code}: {message}"), None),
@@ -119,15 +140,11 @@ fn rbac(message: &str) -> Option<(String, String)> {
     });
     let found = PHRASE.as_ref()?.captures(message)?;
     let (user, verb, resource, group) = (&found[1], &found[2], &found[3], &found[4]);
-    let place = found.get(5).map_or("in the whole cluster".into(), |space| format!("in {}", space.as_str()));
-    Some((format!("{user} may not {verb} {resource} {place}"), rule(verb, group, resource, &place)))
-}
-
-/// The RBAC rule somebody has to grant.
-pub fn rule(verb: &str, group: &str, resource: &str, place: &str) -> String {
-    format!(
-        "it takes the RBAC rule apiGroups [\"{group}\"], resources [\"{resource}\"], verbs [\"{verb}\"] {place}"
-    )
+    let namespace = found.get(5).map(|space| space.as_str());
+    let place = namespace.map_or("in the whole cluster".into(), |space| format!("in {space}"));
+    let grant = Grant { verbs: &[verb], group, resource, namespace, user: Some(user) };
+    let says = format!("{user} may not {verb} {resource} {place}");
+    Some((says, format!("let an admin run: {}", grant.as_command())))
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {
@@ -156,7 +173,35 @@ mod tests {
         assert_eq!(trouble.says, "ann may not delete pods in shop");
         assert_eq!(
             trouble.repair.as_deref(),
-            Some(r#"it takes the RBAC rule apiGroups [""], resources ["pods"], verbs ["delete"] in shop"#)
+            Some(
+                "let an admin run: kubectl create role covet-tui-pods -n shop --verb=delete --resource=pods && \
+                 kubectl create rolebinding covet-tui-pods -n shop --role=covet-tui-pods --user=ann"
+            )
         );
+    }
+
+    #[test]
+    fn what_was_certainly_not_written_is_not_called_unanswered() {
+        let budgets = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+        for (code, message, kind) in [
+            (500, budgets, TroubleKind::Refused),
+            (
+                500,
+                "Internal error occurred: failed calling webhook \"a.b\": x509: expired",
+                TroubleKind::Refused,
+            ),
+            (500, "etcdserver: request timed out", TroubleKind::Unanswered),
+            (400, "admission webhook \"a.b\" does not support dry run", TroubleKind::NoDryRun),
+            (415, "the body of the request was in an unknown format", TroubleKind::Invalid),
+            (
+                409,
+                "Apply failed with 1 conflict: conflict with \"helm\": .spec.replicas",
+                TroubleKind::Conflict,
+            ),
+        ] {
+            let trouble = of_status(code, message);
+            assert_eq!(trouble.kind, kind, "{message}");
+            assert_eq!(trouble.repair.is_some(), kind != TroubleKind::Unanswered, "{message}");
+        }
     }
 }

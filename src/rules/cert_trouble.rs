@@ -169,7 +169,13 @@ pub(super) fn of_handshake(
     };
     let mut troubles = Vec::new();
     let at = Some(row.at);
-    let default = ["fake certificate", "cert-manager.local", "default certificate"];
+    let default = [
+        "fake certificate",
+        "cert-manager.local",
+        "default certificate",
+        "traefik default cert",
+        "localhost kong",
+    ];
     let issuer = served.issuer.to_lowercase();
     let placeholder = default.iter().any(|name| issuer.contains(name));
     // Plain HTTP on purpose: the controller's placeholder is what anybody gets there by TLS.

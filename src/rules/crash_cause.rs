@@ -9,6 +9,7 @@ use regex::Regex;
 use crate::domain::{Container, Kind, Pod, Terminated, cause, text};
 
 use super::Scene;
+use super::crash_words::recognise;
 use super::workload::{Bindings, quote};
 
 /// Memory that took this long to fill was leaked rather than needed (audit, section 4: slope over 30 min).
@@ -16,6 +17,9 @@ const LEAKED: Duration = Duration::from_mins(30);
 
 /// A container that dies this young did not get past its start (audit, section 3).
 const AT_START: Duration = Duration::from_secs(10);
+
+/// What an operating system says of a program for another kind of machine.
+const OTHER_MACHINE: &str = "exec format error";
 
 /// A container's cause, proven by its status or by events.
 #[derive(Clone, PartialEq, Debug)]
@@ -69,10 +73,10 @@ fn cannot_start(reason: &str, container: &Container) -> Why {
     }
     let says = format!("{}: {reason}: {}", container.name, quote(words));
     let lower = words.to_lowercase();
-    if lower.contains("exec format error") {
+    if lower.contains(OTHER_MACHINE) {
         return Why::new(cause::IMAGE_ARCH, "wrong architecture", says, 0.9);
     }
-    let commands = ["executable file not found", "no such file or directory", "permission denied", "exec:"];
+    let commands = ["executable file", "no such file or directory", "permission denied", "exec:"];
     let is_command = commands.iter().any(|words| lower.contains(words));
     if is_command || matches!(reason, "RunContainerError" | "StartError") {
         return Why::new(cause::COMMAND_ERROR, "command cannot be run", says, 0.85);
@@ -82,12 +86,17 @@ fn cannot_start(reason: &str, container: &Container) -> Why {
 
 /// `secret "db" not found`, `couldn't find key URL in ConfigMap shop/web`, …
 pub(super) fn missing(container: &str, message: &str) -> Option<Why> {
-    static OBJECT: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#"(?i)\b(secret|configmap)s? "([^"]+)" (?:is )?not found"#).ok());
+    static OBJECT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"(?i)\b(secret|configmap|serviceaccount)s? "([^"]+)" (?:is )?not found"#).ok()
+    });
     static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?i)couldn't find key (\S+) in (secret|configmap) (?:\S+/)?([^\s/]+)").ok()
     });
-    let kind = |word: &str| if word.eq_ignore_ascii_case("secret") { Kind::Secret } else { Kind::ConfigMap };
+    let kind = |word: &str| match word.to_lowercase().as_str() {
+        "secret" => Kind::Secret,
+        "serviceaccount" => Kind::ServiceAccount,
+        _ => Kind::ConfigMap,
+    };
     let (kind, object, key) = if let Some(found) = KEY.as_ref()?.captures(message) {
         (kind(&found[2]), found[3].to_owned(), Some(found[1].to_owned()))
     } else {
@@ -109,7 +118,12 @@ pub(super) fn missing(container: &str, message: &str) -> Option<Why> {
     };
     let mut why = Why::new(cause::MISSING_REFERENCE, label, says, 0.95);
     why.bindings.insert("missing_kind", kind.as_str().to_owned());
-    why.bindings.insert(if kind == Kind::Secret { "secret" } else { "config_map" }, object.clone());
+    let own = match kind {
+        Kind::Secret => Some("secret"),
+        Kind::ConfigMap => Some("config_map"),
+        _ => None,
+    };
+    why.bindings.extend(own.map(|own| (own, object.clone())));
     why.bindings.insert("missing_object", object);
     why.bindings.extend(key.map(|key| ("missing_key", key)));
     Some(why)
@@ -126,6 +140,10 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
         let leaked = lived.is_some_and(|lived| lived >= LEAKED);
         let word = if leaked { cause::MEMORY_LEAK } else { cause::OOM_KILLED };
         return Why::new(word, "OOMKilled", says, 0.95);
+    }
+    if end.message.as_deref().is_some_and(|words| words.to_lowercase().contains(OTHER_MACHINE)) {
+        let says = format!("{name} is a program for another kind of machine than its node");
+        return Why::new(cause::IMAGE_ARCH, "wrong architecture", says, 0.9);
     }
     if matches!(&*end.reason, "StartError" | "ContainerCannotRun") || matches!(end.exit_code, 126..=128) {
         let message = end.message.as_ref().map(|message| format!(": {}", quote(message))).unwrap_or_default();
@@ -172,45 +190,6 @@ fn killed_by_probe(scene: &Scene<'_>, pod: &Pod, container: &str) -> Option<&'st
             .into_iter()
             .find(|probe| of_this && message.contains(&format!("failed {probe} probe")))
     })
-}
-
-/// What a termination message gives away (audit, section 3: the regexes of its log branch).
-fn recognise(message: &str) -> Option<(&'static str, &'static str)> {
-    const WORDS: &[(&str, &str, &[&str])] = &[
-        (cause::NO_SPACE, "no space left", &["no space left on device", "enospc"]),
-        (
-            cause::DATABASE_EXHAUSTED,
-            "database has no free slot",
-            &["53300", "too many clients", "remaining connection slots"],
-        ),
-        (
-            cause::DATABASE_AUTH,
-            "credentials rejected",
-            &["28p01", "password authentication failed", "accessdenied", "access denied", "401 ", "403 "],
-        ),
-        (
-            cause::DATABASE_UNREACHABLE,
-            "cannot connect",
-            &["connection refused", "no such host", "timed out", "timeout", "could not translate host name"],
-        ),
-        (
-            cause::CONFIG_ERROR,
-            "configuration rejected",
-            &[
-                "keyerror",
-                "validationerror",
-                "modulenotfound",
-                "yaml",
-                "invalid configuration",
-                "missing env",
-            ],
-        ),
-    ];
-    let lower = message.to_lowercase();
-    WORDS
-        .iter()
-        .find(|(_, _, words)| words.iter().any(|word| lower.contains(word)))
-        .map(|(cause, label, _)| (*cause, *label))
 }
 
 fn signal_name(signal: i32) -> &'static str {

@@ -53,7 +53,7 @@ pub(super) static RULE: Rule = Rule {
     name: "crash-loop",
     title: "Pods crash-looping",
     says: "Containers in CrashLoopBackOff, containers that restarted twice and just died young again, and \
-           containers that the kubelet cannot create. Silent about Jobs that retry, pods being deleted, and \
+           containers that the kubelet cannot create. Silent about Jobs that run and retry, pods being deleted, and \
            containers that have been running for ten minutes since.",
     needs: Needs::All(&[Origin::Pods]),
     thresholds: &[RESTARTS, RECOVERED_AFTER, WARNING_AFTER, CRITICAL_BELOW, PAGES_AFTER],
@@ -164,12 +164,20 @@ fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Tim
     let lasting = scene.has_lasted(onset, &WARNING_AFTER);
     let backing_off = group.sick.iter().any(|(_, container)| container.waiting().is_some());
     if group.object.kind == Kind::Job {
-        return Severity::Suspect;
+        // Trying again helps a Job that fails, not one that cannot start.
+        let stuck = lasting && cannot_start(group);
+        return if stuck { Severity::Warning } else { Severity::Suspect };
     }
-    if standing.share() < scene.threshold(&CRITICAL_BELOW) && (lasting || backing_off) {
+    // Nobody promised that a pod without a controller is there.
+    let bare = group.object.kind == Kind::Pod && group.sick.iter().all(|(pod, _)| pod.owner.is_none());
+    if !bare && standing.share() < scene.threshold(&CRITICAL_BELOW) && (lasting || backing_off) {
         return Severity::Critical;
     }
     if lasting { Severity::Warning } else { Severity::Suspect }
+}
+
+fn cannot_start(group: &Group<'_>) -> bool {
+    group.sick.iter().any(|(_, row)| row.waiting().is_some_and(|reason| CANNOT_START.contains(&&**reason)))
 }
 
 /// The audit's arithmetic: base signal, raises and lowers.
@@ -178,7 +186,7 @@ fn score(scene: &Scene<'_>, group: &Group<'_>, why: &Why, only_newest: bool) -> 
         group.sick.iter().any(|(_, row)| row.waiting().is_some_and(|reason| reasons.contains(&&**reason)))
     };
     let base = match () {
-        () if waits(CANNOT_START) => 0.7,
+        () if cannot_start(group) => 0.7,
         () if waits(&["CrashLoopBackOff"]) => 0.6,
         () => 0.5,
     };
@@ -192,7 +200,8 @@ fn score(scene: &Scene<'_>, group: &Group<'_>, why: &Why, only_newest: bool) -> 
         let ended = row.termination().and_then(|end| end.finished);
         ended.is_some_and(|ended| scene.now.duration_since(ended) < SignedDuration::from_mins(5))
     });
-    let raises = [(several, 0.2), (only_newest, 0.2), (fresh, 0.1), (is_job, -0.3)];
+    let retries = is_job && !cannot_start(group);
+    let raises = [(several, 0.2), (only_newest, 0.2), (fresh, 0.1), (retries, -0.3)];
     let sum: f64 = raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum();
     (base + sum).clamp(0.0, 1.0)
 }

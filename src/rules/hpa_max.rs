@@ -42,10 +42,15 @@ fn limited_since(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Timestamp> {
     if scaler.max == scaler.min || scaler.current < scaler.max || scaler.desired < scaler.max {
         return None;
     }
-    let limited = scaler.condition("ScalingLimited").filter(|row| row.status == Status::True);
-    let too_many = limited.filter(|row| row.reason.as_deref() == Some("TooManyReplicas"));
     // 10 % is the tolerance within which an autoscaler does nothing.
     let wants = scaler.metrics.iter().any(|metric| metric.ratio.is_some_and(|ratio| ratio > 1.1));
+    // One that cannot see its metrics leaves ScalingLimited as it was when it still could.
+    let sightless = scaler.condition("ScalingActive").is_some_and(|row| row.status == Status::False);
+    if sightless && !wants {
+        return None;
+    }
+    let limited = scaler.condition("ScalingLimited").filter(|row| row.status == Status::True);
+    let too_many = limited.filter(|row| row.reason.as_deref() == Some("TooManyReplicas"));
     if too_many.is_none() && !wants {
         return None;
     }

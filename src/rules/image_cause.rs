@@ -21,8 +21,16 @@ pub(super) const PULLING_FAILS: &[&str] = &[
 const PHRASES: &[(&str, &[&str])] = &[
     (cause::IMAGE_DISK, &["no space left", "disk quota exceeded"]),
     (cause::IMAGE_RATE_LIMIT, &["toomanyrequests", "429 too many", "status: 429", "rate limit"]),
-    (cause::IMAGE_ARCH, &["no match for platform", "no matching manifest", "exec format error"]),
-    (cause::IMAGE_SIGNATURE, &["signature"]),
+    (
+        cause::IMAGE_ARCH,
+        &[
+            "no match for platform",
+            "no matching manifest",
+            "no image found in image index",
+            "exec format error",
+        ],
+    ),
+    (cause::IMAGE_SIGNATURE, &["signature", "not signed", "signed by cosign"]),
     (
         cause::IMAGE_NETWORK,
         &[
@@ -35,8 +43,13 @@ const PHRASES: &[(&str, &[&str])] = &[
             "server misbehaving",
             "no route to host",
             "connection reset",
-            "503 service unavailable",
+            "server gave http response",
+            "network is unreachable",
+            "unexpected eof",
+            "500 internal server error",
             "502 bad gateway",
+            "503 service unavailable",
+            "504 gateway time",
         ],
     ),
     (
@@ -52,9 +65,13 @@ const PHRASES: &[(&str, &[&str])] = &[
             "denied",
             "failed to authorize",
             "invalid username",
+            "insufficient_scope",
         ],
     ),
-    (cause::IMAGE_NOT_FOUND, &["manifest unknown", "not found", "name unknown", "404"]),
+    (
+        cause::IMAGE_NOT_FOUND,
+        &["manifest unknown", "not found", "name unknown", "status: 404", "was deleted or has expired"],
+    ),
 ];
 
 /// What an image trouble comes down to.
@@ -85,7 +102,9 @@ pub(super) fn trouble(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Tr
     };
     let says = format!("{}: {message}", container.image);
     // Registries answer "denied" for what does not exist, so as not to tell (audit, section 4: image-pull).
-    let hides = name == cause::IMAGE_AUTH && words.to_lowercase().contains("does not exist");
+    let lower = words.to_lowercase();
+    let hides = name == cause::IMAGE_AUTH
+        && ["does not exist", "may not exist"].iter().any(|words| lower.contains(words));
     let weight = match name {
         cause::IMAGE_PULL => 0.3,
         _ if hides => 0.6,
@@ -99,8 +118,12 @@ pub(super) fn trouble(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Tr
     Trouble { causes, label: label(name), message }
 }
 
+/// The class of a message. What it is about (references, URLs, digests) is left out: `acme/signature-service` and
+/// a digest with 404 in it say nothing of why.
 fn class(message: &str) -> Option<&'static str> {
     let lower = message.to_lowercase();
+    let about = |word: &&str| (word.contains('/') && *word != "i/o") || word.contains("sha256:");
+    let lower = lower.split_whitespace().filter(|word| !about(word)).collect::<Vec<_>>().join(" ");
     PHRASES
         .iter()
         .find(|(_, phrases)| phrases.iter().any(|phrase| lower.contains(phrase)))
@@ -178,10 +201,19 @@ mod tests {
             ),
             ("no match for platform in manifest: not found", cause::IMAGE_ARCH),
             ("failed to extract layer: write /x: no space left on device", cause::IMAGE_DISK),
+            (
+                "failed to resolve reference \"ghcr.io/acme/signature-denied:1\": ghcr.io/acme/signature-denied:1: not found",
+                cause::IMAGE_NOT_FOUND,
+            ),
+            (
+                "failed to copy: httpReadSeeker: failed open: failed to do request: Get \"https://cdn.acme.example/blobs/sha256:1404ab?x=401\": EOF: connection reset by peer",
+                cause::IMAGE_NETWORK,
+            ),
         ];
         for (message, expected) in cases {
             assert_eq!(class(message), Some(expected), "{message}");
         }
         assert_eq!(class("Back-off pulling image \"web\""), None);
+        assert_eq!(class("Back-off pulling image \"ghcr.io/acme/denied:404\""), None);
     }
 }

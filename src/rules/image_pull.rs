@@ -111,7 +111,9 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
 
 fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Timestamp) -> Severity {
     let rolling = group.deployment.is_some_and(|deployment| !deployment.is_rolled_out());
-    let blocks = rolling || standing.available < standing.desired;
+    let serves =
+        !matches!(group.object.kind, Kind::Job) && group.sick.iter().any(|(pod, _)| pod.owner.is_some());
+    let blocks = rolling || (serves && standing.available < standing.desired);
     match () {
         () if blocks && scene.has_lasted(onset, &CRITICAL_AFTER) => Severity::Critical,
         () if scene.has_lasted(onset, &WARNING_AFTER) => Severity::Warning,

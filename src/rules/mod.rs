@@ -6,6 +6,8 @@ mod cert_trouble;
 mod configuration;
 mod crash_cause;
 mod crash_loop;
+mod crash_words;
+mod db_cpu;
 mod db_pool;
 mod high_5xx;
 mod high_latency;
@@ -81,6 +83,7 @@ pub static RULES: &[&Rule] = &[
     &high_latency::RULE,
     &hpa_max::RULE,
     &db_pool::RULE,
+    &db_cpu::RULE,
     &ingress_down::RULE,
     &cert_expiry::RULE,
 ];

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 use super::Scene;
-use super::node_notready::{FLAPS, JOINING, LEASE, lease_renewed};
+use super::node_notready::{FLAPS, JOINING, LEASE, LEAVES, lease_renewed};
 use super::workload::{evidence, quote};
 
 /// A heartbeat older than this says nothing about when the kubelet fell silent (it reports unchanged
@@ -21,6 +21,8 @@ const LEAVING: &[&str] = &[
     "karpenter.sh/disruption",
     "aws-node-termination-handler/spot-itn",
     "aws-node-termination-handler/asg-lifecycle-termination",
+    "aws-node-termination-handler/scheduled-maintenance",
+    "aws-node-termination-handler/rebalance-recommendation",
     "cloud.google.com/impending-node-termination",
 ];
 
@@ -40,7 +42,9 @@ pub(super) struct Ailment {
 /// What ails a node, if anything does. `freshest` is the latest renewal of any node's lease.
 pub(super) fn ailment(scene: &Scene<'_>, node: &Node, freshest: Option<Timestamp>) -> Option<Ailment> {
     let joining = !scene.has_lasted(node.created, &JOINING);
-    if joining || node.taints.iter().any(|taint| LEAVING.contains(&&*taint.key)) {
+    // One whose object is being deleted (Karpenter drains behind a finalizer) is on its way out, for a while.
+    let leaves = node.deleting.is_some_and(|since| !scene.has_lasted(since, &LEAVES));
+    if joining || leaves || node.taints.iter().any(|taint| LEAVING.contains(&&*taint.key)) {
         return None;
     }
     match node.condition("Ready") {
@@ -88,9 +92,17 @@ fn main_cause(node: &Node, silent: bool, raw: &str) -> Cause {
         () if node.has_taint("node.cloudprovider.kubernetes.io/shutdown") => {
             (cause::NODE_STOPPED, "the cloud says that the machine is shut down".to_owned(), 0.95)
         }
+        () if lower.contains("node is shutting down") => (cause::NODE_STOPPED, message.clone(), 0.85),
         () if silent => (cause::KUBELET_SILENT, says("the kubelet stopped reporting"), 0.75),
+        // Without a runtime there is no network either, and the kubelet says both.
+        () if ["runtime is down", "pleg", "runtime status check"]
+            .iter()
+            .any(|words| lower.contains(words)) =>
+        {
+            (cause::RUNTIME, says(""), 0.85)
+        }
         () if lower.contains("cni") || lower.contains("network") => (cause::NODE_NETWORK, says(""), 0.85),
-        () if lower.contains("pleg") || lower.contains("runtime") => (cause::RUNTIME, says(""), 0.85),
+        () if lower.contains("runtime") => (cause::RUNTIME, says(""), 0.85),
         () => (cause::NODE_UNREADY, says("the kubelet says it is not ready"), 0.4),
     };
     Cause { name, says, weight }

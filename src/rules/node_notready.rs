@@ -48,6 +48,13 @@ pub(super) const JOINING: Threshold = Threshold {
     says: "a node younger than this is still joining",
     source: "our own choice",
 };
+pub(super) const LEAVES: Threshold = Threshold {
+    key: "node-notready.leaves",
+    default: 1800.0,
+    unit: Unit::Seconds,
+    says: "a node being deleted for less long than this is expected to go",
+    source: "our own choice; Karpenter's drain waits for disruption budgets",
+};
 pub(super) const FLAPS: Threshold = Threshold {
     key: "node-notready.flaps",
     default: 3.0,
@@ -70,7 +77,16 @@ pub(super) static RULE: Rule = Rule {
            nodes that join, that were cordoned and drained first, and that an autoscaler takes away. At 30 % of \
            the nodes it is one anomaly of the control plane, and no node should be drained.",
     needs: Needs::All(&[Origin::Nodes]),
-    thresholds: &[LEASE, WARNING_AFTER, CRITICAL_SHARE, CONTROL_PLANE_SHARE, JOINING, FLAPS, PAGES_AFTER],
+    thresholds: &[
+        LEASE,
+        WARNING_AFTER,
+        CRITICAL_SHARE,
+        CONTROL_PLANE_SHARE,
+        JOINING,
+        LEAVES,
+        FLAPS,
+        PAGES_AFTER,
+    ],
     examine,
 };
 

@@ -39,7 +39,8 @@ pub(super) fn rolled_out_at(scene: &Scene<'_>, set: &ReplicaSet, sets: &[&Replic
     pods.map(|pod| pod.created).min().unwrap_or(set.created)
 }
 
-/// Suspects the newest revision when all sick pods are its own and an older one is, or was, healthy.
+/// Suspects the newest revision when all sick pods are its own and an older one is, or was, healthy. Not one that
+/// is only a restart: its pods do as the older would if they began now, so what they read at their start changed.
 pub(super) fn suspect<'a>(
     scene: &Scene<'a>,
     deployment: &Deployment,
@@ -50,6 +51,9 @@ pub(super) fn suspect<'a>(
     let (bad, older) = sets.split_first()?;
     let owned_by = |pod: &Pod, set: &ReplicaSet| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid);
     if older.is_empty() || sick.is_empty() || !sick.iter().all(|pod| owned_by(pod, bad)) {
+        return None;
+    }
+    if older.first().is_some_and(|before| bad.template.is_restart_of(&before.template)) {
         return None;
     }
     let number = number(bad);

@@ -1,8 +1,8 @@
 //! Why the newest revision's pods do not come up: what refuses them, what they wait for, what they die of.
 
 use crate::domain::{
-    Cause, Container, ContainerState, Deployment, Evidence, Kind, ObjectRef, Origin, Pod, ReplicaSet, Status,
-    cause, text,
+    Cause, Container, ContainerState, Deployment, Event, Evidence, Kind, ObjectRef, Origin, Pod, ReplicaSet,
+    Status, cause, text,
 };
 
 use super::Scene;
@@ -14,6 +14,9 @@ use super::workload::{Bindings, evidence, quote};
 
 /// Evidence about single pods is cut after this many.
 const EXAMPLES: usize = 4;
+
+/// For a title, when a pod waits for a volume.
+pub(super) const NO_VOLUME: &str = "a volume cannot be mounted";
 
 /// One pod's, or one ReplicaSet's, obstacle.
 pub(super) struct Obstacle {
@@ -49,6 +52,9 @@ pub(super) fn obstacles(
     {
         found.retain(|known| known.cause.name != cause::IMAGE_PULL);
     }
+    if found.iter().any(|known| known.cause.name != cause::STARTING_SLOWLY) {
+        found.retain(|known| known.cause.name != cause::STARTING_SLOWLY);
+    }
     found.sort_by(|one, other| other.cause.weight.total_cmp(&one.cause.weight));
     found
 }
@@ -66,11 +72,24 @@ fn refusal(scene: &Scene<'_>, deployment: &Deployment, newest: Option<&ReplicaSe
     let words = condition.message.clone().or_else(|| event.map(|event| event.message.clone()));
     let words = words.unwrap_or_default();
     let (message, lower) = (quote(&words), words.to_lowercase());
+    if let Some(why) = missing("its service account", &words) {
+        return Some(Obstacle {
+            evidence: evidence(Origin::Deployments, condition.since, format!("FailedCreate: {message}")),
+            cause: Cause { name: why.name, says: message, weight: 0.95 },
+            label: why.label,
+            bindings: why.bindings,
+            pod: None,
+        });
+    }
     let (name, label) = match () {
+        () if lower.contains("must specify") && lower.contains("quota") => {
+            (cause::QUOTA, "quota demands requests or limits")
+        }
         () if lower.contains("exceeded quota") || lower.contains("limitrange") => {
             (cause::QUOTA, "quota exceeded")
         }
-        () if lower.contains("maximum") && lower.contains("usage per") => {
+        // The LimitRanger's own words: `maximum memory usage per Container is 2Gi, but limit is 3Gi`.
+        () if lower.contains("usage per ") || lower.contains("limit to request ratio per ") => {
             (cause::QUOTA, "limit range exceeded")
         }
         () if lower.contains("webhook") => (cause::WEBHOOK, "an admission webhook refuses"),
@@ -102,6 +121,10 @@ fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
         obstacle.bindings = why.bindings;
         return obstacle;
     }
+    if let Some(says) = gated(pod) {
+        let cause = Cause { name: cause::UNSCHEDULABLE, says: says.to_owned(), weight: 0.7 };
+        return about(pod, None, cause, "held back by scheduling gates", says);
+    }
     if let Some(message) = unschedulable(pod) {
         let says = quote(message);
         let cause = Cause { name: cause::UNSCHEDULABLE, says: says.clone(), weight: 0.9 };
@@ -128,10 +151,16 @@ fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
 
 /// A pod that was placed and whose containers do not exist yet.
 fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obstacle {
-    let mut events = scene.events(Kind::Pod, &pod.key);
-    let telling = events.find(|event| {
-        matches!(&*event.reason, "FailedMount" | "FailedAttachVolume" | "FailedCreatePodSandBox")
-    });
+    // A volume that cannot be attached explains why mounting it times out; a missing object explains either.
+    let rank = |event: &&Event| match &*event.reason {
+        "FailedMount" if missing("", &event.message).is_some() => 0,
+        "FailedAttachVolume" => 1,
+        "FailedMapVolume" | "FailedCreatePodSandBox" => 2,
+        _ => 3,
+    };
+    let volumes = ["FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox"];
+    let telling = scene.events(Kind::Pod, &pod.key).filter(|event| volumes.contains(&&*event.reason));
+    let telling = telling.min_by_key(rank);
     let Some(event) = telling else {
         let gated = container.is_none();
         let (name, says, label) = if gated {
@@ -151,7 +180,7 @@ fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obst
     let (name, label) = if &*event.reason == "FailedCreatePodSandBox" {
         (cause::NODE_NETWORK, "the node cannot set up the pods' network")
     } else {
-        (cause::SPEC_REFUSED, "a volume cannot be mounted")
+        (cause::SPEC_REFUSED, NO_VOLUME)
     };
     about(pod, container, Cause { name, says: message.clone(), weight: 0.7 }, label, &message)
 }
@@ -169,6 +198,13 @@ fn about(pod: &Pod, container: Option<&Container>, cause: Cause, label: &str, sa
                 .map(|container| container.name.to_string()),
         )),
     }
+}
+
+/// A pod that its creator asked the scheduler to leave alone for now (Kueue, cluster autoscalers).
+fn gated(pod: &Pod) -> Option<&str> {
+    let condition = pod.condition("PodScheduled").filter(|condition| condition.status == Status::False)?;
+    let gated = condition.reason.as_deref() == Some("SchedulingGated");
+    gated.then(|| condition.message.as_deref().unwrap_or("scheduling gates hold it back"))
 }
 
 /// What the scheduler said, when it found no node.

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 use super::revision::{self, Suspicion};
-use super::rollout_cause::{Obstacle, obstacles, unschedulable};
+use super::rollout_cause::{NO_VOLUME, Obstacle, obstacles, unschedulable};
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
 use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, shown};
 
@@ -127,7 +127,9 @@ fn anomaly(
     let deadline = is_past_deadline(deployment);
     let progressed = last_progress(scene, deployment, newest, pods);
     let refused = deployment.condition("ReplicaFailure").is_some_and(|row| row.status == Status::True);
-    let missing = deployment.available < deployment.replicas || deployment.updated < deployment.replicas;
+    // As in `status.unavailableReplicas`: with a surge, old pods may fill the number while no new one comes up.
+    let wanted = deployment.replicas.max(deployment.status_replicas);
+    let missing = deployment.available < wanted || deployment.updated < deployment.replicas;
     let standing_still = missing && scene.has_lasted(progressed, &NO_PROGRESS);
     let homeless = unready.iter().any(|pod| {
         let since = pod.condition("PodScheduled").and_then(|row| row.since).unwrap_or(pod.created);
@@ -195,6 +197,8 @@ fn anomaly(
 fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
     match obstacle.map(|obstacle| obstacle.cause.name) {
         Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
+        // A disk that another node holds is nobody's template.
+        Some(cause::SPEC_REFUSED) => obstacle.is_some_and(|obstacle| obstacle.label != NO_VOLUME),
         Some(cause::UNSCHEDULABLE) => {
             let Some((good, _)) = &suspicion.good else { return false };
             let asks = |set: &ReplicaSet| {

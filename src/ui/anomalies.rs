@@ -8,31 +8,87 @@ use ratatui::text::{Line, Span};
 use super::style::Look;
 use super::{fit, frame, sign};
 use crate::app::{App, Focus, Place, Row};
-use crate::domain::{Anomaly, Severity, between, text};
+use crate::domain::{Anomaly, AnomalyId, Severity, between, text};
 
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let focused = app.layers.is_empty() && app.focus == Focus::Anomalies;
     let follows = if app.selection.by_person { "" } else { "following the worst" };
     let title = vec![Span::styled("Anomalies", look.strong)];
     let inside = frame::frame(title, note(app, look, follows), focused, look, area, buffer);
-    let rows = app.rows();
-    if rows.is_empty() {
-        return fit::put_all(quiet(app, look, usize::from(inside.width)), inside, buffer);
-    }
     let cells = usize::from(inside.width);
+    let list = list(app, inside);
+    if list.height < inside.height {
+        fit::put(&filter(app, look, cells), inside, 0, buffer);
+    }
+    let rows = app.rows();
+    if rows.is_empty() && app.filter.is_empty() {
+        return fit::put_all(quiet(app, look, cells), list, buffer);
+    }
+    let (mut lines, owners, first) = compose(app, look, &rows, list, focused);
+    let hidden = lines.len().saturating_sub(first + usize::from(list.height));
+    if hidden == 0 {
+        lines.extend(links(app, look, cells));
+    }
+    fit::put_all(lines.into_iter().skip(first), list, buffer);
+    // How much there is beyond the edges, on the frame, where it covers nothing.
+    let beyond = |lines: usize, from: usize| {
+        owners.iter().filter(|(at, _)| (from..from.saturating_add(lines)).contains(at)).count()
+    };
+    let below = beyond(usize::MAX, first + usize::from(list.height));
+    frame::more(look, beyond(first, 0), below, area, buffer);
+}
+
+/// Where the rows are: below the filter, while there is one.
+fn list(app: &App, inside: Rect) -> Rect {
+    let taken = u16::from(app.filtering || !app.filter.is_empty()).min(inside.height);
+    Rect { y: inside.y + taken, height: inside.height - taken, ..inside }
+}
+
+/// What the filter says and what it hides.
+fn filter<'a>(app: &App, look: &Look, cells: usize) -> Line<'a> {
+    let mut left = vec![Span::styled(" /", look.accent)];
+    left.extend(super::form::typed(look, app.filter.text(), app.filtering.then(|| app.filter.cursor())));
+    let right = match (app.rows().len(), app.hidden_rows()) {
+        (0, 1..) => Span::styled("nothing matches; Esc clears ", look.warn),
+        (_, 0) => Span::raw(""),
+        (_, hidden) => Span::styled(format!("{hidden} hidden "), look.warn),
+    };
+    fit::two_ends(left, vec![right], cells)
+}
+
+/// The lines of the list, where each anomaly begins, and the first line to show.
+fn compose<'a>(
+    app: &App,
+    look: &Look,
+    rows: &[Row],
+    list: Rect,
+    focused: bool,
+) -> (Vec<Line<'a>>, Vec<(usize, AnomalyId)>, usize) {
     let mut lines: Vec<Line<'_>> = Vec::new();
+    let mut owners = Vec::new();
     let mut chosen = (0, 1);
-    for row in &rows {
+    for row in rows {
         let selected = app.selection.anomaly.as_ref() == Some(&row.id);
-        let entry = entry(app, look, row, selected, focused, cells);
+        let entry = entry(app, look, row, selected, focused, usize::from(list.width));
         if selected {
             chosen = (lines.len(), entry.len());
         }
+        owners.push((lines.len(), row.id.clone()));
         lines.extend(entry);
     }
-    let first = scrolled(chosen, lines.len(), usize::from(inside.height));
-    lines.extend(links(app, look, cells));
-    fit::put_all(lines.into_iter().skip(first), inside, buffer);
+    let first = scrolled(chosen, lines.len(), usize::from(list.height));
+    (lines, owners, first)
+}
+
+/// The anomaly at a row of the screen.
+pub fn at(app: &App, look: &Look, area: Rect, y: u16) -> Option<AnomalyId> {
+    let inside = frame::inside(area);
+    let list = list(app, inside);
+    let row = usize::from(y.checked_sub(list.y).filter(|row| *row < list.height)?);
+    let (lines, owners, first) = compose(app, look, &app.rows(), list, true);
+    let line = first + row;
+    let owner = owners.into_iter().rev().find(|(begins, _)| *begins <= line)?;
+    (line < lines.len()).then_some(owner.1)
 }
 
 /// Below the list, where there is room: why one thing is taken for the cause of another.

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::style::Look;
 use super::{fit, sign};
-use crate::app::keys::{Command, KEYS};
+use crate::app::keys::{Command, ENTER, ESC, KEYS, Press, Scope};
 use crate::app::{App, Focus, Layer};
 use crate::domain::{Tone, between, text};
 
@@ -23,34 +23,79 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         return fit::put(&fit::cut(&line, cells), area, 0, buffer);
     }
     let right = running(app, look);
-    let mut room = cells.saturating_sub(right.iter().map(Span::width).sum::<usize>() + 1);
     let mut left = vec![Span::raw(" ")];
-    for (key, label) in hints(app) {
-        let hint = [Span::styled(key, look.accent), Span::styled(format!(" {label}"), look.dim)];
-        let wide = hint.iter().map(Span::width).sum::<usize>();
-        // A hint is there whole or not at all.
-        let Some(left_over) = room.checked_sub(wide) else { break };
-        left.extend(hint);
-        left.push(Span::raw("  "));
-        room = left_over.saturating_sub(2);
+    for (_, hint) in placed(app, look, cells) {
+        left.extend([Span::styled(hint.press.name(), look.accent), Span::raw(" ")]);
+        left.extend([Span::styled(hint.label, look.dim), Span::raw("  ")]);
     }
     fit::put(&fit::two_ends(left, right, cells), area, 0, buffer);
 }
 
-fn hints(app: &App) -> Vec<(String, &'static str)> {
+/// The key under the pointer. A click never confirms a change.
+pub fn at(app: &App, look: &Look, area: Rect, x: u16) -> Option<Press> {
+    if app.toast.is_some() {
+        return None;
+    }
+    let x = usize::from(x.checked_sub(area.x)?);
+    let hints = placed(app, look, usize::from(area.width));
+    let (_, hint) = hints.into_iter().find(|(begins, hint)| (*begins..begins + hint.wide()).contains(&x))?;
+    (!hint.confirms).then_some(hint.press)
+}
+
+/// A key and what it does here.
+struct Hint {
+    press: Press,
+    label: &'static str,
+    /// It says yes to a change.
+    confirms: bool,
+}
+
+impl Hint {
+    fn wide(&self) -> usize {
+        fit::width(&self.press.name()) + 1 + fit::width(self.label)
+    }
+}
+
+/// Where each hint begins. A hint is there whole or not at all.
+fn placed(app: &App, look: &Look, cells: usize) -> Vec<(usize, Hint)> {
+    let taken = running(app, look).iter().map(Span::width).sum::<usize>();
+    let mut room = cells.saturating_sub(taken + 1);
+    let mut at = 1;
+    let mut placed = Vec::new();
+    for hint in hints(app) {
+        let wide = hint.wide();
+        let Some(left_over) = room.checked_sub(wide) else { break };
+        room = left_over.saturating_sub(2);
+        placed.push((at, hint));
+        at += wide + 2;
+    }
+    placed
+}
+
+fn hints(app: &App) -> Vec<Hint> {
+    let confirming = matches!(app.layers.last(), Some(Layer::Act));
     if app.is_typing() {
-        return vec![("Enter".into(), enter(app)), ("Esc".into(), "leave")];
+        let enter = Hint { press: ENTER, label: enter(app), confirms: confirming };
+        let mut hints = vec![enter, Hint { press: ESC, label: "leave", confirms: false }];
+        if app.sets_config() {
+            let editor = KEYS.iter().find(|row| row.scope == Scope::Form && row.command == Command::Editor);
+            hints.extend(
+                editor.and_then(|row| {
+                    Some(Hint { press: *row.keys.first()?, label: row.label, confirms: false })
+                }),
+            );
+        }
+        return hints;
     }
     let scopes = app.scopes();
-    let mut hints: Vec<(String, &'static str)> = Vec::new();
+    let mut hints: Vec<Hint> = Vec::new();
     for scope in scopes {
         for binding in KEYS.iter().filter(|binding| binding.scope == scope && !binding.label.is_empty()) {
-            let shadowed = hints.iter().any(|(_, label)| *label == binding.label);
-            if let (false, Some(press)) = (shadowed, binding.keys.first()) {
-                match label(app, binding.command, binding.label) {
-                    "" => {}
-                    label => hints.push((press.name(), label)),
-                }
+            let Some(press) = binding.keys.first().copied() else { continue };
+            let label = label(app, binding.command, binding.label);
+            let shadowed = hints.iter().any(|hint| hint.press == press || hint.label == label);
+            if !shadowed && !label.is_empty() {
+                hints.push(Hint { press, label, confirms: binding.command == Command::Confirm });
             }
         }
     }
@@ -58,7 +103,7 @@ fn hints(app: &App) -> Vec<(String, &'static str)> {
         app.layers.last(),
         Some(Layer::Table(_) | Layer::Object(_) | Layer::Text(_) | Layer::Page(..) | Layer::Journal(_))
     ) {
-        hints.insert(0, ("Esc".into(), "back"));
+        hints.insert(0, Hint { press: ESC, label: "back", confirms: false });
     }
     hints
 }

@@ -54,6 +54,26 @@ pub fn frame(
     inside
 }
 
+/// What a frame leaves inside.
+pub fn inside(area: Rect) -> Rect {
+    Block::bordered().inner(area)
+}
+
+/// How many things lie above and below what is shown, on the lower edge.
+pub fn more(look: &Look, above: usize, below: usize, area: Rect, buffer: &mut Buffer) {
+    let mut spans = Vec::new();
+    for (sign, count) in [("↑", above), ("↓", below)] {
+        if count > 0 {
+            spans.push(Span::styled(format!(" {sign} {count} more "), look.accent));
+        }
+    }
+    let line = Line::from(spans);
+    let wide = line.width() as u16;
+    if wide > 0 && wide + 4 <= area.width && area.height > 1 {
+        over_border(&line, area.right() - 2 - wide, area.bottom() - 1, buffer);
+    }
+}
+
 /// Words on a border do not take its colour.
 fn over_border(line: &Line<'_>, x: u16, y: u16, buffer: &mut Buffer) {
     let width = line.width() as u16;

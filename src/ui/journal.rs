@@ -38,6 +38,14 @@ pub fn draw(app: &App, look: &Look, view: &JournalView, area: Rect, buffer: &mut
     fit::put_all(rows, inside, buffer);
 }
 
+/// The record at a row of the screen, newest first.
+pub fn at(app: &App, view: &JournalView, area: Rect, y: u16) -> Option<usize> {
+    let inside = frame::inside(area);
+    let row = y.checked_sub(inside.y).filter(|row| !view.open && *row < inside.height)?;
+    let at = usize::from(row) + scrolled((view.cursor, 1), app.journal.len(), usize::from(inside.height));
+    (at < app.journal.len()).then_some(at)
+}
+
 fn row<'a>(look: &Look, record: &Record, cells: usize) -> Line<'a> {
     let (sign, style, word) = ending(record, look);
     let mut left = vec![

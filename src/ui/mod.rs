@@ -5,6 +5,7 @@
 mod act;
 mod anomalies;
 mod chart;
+mod columns;
 mod fit;
 mod footer;
 mod form;
@@ -18,6 +19,8 @@ mod palette;
 mod panels;
 pub mod picker;
 mod playbook;
+mod pointer;
+mod score;
 mod shapes;
 mod sign;
 mod style;
@@ -35,6 +38,7 @@ use ratatui::widgets::{Clear, Widget};
 
 use crate::app::{App, Layer, Panel};
 
+pub use pointer::under;
 pub use style::Look;
 
 /// Draws everything. Pure: the same cockpit on the same screen gives the same cells.
@@ -59,22 +63,23 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
     header::headline(app, &look, places.headline, buffer);
     match full_screen(app) {
         Some(layer) => {
-            let below = Rect { y: area.y + 2, height: area.height - 3, ..area };
+            let below = below(area);
             match layer {
                 Layer::Table(table) => table::draw(app, &look, table, below, buffer),
                 Layer::Object(object) => object::draw(app, &look, object, below, buffer),
                 Layer::Text(text) => object::text(app, &look, text, below, buffer),
                 Layer::Journal(journal) => journal::draw(app, &look, journal, below, buffer),
                 Layer::Page(page, scroll) => pages::draw(app, &look, *page, *scroll, below, buffer),
-                Layer::Form(_) | Layer::Act | Layer::Palette(_) => {}
+                Layer::Form(_) | Layer::Columns(_) | Layer::Act | Layer::Palette(_) => {}
             }
         }
         None => main_screen(app, &look, &places, buffer),
     }
-    let below = Rect { y: area.y + 2, height: area.height - 3, ..area };
+    let below = below(area);
     match app.layers.last() {
         Some(Layer::Act) => act::draw(app, &look, below, buffer),
-        Some(Layer::Form(form)) => form::draw(&look, form, below, buffer),
+        Some(Layer::Form(form)) => form::draw(app, &look, form, below, buffer),
+        Some(Layer::Columns(chooser)) => columns::draw(app, &look, chooser, below, buffer),
         Some(Layer::Palette(palette)) => palette::draw(&look, palette, below, buffer),
         _ => {}
     }
@@ -83,7 +88,9 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) {
 
 /// The topmost layer that hides the main screen.
 fn full_screen(app: &App) -> Option<&Layer> {
-    app.layers.iter().rev().find(|layer| !matches!(layer, Layer::Act | Layer::Form(_) | Layer::Palette(_)))
+    let over =
+        |layer: &&Layer| matches!(layer, Layer::Act | Layer::Form(_) | Layer::Columns(_) | Layer::Palette(_));
+    app.layers.iter().rev().find(|layer| !over(layer))
 }
 
 fn main_screen(app: &App, look: &Look, places: &layout::Places, buffer: &mut Buffer) {
@@ -103,10 +110,19 @@ fn main_screen(app: &App, look: &Look, places: &layout::Places, buffer: &mut Buf
 fn popup(area: Rect, width: u16, height: u16, buffer: &mut Buffer) -> Rect {
     // What is behind steps back.
     buffer.set_style(area, Style::new().add_modifier(Modifier::DIM).remove_modifier(Modifier::BOLD));
-    let place =
-        area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height.min(area.height)));
+    let place = centred(area, width, height);
     Clear.render(place, buffer);
     place
+}
+
+/// In the middle, as large as there is room for.
+fn centred(area: Rect, width: u16, height: u16) -> Rect {
+    area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height.min(area.height)))
+}
+
+/// What lies below the two lines at the top and above the footer.
+fn below(area: Rect) -> Rect {
+    Rect { y: area.y + 2, height: area.height.saturating_sub(3), ..area }
 }
 
 /// Even here the worst must be told.

@@ -16,11 +16,7 @@ pub fn draw(app: &App, look: &Look, view: &ObjectView, area: Rect, buffer: &mut 
         fit::span(format!("{} ", view.object.kind), look.dim),
         fit::span(view.object.key.to_string(), look.strong),
     ];
-    let mut note = Vec::new();
-    for tab in view.tabs() {
-        let style = if *tab == view.tab { look.accent.add_modifier(Modifier::REVERSED) } else { look.dim };
-        note.push(Span::styled(format!(" {} ", tab.title()), style));
-    }
+    let note = tabs(look, view);
     let inside = frame::frame(title, note, true, look, area, buffer);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     let status = match view.tab {
@@ -36,6 +32,29 @@ pub fn draw(app: &App, look: &Look, view: &ObjectView, area: Rect, buffer: &mut 
         _ => "",
     };
     lines(look, view.text(), empty, body, buffer);
+}
+
+fn tabs<'a>(look: &Look, view: &ObjectView) -> Vec<Span<'a>> {
+    let span = |tab: &Tab| {
+        let style = if *tab == view.tab { look.accent.add_modifier(Modifier::REVERSED) } else { look.dim };
+        Span::styled(format!(" {} ", tab.title()), style)
+    };
+    view.tabs().iter().map(span).collect()
+}
+
+/// The tab under the pointer: they stand at the right of the upper edge.
+pub fn at(look: &Look, view: &ObjectView, area: Rect, (x, y): (u16, u16)) -> Option<Tab> {
+    let tabs = tabs(look, view);
+    let wide: usize = tabs.iter().map(Span::width).sum();
+    let mut left = area.right().checked_sub(wide as u16 + 3)?;
+    for (tab, span) in view.tabs().iter().zip(&tabs) {
+        let right = left + span.width() as u16;
+        if y == area.y && (left..right).contains(&x) {
+            return Some(*tab);
+        }
+        left = right;
+    }
+    None
 }
 
 /// A reading or an outcome, full screen.

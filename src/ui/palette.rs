@@ -6,12 +6,12 @@ use ratatui::text::{Line, Span};
 
 use super::anomalies::{highlight, scrolled};
 use super::style::Look;
-use super::{fit, form, frame, popup};
+use super::{centred, fit, form, frame, popup};
 use crate::app::Palette;
 
 pub fn draw(look: &Look, palette: &Palette, area: Rect, buffer: &mut Buffer) {
-    let width = area.width.saturating_sub(8).min(90).max(area.width.min(50));
-    let place = popup(area, width, area.height.saturating_sub(2).min(24), buffer);
+    let (width, height) = size(area);
+    let place = popup(area, width, height, buffer);
     let count = format!("{}", palette.entries.len());
     let title = vec![Span::styled("Commands", look.strong)];
     let inside = frame::frame(title, vec![Span::styled(count, look.dim)], true, look, place, buffer);
@@ -33,4 +33,19 @@ pub fn draw(look: &Look, palette: &Palette, area: Rect, buffer: &mut Buffer) {
     if palette.entries.is_empty() {
         fit::put(&Line::styled("nothing matches", look.dim), list, 0, buffer);
     }
+}
+
+fn size(area: Rect) -> (u16, u16) {
+    let width = area.width.saturating_sub(8).min(90).max(area.width.min(50));
+    (width, area.height.saturating_sub(2).min(24))
+}
+
+/// The entry at a row of the screen.
+pub fn at(palette: &Palette, area: Rect, y: u16) -> Option<usize> {
+    let (width, height) = size(area);
+    let inside = frame::inside(centred(area, width, height));
+    let high = inside.height.saturating_sub(1);
+    let row = y.checked_sub(inside.y + 1).filter(|row| *row < high)?;
+    let at = usize::from(row) + scrolled((palette.at, 1), palette.entries.len(), usize::from(high));
+    (at < palette.entries.len()).then_some(at)
 }

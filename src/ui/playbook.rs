@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use super::anomalies::{highlight, scrolled};
 use super::style::Look;
 use super::{fit, frame, sign};
-use crate::app::{App, Dossier, Focus, keys};
+use crate::app::{App, Dossier, Focus, Target, keys};
 use crate::domain::{Effect, between, text};
 use crate::playbooks::{Plan, PlannedStep, StepState};
 
@@ -32,13 +32,44 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         return fit::put(&Line::styled(words, look.dim), inside, 0, buffer);
     };
     // The suggestion stays in view whatever is scrolled: observers have no keys.
-    let head = head(app, look, dossier, plan, cells);
-    let head_high = (head.len() as u16).min(inside.height.saturating_sub(1)).min(inside.height * 2 / 3);
-    fit::put_all(head, Rect { height: head_high, ..inside }, buffer);
-    let rest = Rect { y: inside.y + head_high, height: inside.height - head_high, ..inside };
-    let (lines, chosen) = body(app, look, dossier, plan, focused, cells);
+    let (head, rest) = split(head(app, look, dossier, plan, cells), inside);
+    fit::put_all(head, inside, buffer);
+    let Body { lines, places, chosen } = body(app, look, dossier, plan, focused, cells);
     let first = scrolled(chosen, lines.len(), usize::from(rest.height));
+    let end = first + usize::from(rest.height);
+    let above = places.iter().filter(|(at, ..)| *at < first).count();
+    let below = places.iter().filter(|(at, ..)| *at >= end).count();
     fit::put_all(lines.into_iter().skip(first), rest, buffer);
+    frame::more(look, above, below, area, buffer);
+}
+
+/// The head, cut to its share of the panel, and what is left for the steps.
+fn split(mut head: Vec<Line<'_>>, inside: Rect) -> (Vec<Line<'_>>, Rect) {
+    let high = (head.len() as u16).min(inside.height.saturating_sub(1)).min(inside.height * 2 / 3);
+    head.truncate(usize::from(high));
+    (head, Rect { y: inside.y + high, height: inside.height - high, ..inside })
+}
+
+/// What is at a row of the screen: the suggestion, a step, or nothing in particular.
+pub fn at(app: &App, look: &Look, area: Rect, y: u16) -> Target {
+    let inside = frame::inside(area);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    let cells = usize::from(inside.width);
+    let Some((dossier, plan)) = app.dossier().and_then(|dossier| Some((dossier, dossier.plan.as_ref()?)))
+    else {
+        return Target::Playbook;
+    };
+    let focused = app.layers.is_empty() && app.focus == Focus::Playbook;
+    let (head, rest) = split(head(app, look, dossier, plan, cells), inside);
+    if let Some(row) = y.checked_sub(inside.y).filter(|row| usize::from(*row) < head.len()) {
+        let told = plan.suggestion().map_or(0, |step| suggestion(look, plan, step, cells).len());
+        return if usize::from(row) < told { Target::Suggestion } else { Target::Playbook };
+    }
+    let Some(row) = y.checked_sub(rest.y).filter(|row| *row < rest.height) else { return Target::Playbook };
+    let Body { lines, places, chosen } = body(app, look, dossier, plan, focused, cells);
+    let line = usize::from(row) + scrolled(chosen, lines.len(), usize::from(rest.height));
+    let place = places.into_iter().find(|(begins, high, _)| (*begins..begins + high).contains(&line));
+    place.map_or(Target::Playbook, |(.., id)| Target::Step(id))
 }
 
 /// Nothing to do: what would be at hand.
@@ -134,15 +165,18 @@ fn resolution<'a>(look: &Look, plan: &Plan, cells: usize) -> Vec<Line<'a>> {
         .collect()
 }
 
+/// What can be scrolled.
+struct Body<'a> {
+    lines: Vec<Line<'a>>,
+    /// Where each step and item begins, how many lines it has, and what it is.
+    places: Vec<(usize, usize, String)>,
+    /// The lines the cursor is on.
+    chosen: (usize, usize),
+}
+
 /// Everything below the suggestion, and which lines the cursor is on.
-fn body<'a>(
-    app: &App,
-    look: &Look,
-    dossier: &Dossier,
-    plan: &Plan,
-    focused: bool,
-    cells: usize,
-) -> (Vec<Line<'a>>, (usize, usize)) {
+fn body<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, focused: bool, cells: usize) -> Body<'a> {
+    let mut places = Vec::new();
     let mut lines = evidence(look, dossier, cells);
     let mut chosen = (0, 1);
     let mut phase = None;
@@ -159,6 +193,7 @@ fn body<'a>(
         if here && focused {
             chosen = (lines.len(), entry.len());
         }
+        places.push((lines.len(), entry.len(), step.id.clone()));
         lines.extend(entry);
     }
     if !plan.follow_up.is_empty() {
@@ -183,9 +218,10 @@ fn body<'a>(
         if here {
             chosen = (lines.len(), 1);
         }
+        places.push((lines.len(), 1, item.id.clone()));
         lines.push(if here { highlight(line, look.selected, cells) } else { line });
     }
-    (lines, chosen)
+    Body { lines, places, chosen }
 }
 
 /// Causes with their weight, then what speaks for them.

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use super::anomalies::{highlight, scrolled};
 use super::style::Look;
 use super::{fit, frame, panels, sign};
-use crate::app::{App, Column, Panel, TableView, columns};
+use crate::app::{App, Column, Panel, TableView, Target, columns};
 use crate::domain::{Age, Key, Tone, text};
 
 pub fn draw(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut Buffer) {
@@ -18,34 +18,73 @@ pub fn draw(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut 
     note.extend(frame::age_note(&age, look));
     let title = vec![Span::styled(table.panel.title(), look.strong), Span::styled(counted(table), look.dim)];
     let inside = frame::frame(title, note, true, look, area, buffer);
-    let mut inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     if let Age::Blind(blind, _) = &age {
         let line = format!("{}: {}", frame::since(blind, app.now), text::clean(&blind.why));
         fit::put(&Line::styled(line, look.note), inside, 0, buffer);
-        inside = below(inside, 1);
     }
+    let Parts { picture, filter, rows } = parts(app, table, matches!(age, Age::Blind(..)), inside);
     if columns(table.panel).is_empty() {
-        return panels::body(app, look, table.panel, inside, buffer);
+        return panels::body(app, look, table.panel, rows, buffer);
     }
-    // A short picture where there is room for both.
-    if table.panel == Panel::Pods && inside.height >= 24 {
-        let rows =
-            app.board.len().div_ceil(usize::from(inside.width).max(1)).min(usize::from(inside.height / 5));
-        let picture = Rect { height: rows as u16 + 1, ..inside };
+    if picture.height > 0 {
         panels::body(app, look, table.panel, picture, buffer);
-        inside = below(inside, rows as u16 + 2);
+    }
+    if filter.height > 0 {
+        let typing = table.filtering.then(|| table.filter.cursor());
+        let mut line = vec![Span::styled("/", look.accent)];
+        line.extend(super::form::typed(look, table.filter.text(), typing));
+        fit::put(&Line::from(line), filter, 0, buffer);
+    }
+    draw_rows(app, look, table, rows, buffer);
+}
+
+/// Where the parts of a full-screen panel are; parts that are not there have no height.
+struct Parts {
+    /// A short picture where there is room for both.
+    picture: Rect,
+    filter: Rect,
+    /// The heading and the rows; for panels that are one chart, the chart.
+    rows: Rect,
+}
+
+fn parts(app: &App, table: &TableView, blind: bool, inside: Rect) -> Parts {
+    let none = Rect { height: 0, ..inside };
+    let mut parts = Parts { picture: none, filter: none, rows: below(inside, u16::from(blind)) };
+    if table.panel == Panel::Pods && inside.height >= 24 {
+        let wide = usize::from(inside.width).max(1);
+        let high = app.board.len().div_ceil(wide).min(usize::from(inside.height / 5)) as u16;
+        parts.picture = Rect { height: high + 1, ..parts.rows };
+        parts.rows = below(parts.rows, high + 2);
     }
     if table.filtering || !table.filter.is_empty() {
-        let cursor = if table.filtering { "▏" } else { "" };
-        let line = Line::from(vec![
-            Span::styled("/", look.accent),
-            fit::span(table.filter.text(), look.strong),
-            Span::styled(cursor, look.accent),
-        ]);
-        fit::put(&line, inside, 0, buffer);
-        inside = below(inside, 1);
+        parts.filter = Rect { height: 1.min(parts.rows.height), ..parts.rows };
+        parts.rows = below(parts.rows, 1);
     }
-    rows(app, look, table, inside, buffer);
+    parts
+}
+
+/// What is at a cell of the screen: a row, or the heading of a column.
+pub fn at(app: &App, table: &TableView, area: Rect, (x, y): (u16, u16)) -> Option<Target> {
+    let inside = frame::inside(area);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    let blind = matches!(frame::age(app, table.panel), Age::Blind(..));
+    let rows = parts(app, table, blind, inside).rows;
+    let row = usize::from(y.checked_sub(rows.y).filter(|row| *row < rows.height)?);
+    if row > 0 {
+        let high = usize::from(rows.height) - 1;
+        let first = scrolled((table.position(), 1), table.order.len(), high);
+        return table.order.get(first + row - 1).cloned().map(Target::Row);
+    }
+    let mut left = rows.x;
+    for (at, _, wide) in shown_columns(app, table.panel, table.sort, rows.width) {
+        let right = left + wide as u16 + 2;
+        if (left..right).contains(&x) {
+            return Some(Target::Heading(at));
+        }
+        left = right;
+    }
+    None
 }
 
 fn below(area: Rect, by: u16) -> Rect {
@@ -61,8 +100,8 @@ fn counted(table: &TableView) -> String {
     }
 }
 
-fn rows(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut Buffer) {
-    let shown = shown_columns(app, table, area.width);
+fn draw_rows(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut Buffer) {
+    let shown = shown_columns(app, table.panel, table.sort, area.width);
     fit::put(&heading(look, table, &shown), area, 0, buffer);
     let area = below(area, 1);
     let height = usize::from(area.height);
@@ -83,23 +122,28 @@ fn rows(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut Buff
 }
 
 /// Columns with their widths, as many as fit; the name takes what is left.
-fn shown_columns(app: &App, table: &TableView, width: u16) -> Vec<(usize, &'static Column, usize)> {
+pub fn shown_columns(
+    app: &App,
+    panel: Panel,
+    sort: Option<usize>,
+    width: u16,
+) -> Vec<(usize, &'static Column, usize)> {
     const NAME: u16 = 28;
-    let one_namespace = app.options.namespace.is_some() && table.panel == Panel::Pods;
+    let one_namespace = app.options.namespace.is_some();
     let mut left = width.saturating_sub(NAME);
     let mut shown = Vec::new();
-    for (at, column) in columns(table.panel).iter().enumerate().skip(1) {
-        if table.hidden.contains(&at) || (one_namespace && column.title == "NAMESPACE") {
+    for (at, column) in columns(panel).iter().enumerate().skip(1) {
+        if !app.is_shown(panel, at) || (one_namespace && column.title == "NAMESPACE") {
             continue;
         }
-        let wide = column.width.max(column.title.len() as u16 + u16::from(table.sort == Some(at)) * 2) + 2;
+        let wide = column.width.max(column.title.len() as u16 + u16::from(sort == Some(at)) * 2) + 2;
         if wide <= left {
             left -= wide;
             shown.push((at, column, usize::from(wide) - 2));
         }
     }
     let name = usize::from((NAME + left).min(width)).saturating_sub(2);
-    if let Some(first) = columns(table.panel).first() {
+    if let Some(first) = columns(panel).first() {
         shown.insert(0, (0, first, name.min(64)));
     }
     shown

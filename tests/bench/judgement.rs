@@ -170,6 +170,7 @@ fn node(number: usize) -> Node {
         resource_version: "1".into(),
         labels: Labels::default(),
         created: ago(900_000),
+        deleting: None,
         unschedulable: false,
         taints: Box::default(),
         conditions: Box::new([ready]),

@@ -7,5 +7,8 @@ mod guarding;
 mod journaling;
 mod pods_and_nodes;
 mod reading;
+mod revisions;
 mod trouble;
 mod wire;
+
+pub use bench::who;

@@ -164,6 +164,7 @@ async fn serve(tsdb: Tsdb) -> String {
         tsdb,
         rules: Rules::load(1.0).unwrap(),
         started: Timestamp::now(),
+        clock: Timestamp::now,
         alertmanager_url: "http://127.0.0.1:9".to_owned(),
     };
     tokio::spawn(async move { axum::serve(listener, router(prometheus)).await });

@@ -11,6 +11,7 @@
 
 mod acting;
 mod cockpit;
+mod drills;
 mod eyes;
 mod house;
 mod judgement;
@@ -23,8 +24,10 @@ mod lab_store;
 mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
+mod machine;
 mod network;
 mod playbooks;
+mod postgres;
 mod pty;
 mod read_only;
 mod scenarios;

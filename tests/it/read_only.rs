@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use covet_tui::app::{App, Colours, Effect, Event, Options};
 use covet_tui::config::Outside;
 use covet_tui::config::{self, Flags};
+use covet_tui::desk::Desk;
 use covet_tui::domain::{Severity, Timestamp};
 use covet_tui::eyes::Eyes;
 use covet_tui::guard::Actor;
@@ -14,7 +15,7 @@ use covet_tui::lab;
 use covet_tui::playbooks::Library;
 use covet_tui::probes::Probes;
 use covet_tui::rules::Thresholds;
-use covet_tui::run::{Cockpit, Desk, Reach};
+use covet_tui::run::{Cockpit, Reach};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tokio::sync::{mpsc, watch};
 
@@ -72,6 +73,7 @@ async fn a_hundred_thousand_keys_in_a_read_only_session_write_nothing() {
         protected: false,
         armed: false,
         drill: None,
+        truth: None,
         library: Library::built_in(),
         thresholds: Thresholds::default(),
         bindings: BTreeMap::new(),
@@ -91,6 +93,7 @@ async fn a_hundred_thousand_keys_in_a_read_only_session_write_nothing() {
         reach,
         arms: None,
         journal_folder: folder.path().to_owned(),
+        editor: None,
     };
     let (answers, mut answered) = mpsc::channel(1024);
     let mut desk = Desk::new(answers);

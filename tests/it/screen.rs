@@ -1,7 +1,10 @@
 //! The whole screen in-process: events in, cells out, at the sizes people have.
 
+mod editing;
 mod keys;
 mod pictures;
+mod pointer;
+mod scoring;
 mod world;
 
 use covet_tui::app::App;

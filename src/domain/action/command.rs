@@ -63,6 +63,13 @@ impl Action {
             Action::NodeLease { node } => {
                 format!("kubectl get lease {} -n kube-node-lease -o yaml", shell_quote(node))
             }
+            Action::NodeDisk { node } => {
+                format!("kubectl get --raw /api/v1/nodes/{}/proxy/stats/summary", shell_quote(node))
+            }
+            Action::NodeEvents { node } => format!(
+                "kubectl get events -A --field-selector involvedObject.kind=Node,involvedObject.name={}",
+                shell_quote(node)
+            ),
             // Secrets never reach a clipboard.
             other => other.masked().change_command(),
         }
@@ -85,8 +92,8 @@ impl Action {
                 on(object, "kubectl patch", &format!(" --type={kind} -p {}", shell_quote(&body.to_string())))
             }
             Action::RolloutRestart { object } => on(object, "kubectl rollout restart", ""),
-            Action::RolloutUndo { deployment, to_revision } => {
-                rollout("undo", deployment, &format!(" --to-revision={to_revision}"))
+            Action::RolloutUndo { object, to_revision } => {
+                rollout_of("undo", object, &format!(" --to-revision={to_revision}"))
             }
             Action::RolloutPause { deployment } => rollout("pause", deployment, ""),
             Action::RolloutResume { deployment } => rollout("resume", deployment, ""),
@@ -140,6 +147,13 @@ impl Action {
                 scope(&secret.namespace),
                 shell_quote(registry),
                 shell_quote(username)
+            ),
+            Action::RestoreSecret { secret, kept } => format!(
+                "kubectl {} secret {} {}{}",
+                if kept.is_some() { "edit" } else { "delete" },
+                shell_quote(&secret.name),
+                scope(&secret.namespace),
+                if kept.is_some() { "  # its data before is only in the cockpit's memory" } else { "" }
             ),
             Action::ReferencePullSecret { deployment, secret } => on(
                 &ObjectRef::new(Kind::Deployment, deployment.clone()),
@@ -216,10 +230,15 @@ fn on(object: &ObjectRef, verb: &str, rest: &str) -> String {
 }
 
 fn rollout(verb: &str, deployment: &Key, rest: &str) -> String {
+    rollout_of(verb, &ObjectRef::new(Kind::Deployment, deployment.clone()), rest)
+}
+
+fn rollout_of(verb: &str, object: &ObjectRef, rest: &str) -> String {
     format!(
-        "kubectl rollout {verb} deployment/{} {}{rest}",
-        shell_quote(&deployment.name),
-        scope(&deployment.namespace)
+        "kubectl rollout {verb} {}/{} {}{rest}",
+        object.kind.for_kubectl(),
+        shell_quote(&object.key.name),
+        scope(&object.key.namespace)
     )
 }
 

@@ -21,9 +21,9 @@ use super::{Key, Kind, Name, ObjectRef, System};
 pub use alerting::Alerting;
 pub use aws::AwsCall;
 pub use command::shell_quote;
-pub use machine::OnMachine;
+pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
 pub use network::NetworkProbe;
-pub use postgres::Sql;
+pub use postgres::{Pick, SessionTarget, Sql, Which};
 pub use redis::RedisCommand;
 pub use script::Script;
 
@@ -106,6 +106,14 @@ pub enum Action {
     NodeLease {
         node: Name,
     },
+    /// What the kubelet says of its disks, and which pods fill them.
+    NodeDisk {
+        node: Name,
+    },
+    /// Events about a node and evictions from it, whatever their type.
+    NodeEvents {
+        node: Name,
+    },
 
     // Changes: performed by `hands`, each with a Warrant.
     Scale {
@@ -125,9 +133,10 @@ pub enum Action {
     RolloutRestart {
         object: ObjectRef,
     },
-    /// To a pinned revision: pressing twice does not flip back (audit D112).
+    /// Of a Deployment, StatefulSet or DaemonSet, to a pinned revision: pressing twice does not flip back
+    /// (audit D112).
     RolloutUndo {
-        deployment: Key,
+        object: ObjectRef,
         to_revision: u64,
     },
     RolloutPause {
@@ -182,6 +191,12 @@ pub enum Action {
         registry: String,
         username: String,
         token_env: String,
+    },
+    /// Puts a Secret's data back as it was before a pull secret was written over it; where there was none, deletes
+    /// it. The data stays in the memory of the session that wrote: `kept` only names it.
+    RestoreSecret {
+        secret: Key,
+        kept: Option<u64>,
     },
     /// Adds a pull secret to a Deployment's template.
     ReferencePullSecret {
@@ -296,7 +311,9 @@ impl Action {
             | Action::CompareRevisions { .. }
             | Action::RolloutStatus { .. }
             | Action::CheckPullSecrets { .. }
-            | Action::NodeLease { .. } => Effect::Read,
+            | Action::NodeLease { .. }
+            | Action::NodeDisk { .. }
+            | Action::NodeEvents { .. } => Effect::Read,
             Action::Cordon { .. }
             | Action::Uncordon { .. }
             | Action::Annotate { .. }
@@ -315,6 +332,7 @@ impl Action {
             | Action::Evict { .. }
             | Action::Taint { .. }
             | Action::Apply { .. }
+            | Action::RestoreSecret { .. }
             | Action::ReferencePullSecret { .. }
             | Action::SetImage { .. }
             | Action::SetResources { .. }
@@ -368,6 +386,7 @@ impl Action {
             Action::Scale { object, .. }
             | Action::Patch { object, .. }
             | Action::RolloutRestart { object }
+            | Action::RolloutUndo { object, .. }
             | Action::Annotate { object, .. }
             | Action::Label { object, .. }
             | Action::PatchStatus { object, .. }
@@ -376,8 +395,7 @@ impl Action {
             Action::AutoscalerBounds { autoscaler, .. } => {
                 (Kind::HorizontalPodAutoscaler, autoscaler.clone())
             }
-            Action::RolloutUndo { deployment, .. }
-            | Action::RolloutPause { deployment }
+            Action::RolloutPause { deployment }
             | Action::RolloutResume { deployment }
             | Action::RolloutStatus { deployment, .. }
             | Action::ListReplicaSets { deployment }
@@ -387,7 +405,9 @@ impl Action {
             | Action::ReferencePullSecret { deployment, .. }
             | Action::SetImage { deployment, .. }
             | Action::SetResources { deployment, .. } => (Kind::Deployment, deployment.clone()),
-            Action::PullSecret { secret, .. } => (Kind::Secret, secret.clone()),
+            Action::PullSecret { secret, .. } | Action::RestoreSecret { secret, .. } => {
+                (Kind::Secret, secret.clone())
+            }
             Action::SetConfig { config_map, .. } => (Kind::ConfigMap, config_map.clone()),
             Action::CheckPullSecrets { pod } | Action::Exec { pod, .. } => (Kind::Pod, pod.clone()),
             Action::DeletePods { pods } => (Kind::Pod, pods.first()?.key.clone()),
@@ -398,7 +418,11 @@ impl Action {
             | Action::Drain { node, .. }
             | Action::Taint { node, .. }
             | Action::DeleteNode { node }
-            | Action::NodeLease { node } => (Kind::Node, Key::cluster(node.clone())),
+            | Action::NodeLease { node }
+            | Action::NodeDisk { node }
+            | Action::NodeEvents { node } => (Kind::Node, Key::cluster(node.clone())),
+            // What is done to its machine is done to the node.
+            Action::Machine(command) => (Kind::Node, Key::cluster(command.node().clone())),
             Action::Apply { manifest, .. } => applied(manifest)?,
             Action::ListPods { .. }
             | Action::ListNodes
@@ -410,7 +434,6 @@ impl Action {
             | Action::Redis(_)
             | Action::Alerting(_)
             | Action::Aws(_)
-            | Action::Machine(_)
             | Action::Network(_)
             | Action::Script(_)
             | Action::Elsewhere { .. } => return None,

@@ -81,6 +81,7 @@ pub(in crate::eyes) fn read(wire: NodeWire, names: &mut Names) -> Option<Node> {
         resource_version: metadata.version(),
         labels: names.labels(metadata.labels.as_ref()),
         created: metadata.created(),
+        deleting: time(metadata.deletion_timestamp.as_ref()),
         unschedulable: spec.unschedulable == Some(true),
         taints: taints
             .iter()

@@ -57,7 +57,9 @@ pub(in crate::eyes) fn event(wire: EventWire, names: &mut Names) -> Option<Event
     let last = last.unwrap_or_else(|| wire.metadata.created());
     let first =
         time(wire.first_timestamp.as_ref()).or_else(|| time(wire.event_time.as_ref())).unwrap_or(last);
-    let component = wire.source.and_then(|source| source.component).or(wire.reporting_component);
+    // Those of events.k8s.io leave the old field empty.
+    let component = wire.source.and_then(|source| source.component).filter(|name| !name.is_empty());
+    let component = component.or(wire.reporting_component);
     Some(Event {
         key: wire.metadata.key(names)?,
         about_kind: names.shared(about.kind.as_deref().unwrap_or_default()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{AsyncBufReadExt, StreamExt};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::names::Names;
 use super::page::{self, Told};
@@ -23,6 +23,9 @@ const PAGE: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A permission or a definition may appear later: look again this often.
 const REFUSED_AGAIN: Duration = Duration::from_mins(1);
+
+/// A busy server that doesn't say when to come back (its own `Retry-After` is a second).
+const BUSY: Duration = Duration::from_secs(1);
 
 /// What to watch, and how its objects become ours.
 pub(in crate::eyes) struct Watch<W, T> {
@@ -115,7 +118,7 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
                     stand.failures += 1;
                     let Ok(wait) = self.mind(&trouble, &mut stand, &session, &tell).await else { return };
                     tokio::select! {
-                        () = sleep(wait) => {}
+                        () = tell.rest(wait) => {}
                         changed = sessions.changed() => if changed.is_err() { return },
                     }
                 }
@@ -141,16 +144,25 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
                 return Ok(Duration::ZERO);
             }
             (Trouble::Absent, Some((why, repair))) => tell.not_configured(self.origin, why, repair).await?,
-            // A connection that breaks once is everyday life; twice is worth a word.
-            (Trouble::Unreachable(_) | Trouble::TimedOut(_), _)
-                if stand.failures < 2 && stand.version.is_some() => {}
+            // A connection that breaks once is everyday life, and so is a server that is busy or changes its
+            // leader; twice is worth a word.
+            (
+                Trouble::Unreachable(_)
+                | Trouble::TimedOut(_)
+                | Trouble::Busy(..)
+                | Trouble::Answered(500..=599, _),
+                _,
+            ) if stand.failures < 2 && stand.version.is_some() => {}
             _ => tell.blind(self.origin, trouble.explain_for(self.kind, self.namespace.as_ref())).await?,
         }
         if matches!(trouble, Trouble::Unauthorized(_)) {
             session.expired.notify_one();
         }
-        let refused = matches!(trouble, Trouble::Forbidden(_) | Trouble::Absent);
-        Ok(if refused { REFUSED_AGAIN } else { stand.backoff.next() })
+        Ok(match trouble {
+            Trouble::Forbidden(_) | Trouble::Absent => REFUSED_AGAIN,
+            Trouble::Busy(after, _) => stand.backoff.next().max(after.unwrap_or(BUSY)),
+            _ => stand.backoff.next(),
+        })
     }
 
     async fn look(&self, session: &Session, stand: &mut Stand<T>, tell: &Tell) -> Result<(), Broken> {
@@ -220,7 +232,7 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
                 Ok(Some(Ok(line))) => {
                     self.hear(&line, stand, tell).await?;
                     if !stand.is_told() && due.is_none() {
-                        due = Some(Instant::now() + self.hold);
+                        due = Some(Instant::now() + tell.hold(self.hold));
                     }
                     stand.failures = 0;
                     stand.backoff.reset();

@@ -61,22 +61,33 @@ async fn headroom(cluster: &Cluster, namespace: &str, going: &[&Value]) -> Vec<H
         Ok(budgets) => budgets,
         Err(trouble) => return vec![blind(Guard::DisruptionBudget, "disruption budgets", &trouble)],
     };
-    budgets
-        .iter()
-        .filter_map(|budget| {
-            let taken = going.iter().filter(|pod| covers(budget, pod)).count() as i64;
-            let allowed = number(budget, "/status/disruptionsAllowed");
-            match taken {
-                0 => None,
-                _ if allowed == 0 => Some(Hazard::warn(Guard::DisruptionBudget, says(budget))),
-                _ if taken > allowed => Some(Hazard::warn(
-                    Guard::DisruptionBudget,
-                    format!("{}: {taken} pods must go one after the other", says(budget)),
-                )),
-                _ => Some(Hazard::note(Guard::DisruptionBudget, says(budget))),
-            }
-        })
-        .collect()
+    let mut hazards: Vec<Hazard> = Vec::new();
+    for pod in going {
+        let names: Vec<&str> = budgets.iter().filter(|budget| covers(budget, pod)).map(name).collect();
+        if names.len() > 1 {
+            let says = format!(
+                "{} is covered by {}: the API server evicts no such pod",
+                name(pod),
+                names.join(" and ")
+            );
+            hazards.push(Hazard::warn(Guard::DisruptionBudget, says));
+        }
+    }
+    let numbers = budgets.iter().filter_map(|budget| {
+        let taken = going.iter().filter(|pod| covers(budget, pod)).count() as i64;
+        let allowed = number(budget, "/status/disruptionsAllowed");
+        match taken {
+            0 => None,
+            _ if allowed == 0 => Some(Hazard::warn(Guard::DisruptionBudget, says(budget))),
+            _ if taken > allowed => Some(Hazard::warn(
+                Guard::DisruptionBudget,
+                format!("{}: {taken} pods must go one after the other", says(budget)),
+            )),
+            _ => Some(Hazard::note(Guard::DisruptionBudget, says(budget))),
+        }
+    });
+    hazards.extend(numbers);
+    hazards
 }
 
 /// g9.

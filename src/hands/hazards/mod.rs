@@ -2,6 +2,8 @@
 //! Reads only; a guard that cannot look says so instead of staying silent.
 
 mod budget;
+mod connections;
+mod foresight;
 mod keeper;
 mod quota;
 mod workload;
@@ -28,19 +30,24 @@ pub(super) struct Scene<'a> {
 
 /// Everything the guards have to say.
 pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (scaler, budget, quota, evidence) = tokio::join!(
+    let (scaler, budget, quota, connections, foresight, evidence) = tokio::join!(
         workload::autoscaler(&hands.cluster, scene),
         budget::hazards(&hands.cluster, scene),
         quota::hazards(&hands.cluster, scene),
+        connections::hazard(hands, scene),
+        foresight::hazards(&hands.cluster, scene),
         workload::evidence(&hands.cluster, scene),
     );
     let mut hazards = Vec::new();
     hazards.extend(scaler);
     hazards.extend(keeper::hazard(scene));
     hazards.extend(workload::rollout_in_flight(scene));
+    hazards.extend(workload::held_back(scene));
     hazards.extend(workload::outage(scene));
     hazards.extend(budget);
     hazards.extend(quota);
+    hazards.extend(connections);
+    hazards.extend(foresight);
     hazards.extend(evidence);
     hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));
     hazards

@@ -7,7 +7,7 @@ use crate::domain::{Action, Kind, text};
 use crate::guard::{Guard, Hazard};
 use crate::probes::cluster::Cluster;
 use crate::probes::object::{flag, is_ready, items, label, name, number, restarts, selector_query, string};
-use crate::probes::rollout::{Rollout, rollout};
+use crate::probes::rollout::{Rollout, is_on_delete, rollout};
 
 /// Most pods whose evidence is worth looking for before a change of a workload.
 const PODS: usize = 500;
@@ -71,6 +71,27 @@ pub(super) fn rollout_in_flight(scene: &Scene) -> Option<Hazard> {
     // Going back while a rollout hangs is what going back is for.
     let expected = !changes_pods || matches!(scene.action, Action::RolloutUndo { .. });
     Some(if expected { Hazard::note(Guard::Rollout, says) } else { Hazard::warn(Guard::Rollout, says) })
+}
+
+/// g5: a StatefulSet that waits for each pod does not replace one that never became ready
+/// (kubernetes/kubernetes#67250); with OnDelete it replaces none.
+pub(super) fn held_back(scene: &Scene) -> Option<Hazard> {
+    let before = scene.before?;
+    if before.pointer("/spec/template") == scene.after.pointer("/spec/template") {
+        return None;
+    }
+    if is_on_delete(scene.after) {
+        let says = "its strategy is OnDelete: no pod changes until it is deleted";
+        return Some(Hazard::note(Guard::Rollout, says));
+    }
+    let missing = number(before, "/spec/replicas") - number(before, "/status/readyReplicas");
+    let waits =
+        scene.object.kind == Kind::StatefulSet && string(before, "/spec/podManagementPolicy") != "Parallel";
+    (waits && missing > 0).then(|| {
+        let says =
+            "it replaces pods in order and waits for a pod that is not ready: delete that pod afterwards";
+        Hazard::note(Guard::Rollout, says)
+    })
 }
 
 /// g9: nothing will be left to answer.

@@ -11,20 +11,30 @@ use crate::probes::object::{flag, items, number, string};
 /// What stands for the token until the moment of acting.
 const PLACEHOLDER: &str = "covet-tui-dry-run";
 
-/// The write behind an action on one object. `before` is None when it does not exist; `sets` are the
-/// ReplicaSets of its namespace for an undo; `at` is the moment of the preview; `token` the pull token.
+/// What some changes are made of.
+#[derive(Default)]
+pub(super) struct Given<'a> {
+    /// The revisions of a workload that is to go back.
+    pub(super) history: &'a [Value],
+    /// The pull token, at the moment of acting.
+    pub(super) token: Option<&'a str>,
+    /// The data of a Secret as it was.
+    pub(super) kept: Option<Value>,
+}
+
+/// The write behind an action on one object. `before` is None when it does not exist; `at` is the moment of the
+/// preview.
 pub(super) fn write(
     action: &Action,
     before: Option<&Value>,
-    sets: &[Value],
+    given: &Given<'_>,
     at: Timestamp,
-    token: Option<&str>,
 ) -> Result<Write, Refusal> {
     let object = action.object().ok_or_else(|| Refusal::new("the action names no object"))?;
     match action {
         Action::Apply { manifest, force } => return apply(object, manifest, *force),
         Action::PullSecret { registry, username, .. } => {
-            return Ok(pull_secret(object, registry, username, token.unwrap_or(PLACEHOLDER)));
+            return Ok(pull_secret(object, registry, username, given.token.unwrap_or(PLACEHOLDER)));
         }
         _ => {}
     }
@@ -69,7 +79,9 @@ pub(super) fn write(
             let body = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
             merge(body, format!("restart the pods of {object}, a few at a time"))
         }
-        Action::RolloutUndo { to_revision, .. } => rollout::undo(&object, before, sets, *to_revision)?,
+        Action::RolloutUndo { to_revision, .. } => {
+            rollout::undo(&object, before, given.history, *to_revision)?
+        }
         Action::RolloutPause { .. } => {
             paused(before, true).map(|body| merge(body, format!("pause the rollout of {object}")))?
         }
@@ -112,6 +124,7 @@ pub(super) fn write(
             }
             merge(json!({"data": pairs(data)}), format!("set {} in {object}", keys(data)))
         }
+        Action::RestoreSecret { kept, .. } => restore(&object, before, *kept, given.kept.as_ref())?,
         Action::PatchStatus { body, .. } => {
             Write { part: Part::Status, ..merge(status_body(body), format!("patch the status of {object}")) }
         }
@@ -246,6 +259,36 @@ fn pull_secret(object: ObjectRef, registry: &str, username: &str, token: &str) -
         "type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": encode(&config)}});
     let title = format!("write pull secret {name} for {registry} as {username}");
     Write { object, part: Part::Whole, how: How::Apply { force: true }, body, title }
+}
+
+/// The data as it was, or the end of a Secret that was not there.
+fn restore(
+    object: &ObjectRef,
+    before: &Value,
+    number: Option<u64>,
+    data: Option<&Value>,
+) -> Result<Write, Refusal> {
+    let write = |how: How, body: Value, title: String| Write {
+        object: object.clone(),
+        part: Part::Whole,
+        how,
+        body,
+        title,
+    };
+    if number.is_none() {
+        return Ok(write(How::Delete, Value::Null, format!("delete {object}, which was not there before")));
+    }
+    let Some(data) = data else {
+        return Err(Refusal::new(format!("what {object} held before is not known any more"))
+            .repair("it was only in the memory of the session that wrote it; write the secret anew"));
+    };
+    let operation = if data.is_null() {
+        json!({"op": "remove", "path": "/data"})
+    } else {
+        json!({"op": "add", "path": "/data", "value": data})
+    };
+    let same = json!({"op": "test", "path": "/metadata/uid", "value": string(before, "/metadata/uid")});
+    Ok(write(How::Json, json!([same, operation]), format!("put back what {object} held before")))
 }
 
 /// A body with or without the outer `status`.

@@ -20,6 +20,8 @@ use crate::probes::trouble::{Trouble, TroubleKind};
 
 /// Between two looks at what is left.
 const LOOK: Duration = Duration::from_secs(1);
+/// So long after its grace a pod that is still there waits for a kubelet that does not come.
+const ABANDONED: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
 /// The pods of a node, sorted by what a drain does with them.
 struct Sorted {
@@ -85,9 +87,12 @@ pub(super) async fn draft(
     if !flag(&found, "/spec/unschedulable") && !hazards.iter().any(|hazard| hazard.guard == Guard::Permission)
     {
         let cordon = Action::Cordon { node: node.clone() };
-        let write = change::write(&cordon, Some(&found), &[], at, None)?;
+        let write = change::write(&cordon, Some(&found), &change::Given::default(), at)?;
         let version = string(&found, "/metadata/resourceVersion");
-        write.send(&hands.cluster, Some(version), Mode::DryRun).await.map_err(refusal)?;
+        match write.send(&hands.cluster, Some(version), Mode::DryRun).await {
+            Ok(_) | Err(Trouble { kind: TroubleKind::NoDryRun, .. }) => {}
+            Err(trouble) => return Err(refusal(trouble)),
+        }
     }
     let scene = Scene { action, object: &object, before: Some(&found), after: &found, victims: &sorted.go };
     hazards.extend(hazards::of(hands, &scene).await);
@@ -173,7 +178,8 @@ async fn cordon(hands: &Hands, node: &Name, at: Timestamp) -> Result<bool, Done>
         if flag(&found, "/spec/unschedulable") {
             return Ok(false);
         }
-        let write = change::write(&action, Some(&found), &[], at, None).map_err(Done::refused)?;
+        let write =
+            change::write(&action, Some(&found), &change::Given::default(), at).map_err(Done::refused)?;
         let version = string(&found, "/metadata/resourceVersion");
         match write.send(&hands.cluster, Some(version), Mode::Real).await {
             Ok(_) => return Ok(true),
@@ -215,6 +221,14 @@ async fn empty(hands: &Hands, node: &Name, mut left: Vec<Value>, deadline: Insta
                 if left.len() < before && !left.is_empty() {
                     task.say(format!("{} left on {node}", text::count(left.len(), "pod")));
                 }
+                let now = (hands.clock)();
+                let mut here = present.iter().filter(|here| left.iter().any(|pod| uid(here) == uid(pod)));
+                if !left.is_empty() && here.all(|pod| is_abandoned(pod, now)) {
+                    return Left::Some(
+                        left.len(),
+                        "every pod was told to go, and no kubelet ends them".into(),
+                    );
+                }
             }
             Err(trouble) => task.say(format!("looking failed: {trouble}")),
         }
@@ -233,6 +247,12 @@ async fn empty(hands: &Hands, node: &Name, mut left: Vec<Value>, deadline: Insta
             return Left::Some(left.len(), why);
         }
     }
+}
+
+/// Told to go, and not gone well after its grace (`deletionTimestamp` is when that ends): the kubelet is dead.
+fn is_abandoned(pod: &Value, now: Timestamp) -> bool {
+    let until = string(pod, "/metadata/deletionTimestamp").parse::<Timestamp>();
+    until.is_ok_and(|until| now.duration_since(until) > ABANDONED)
 }
 
 /// Asks for the eviction of everything that isn't going yet; says which budgets block.

@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams, EvictParams, Preconditions};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::single::refusal;
+use super::single::{refusal, untried};
 use super::write::{Mode, post};
 use super::{pin, watching};
 use crate::domain::{Action, Kind, ObjectRef, PodTarget, Timestamp, text};
@@ -20,7 +20,7 @@ use crate::hands::task::{Stopped, Task};
 use crate::hands::{Hands, permission};
 use crate::probes::cluster::Cluster;
 use crate::probes::object::{
-    is_finished, is_owned_by, is_ready, items, key, owner, restarts, selector_query, string, uid,
+    is_finished, is_mirror, is_owned_by, is_ready, items, key, owner, restarts, selector_query, string, uid,
 };
 use crate::probes::trouble::{Trouble, TroubleKind};
 
@@ -81,6 +81,7 @@ async fn draft(
             match take(&hands.cluster, pod, way, Mode::DryRun).await {
                 // A budget's refusal is a hazard, told below with its numbers.
                 Ok(()) | Err(Trouble { kind: TroubleKind::TooMany | TroubleKind::Absent, .. }) => {}
+                Err(trouble) if trouble.is(TroubleKind::NoDryRun) => hazards.push(untried(&trouble)),
                 Err(trouble) => return Err(refusal(trouble)),
             }
         }
@@ -323,8 +324,19 @@ impl Family {
 }
 
 fn bare(pods: &[Value]) -> Vec<Hazard> {
+    let mirrors = pods.iter().filter(|pod| is_mirror(pod)).map(|pod| {
+        let says =
+            format!("{} is a static pod: this takes away its picture only, its kubelet runs on", key(pod));
+        Hazard::warn(Guard::Target, says)
+    });
+    let mut hazards: Vec<Hazard> = mirrors.collect();
+    hazards.extend(bare_ones(pods));
+    hazards
+}
+
+fn bare_ones(pods: &[Value]) -> Vec<Hazard> {
     pods.iter()
-        .filter(|pod| owner(pod).is_none())
+        .filter(|pod| owner(pod).is_none() && !is_mirror(pod))
         .map(|pod| {
             Hazard::warn(Guard::Target, format!("{} has no controller: it will not come back", key(pod)))
         })

@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::change;
+use super::change::{self, Given};
 use super::pin;
+use super::rollout;
 use super::verify::{Proof, Seen, verify};
 use super::way_back;
-use super::write::{Mode, Part, Write};
-use crate::domain::{Action, Kind, ObjectRef, Timestamp, shell_quote, text};
+use super::write::{How, Mode, Part, Write};
+use crate::domain::{Action, ObjectRef, Timestamp, shell_quote, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Pin, Refusal, Undo, Warrant};
 use crate::hands::difference::{content, diff, shown};
 use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene};
 use crate::hands::task::Task;
 use crate::hands::{Hands, permission};
-use crate::probes::object::string;
+use crate::probes::object::{selector_query, string};
 use crate::probes::trouble::{Trouble, TroubleKind};
 
 /// How often a write is tried again when only noise moved in between.
@@ -26,19 +27,29 @@ const TRIES: usize = 5;
 pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Result<Draft, Refusal> {
     let object = action.object().ok_or_else(|| Refusal::new("the action names no object"))?;
     let before = hands.cluster.find(&object).await.map_err(refusal)?;
-    let sets = replica_sets(hands, &action, &object).await?;
-    let write = change::write(&action, before.as_ref(), &sets, at, None)?;
+    let history = history(hands, &action, before.as_ref()).await?;
+    let given = Given { history: &history, token: None, kept: kept(hands, &action) };
+    let write = change::write(&action, before.as_ref(), &given, at)?;
     let with_status = write.part == Part::Status;
 
     let mut hazards = Vec::new();
-    let allowed = permission::check(hands, &object, "patch", part_name(&write)).await;
+    let verb = if write.how == How::Delete { "delete" } else { "patch" };
+    let allowed = permission::check(hands, &object, verb, part_name(&write)).await;
     let after = if let Err(denied) = allowed {
         hazards.push(denied);
         None
     } else {
-        let dry =
-            write.send(&hands.cluster, version(before.as_ref()), Mode::DryRun).await.map_err(refusal)?;
-        Some(whole(&write, before.as_ref(), dry))
+        match write.send(&hands.cluster, version(before.as_ref()), Mode::DryRun).await {
+            Ok(dry) => {
+                hazards.extend(dry.warnings.iter().map(|says| warned(says)));
+                Some(whole(&write, before.as_ref(), dry.object))
+            }
+            Err(trouble) if trouble.is(TroubleKind::NoDryRun) => {
+                hazards.push(untried(&trouble));
+                None
+            }
+            Err(trouble) => return Err(refusal(trouble)),
+        }
     };
     let mut lines = match &after {
         Some(after) => difference(&action, before.as_ref(), after, with_status),
@@ -61,7 +72,7 @@ pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Resul
         diff: lines,
         pins: vec![pin(&object, before.as_ref(), with_status)],
         before: before.as_ref().map(|before| shown(before, with_status)).unwrap_or_default(),
-        undo: way_back::undo(&action, before.as_ref(), after.as_ref()),
+        undo: way_back::undo(&action, before.as_ref(), after.as_ref(), &history),
         command: action.as_command(),
         confirmation: Confirmation::of(&action, &hazards),
         hazards,
@@ -79,11 +90,12 @@ pub(super) async fn perform(hands: &Hands, warrant: &Warrant, task: &mut Task) -
         Ok(written) => written,
         Err(done) => return done,
     };
-    let Written { before, after, title } = written;
+    let Written { before, after, history, title } = written;
     task.say(format!("written: {title}"));
     let proof = Proof::of(object.kind, before.as_ref(), &after);
     let seen = verify(hands, &object, proof, &after, task).await;
-    let undo = match way_back::undo(action, before.as_ref(), Some(&after)) {
+    let undo = way_back::undo(action, before.as_ref(), Some(&after), &history);
+    let undo = match undo.map(|undo| keep(hands, undo, before.as_ref())) {
         Some(undo) => Some(leave(hands, undo, &object, matches!(action, Action::PatchStatus { .. })).await),
         None => None,
     };
@@ -96,6 +108,7 @@ pub(super) async fn perform(hands: &Hands, warrant: &Warrant, task: &mut Task) -
 struct Written {
     before: Option<Value>,
     after: Value,
+    history: Vec<Value>,
     title: String,
 }
 
@@ -117,28 +130,37 @@ async fn put(
         if !still(pin, before.as_ref(), matches!(action, Action::PatchStatus { .. })) {
             return Err(moved(hands, warrant, object).await);
         }
-        let sets = replica_sets(hands, action, object).await.map_err(Done::refused)?;
-        let write = change::write(action, before.as_ref(), &sets, warrant.preview().at, token.as_deref())
-            .map_err(Done::refused)?;
+        let history = history(hands, action, before.as_ref()).await.map_err(Done::refused)?;
+        let given = Given { history: &history, token: token.as_deref(), kept: kept(hands, action) };
+        let write =
+            change::write(action, before.as_ref(), &given, warrant.preview().at).map_err(Done::refused)?;
         let version = version(before.as_ref());
         let dry = write.send(&hands.cluster, version, Mode::DryRun).await;
         let expected = match dry {
-            Ok(dry) => whole(&write, before.as_ref(), dry),
+            Ok(dry) => Some(whole(&write, before.as_ref(), dry.object)),
+            // Known since the preview, which said so.
+            Err(trouble) if trouble.is(TroubleKind::NoDryRun) => None,
             Err(trouble) if is_moved(&trouble) && has_moved(hands, object, version).await => continue,
             // Nothing was written: a dry run leaves nothing behind.
             Err(trouble) => return Err(Done::failed(&trouble)),
         };
         match write.send(&hands.cluster, version, Mode::Real).await {
             Ok(answer) => {
-                let after = whole(&write, before.as_ref(), answer);
-                return Ok(Written { before, after, title: write.title });
+                for says in &answer.warnings {
+                    task.say(format!("the API server warns: {says}"));
+                }
+                let after = whole(&write, before.as_ref(), answer.object);
+                return Ok(Written { before, after, history, title: write.title });
             }
             Err(trouble) if is_moved(&trouble) && has_moved(hands, object, version).await => {}
             Err(trouble) if trouble.is(TroubleKind::Unanswered) => {
                 task.say(format!("{}; looking whether it was written", trouble.says));
-                let found = find_out(hands, object, &expected, &write, task).await;
+                let found = match &expected {
+                    Some(expected) => find_out(hands, object, expected, &write, task).await,
+                    None => Err("and what it should look like was never tried".into()),
+                };
                 return match found {
-                    Ok(after) => Ok(Written { before, after, title: write.title }),
+                    Ok(after) => Ok(Written { before, after, history, title: write.title }),
                     Err(says) => Err(Done::unknown(format!("{}: {}; {says}", write.title, trouble.says))),
                 };
             }
@@ -163,6 +185,10 @@ async fn find_out(
     let mut last = String::new();
     for _ in 0..4 {
         match hands.cluster.find(object).await {
+            Ok(None) if write.how == How::Delete => {
+                task.say("no answer came, but a read shows that it is gone");
+                return Ok(Value::Null);
+            }
             Ok(Some(found)) if content(&found, with_status) == wanted => {
                 task.say("no answer came, but a read shows that it was written");
                 return Ok(found);
@@ -210,13 +236,41 @@ fn is_moved(trouble: &Trouble) -> bool {
     trouble.is(TroubleKind::Conflict) || trouble.is(TroubleKind::Invalid)
 }
 
-async fn replica_sets(hands: &Hands, action: &Action, object: &ObjectRef) -> Result<Vec<Value>, Refusal> {
-    match action {
-        Action::RolloutUndo { .. } => {
-            hands.cluster.list(Kind::ReplicaSet, &object.key.namespace, "", "").await.map_err(refusal)
-        }
-        _ => Ok(Vec::new()),
+/// What the API server says of a write besides accepting it.
+fn warned(says: &str) -> Hazard {
+    Hazard::warn(Guard::Target, format!("the API server warns: {says}"))
+}
+
+/// An admission webhook with side effects cannot be asked to pretend.
+pub(super) fn untried(trouble: &Trouble) -> Hazard {
+    let says =
+        format!("there is no dry run here ({}): what it changes is not shown, nor checked", trouble.says);
+    Hazard::warn(Guard::Target, says)
+}
+
+/// What a Secret held before it was overwritten: it goes into memory, its number into the way back.
+fn keep(hands: &Hands, mut undo: Undo, before: Option<&Value>) -> Undo {
+    if let Action::RestoreSecret { kept: Some(kept), .. } = &mut undo.action {
+        *kept = hands.kept.keep(before.and_then(|before| before.get("data")).cloned().unwrap_or_default());
     }
+    undo
+}
+
+fn kept(hands: &Hands, action: &Action) -> Option<Value> {
+    let Action::RestoreSecret { kept, .. } = action else { return None };
+    hands.kept.get((*kept)?)
+}
+
+/// The revisions of a workload that is to go back.
+async fn history(hands: &Hands, action: &Action, before: Option<&Value>) -> Result<Vec<Value>, Refusal> {
+    let Action::RolloutUndo { object, .. } = action else { return Ok(Vec::new()) };
+    let (Some(kind), Some(selector)) =
+        (rollout::history_of(object.kind), before.and_then(|found| found.pointer("/spec/selector")))
+    else {
+        return Ok(Vec::new());
+    };
+    let labels = selector_query(selector);
+    hands.cluster.list(kind, &object.key.namespace, &labels, "").await.map_err(refusal)
 }
 
 fn version(object: Option<&Value>) -> Option<&str> {
@@ -266,7 +320,7 @@ fn difference(
     with_status: bool,
 ) -> Vec<(DiffTone, String)> {
     let Action::PullSecret { registry, username, token_env, .. } = action else {
-        return diff(before, Some(after), with_status);
+        return diff(before, Some(after).filter(|after| !after.is_null()), with_status);
     };
     let mut after = after.clone();
     after["data"] = before.and_then(|before| before.get("data")).cloned().unwrap_or_default();

@@ -10,13 +10,15 @@ use super::super::task::Task;
 use super::watching;
 use crate::domain::{Kind, ObjectRef};
 use crate::probes::object::{flag, number};
-use crate::probes::rollout::{Rollout, rollout};
+use crate::probes::rollout::{Rollout, is_on_delete, rollout};
 
 /// What should come of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Proof {
     /// The object as it was written.
     Stored,
+    /// No object any more.
+    Gone,
     /// A complete rollout.
     Rollout,
     /// This many replicas, available.
@@ -33,9 +35,12 @@ pub(super) enum Seen {
 impl Proof {
     /// Read off the object before and after.
     pub(super) fn of(kind: Kind, before: Option<&Value>, after: &Value) -> Proof {
+        if after.is_null() {
+            return Proof::Gone;
+        }
         let workload =
             matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet);
-        if !workload || flag(after, "/spec/paused") {
+        if !workload || flag(after, "/spec/paused") || is_on_delete(after) {
             return Proof::Stored;
         }
         let same =
@@ -58,9 +63,15 @@ pub(super) async fn verify(
     let patience = hands.patience.rollout;
     let deadline = Instant::now() + patience;
     let judge = |found: Option<&Value>, task: &mut Task| -> Option<Seen> {
-        let Some(found) = found else { return Some(Seen::No(format!("{object} is gone"))) };
+        let Some(found) = found else {
+            return Some(match proof {
+                Proof::Gone => Seen::Yes("gone".into()),
+                _ => Seen::No(format!("{object} is gone")),
+            });
+        };
         match proof {
             Proof::Stored => Some(Seen::Yes(String::new())),
+            Proof::Gone => None,
             Proof::Rollout => match rollout(found) {
                 Rollout::Done(says) => Some(Seen::Yes(format!("rolled out: {says}"))),
                 Rollout::Stalled(says) => Some(Seen::No(format!("the rollout {says}"))),

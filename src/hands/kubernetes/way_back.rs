@@ -6,10 +6,21 @@ use serde_json::{Map, Value, json};
 use super::super::difference::essence;
 use crate::domain::{Action, ImageChange, ObjectRef, PatchKind};
 use crate::guard::Undo;
-use crate::probes::object::{annotation, items, label, number, revision, string};
+use crate::probes::object::{annotation, items, label, number, string};
+use crate::probes::rollout::present;
 
-/// The action that undoes `action`, if there is one. `before` is None when the object did not exist.
-pub(super) fn undo(action: &Action, before: Option<&Value>, after: Option<&Value>) -> Option<Undo> {
+/// The action that undoes `action`, if there is one. `before` is None when the object did not exist; `history`
+/// are its revisions where they matter.
+pub(super) fn undo(
+    action: &Action,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    history: &[Value],
+) -> Option<Undo> {
+    if let (Action::PullSecret { secret, .. }, None) = (action, before) {
+        let action = Action::RestoreSecret { secret: secret.clone(), kept: None };
+        return Some(Undo { action, says: "delete it: it was not there before".into(), left: Vec::new() });
+    }
     let before = before?;
     let object = action.object()?;
     let (back, says) = match action {
@@ -24,9 +35,9 @@ pub(super) fn undo(action: &Action, before: Option<&Value>, after: Option<&Value
             let back = Action::AutoscalerBounds { autoscaler: autoscaler.clone(), min, max };
             (back, format!("bounds back to {min}–{max}"))
         }
-        Action::RolloutUndo { deployment, .. } => {
-            let to_revision = revision(before)?;
-            let back = Action::RolloutUndo { deployment: deployment.clone(), to_revision };
+        Action::RolloutUndo { object, .. } => {
+            let to_revision = present(before, history)?;
+            let back = Action::RolloutUndo { object: object.clone(), to_revision };
             (back, format!("redo revision {to_revision}"))
         }
         Action::RolloutPause { deployment } => {
@@ -62,7 +73,12 @@ pub(super) fn undo(action: &Action, before: Option<&Value>, after: Option<&Value
         | Action::SetResources { .. }
         | Action::ReferencePullSecret { .. }
         | Action::Apply { .. } => (inverse(&object, before, after?)?, "everything it changed, back".into()),
-        // A restart, a deletion, an eviction, a command and a new token have no way back.
+        // What it held is kept when it is overwritten; until then there is nothing to name.
+        Action::PullSecret { secret, .. } => {
+            let back = Action::RestoreSecret { secret: secret.clone(), kept: Some(0) };
+            (back, "what it held before, as long as this session lives".into())
+        }
+        // A restart, a deletion, an eviction and a command have no way back.
         _ => return None,
     };
     Some(Undo { action: back, says, left: Vec::new() })

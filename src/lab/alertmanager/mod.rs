@@ -38,6 +38,7 @@ const RESOLVE_AFTER: SignedDuration = SignedDuration::from_secs(4 * 60);
 pub struct Alertmanager {
     state: Arc<Mutex<Held>>,
     started: Timestamp,
+    clock: fn() -> Timestamp,
 }
 
 #[derive(Default)]
@@ -66,7 +67,17 @@ struct Suppression {
 
 impl Alertmanager {
     pub fn new(started: Timestamp) -> Self {
-        Self { state: Arc::default(), started }
+        Self { state: Arc::default(), started, clock: Timestamp::now }
+    }
+
+    /// With the time of this clock.
+    #[must_use]
+    pub fn at(self, clock: fn() -> Timestamp) -> Self {
+        Self { clock, ..self }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     /// Takes what the rules say; `generator` is the Prometheus it comes from.
@@ -190,7 +201,7 @@ async fn alerts(
 ) -> Result<Json<Json_>, Failure> {
     let wanted = Wanted::read(url.as_deref())?;
     Ok(Json(alertmanager.with(|held| {
-        let current = held.current(Timestamp::now()).into_iter();
+        let current = held.current(alertmanager.now()).into_iter();
         current
             .filter(|(alert, by)| wanted.takes(alert, by))
             .map(|(alert, by)| render::alert(alert, &by))
@@ -205,7 +216,7 @@ async fn groups(
     let wanted = Wanted::read(url.as_deref())?;
     Ok(Json(alertmanager.with(|held| {
         let mut groups: BTreeMap<Labels, Vec<Json_>> = BTreeMap::new();
-        for (alert, by) in held.current(Timestamp::now()) {
+        for (alert, by) in held.current(alertmanager.now()) {
             if wanted.takes(alert, &by) {
                 let group = alert.labels.retain(|name| matches!(name, "alertname" | "namespace"));
                 groups.entry(group).or_default().push(render::alert(alert, &by));
@@ -221,7 +232,7 @@ async fn groups(
 async fn post_alerts(State(alertmanager): State<Alertmanager>, body: Bytes) -> Result<(), Failure> {
     let posted: Vec<render::PostedAlert> =
         serde_json::from_slice(&body).map_err(|why| bad_request(why.to_string()))?;
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     if posted.iter().any(|alert| alert.labels.is_empty()) {
         return Err(bad_request("at least one label pair required"));
     }
@@ -241,7 +252,7 @@ async fn silences(
     let form = Form::read(url.as_deref(), &[]);
     let filters: Vec<Matcher> =
         form.all("filter").map(matcher::parse).collect::<Result<_, _>>().map_err(bad_request)?;
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     Ok(Json(alertmanager.with(|held| {
         held.silences.iter().filter(|silence| silence.is_about(&filters)).map(|s| s.to_json(now)).collect()
     })))
@@ -249,7 +260,7 @@ async fn silences(
 
 async fn post_silence(State(alertmanager): State<Alertmanager>, body: Bytes) -> Result<Json<Json_>, Failure> {
     let posted: Posted = serde_json::from_slice(&body).map_err(|why| bad_request(why.to_string()))?;
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     let id = alertmanager.with(|held| silence::accept(&mut held.silences, posted, now))?;
     Ok(Json(json!({"silenceID": id})))
 }
@@ -258,7 +269,7 @@ async fn silence(
     State(alertmanager): State<Alertmanager>,
     Path(id): Path<String>,
 ) -> Result<Json<Json_>, Failure> {
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     alertmanager.with(|held| {
         let found = held.silences.iter().find(|silence| silence.id == id);
         found.map(|silence| Json(silence.to_json(now))).ok_or_else(|| not_found(&id))
@@ -269,7 +280,7 @@ async fn expire_silence(
     State(alertmanager): State<Alertmanager>,
     Path(id): Path<String>,
 ) -> Result<(), Failure> {
-    let now = Timestamp::now();
+    let now = alertmanager.now();
     alertmanager.with(|held| {
         let found = held.silences.iter_mut().find(|silence| silence.id == id);
         found.ok_or_else(|| not_found(&id))?.expire(now)

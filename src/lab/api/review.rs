@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::auth::{Role, Wish};
 use super::call::Call;
+use super::rbac;
 use super::render;
 use super::status::Status;
 
@@ -50,22 +51,7 @@ fn access(call: &Call, mut review: Value) -> Value {
 }
 
 fn rules(call: &Call, mut review: Value) -> Value {
-    let read = ["get", "list", "watch"];
-    let rules = match call.user.role {
-        Role::Admin => json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]),
-        Role::View => {
-            let everything_but_secrets: Vec<String> = crate::lab::store::RESOURCES
-                .iter()
-                .filter(|row| row.plural != "secrets")
-                .map(|row| row.path.to_owned())
-                .chain(["pods/log", "services/proxy", "pods/proxy"].map(str::to_owned))
-                .collect();
-            json!([{"verbs": read, "apiGroups": ["*"], "resources": everything_but_secrets},
-                   {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
-                    "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]},
-                   {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]}])
-        }
-    };
+    let rules = rbac::rules(call.user.role);
     review["kind"] = "SelfSubjectRulesReview".into();
     review["apiVersion"] = "authorization.k8s.io/v1".into();
     let urls = json!([{"verbs": ["get"], "nonResourceURLs": ["/api/*", "/apis/*", "/healthz", "/livez", "/readyz", "/version"]}]);

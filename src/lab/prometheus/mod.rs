@@ -27,8 +27,16 @@ pub struct Prometheus {
     pub tsdb: Tsdb,
     pub rules: Rules,
     pub started: Timestamp,
+    pub clock: fn() -> Timestamp,
     /// Shown as the Alertmanager that alerts go to.
     pub alertmanager_url: String,
+}
+
+impl Prometheus {
+    /// In milliseconds.
+    fn now(&self) -> i64 {
+        (self.clock)().as_millisecond()
+    }
 }
 
 /// How far back series and labels are looked for when the request does not say: what is "now" for a person.
@@ -84,7 +92,7 @@ fn success(data: impl Into<Json_>) -> Json<Json_> {
 
 async fn query(State(prometheus): State<Prometheus>, RawQuery(url): RawQuery, body: Bytes) -> Answer {
     let form = Form::read(url.as_deref(), &body);
-    let at = form.time("time")?.unwrap_or_else(now);
+    let at = form.time("time")?.unwrap_or_else(|| prometheus.now());
     let expr = promql::parse(form.get("query").unwrap_or_default())?;
     let tsdb = prometheus.tsdb.clone();
     let value = blocking(move || promql::instant(&tsdb, &expr, at)).await?;
@@ -114,12 +122,12 @@ async fn series(State(prometheus): State<Prometheus>, RawQuery(url): RawQuery, b
     if form.all("match[]").next().is_none() {
         return Err(QueryError::BadData("no match[] parameter provided".to_owned()).into());
     }
-    let found = matching(&prometheus.tsdb, &form)?;
+    let found = matching(&prometheus, &form)?;
     Ok(success(found.iter().map(|series| render::labels(&series.labels)).collect::<Json_>()))
 }
 
 async fn labels(State(prometheus): State<Prometheus>, RawQuery(url): RawQuery, body: Bytes) -> Answer {
-    let found = matching(&prometheus.tsdb, &Form::read(url.as_deref(), &body))?;
+    let found = matching(&prometheus, &Form::read(url.as_deref(), &body))?;
     let names = found.iter().flat_map(|series| series.labels.iter().map(|(name, _)| name));
     Ok(success(sorted(names)))
 }
@@ -133,7 +141,7 @@ async fn label_values(
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(letters) {
         return Err(QueryError::BadData(format!("invalid label name: {name:?}")).into());
     }
-    let found = matching(&prometheus.tsdb, &Form::read(url.as_deref(), &[]))?;
+    let found = matching(&prometheus, &Form::read(url.as_deref(), &[]))?;
     let values = found.iter().map(|series| series.labels.get(&name)).filter(|value| !value.is_empty());
     Ok(success(sorted(values)))
 }
@@ -143,15 +151,15 @@ fn sorted<'a>(words: impl Iterator<Item = &'a str>) -> Json_ {
 }
 
 /// The series of all `match[]` selectors (every series without one), each once.
-fn matching(tsdb: &Tsdb, form: &Form) -> Result<Vec<Series>, QueryError> {
-    let to = form.time("end")?.unwrap_or_else(now);
+fn matching(prometheus: &Prometheus, form: &Form) -> Result<Vec<Series>, QueryError> {
+    let to = form.time("end")?.unwrap_or_else(|| prometheus.now());
     let from = form.time("start")?.unwrap_or(to - SERIES_WINDOW_MS);
     let mut found: Vec<Series> = Vec::new();
     let mut any = false;
     for text in form.all("match[]") {
         any = true;
         let (name, matchers) = selector(text)?;
-        found.extend(tsdb.select(
+        found.extend(prometheus.tsdb.select(
             name.as_deref(),
             |labels: &Labels| promql::passes(&matchers, labels),
             from,
@@ -159,7 +167,7 @@ fn matching(tsdb: &Tsdb, form: &Form) -> Result<Vec<Series>, QueryError> {
         ));
     }
     if !any {
-        found = tsdb.select(None, |_| true, from, to);
+        found = prometheus.tsdb.select(None, |_| true, from, to);
     }
     found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
     found.dedup_by(|a, b| a.labels == b.labels);
@@ -200,7 +208,7 @@ async fn alerts(State(prometheus): State<Prometheus>) -> Answer {
 
 async fn targets(State(prometheus): State<Prometheus>, RawQuery(url): RawQuery) -> Answer {
     let dropped_only = Form::read(url.as_deref(), &[]).get("state") == Some("dropped");
-    let to = now();
+    let to = prometheus.now();
     let is_up = |labels: &Labels| labels.get(NAME) == "up";
     let found = prometheus.tsdb.select(Some("up"), is_up, to - promql::LOOKBACK_MS, to);
     let active = if dropped_only { Vec::new() } else { found };
@@ -231,8 +239,4 @@ async fn runtimeinfo(State(prometheus): State<Prometheus>) -> Answer {
         "lastConfigTime": prometheus.started.to_string(), "corruptionCount": 0, "goroutineCount": 1,
         "GOMAXPROCS": 1, "GOGC": "", "GODEBUG": "", "storageRetention": "6h",
     })))
-}
-
-fn now() -> i64 {
-    Timestamp::now().as_millisecond()
 }

@@ -67,7 +67,7 @@ impl Session {
             "CONFIG" => config(&cache, &arguments),
             "MEMORY" => memory(&cache, &arguments),
             "SLOWLOG" => slowlog(&arguments),
-            "TIME" => time(),
+            "TIME" => time(self.shared.signals.now()),
             "ROLE" => Reply::Array(vec![Reply::bulk("master"), Reply::Integer(0), Reply::Array(Vec::new())]),
             "COMMAND" => command_command(&arguments),
             _ => unknown(command, &arguments),
@@ -153,7 +153,7 @@ impl Session {
 
     fn info(&self, cache: &Cache, sections: &[&str]) -> Reply {
         let clients = cache.connected_clients + self.shared.open.load(Ordering::Relaxed);
-        Reply::Text(info::text(cache, sections, clients, self.shared.port, Timestamp::now()))
+        Reply::Text(info::text(cache, sections, clients, self.shared.port, self.shared.signals.now()))
     }
 }
 
@@ -224,8 +224,8 @@ fn slowlog(arguments: &[&str]) -> Reply {
     }
 }
 
-fn time() -> Reply {
-    let now = Timestamp::now().as_microsecond();
+fn time(now: Timestamp) -> Reply {
+    let now = now.as_microsecond();
     Reply::Array(vec![Reply::bulk((now / 1_000_000).to_string()), Reply::bulk((now % 1_000_000).to_string())])
 }
 

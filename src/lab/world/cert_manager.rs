@@ -336,7 +336,7 @@ impl World {
         );
     }
 
-    /// The authority limits attempts for a while.
+    /// The authority limits attempts for so many seconds, and has refused some.
     pub fn limit_issuance(&mut self, for_seconds: f64) {
         let until = self.cluster.after(for_seconds);
         self.issuance.limited = Some(until);

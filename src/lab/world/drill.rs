@@ -22,6 +22,9 @@ pub struct Drill {
     /// Seconds from the start until it happens.
     pub after: f64,
     pub root: Root,
+    /// What a person of this team knows and no system tells: answers to what steps ask for, by name.
+    #[serde(default)]
+    pub knows: BTreeMap<String, String>,
     pub fixes: Vec<Step>,
     pub worse: Vec<Step>,
     /// In the order in which they strike.
@@ -42,6 +45,9 @@ pub struct Root {
     pub rule: String,
     /// In words.
     pub cause: String,
+    /// By name, as a diagnosis may put it: any of these first.
+    #[serde(default)]
+    pub is: Vec<String>,
     /// `Kind/name`; `*` in place of a name the seed decides.
     pub object: String,
 }
@@ -55,6 +61,14 @@ pub struct Step {
     /// A shell line that does it, if one line can.
     #[serde(default)]
     pub command: Option<String>,
+    /// The same as an action of a cockpit, as far as it matters which: `{ action = "scale", replicas = 0 }`. Words
+    /// stand for what only the moment knows: `pods = "ready"` (one of them serves), `node = "other"` (than the one
+    /// in trouble), `to_revision = "broken"`, and `"at least 8Gi"` for an amount.
+    #[serde(default)]
+    pub does: Option<serde_json::Value>,
+    /// The guards that warn of it before it is done, any of these: `last-replica`, `rollout`, ….
+    #[serde(default)]
+    pub warned_by: Vec<String>,
 }
 
 /// How this drill's world differs from the common one.
@@ -103,17 +117,23 @@ pub enum Fault {
     SolverClass { class: String, hours_left: f64 },
     /// The certificate was renewed, and the ingress controller still serves the old one.
     ServedStale { hours_left: f64 },
-    /// The authority limits attempts for so many seconds (429).
-    IssuerLimits { seconds: f64, hours_left: f64 },
     /// Somebody scales the ingress controller to 0.
     ControllerGone,
     /// Somebody edits the selector of the app's Service.
     ServiceSelector { key: String, value: String },
     /// A public name is pointed elsewhere.
     DnsAstray { host: String, address: String },
+    /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
+    Surge { seconds: f64, requests: f64, logins: f64 },
+    /// Requests hold their database connections this many times longer.
+    HoldConnections { factor: f64 },
+    /// A session updates a row that everybody wants and forgets its transaction.
+    LockRoot,
+    /// Somebody drops an index of the database.
+    IndexMissing { index: String },
 }
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 19] = [
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
@@ -127,9 +147,12 @@ const FILES: [&str; 16] = [
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
     include_str!("../../../assets/drills/cert-expiry.challenge.toml"),
     include_str!("../../../assets/drills/cert-expiry.stale.toml"),
-    include_str!("../../../assets/drills/cert-expiry.rate-limit.toml"),
     include_str!("../../../assets/drills/ingress-down.selector.toml"),
     include_str!("../../../assets/drills/ingress-down.controller.toml"),
+    include_str!("../../../assets/drills/db-pool.leak.toml"),
+    include_str!("../../../assets/drills/db-pool.scale.toml"),
+    include_str!("../../../assets/drills/db-cpu.index.toml"),
+    include_str!("../../../assets/drills/db-cpu.lock.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

@@ -21,7 +21,8 @@ impl World {
     pub(super) fn show_edge(&mut self) {
         let controllers = controllers(&self.cluster);
         let endpoints = !traffic::targets(&self.cluster).is_empty();
-        let registry = self.kubelet.registry.shown();
+        let mut registry = self.kubelet.registry.shown();
+        registry.limited = registry.limited.filter(|(_, until)| *until > self.cluster.now);
         let ours = self.cluster.pods.within(NAMESPACE).filter(|(_, pod)| {
             pod.metadata.labels.get("app").is_some_and(|app| app == "covetpy") && pod.is_ready()
         });

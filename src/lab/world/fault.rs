@@ -17,29 +17,35 @@ use crate::lab::store::seconds;
 pub struct Faults {
     at: Option<Timestamp>,
     waiting: Vec<Fault>,
-    planned: bool,
+    planned: Option<Timestamp>,
     behaviours: Vec<super::program::Behaviour>,
 }
 
 impl Faults {
     pub fn none() -> Self {
-        Self { at: None, waiting: Vec::new(), planned: false, behaviours: Vec::new() }
+        Self { at: None, waiting: Vec::new(), planned: None, behaviours: Vec::new() }
     }
 
     /// Sets the time; the seed moves it by up to a fifth.
     pub fn plan(drill: Option<&Drill>, now: Timestamp, rng: &mut fastrand::Rng) -> Self {
         let Some(drill) = drill else { return Self::none() };
         let delay = drill.after * (0.8 + 0.4 * rng.f64());
+        let at = later(now, jiff::SignedDuration::from_millis((delay * 1000.0) as i64));
         Self {
-            at: Some(later(now, jiff::SignedDuration::from_millis((delay * 1000.0) as i64))),
+            at: Some(at),
             waiting: drill.faults.clone(),
-            planned: true,
+            planned: Some(at),
             behaviours: drill.behaviours.clone(),
         }
     }
 
     pub fn struck(&self) -> bool {
-        self.planned && self.at.is_none()
+        self.planned.is_some() && self.at.is_none()
+    }
+
+    /// When it strikes, or struck.
+    pub fn strikes_at(&self) -> Option<Timestamp> {
+        self.planned
     }
 }
 
@@ -96,10 +102,6 @@ impl World {
                 self.lose_solver_class(class);
             }
             Fault::ServedStale { hours_left } => self.hold_old_certificate(*hours_left),
-            Fault::IssuerLimits { seconds, hours_left } => {
-                self.age_certificate(*hours_left);
-                self.limit_issuance(*seconds);
-            }
             Fault::ControllerGone => {
                 let (namespace, name) = super::edge::CONTROLLER;
                 cluster.update::<Deployment>(&Key::new(namespace, name), |deployment| {
@@ -114,6 +116,15 @@ impl World {
                 });
             }
             Fault::DnsAstray { host, address } => self.point_dns(host, address),
+            Fault::Surge { seconds, requests, logins } => {
+                let seconds = seconds / cluster.speed;
+                self.traffic.surge(cluster.now, seconds, *requests, *logins);
+            }
+            Fault::HoldConnections { factor } => self.sessions.hold(*factor),
+            Fault::LockRoot => self.sessions.lock(&self.signals, cluster.now),
+            Fault::IndexMissing { index } => {
+                self.signals.write(|shown| shown.database.indexes.retain(|known| known.name != *index));
+            }
             Fault::KubeletStops => {
                 if let Some(node) = victim(cluster) {
                     self.kubelet.stop(&node);

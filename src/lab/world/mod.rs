@@ -8,6 +8,7 @@ mod conditions;
 mod container;
 mod course;
 mod database;
+mod database_work;
 mod deployment;
 mod drill;
 mod edge;
@@ -29,6 +30,7 @@ mod program;
 mod quantity;
 mod registry;
 mod replica_set;
+mod revisions;
 mod rollout;
 mod rollout_status;
 mod samples;
@@ -46,6 +48,7 @@ use jiff::{SignedDuration, Timestamp};
 use self::cert_manager::CertManager;
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
+pub use self::database_work::CPUS as DATABASE_CPUS;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
 use self::fault::Faults;
 use self::hpa::Autoscaler;
@@ -188,6 +191,11 @@ impl World {
     /// Whether the fault has struck.
     pub fn has_struck(&self) -> bool {
         self.faults.struck()
+    }
+
+    /// When the fault strikes, or struck.
+    pub fn strikes_at(&self) -> Option<Timestamp> {
+        self.faults.strikes_at()
     }
 
     fn work(&mut self) {

@@ -1,5 +1,5 @@
 //! Stateful sets, daemon sets and jobs, as far as the lab needs them: pods by name, by node, until done.
-//! It knows owners and pods; templates do not roll here except by deleting pods.
+//! It knows owners and pods, and that a new template replaces them one by one.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::deployment::owner_reference;
 use super::events::{About, Source};
 use super::objects::{DaemonSet, Job, Node, Pod, ReplicaSet, Taint};
 use super::replica_set::{available, put_count};
+use super::revisions;
 use super::shelf::Key;
 use crate::lab::store::seconds;
 
@@ -19,16 +20,29 @@ use crate::lab::store::seconds;
 pub fn stateful_set(cluster: &mut Cluster, key: &Key) {
     let Some(set) = cluster.stateful_sets.get(key) else { return };
     let want = set.spec.replicas.unwrap_or(1).max(0);
+    let update = revisions::of(cluster, "StatefulSet", &set.metadata, &set.spec.template);
     let pods = cluster.owned_pods(&set.metadata.uid);
     let named = |ordinal: i32| pods.iter().find(|pod| pod.metadata.name == format!("{}-{ordinal}", key.name));
+    let mut settled = true;
     for ordinal in 0..want {
         match named(ordinal) {
             Some(pod) if pod.is_finished() => cluster.delete_gracefully(pod),
             Some(pod) if pod.is_ready() && !pod.is_deleting() => continue,
             Some(_) => {}
-            None => make_ordinal(cluster, &set, ordinal),
+            None => make_ordinal(cluster, &set, ordinal, &update),
         }
+        settled = false;
         break;
+    }
+    // The last one first; a pod that never became ready stays, as in life (kubernetes/kubernetes#67250).
+    let outdated: Vec<i32> = (0..want)
+        .filter(|ordinal| named(*ordinal).is_some_and(|pod| !revisions::is_of(cluster, pod, &update)))
+        .collect();
+    if settled
+        && let Some(pod) = outdated.last().and_then(|ordinal| named(*ordinal))
+        && revisions::rolls(cluster, "statefulsets", key)
+    {
+        cluster.delete_gracefully(pod);
     }
     let surplus: Vec<&Arc<Pod>> = pods
         .iter()
@@ -39,6 +53,8 @@ pub fn stateful_set(cluster: &mut Cluster, key: &Key) {
     }
     let pods = cluster.owned_pods(&set.metadata.uid);
     let ready = pods.iter().filter(|pod| pod.is_ready() && pod.is_active()).count();
+    let updated = pods.len().saturating_sub(outdated.len());
+    let done = settled && outdated.is_empty() && pods.len() == want as usize;
     cluster.update::<StatefulSet>(key, |set| {
         let generation = set["metadata"]["generation"].clone();
         if !set["status"].is_object() {
@@ -50,19 +66,24 @@ pub fn stateful_set(cluster: &mut Cluster, key: &Key) {
         for field in ["readyReplicas", "availableReplicas"] {
             put_count(status, field, ready);
         }
-        for field in ["currentReplicas", "updatedReplicas"] {
-            put_count(status, field, pods.len());
+        if done || !status["currentRevision"].is_string() {
+            status["currentRevision"] = update.as_str().into();
         }
+        let is_current = status["currentRevision"] == *update;
+        status["updateRevision"] = update.as_str().into();
+        put_count(status, "currentReplicas", if is_current { updated } else { outdated.len() });
+        put_count(status, "updatedReplicas", updated);
     });
 }
 
-fn make_ordinal(cluster: &mut Cluster, set: &ReplicaSet, ordinal: i32) {
+fn make_ordinal(cluster: &mut Cluster, set: &ReplicaSet, ordinal: i32, revision: &str) {
     let meta = &set.metadata;
     let name = format!("{}-{ordinal}", meta.name);
     let owner = owner_reference("apps/v1", "StatefulSet", &meta.name, &meta.uid);
     let mut template = set.spec.template.clone();
     template["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"] = name.clone().into();
     template["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = ordinal.to_string().into();
+    template["metadata"]["labels"][revisions::HASH] = revision.into();
     let about = About::new("statefulsets", meta);
     let source = Source::of("statefulset-controller");
     match birth::named_pod(cluster, meta, &template, &owner, &name) {
@@ -86,6 +107,8 @@ fn ordinal(name: &str) -> Option<i32> {
 /// One pod on every node it tolerates; bound directly, as its affinity to one node leaves no choice.
 pub fn daemon_set(cluster: &mut Cluster, key: &Key) {
     let Some(set) = cluster.daemon_sets.get(key) else { return };
+    let revision = revisions::of(cluster, "DaemonSet", &set.metadata, &set.spec.template);
+    let hash = revisions::label("DaemonSet", &set.metadata.name, &revision).to_owned();
     let pods = cluster.owned_pods(&set.metadata.uid);
     let nodes: Vec<String> = cluster
         .nodes
@@ -96,13 +119,23 @@ pub fn daemon_set(cluster: &mut Cluster, key: &Key) {
         .collect();
     for node in &nodes {
         if pods.iter().all(|pod| pod.spec.node_name != *node || pod.is_finished()) {
-            place(cluster, &set, node);
+            place(cluster, &set, node, &hash);
         }
     }
     let pods: Vec<Arc<Pod>> =
         cluster.owned_pods(&set.metadata.uid).into_iter().filter(|pod| pod.is_active()).collect();
     let ready = pods.iter().filter(|pod| pod.is_ready()).count();
     let able = available(cluster, &pods, set.spec.min_ready_seconds, Work::DaemonSet(key.clone()));
+    let outdated: Vec<&Arc<Pod>> = pods.iter().filter(|pod| !revisions::is_of(cluster, pod, &hash)).collect();
+    // One unavailable at a time; those that do not work go first, and cost nothing.
+    let broken = outdated.iter().find(|pod| !pod.is_ready() && !pod.is_deleting());
+    let next = broken.or_else(|| outdated.first().filter(|_| able >= nodes.len()));
+    if let Some(pod) = next
+        && revisions::rolls(cluster, "daemonsets", key)
+    {
+        cluster.delete_gracefully(pod);
+    }
+    let updated = pods.len().saturating_sub(outdated.len());
     cluster.update::<DaemonSet>(key, |set| {
         let generation = set["metadata"]["generation"].clone();
         let mut status = json!({
@@ -110,7 +143,7 @@ pub fn daemon_set(cluster: &mut Cluster, key: &Key) {
             "desiredNumberScheduled": nodes.len(), "numberReady": ready,
         });
         put_count(&mut status, "numberAvailable", able);
-        put_count(&mut status, "updatedNumberScheduled", pods.len());
+        put_count(&mut status, "updatedNumberScheduled", updated);
         put_count(&mut status, "numberUnavailable", nodes.len().saturating_sub(able));
         set["status"] = status;
     });
@@ -131,7 +164,7 @@ fn daemon_tolerates(taint: &Taint, set: &DaemonSet) -> bool {
     everything || taint.key.starts_with("node.kubernetes.io/") || taint.effect == "PreferNoSchedule"
 }
 
-fn place(cluster: &mut Cluster, set: &DaemonSet, node: &str) {
+fn place(cluster: &mut Cluster, set: &DaemonSet, node: &str, hash: &str) {
     let meta = &set.metadata;
     let owner = owner_reference("apps/v1", "DaemonSet", &meta.name, &meta.uid);
     let mut template = set.spec.template.clone();
@@ -144,6 +177,7 @@ fn place(cluster: &mut Cluster, set: &DaemonSet, node: &str) {
     let known = template["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
     template["spec"]["tolerations"] = known.into_iter().chain(tolerations).collect();
     template["spec"]["nodeName"] = node.into();
+    template["metadata"]["labels"][revisions::HASH] = hash.into();
     if let Ok(pod) = birth::pod(cluster, meta, &template, &owner) {
         cluster.update::<Pod>(&Key::of(&*pod), |pod| {
             let shown = Shown { kind: "PodScheduled", status: "True", reason: "", message: "" };

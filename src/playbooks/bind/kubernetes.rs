@@ -49,6 +49,8 @@ pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
             timeout: args.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
         },
         "check-pull-secrets" => Action::CheckPullSecrets { pod: args.key("pod")? },
+        "node-disk" => Action::NodeDisk { node: args.name("node")? },
+        "node-events" => Action::NodeEvents { node: args.name("node")? },
         "node-lease" => Action::NodeLease { node: args.name("node")? },
         _ => change(args)?,
     })
@@ -74,10 +76,9 @@ fn change(args: &Args<'_>) -> Bound<Action> {
             body: args.json("body")?,
         },
         "rollout-restart" => Action::RolloutRestart { object: args.object()? },
-        "rollout-undo" => Action::RolloutUndo {
-            deployment: args.key("deployment")?,
-            to_revision: u64::from(args.count("to_revision")?),
-        },
+        "rollout-undo" => {
+            Action::RolloutUndo { object: args.object()?, to_revision: u64::from(args.count("to_revision")?) }
+        }
         "rollout-pause" => Action::RolloutPause { deployment: args.key("deployment")? },
         "rollout-resume" => Action::RolloutResume { deployment: args.key("deployment")? },
         "delete-pods" => Action::DeletePods { pods: pods::targets(&args.pods()?) },

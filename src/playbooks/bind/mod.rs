@@ -59,8 +59,9 @@ pub(super) fn bind_in(
 ) -> Result<Action, MissingInput> {
     let mut values = values.clone();
     for input in inputs(step, &values) {
-        match given.get(&input.name).cloned().or(input.value) {
-            Some(value) => values.insert(input.name, value.trim().to_owned()),
+        // What a person gave is taken as it is: the blanks of an edited file are meant.
+        match given.get(&input.name).cloned().or(input.value.map(|value| value.trim().to_owned())) {
+            Some(value) => values.insert(input.name, value),
             None => values.remove(&input.name),
         };
     }

@@ -93,7 +93,7 @@ async fn a_bad_revision_is_rolled_back_to_a_pinned_one() {
     let bad: u64 = reading.bindings["bad_revision"].parse().unwrap();
     assert!(reading.lines.iter().any(|(_, line)| line.contains("+") && line.contains("v1.2.4")));
 
-    let undo = |to_revision| Action::RolloutUndo { deployment: key(APP), to_revision };
+    let undo = |to_revision| Action::RolloutUndo { object: object(Kind::Deployment, APP), to_revision };
     let refusal = bench.preview(undo(99)).await.unwrap_err();
     assert!(refusal.to_string().contains("has no revision 99"), "{refusal}");
 

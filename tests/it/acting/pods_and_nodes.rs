@@ -214,12 +214,21 @@ async fn a_command_runs_without_a_shell_and_tells_its_exit_code() {
 async fn who_may_only_look_is_told_so_and_can_confirm_nothing() {
     let bench = Bench::viewer().await;
     let pods = bench.cluster.list(Kind::Pod, super::bench::SPACE, "app=covetpy", "").await.unwrap();
+    // Nodes are not even read with `view`.
     for action in [
         Action::Cordon { node: string(&pods[0], "/spec/nodeName").into() },
+        drain(string(&pods[0], "/spec/nodeName"), Duration::from_secs(5)),
+    ] {
+        let refusal = bench.preview(action).await.unwrap_err();
+        assert!(refusal.says.contains("may not get nodes in the whole cluster"), "{refusal}");
+        let repair = refusal.repair.unwrap();
+        assert!(repair.contains("kubectl create clusterrolebinding covet-tui-nodes"), "{repair}");
+        assert!(repair.contains("--user=viewer@covet.example"), "{repair}");
+    }
+    for action in [
         Action::Scale { object: object(Kind::Deployment, APP), replicas: 1 },
         Action::DeletePods { pods: vec![target(&pods[0])] },
         Action::Exec { pod: key(name(&pods[0])), container: "covetpy".into(), argv: vec!["env".into()] },
-        drain(string(&pods[0], "/spec/nodeName"), Duration::from_secs(5)),
     ] {
         let preview = bench.previewed(action.clone()).await;
         assert!(
@@ -230,7 +239,8 @@ async fn who_may_only_look_is_told_so_and_can_confirm_nothing() {
             "{action:?}: {:?}",
             preview.hazards
         );
-        assert!(has(&preview, Guard::Permission, "RBAC rule"));
+        assert!(has(&preview, Guard::Permission, "kubectl create rolebinding"));
+        assert!(has(&preview, Guard::Permission, "--user=viewer@covet.example"));
         let typed = action.target().unwrap().to_string();
         assert!(bench.armed.confirm(preview, &typed, super::bench::who(), now()).is_err());
     }

@@ -31,7 +31,8 @@ async fn the_doctor_checks_everything_and_repairs_what_fails() {
     let refused = row("may patch deployments in");
     assert!(
         !refused.ok
-            && refused.repair.as_deref().unwrap().contains("resources: [deployments], verbs: [patch]")
+            && refused.repair.as_deref().unwrap().contains("--verb=patch --resource=deployments.apps &&")
+            && refused.repair.as_deref().unwrap().contains("--user=viewer@covet.example")
     );
     assert!(
         !row("PostgreSQL").ok && row("PostgreSQL").says.contains("cannot be reached"),

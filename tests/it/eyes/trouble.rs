@@ -82,10 +82,43 @@ async fn a_missing_permission_blinds_one_origin_and_names_the_rule() {
     assert_eq!(why.kind, BlindKind::Refused);
     let repair = why.repair.unwrap();
     assert!(why.why.contains("may not list and watch secrets"), "{}", why.why);
+    assert_eq!(
+        repair,
+        "let an admin run: kubectl create role covet-tui-secrets -n covetpy-production --verb=get,list,watch \
+         --resource=secrets && kubectl create rolebinding covet-tui-secrets -n covetpy-production \
+         --role=covet-tui-secrets --user=viewer@covet.example"
+    );
+    // Nodes and their leases are not in `view` either; whatever is, is seen.
+    watcher.until("nodes forbidden", |snapshot| blind(snapshot, Origin::Nodes).is_some()).await;
+    watcher.until("leases forbidden", |snapshot| blind(snapshot, Origin::Leases).is_some()).await;
+    let repair = watcher.blind(Origin::Nodes).unwrap().repair.unwrap();
     assert!(
-        repair.contains("resources: [secrets]") && repair.contains("verbs: [get, list, watch]"),
+        repair.contains("kubectl create clusterrole covet-tui-nodes --verb=get,list,watch --resource=nodes"),
         "{repair}"
     );
+    let repair = watcher.blind(Origin::Leases).unwrap().repair.unwrap();
+    assert!(
+        repair.contains("-n kube-node-lease --verb=get,list,watch --resource=leases.coordination.k8s.io"),
+        "{repair}"
+    );
+    for origin in [
+        Origin::Deployments,
+        Origin::ReplicaSets,
+        Origin::Autoscalers,
+        Origin::DisruptionBudgets,
+        Origin::Events,
+        Origin::Services,
+        Origin::EndpointSlices,
+        Origin::Ingresses,
+        Origin::PersistentVolumeClaims,
+        Origin::Certificates,
+    ] {
+        watcher
+            .until(origin.as_str(), |snapshot| snapshot.blindness(origin, Timestamp::now()).is_none())
+            .await;
+    }
+    // Usage comes from the metrics API, which `view` includes.
+    watcher.until("usage", |snapshot| snapshot.blindness(Origin::PodUsage, Timestamp::now()).is_none()).await;
     lab.stop().await;
 }
 

@@ -145,7 +145,7 @@ impl Bench {
 }
 
 /// `COVET_KUBECTL`, or a recent enough one on the PATH.
-fn kubectl() -> PathBuf {
+pub fn kubectl() -> PathBuf {
     static FOUND: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     FOUND
         .get_or_init(|| {

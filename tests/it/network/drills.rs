@@ -144,7 +144,7 @@ async fn an_old_certificate_in_the_controllers_memory_is_found_and_a_restart_loa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_told_with_its_end_and_passes_by_itself() {
-    let mut bench = Bench::new(Some("cert-expiry.rate-limit")).await;
+    let mut bench = Bench::new(None).await;
     // However slow this machine is, the limit lasts until the test ends it.
     bench.lab.world(|world| world.limit_issuance(100_000.0));
     let why = read(&bench, issuance()).await;

@@ -46,8 +46,8 @@ fn only_the_newest_revision_crashes_so_it_is_rolled_back_to_the_one_that_works()
         assert_eq!(step.title, "Roll back to revision 6");
         let story = "only revision 7 crashes, 4 pods of revision 6 are healthy; OOMKilled at 2.0 GiB, 9 s after start";
         assert_eq!(plan.why, story);
-        let deployment = Key::new(namespace, app);
-        assert_eq!(step.action, Some(Action::RolloutUndo { deployment, to_revision: 6 }));
+        let object = ObjectRef::new(Kind::Deployment, Key::new(namespace, app));
+        assert_eq!(step.action, Some(Action::RolloutUndo { object, to_revision: 6 }));
         assert_eq!(step.effect, Effect::Disruptive);
         assert_eq!(step.undo.as_deref(), Some("roll out revision 7 again"));
         // More memory is the other way.

@@ -102,6 +102,29 @@ fn a_stopped_machine_is_cordoned_marked_and_deleted_and_no_other() {
 }
 
 #[test]
+fn a_silent_node_is_given_up_only_when_nothing_with_a_volume_is_left_on_it() {
+    let drained = |seconds: i64, claims: bool| {
+        let mut world = silent(4, 1).began(seconds);
+        world.nodes[0].unschedulable = true;
+        for pod in world.pods.iter_mut().filter(|pod| pod.node.as_deref() == Some("node-1")) {
+            pod.deleting = Some(ago(120));
+            if claims {
+                pod.claims = Box::new(["data-0".into()]);
+            }
+        }
+        let world = world.did_at("cordon", 400, true).did_at("nodes-again", 390, true);
+        world.did_at("drain", 60, true).did_at("pods-moved", 30, true)
+    };
+    assert!(drained(500, false).suggested().1.contains("before “Give node-1 up"));
+    assert_eq!(drained(900, false).suggested().0, "give-up");
+    assert!(why_not(&drained(900, true).plan(), "give-up").contains("may still be writing"));
+    let mut world = silent(4, 1).began(900).did_at("cordon", 60, true).did_at("nodes-again", 30, true);
+    world.nodes[0].unschedulable = true;
+    let plan = world.plan();
+    assert!(plan.suggestion().unwrap().id != "give-up", "not before it is drained");
+}
+
+#[test]
 fn it_gets_pods_again_only_when_well_for_two_minutes_and_cordoned_by_us() {
     let back = |since: i64, ours: bool| {
         let mut world = silent(4, 0).began(900);

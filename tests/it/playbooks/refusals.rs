@@ -129,7 +129,7 @@ fn pods_are_not_deleted_before_their_log_was_read_nor_when_they_serve_nor_to_cra
 #[test]
 fn no_way_back_that_leads_nowhere() {
     let undo = |revision: &str| {
-        format!(r#"{{ action = "rollout-undo", deployment = "{{deployment}}", to_revision = {revision} }}"#)
+        format!(r#"{{ action = "rollout-undo", name = "{{deployment}}", to_revision = {revision} }}"#)
     };
     advises(&crashing(), &undo("6"), "\"healthy-revision\"");
     refuses(&crashing(), &undo("7"), "", "revision 7 is the one that runs now");
@@ -215,7 +215,7 @@ fn guards_say_why() {
 
 #[test]
 fn paused_and_read_only_block_and_owners_are_named() {
-    let undo = r#"{ action = "rollout-undo", deployment = "{deployment}", to_revision = 6 }"#;
+    let undo = r#"{ action = "rollout-undo", name = "{deployment}", to_revision = 6 }"#;
     let mut paused = crashing();
     paused.deployment.paused = true;
     let (state, _) = act(&paused, undo, "\"paused\"");
@@ -234,7 +234,7 @@ fn paused_and_read_only_block_and_owners_are_named() {
 
 #[test]
 fn what_was_taken_back_is_not_suggested_again() {
-    let undo = r#"{ action = "rollout-undo", deployment = "{deployment}", to_revision = 6 }"#;
+    let undo = r#"{ action = "rollout-undo", name = "{deployment}", to_revision = 6 }"#;
     let mut world = crashing().did("act");
     world.progress.steps.get_mut("act").unwrap().undone = true;
     refuses(&world, undo, "", "taken back");

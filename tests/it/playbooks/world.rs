@@ -337,6 +337,7 @@ pub fn node(name: &str, ready: bool, since: i64) -> Node {
         resource_version: "1".into(),
         labels: Labels::default(),
         created: ago(900_000),
+        deleting: None,
         unschedulable: false,
         taints: Box::new([]),
         conditions: Box::new([NodeCondition {

@@ -35,6 +35,8 @@ pub struct NodeRow {
     pub lease: Option<String>,
     /// How long ago it was cordoned.
     pub cordoned: Option<String>,
+    /// How long its object has been on its way out.
+    pub deleting: Option<String>,
     #[serde(default)]
     pub taints: Vec<String>,
     /// Pressure conditions that are True.
@@ -106,14 +108,15 @@ impl RevisionRow {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PodRow {
-    /// `web@7` (a revision of a Deployment), `statefulset/db`, `daemonset/agent`, `job/import` or `pod/name`.
+    /// `web@7` (a revision of a Deployment), `statefulset/db`, `daemonset/agent`, `job/import`, `pod/name`, or
+    /// `Workflow/etl` of a kind that only its operator knows.
     pub of: String,
     #[serde(default = "shop")]
     pub namespace: String,
     #[serde(default = "one")]
     pub count: u32,
     /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `creating`, `completed`, `failed`,
-    /// `init-crash`.
+    /// `init-crash`, `init-running`, `sidecar-crash` (`init` is a sidecar).
     #[serde(default = "PodRow::running")]
     pub is: String,
     #[serde(default = "ten_days")]
@@ -143,9 +146,22 @@ pub struct PodRow {
     pub empty_dir: bool,
     /// Condition Ready, when it does not follow from the containers.
     pub ready: Option<bool>,
+    /// Names of its main and its init container.
+    #[serde(default = "PodRow::app")]
+    pub container: String,
+    #[serde(default = "PodRow::prepare")]
+    pub init: String,
+    /// `status.reason`: `Evicted`.
+    pub status_reason: Option<String>,
 }
 
 impl PodRow {
+    fn app() -> String {
+        "app".into()
+    }
+    fn prepare() -> String {
+        "prepare".into()
+    }
     fn running() -> String {
         "running".into()
     }
@@ -192,6 +208,8 @@ pub struct AutoscalerRow {
     pub ratio: Option<f64>,
     /// How long ScalingLimited (TooManyReplicas) has been True.
     pub limited: Option<String>,
+    /// Condition ScalingActive, when it says anything.
+    pub active: Option<bool>,
     pub scaled: Option<String>,
 }
 
@@ -239,8 +257,34 @@ pub struct DatabaseRow {
     pub idle_in_transaction: u32,
     #[serde(default)]
     pub lock_waiters: u32,
+    /// `1 for 10m`, oldest first, like `used`: sessions on a CPU, and sessions that wait for locks.
+    #[serde(default)]
+    pub on_cpu: Vec<String>,
+    #[serde(default)]
+    pub waiting: Vec<String>,
+    /// Who does what, seen just now.
+    pub activity: Option<ActivityRow>,
     /// What 53300 said, and how long ago first.
     pub exhausted: Option<(String, String)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActivityRow {
+    pub cpus: Option<f64>,
+    /// Idle in a transaction for over five minutes.
+    #[serde(default)]
+    pub stuck: u32,
+    /// `34 idle in transaction by web for 6m`.
+    #[serde(default)]
+    pub holders: Vec<String>,
+    /// `4711 reports idle in transaction for 6m blocks 12`.
+    #[serde(default)]
+    pub roots: Vec<String>,
+    /// Share and text of the statement that costs most.
+    pub top: Option<(f64, String)>,
+    #[serde(default)]
+    pub invalid: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use covet_tui::domain::{
-    Autoscaler, ConfigReference, Container, ContainerState, Deployment, IntOrPercent, Key, Labels, Name,
-    Owner, Phase, Pod, Quantities, ReplicaSet, Selector, Status, Strategy, Template, TemplateContainer,
+    Autoscaler, ConfigReference, Container, ContainerState, Deployment, IntOrPercent, Key, Kind, Labels,
+    Name, Owner, Phase, Pod, Quantities, ReplicaSet, Selector, Status, Strategy, Template, TemplateContainer,
     Terminated, Usage,
 };
 
@@ -39,7 +39,7 @@ pub fn build(deployments: &[DeploymentRow], pods: &[PodRow]) -> Built {
             let pod = pod(row, revision, &owner_name, *number);
             if let Some(usage) = &row.usage {
                 let usage = Usage { cpu_milli: 100, memory_bytes: bytes(usage) };
-                built.usage.push(((pod.key.clone(), "app".into()), usage));
+                built.usage.push(((pod.key.clone(), row.container.as_str().into()), usage));
             }
             built.pods.push(pod);
         }
@@ -174,14 +174,15 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         let owner = Owner { kind: "ReplicaSet".into(), name: owner_name.into(), uid };
         (format!("{owner_name}-{number}"), Some(owner), revision.image.clone())
     } else {
-        let owner = object(&row.of, &row.namespace);
-        let name = owner.key.name.to_string();
+        let (kind, name) = row.of.split_once('/').unwrap_or_else(|| panic!("{} has no owner", row.of));
+        let name = name.to_owned();
         let image = "ghcr.io/acme/app:v1".to_owned();
-        if row.of.starts_with("pod/") {
+        if kind == "pod" {
             (name, None, image)
         } else {
-            let uid = uid(owner.kind.as_str(), &row.namespace, &name);
-            let owner = Owner { kind: owner.kind.as_str().into(), name: name.as_str().into(), uid };
+            let kind = Kind::parse(kind).map_or_else(|| kind.to_owned(), |kind| kind.as_str().to_owned());
+            let uid = uid(&kind, &row.namespace, &name);
+            let owner = Owner { kind: kind.into(), name: name.as_str().into(), uid };
             (format!("{name}-{number}"), Some(owner), image)
         }
     };
@@ -210,10 +211,10 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         phase: match row.is.as_str() {
             "completed" => Phase::Succeeded,
             "failed" => Phase::Failed,
-            "unschedulable" | "creating" | "waiting" | "init-crash" => Phase::Pending,
+            "unschedulable" | "creating" | "waiting" | "init-crash" | "init-running" => Phase::Pending,
             _ => Phase::Running,
         },
-        reason: None,
+        reason: row.status_reason.as_deref().map(Name::from),
         message: None,
         conditions: Box::new([scheduled, condition("Ready", status(is_ready), "", "", created)]),
         containers,
@@ -256,7 +257,7 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
     };
     let running = ContainerState::Running { since: Some(ago(&row.age)) };
     let last = || (row.restarts > 0).then(|| end(&row.reason, row.exit));
-    let app = blank("app");
+    let app = blank(&row.container);
     let app = match row.is.as_str() {
         "running" => Container { ready: true, state: running, last: last(), ..app },
         "unready" => Container { state: running, last: last(), ..app },
@@ -274,15 +275,26 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
         "init-crash" => {
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
             let init =
-                Container { init: true, state, last: Some(end(&row.reason, row.exit)), ..blank("migrate") };
+                Container { init: true, state, last: Some(end(&row.reason, row.exit)), ..blank(&row.init) };
             let app = Container { restarts: 0, state: waiting("PodInitializing"), ..app };
             return Box::new([init, app]);
+        }
+        "init-running" => {
+            let init = Container { init: true, restarts: 0, state: running, ..blank(&row.init) };
+            let app = Container { restarts: 0, state: waiting("PodInitializing"), ..app };
+            return Box::new([init, app]);
+        }
+        "sidecar-crash" => {
+            let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
+            let sidecar = Container { state, last: Some(end(&row.reason, row.exit)), ..blank(&row.init) };
+            let app = Container { restarts: 0, ready: true, state: running, ..app };
+            return Box::new([sidecar, app]);
         }
         other => panic!("{other} is not a state of a pod"),
     };
     // Every pod has an init container that did its work, as most have.
     let done = ContainerState::Terminated(end("Completed", 0));
-    Box::new([Container { init: true, ready: true, restarts: 0, state: done, ..blank("prepare") }, app])
+    Box::new([Container { init: true, ready: true, restarts: 0, state: done, ..blank(&row.init) }, app])
 }
 
 pub fn autoscaler(row: &AutoscalerRow) -> Autoscaler {
@@ -290,6 +302,14 @@ pub fn autoscaler(row: &AutoscalerRow) -> Autoscaler {
         .limited
         .as_deref()
         .map(|since| condition("ScalingLimited", Status::True, "TooManyReplicas", "", ago(since)));
+    let active = row.active.map(|active| {
+        let (status, reason) = if active {
+            (Status::True, "ValidMetricFound")
+        } else {
+            (Status::False, "FailedGetResourceMetric")
+        };
+        condition("ScalingActive", status, reason, "", ago("1h"))
+    });
     Autoscaler {
         key: Key::new(row.namespace.as_str(), row.name.as_str()),
         uid: uid("HorizontalPodAutoscaler", &row.namespace, &row.name),
@@ -302,6 +322,6 @@ pub fn autoscaler(row: &AutoscalerRow) -> Autoscaler {
         desired: row.desired.unwrap_or(row.current),
         last_scaled: row.scaled.as_deref().map(ago),
         metrics: row.ratio.map(metric).into_iter().collect(),
-        conditions: limited.into_iter().collect(),
+        conditions: limited.into_iter().chain(active).collect(),
     }
 }

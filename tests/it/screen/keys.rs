@@ -123,6 +123,57 @@ fn sorting_filtering_and_copying_a_table() {
 }
 
 #[test]
+fn the_list_of_anomalies_can_be_filtered() {
+    let mut app = world::crashing(world::options());
+    let all = app.rows().len();
+    keys(&mut app, "/p95");
+    assert!(app.is_typing());
+    // The incident stays whole: the match is one of its symptoms.
+    assert_eq!((app.rows().len(), app.hidden_rows()), (all, 0));
+    keys(&mut app, "zz");
+    assert_eq!((app.rows().len(), app.hidden_rows()), (0, all));
+    let screen = text(&drawn(&app, (120, 40)));
+    assert!(screen.contains("nothing matches") && screen.contains("crash-looping"), "{screen}");
+    app.update(press(KeyCode::Esc), world::now());
+    assert_eq!(app.rows().len(), all);
+    keys(&mut app, "/oom");
+    app.update(press(KeyCode::Enter), world::now());
+    assert!(!app.is_typing() && !app.filter.is_empty());
+    app.update(press(KeyCode::Esc), world::now());
+    assert!(app.filter.is_empty(), "Esc clears what was typed");
+}
+
+#[test]
+fn columns_are_chosen_and_stay_for_the_session() {
+    let mut app = world::crashing(world::options());
+    keys(&mut app, "11c");
+    assert!(matches!(app.layers.last(), Some(Layer::Columns(_))));
+    // READY goes, LAST EXIT comes.
+    keys(&mut app, "j ");
+    keys(&mut app, "jjjjjjj ");
+    app.update(press(KeyCode::Esc), world::now());
+    let heading = |app: &App| {
+        let screen = text(&drawn(app, (200, 50)));
+        screen.lines().find(|line| line.contains("STATUS")).expect("a heading").to_owned()
+    };
+    assert!(!heading(&app).contains("READY") && heading(&app).contains("LAST EXIT"), "{}", heading(&app));
+    app.update(press(KeyCode::Esc), world::now());
+    keys(&mut app, "1");
+    assert!(heading(&app).contains("LAST EXIT"), "kept while the cockpit runs");
+    keys(&mut app, "cr");
+    app.update(press(KeyCode::Esc), world::now());
+    assert!(heading(&app).contains("READY") && !heading(&app).contains("LAST EXIT"));
+    // Sorting goes over what is shown.
+    let shown: std::collections::BTreeSet<usize> = (0..13)
+        .filter_map(|_| {
+            keys(&mut app, "s");
+            table(&app).sort
+        })
+        .collect();
+    assert_eq!(shown, (0..9).collect());
+}
+
+#[test]
 fn every_panel_opens_and_closes() {
     let mut app = world::crashing(world::options());
     for panel in Panel::ALL {
@@ -199,7 +250,7 @@ fn any_size_and_any_keys_never_panic() {
         KeyCode::F(1),
         KeyCode::Insert,
     ];
-    let letters: Vec<char> = ":/?ynuqjkhlgGnsrcabpfeJ0123456 xY-é日".chars().collect();
+    let letters: Vec<char> = ":/?ynuqjkhlgGnsrcabpfeEJ0123456 xY-é日".chars().collect();
     let mut random = fastrand::Rng::with_seed(7);
     for armed in [true, false] {
         let mut app = world::crashing(Options { armed, ..world::options() });

@@ -8,7 +8,7 @@ use crossterm::event::KeyCode;
 
 use super::{SIZES, drawn, keys, press, styles, text, world};
 
-fn check(name: &str, app: App) {
+pub fn check(name: &str, app: App) {
     check_at(name, app, &SIZES);
 }
 

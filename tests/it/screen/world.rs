@@ -166,7 +166,10 @@ fn step(id: &str, phase: StepPhase, title: &str, effect: Effect, state: StepStat
         title: title.into(),
         why: "Brings back what was healthy before the change.".into(),
         state,
-        action: Some(Action::RolloutUndo { deployment: Key::new("covetpy", "covetpy-app"), to_revision: 6 }),
+        action: Some(Action::RolloutUndo {
+            object: ObjectRef::new(Kind::Deployment, Key::new("covetpy", "covetpy-app")),
+            to_revision: 6,
+        }),
         inputs: Vec::new(),
         effect,
         undo: (effect != Effect::Read).then(|| "roll forward to revision 7".into()),
@@ -242,7 +245,10 @@ fn plan() -> Plan {
 
 /// As the server would answer a dry run of the rollback.
 pub fn preview(armed: &Armed) -> Preview {
-    let action = Action::RolloutUndo { deployment: Key::new("covetpy", "covetpy-app"), to_revision: 6 };
+    let action = Action::RolloutUndo {
+        object: ObjectRef::new(Kind::Deployment, Key::new("covetpy", "covetpy-app")),
+        to_revision: 6,
+    };
     armed.seal(Draft {
         at: now(),
         title: "roll deployment/covetpy-app back from revision 7 to revision 6".into(),
@@ -266,7 +272,10 @@ pub fn preview(armed: &Armed) -> Preview {
         pins: Vec::new(),
         before: serde_json::Value::Null,
         undo: Some(Undo {
-            action: Action::RolloutUndo { deployment: Key::new("covetpy", "covetpy-app"), to_revision: 7 },
+            action: Action::RolloutUndo {
+                object: ObjectRef::new(Kind::Deployment, Key::new("covetpy", "covetpy-app")),
+                to_revision: 7,
+            },
             says: "roll forward to revision 7".into(),
             left: Vec::new(),
         }),
@@ -370,6 +379,7 @@ pub fn node(name: &str) -> Node {
         resource_version: "1".into(),
         labels: Labels::default(),
         created: ago(900_000),
+        deleting: None,
         unschedulable: false,
         taints: Box::default(),
         conditions: Box::new([NodeCondition {

@@ -1,0 +1,82 @@
+//! Events about a node, and what happened to pods for its sake: pressure, failed clean-ups, evictions.
+
+use serde_json::Value;
+
+use crate::domain::{Kind, Name, Timestamp, Tone, cause, text};
+use crate::probes::answer::{Answer, ago, columns};
+use crate::probes::cluster::Cluster;
+use crate::probes::object::{number, string, time};
+use crate::probes::trouble::Trouble;
+
+/// What the kubelet says of its disk. `NodeHasDiskPressure` is of type Normal (audit D52), so the type is
+/// no filter.
+const TELLING: &[&str] = &[
+    "NodeHasDiskPressure",
+    "NodeHasNoDiskPressure",
+    "EvictionThresholdMet",
+    "FreeDiskSpaceFailed",
+    "ImageGCFailed",
+    "InvalidDiskCapacity",
+    "Evicted",
+];
+/// Most events shown.
+const SHOWN: usize = 60;
+
+pub(in crate::probes) async fn events(
+    cluster: &Cluster,
+    node: &Name,
+    now: Timestamp,
+) -> Result<Answer, Trouble> {
+    let mut seen: Vec<(Option<Timestamp>, Value)> = Vec::new();
+    cluster
+        .each(Kind::Event, "", "", "", |event| {
+            let about = event.get("involvedObject").unwrap_or(&Value::Null);
+            let of_node = string(about, "/kind") == "Node" && string(about, "/name") == &**node;
+            let from_node = [string(&event, "/source/host"), string(&event, "/reportingInstance")]
+                .contains(&&**node)
+                && TELLING.contains(&string(&event, "/reason"));
+            if of_node || from_node {
+                seen.push((time(&event, "/lastTimestamp").or(time(&event, "/eventTime")), event));
+            }
+        })
+        .await?;
+    seen.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let mut answer = Answer::new();
+    let of = |reason: &str| seen.iter().filter(|(_, event)| string(event, "/reason") == reason).count();
+    let (evicted, failed) = (of("Evicted"), of("FreeDiskSpaceFailed") + of("ImageGCFailed"));
+    let latest = seen.first().map(|(_, event)| string(event, "/message"));
+    answer.summary(match latest {
+        None => format!("no events about {node} in the last hour or so"),
+        Some(latest) => format!(
+            "{}: {} evicted, {} to free space; latest: {}",
+            text::count(seen.len(), "event"),
+            text::count(evicted, "pod"),
+            text::count(failed, "failed attempt"),
+            latest.trim()
+        ),
+    });
+    if of("NodeHasDiskPressure") > of("NodeHasNoDiskPressure") {
+        answer.found(cause::NODE_PRESSURE, "NodeHasDiskPressure");
+    }
+    let rows: Vec<Vec<String>> = seen.iter().take(SHOWN).map(|(at, event)| row(*at, event, now)).collect();
+    let tones = seen.iter().map(|(_, event)| match string(event, "/type") {
+        "Warning" => Tone::Bad,
+        _ if string(event, "/reason") == "NodeHasDiskPressure" => Tone::Bad,
+        _ => Tone::Plain,
+    });
+    answer.lines(tones.zip(columns(&rows)));
+    answer.dropped(seen.len().saturating_sub(SHOWN));
+    Ok(answer)
+}
+
+fn row(at: Option<Timestamp>, event: &Value, now: Timestamp) -> Vec<String> {
+    let count = number(event, "/count").max(number(event, "/series/count"));
+    let about = event.get("involvedObject").unwrap_or(&Value::Null);
+    vec![
+        ago(at, now),
+        string(event, "/reason").into(),
+        format!("{}/{}", string(about, "/kind").to_lowercase(), string(about, "/name")),
+        if count > 1 { format!("×{count}") } else { String::new() },
+        string(event, "/message").into(),
+    ]
+}

@@ -1,0 +1,127 @@
+//! Every drill, played to its end by the advisor's own suggestions, in the lab's own time; and what would make it
+//! worse, which the advisor must not suggest and a guard must warn of.
+
+mod clock;
+mod player;
+mod table;
+mod warnings;
+
+use covet_tui::journal::Journal;
+use covet_tui::lab::{Drill, drills};
+use player::Player;
+
+/// A drill must be understood within so many seconds of its beginning, before anything is changed.
+const UNDERSTOOD: u64 = 15 * 60;
+
+/// Another for each drill, the same in every run.
+fn seed(drill: &Drill) -> u64 {
+    drill.name.bytes().fold(7, |seed, byte| seed * 31 % 10_007 + u64::from(byte))
+}
+
+/// Plays one; the story, and what is wrong with it.
+async fn played(drill: &'static Drill) -> (String, Vec<String>) {
+    let mut player = Player::at(drill, seed(drill)).await;
+    let mut wrong = Vec::new();
+    if !player.play().await {
+        wrong.push("it was not resolved".to_owned());
+    }
+    wrong.extend(diagnosis(&player));
+    wrong.extend(player.unwarned(true).await);
+    wrong.append(&mut player.wrong);
+    wrong.extend(
+        warnings::harmful(drill, &player.suggested, &player.table.app().snapshot)
+            .into_iter()
+            .map(|says| format!("was suggested what makes it worse: {says}")),
+    );
+    wrong.extend(score(&player));
+    wrong.extend(journal(&player));
+    let story = std::mem::take(&mut player.story);
+    player.table.lab.stop().await;
+    (story, wrong)
+}
+
+/// The worst incident named the drill's root and its cause when the first change was suggested.
+fn diagnosis(player: &Player<'_>) -> Vec<String> {
+    let root = &player.drill.root;
+    let Some(named) = &player.named else { return vec!["no change was ever suggested".to_owned()] };
+    let (subject, object) = (named.object.to_lowercase(), root.object.to_lowercase());
+    let same = object.strip_suffix('*').map_or(subject == object, |start| subject.starts_with(start));
+    let mut wrong = Vec::new();
+    if named.rule != root.rule || !same {
+        wrong.push(format!("named {} of {}, not {} of {}", named.rule, named.object, root.rule, root.object));
+    }
+    if !root.is.iter().any(|name| named.causes.first().is_some_and(|first| first == name)) {
+        wrong.push(format!("named {:?} first, not {:?}", named.causes, root.is));
+    }
+    wrong
+}
+
+/// The cockpit's own score agrees.
+fn score(player: &Player<'_>) -> Vec<String> {
+    let score = player.score();
+    let after = |at: Option<covet_tui::domain::Timestamp>| {
+        at.map(|at| covet_tui::domain::between(score.truth.strikes, at).as_secs())
+    };
+    let mut wrong: Vec<String> = score.wrong.iter().map(|says| format!("scored as wrong: {says}")).collect();
+    let (detected, named, resolved) = (after(score.detected), after(score.named), after(score.resolved));
+    if !(detected <= named && named <= resolved) || named.is_none_or(|named| named > UNDERSTOOD) {
+        wrong.push(format!(
+            "detected after {detected:?} s, named after {named:?} s, resolved after {resolved:?} s"
+        ));
+    }
+    if score.changes == 0 {
+        wrong.push("scored as if nothing had been done".to_owned());
+    }
+    wrong
+}
+
+/// Everything done is on disk, ended, and chained.
+fn journal(player: &Player<'_>) -> Vec<String> {
+    let records = Journal::read(player.table.journal.path()).unwrap();
+    let torn = records.iter().filter(|record| !record.intact || record.closing.is_none());
+    let mut wrong: Vec<String> =
+        torn.map(|record| format!("the journal's entry {} is not whole", record.id)).collect();
+    if records.is_empty() {
+        wrong.push("nothing was done".to_owned());
+    }
+    wrong
+}
+
+/// Plays every drill of a part at the same time. `$COVET_DRILL` chooses by name.
+async fn play(part: usize) {
+    let wanted = std::env::var("COVET_DRILL").unwrap_or_default();
+    let chosen = drills().iter().skip(part).step_by(PARTS).filter(|drill| drill.name.contains(&wanted));
+    let games: Vec<_> = chosen.map(|drill| (drill, tokio::spawn(played(drill)))).collect();
+    let mut failed = Vec::new();
+    for (drill, game) in games {
+        let (story, wrong) = game.await.unwrap();
+        println!("{story}");
+        if !wrong.is_empty() {
+            failed.push(format!("{}: {}\n{story}", drill.name, wrong.join("; ")));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// In parts, so that they can be played side by side.
+const PARTS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_first_quarter_ends_resolved_by_the_advisors_own_suggestions() {
+    play(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_second_quarter_ends_resolved_by_the_advisors_own_suggestions() {
+    play(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_third_quarter_ends_resolved_by_the_advisors_own_suggestions() {
+    play(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_quarter_ends_resolved_by_the_advisors_own_suggestions() {
+    play(3).await;
+}
