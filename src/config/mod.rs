@@ -11,6 +11,7 @@ mod database_way;
 pub mod discovery;
 mod door;
 mod load;
+pub mod net;
 mod outside;
 pub mod plugin;
 mod proxy;

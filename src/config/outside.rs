@@ -1,9 +1,11 @@
 //! How the systems beside the API server are reached, for reads on demand and for hands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::aws::Aws;
+use super::net::Dns;
 use super::ssh::{AddressOf, Ssh};
 use super::{
     ConnectError, DatabaseKeeper, DatabaseRefusal, DatabaseSession, DatabaseTarget, DatabaseUsers,
@@ -31,6 +33,11 @@ pub struct Outside {
     /// Alertmanager; the same.
     pub alertmanager_url: Option<String>,
     pub aws: Option<Aws>,
+    pub dns: Dns,
+    /// Registries that are asked elsewhere than at their own host: host and base URL.
+    pub registries: Vec<(String, String)>,
+    /// A PEM file of authorities trusted beside the machine's own.
+    pub tls_authority: Option<PathBuf>,
     /// The nodes' machines.
     pub ssh: Option<Ssh>,
     /// The team's scripts, by name.
@@ -49,6 +56,9 @@ impl Outside {
             prometheus_url: settings.prometheus.url.value.clone(),
             alertmanager_url: settings.alertmanager_url.value.clone(),
             aws: Aws::of(&settings.aws),
+            dns: Dns::of(settings),
+            registries: registries(settings),
+            tls_authority: settings.tls_authority.value.clone(),
             ssh: ssh(settings),
             scripts: settings
                 .scripts
@@ -128,4 +138,10 @@ fn ssh(settings: &Settings) -> Option<Ssh> {
         jump: ssh.jump.value.clone(),
         address: AddressOf::parse(&ssh.address).unwrap_or_default(),
     })
+}
+
+/// `[registry] endpoints`, taken apart.
+fn registries(settings: &Settings) -> Vec<(String, String)> {
+    let pairs = settings.registry_endpoints.iter().filter_map(|pair| pair.split_once('='));
+    pairs.map(|(host, url)| (host.trim().to_owned(), url.trim().trim_end_matches('/').to_owned())).collect()
 }

@@ -21,6 +21,7 @@ mod pod;
 mod quantity;
 mod rbac;
 mod rds;
+mod reach;
 mod reading;
 mod series;
 mod snapshot;
@@ -60,6 +61,7 @@ pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantitie
 pub use quantity::quantity;
 pub use rbac::{Grant, refused_user};
 pub use rds::{RdsLoad, RdsMetric, RdsSeries};
+pub use reach::{Ended, Layer, Reach, Walk};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{MonitoringSince, Sight, Snapshot, WATCHDOGS};

@@ -8,7 +8,7 @@ use super::{
     Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment,
     DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Key, Lease, Monitoring, Name, Node, NodeDisk,
     Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service, Silence, Strain, Timestamp, Traffic,
-    Usage, UsageSource,
+    Usage, UsageSource, Walk,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -59,12 +59,14 @@ pub enum Origin {
     AlertHistory,
     /// The questions of a team's own playbooks; each can fail alone.
     Triggers,
+    /// Whether users reach the public hosts.
+    Reach,
     /// The cockpit's own actions.
     Cockpit,
 }
 
 impl Origin {
-    pub const ALL: [Origin; 30] = [
+    pub const ALL: [Origin; 31] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -94,6 +96,7 @@ impl Origin {
         Origin::Monitoring,
         Origin::AlertHistory,
         Origin::Triggers,
+        Origin::Reach,
         Origin::Cockpit,
     ];
 
@@ -134,6 +137,7 @@ impl Origin {
             Origin::Monitoring => "monitoring",
             Origin::AlertHistory => "alert history",
             Origin::Triggers => "team triggers",
+            Origin::Reach => "public hosts",
             Origin::Cockpit => "cockpit",
         }
     }
@@ -181,6 +185,8 @@ pub enum Fact {
     Noise(Box<Noise>),
     /// Answers to the team's questions; those that are not here stay as they were.
     Asked(Vec<Asked>),
+    /// One walk to each public host.
+    Walks(Vec<Walk>),
     /// This cockpit acted.
     Acted(Change),
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{
     Activity, Age, Alert, AlertState, AnomalyId, Ask, Asked, Autoscaler, Blind, BlindKind, Cache, Capacity,
-    Case, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget, EndpointSlice, Event,
-    Fact, Handshake, Ingress, Key, Labels, Lease, Monitoring, Name, Node, NodeDisk, Noise, Observation,
-    Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service, Silence, Strain, Table,
-    Timestamp, Traffic, Trigger, Usage, UsageSource, between, text,
+    Case, Certificate, Change, ConfigObject, Database, Delta, Deployment, DisruptionBudget, EndpointSlice,
+    Event, Fact, Handshake, Ingress, Key, Labels, Lease, Monitoring, Name, Node, NodeDisk, Noise,
+    Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, Reach, ReplicaSet, Series, Service, Silence,
+    Strain, Table, Timestamp, Traffic, Trigger, Usage, UsageSource, between, text,
 };
 
 /// Alerts that always fire, so that their absence says something.
@@ -82,6 +82,10 @@ pub struct Snapshot {
     pub disks: BTreeMap<Name, (Timestamp, NodeDisk)>,
     /// By node: the free share of its disk over the last hour.
     pub disk_free: BTreeMap<Name, Series>,
+    /// By public host.
+    pub reaches: BTreeMap<Name, Reach>,
+    /// Since when a Service has had a slice without a ready endpoint, as far as seen.
+    pub unserved: BTreeMap<Key, Timestamp>,
     /// What this cockpit did, oldest first.
     pub deeds: Vec<Change>,
     pub answered_in: Option<Duration>,
@@ -139,7 +143,10 @@ impl Snapshot {
             Fact::DisruptionBudgets(delta) => self.disruption_budgets.fold(delta),
             Fact::Events(delta) => self.events.fold(delta),
             Fact::Services(delta) => self.services.fold(delta),
-            Fact::EndpointSlices(delta) => self.endpoint_slices.fold(delta),
+            Fact::EndpointSlices(delta) => {
+                self.note_unserved(at, &delta);
+                self.endpoint_slices.fold(delta);
+            }
             Fact::Ingresses(delta) => self.ingresses.fold(delta),
             Fact::PersistentVolumeClaims(delta) => self.claims.fold(delta),
             Fact::ConfigMaps(delta) => self.config_maps.fold(delta),
@@ -200,6 +207,13 @@ impl Snapshot {
             Fact::Monitoring(monitoring) => self.learn_monitoring(at, *monitoring),
             Fact::Noise(noise) => self.noise = *noise,
             Fact::Asked(answers) => answers.into_iter().for_each(|answer| self.learn_answer(answer)),
+            Fact::Walks(walks) => {
+                let before = std::mem::take(&mut self.reaches);
+                self.reaches = walks
+                    .into_iter()
+                    .map(|walk| (walk.host.clone(), Reach::after(before.get(&walk.host), walk)))
+                    .collect();
+            }
             Fact::Acted(change) => self.deeds.push(change),
         }
     }
@@ -263,6 +277,20 @@ impl Snapshot {
     /// The case behind a team's anomaly.
     pub fn case(&self, id: &AnomalyId) -> Option<&Case> {
         self.cases.get(id)
+    }
+
+    /// Remembers when a Service lost its last ready endpoint: the API does not say.
+    fn note_unserved(&mut self, at: Timestamp, delta: &Delta<EndpointSlice>) {
+        let Delta::Seen(slices) = delta else { return };
+        for slice in slices {
+            let Some(service) = &slice.service else { continue };
+            let key = Key::new(slice.key.namespace.clone(), service.clone());
+            if slice.ready > 0 {
+                self.unserved.remove(&key);
+            } else {
+                self.unserved.entry(key).or_insert(at);
+            }
+        }
     }
 
     pub fn sight(&self, origin: Origin) -> Option<&Sight> {
@@ -420,6 +448,7 @@ fn stale_after(origin: Origin) -> Option<Duration> {
         // Three looks, and what a slow answer takes.
         Origin::CloudWatch => Some(Duration::from_mins(4)),
         Origin::Tls => Some(Duration::from_mins(10)),
+        Origin::Reach => Some(Duration::from_mins(3)),
         _ => None,
     }
 }

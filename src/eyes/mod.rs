@@ -4,7 +4,6 @@
 mod alert_history;
 mod alertmanager;
 mod api_server;
-mod certificate;
 mod cloudwatch;
 mod discover;
 mod disks;
@@ -16,6 +15,7 @@ mod needs;
 mod pace;
 mod postgres;
 mod prometheus;
+mod reach;
 mod redis;
 mod strain;
 mod tell;
@@ -87,7 +87,8 @@ impl Eyes {
         tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
         tasks.spawn(cloudwatch::watch(settings.clone(), tell.clone()));
-        tasks.spawn(tls::watch(settings.clone(), sessions, tell));
+        tasks.spawn(tls::watch(settings.clone(), sessions.clone(), tell.clone()));
+        tasks.spawn(reach::watch(settings.clone(), sessions, tell));
         Eyes { tasks, clients }
     }
 

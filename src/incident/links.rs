@@ -41,6 +41,8 @@ enum Join {
     Object(Kind),
     /// They touch objects of the same namespace.
     Namespace,
+    /// They are about the same public host.
+    Host,
     /// There is one database, or one of everything that matters.
     Anything,
 }
@@ -243,6 +245,53 @@ static CAUSATIONS: &[Causation] = &[
         |_, effect| has_cause(effect, &[cause::LIVENESS_KILLED]),
     ),
     when(
+        row(
+            ("cert-expiry", "ingress-down"),
+            Join::Host,
+            // Its days were counted long before clients refuse it.
+            60 * 24 * 100,
+            0.95,
+            "clients refuse the certificate",
+        ),
+        |_, effect| has_cause(effect, TLS),
+    ),
+    when(
+        row(
+            ("ingress-down", "cert-expiry"),
+            Join::Host,
+            60 * 24,
+            0.7,
+            "the authority cannot reach the host to check it",
+        ),
+        |cause, effect| {
+            !has_cause(cause, TLS) && has_cause(effect, &[cause::ISSUANCE_FAILING, cause::NOT_RENEWED])
+        },
+    ),
+    of_rollout(row(
+        ("rollout-stuck", "ingress-down"),
+        Join::Object(Kind::Deployment),
+        20,
+        0.9,
+        "no replica of the rollout serves",
+    )),
+    row(("crash-loop", "ingress-down"), Join::Object(Kind::Deployment), 30, 0.9, "no pod is left to answer"),
+    row(("image-pull", "ingress-down"), Join::Object(Kind::Deployment), 30, 0.9, "no pod is left to answer"),
+    row(
+        ("node-notready", "ingress-down"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.7,
+        "its pods are on that node",
+    ),
+    when(
+        row(("db-pool", "ingress-down"), Join::Anything, 10, 0.85, "pods are not ready without the database"),
+        |_, effect| has_cause(effect, &[cause::NO_ENDPOINTS]),
+    ),
+    when(
+        row(("ingress-down", "high-5xx"), Join::Namespace, 15, 0.7, "the door answers for pods that do not"),
+        |cause, _| has_cause(cause, &[cause::NO_ENDPOINTS, cause::BAD_GATEWAY]),
+    ),
+    when(
         of_rollout(row(
             ("cert-expiry", "rollout-stuck"),
             Join::Anything,
@@ -256,6 +305,10 @@ static CAUSATIONS: &[Causation] = &[
         },
     ),
 ];
+
+/// Clients come to the door and turn away.
+const TLS: &[&str] =
+    &[cause::EXPIRED, cause::NAME_MISMATCH, cause::HANDSHAKE_FAILED, cause::DEFAULT_CERTIFICATE];
 
 const DATABASE: &[&str] =
     &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE, cause::LIVENESS_KILLED, cause::CRASH];
@@ -384,6 +437,9 @@ fn joined(join: Join, anomalies: &[Anomaly], causes: &[usize], effects: &[usize]
         Join::Namespace => pairs(causes, effects)
             .filter(|(cause, effect)| share_namespace(&anomalies[*cause], &anomalies[*effect]))
             .collect(),
+        Join::Host => pairs(causes, effects)
+            .filter(|(cause, effect)| share_host(&anomalies[*cause], &anomalies[*effect]))
+            .collect(),
         Join::Anything => pairs(causes, effects).collect(),
     }
 }
@@ -404,6 +460,19 @@ fn share_namespace(one: &Anomaly, other: &Anomaly) -> bool {
         (None, Some(namespace)) => is_in(one, &namespace),
         (None, None) => false,
     }
+}
+
+/// One names a host that the other is about, or both touch the same Ingress or Certificate.
+fn share_host(one: &Anomaly, other: &Anomaly) -> bool {
+    let hosts = |anomaly: &Anomaly| -> Vec<String> {
+        let names = anomaly.bindings.get("dns_names").into_iter().flat_map(|names| names.split(','));
+        let own = anomaly.bindings.get("host").map(String::as_str);
+        names.chain(own).map(str::to_lowercase).collect()
+    };
+    let same = |object: &&ObjectRef| matches!(object.kind, Kind::Ingress | Kind::Certificate);
+    let others = hosts(other);
+    hosts(one).iter().any(|host| others.contains(host))
+        || one.touches.iter().filter(same).any(|object| other.touches.contains(object))
 }
 
 fn is_in(anomaly: &Anomaly, namespace: &str) -> bool {

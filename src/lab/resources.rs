@@ -218,6 +218,23 @@ pub static RESOURCES: &[Resource] = &[
         .short(&["cert", "certs"])
         .categories(&["cert-manager"])
         .sub(&["status"]),
+    Resource::new("cert-manager.io", "v1", "certificaterequests", "certificaterequest", "CertificateRequest")
+        .short(&["cr", "crs"])
+        .categories(&["cert-manager"])
+        .sub(&["status"]),
+    Resource::new("cert-manager.io", "v1", "issuers", "issuer", "Issuer")
+        .categories(&["cert-manager"])
+        .sub(&["status"]),
+    Resource::new("cert-manager.io", "v1", "clusterissuers", "clusterissuer", "ClusterIssuer")
+        .categories(&["cert-manager"])
+        .cluster()
+        .sub(&["status"]),
+    Resource::new("acme.cert-manager.io", "v1", "orders", "order", "Order")
+        .categories(&["cert-manager", "cert-manager-acme"])
+        .sub(&["status"]),
+    Resource::new("acme.cert-manager.io", "v1", "challenges", "challenge", "Challenge")
+        .categories(&["cert-manager", "cert-manager-acme"])
+        .sub(&["status"]),
     Resource::new("external-secrets.io", "v1", "externalsecrets", "externalsecret", "ExternalSecret")
         .short(&["es"])
         .categories(&["external-secrets"])

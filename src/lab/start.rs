@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ use super::ssh::Machines;
 use super::store::Store;
 use super::tsdb::Tsdb;
 use super::world::{self, Scale, World};
-use super::{postgres, redis};
+use super::{dns, postgres, redis, registry};
 
 /// What kind of lab.
 #[derive(Clone, Debug)]
@@ -102,6 +102,22 @@ struct Listeners {
     cache: TcpListener,
     https: TcpListener,
     http: TcpListener,
+    registry: TcpListener,
+    pods: TcpListener,
+    dns: (UdpSocket, TcpListener),
+}
+
+/// One port for datagrams and streams.
+async fn both() -> io::Result<(UdpSocket, TcpListener)> {
+    let mut last = None;
+    for _ in 0..20 {
+        let streams = TcpListener::bind(("127.0.0.1", 0)).await?;
+        match UdpSocket::bind(streams.local_addr()?).await {
+            Ok(datagrams) => return Ok((datagrams, streams)),
+            Err(why) => last = Some(why),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::other("no port is free")))
 }
 
 impl Listeners {
@@ -114,6 +130,9 @@ impl Listeners {
             cache: free().await?,
             https: free().await?,
             http: free().await?,
+            registry: free().await?,
+            pods: free().await?,
+            dns: both().await?,
         })
     }
 
@@ -126,6 +145,8 @@ impl Listeners {
             cache: self.cache.local_addr()?,
             https: self.https.local_addr()?,
             http: self.http.local_addr()?,
+            registry: self.registry.local_addr()?,
+            dns: self.dns.1.local_addr()?,
         })
     }
 }
@@ -148,6 +169,8 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let addresses = listeners.addresses(api.addr).map_err(LabError::Listen)?;
     routes.add("monitoring", "prometheus-server", 80, addresses.prometheus);
     routes.add("monitoring", "alertmanager", 9093, addresses.alertmanager);
+    let pods = listeners.pods.local_addr().map_err(LabError::Listen)?;
+    routes.add_pods(world::NAMESPACE, ("app", "covetpy"), 8000, pods);
     let web_authority = Arc::new(Authority::new("covet lab web CA")?);
     let mut folder = Folder::new().map_err(writing("the lab's folder"))?;
     let files =
@@ -251,6 +274,10 @@ fn serve(
     servers.spawn(http(listeners.http, https::router(signals.clone()), stopping.clone()));
     let database = postgres::serve(listeners.database, signals.clone(), None);
     servers.spawn(until(stopping.clone(), database));
+    servers.spawn(http(listeners.registry, registry::router(signals.clone()), stopping.clone()));
+    servers.spawn(http(listeners.pods, https::pods(signals.clone()), stopping.clone()));
+    let (datagrams, streams) = listeners.dns;
+    servers.spawn(until(stopping.clone(), dns::serve(datagrams, streams, signals.clone())));
     servers.spawn(until(stopping.clone(), redis::serve(listeners.cache, signals)));
     servers.spawn(until(stopping.clone(), ingress.serve(listeners.https)));
     Ok(servers)

@@ -30,6 +30,7 @@ pub const RULES: &[&str] = &[
     "cert-expiry",
     "prom-down",
     "alert-fatigue",
+    "ingress-down",
 ];
 
 /// Longest text that is read as playbooks, in bytes: far beyond any playbook, short of a mistake's damage.

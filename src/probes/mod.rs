@@ -114,7 +114,7 @@ impl Probes {
             Action::Alerting(call) => alerting::read(cluster, &self.outside, call, now).await,
             Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),
             Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
-            Action::Network(probe) => Ok(network::read(probe).await),
+            Action::Network(probe) => network::read(cluster, &self.outside, probe, now).await,
             Action::Elsewhere { system, .. } => {
                 Ok(Answer::failed(&format!("{} is not configured", system.as_str())))
             }

@@ -16,6 +16,7 @@ mod high_latency;
 mod hpa_max;
 mod image_cause;
 mod image_pull;
+mod ingress_down;
 mod mem_leak;
 mod memory_trend;
 mod node_ailment;
@@ -115,6 +116,7 @@ pub static RULES: &[&Rule] = &[
     &mem_leak::RULE,
     &db_pool::RULE,
     &db_cpu::RULE,
+    &ingress_down::RULE,
     &cert_expiry::RULE,
     &prom_down::RULE,
     &alert_fatigue::RULE,

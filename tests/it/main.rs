@@ -27,6 +27,7 @@ mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
 mod machine;
+mod network;
 mod playbooks;
 mod postgres;
 mod pty;

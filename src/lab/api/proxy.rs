@@ -17,7 +17,15 @@ use super::status::Status;
 
 /// namespace, service, port → the address that answers. Cheap to clone; routes can be added at any time.
 #[derive(Clone, Default)]
-pub struct ProxyRoutes(Arc<RwLock<HashMap<Backend, SocketAddr>>>, Kubelets);
+pub struct ProxyRoutes(Arc<RwLock<HashMap<Backend, SocketAddr>>>, Kubelets, Arc<RwLock<Vec<PodRoute>>>);
+
+/// Where pods with a label answer on a port, whatever Service selects them.
+struct PodRoute {
+    namespace: String,
+    selector: Value,
+    port: u16,
+    to: SocketAddr,
+}
 
 type Backend = (String, String, u16);
 
@@ -36,6 +44,13 @@ impl ProxyRoutes {
     /// Who answers for the kubelets.
     pub fn answer_for_kubelets(&self, summaries: Summaries) {
         *self.1.write().unwrap_or_else(PoisonError::into_inner) = Some(summaries);
+    }
+
+    /// Pods with a label answer on `port` of their own at this address.
+    pub fn add_pods(&self, namespace: &str, (label, value): (&str, &str), port: u16, to: SocketAddr) {
+        let selector = serde_json::json!({ label: value });
+        let route = PodRoute { namespace: namespace.to_owned(), selector, port, to };
+        self.2.write().unwrap_or_else(PoisonError::into_inner).push(route);
     }
 
     pub fn remove(&self, namespace: &str, service: &str, port: u16) {
@@ -145,6 +160,14 @@ fn pod(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr,
         .store
         .get("pods", target.place(), name)
         .ok_or_else(|| Status::not_found(target.resource, name))?;
+    let routes = api.routes.2.read().unwrap_or_else(PoisonError::into_inner);
+    let own = routes.iter().find(|route| {
+        let fits = port.is_empty() || route.port.to_string() == port;
+        route.namespace == target.place() && fits && map_takes(&route.selector, &object.labels)
+    });
+    if let Some(own) = own {
+        return Ok(own.to);
+    }
     let services = api.store.list("services", Some(target.place())).0;
     let found = services.iter().find_map(|service| {
         let value = service.value();

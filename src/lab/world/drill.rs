@@ -123,6 +123,17 @@ pub enum Fault {
     MonitoringConfig { entry: String, from: String, to: String },
     /// The containers of a workload end.
     ContainersEnd { namespace: String, workload: String, code: i32 },
+    /// The app's certificate has so many hours left; its renewals fail because the issuer's solver uses this
+    /// ingress class, which is gone.
+    SolverClass { class: String, hours_left: f64 },
+    /// The certificate was renewed, and the ingress controller still serves the old one.
+    ServedStale { hours_left: f64 },
+    /// Somebody scales the ingress controller to 0.
+    ControllerGone,
+    /// Somebody edits the selector of the app's Service.
+    ServiceSelector { key: String, value: String },
+    /// A public name is pointed elsewhere.
+    DnsAstray { host: String, address: String },
     /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
     Surge { seconds: f64, requests: f64, logins: f64 },
     /// Requests hold their database connections this many times longer.
@@ -162,6 +173,10 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/prom-down.volume.toml"),
     include_str!("../../../assets/drills/prom-down.config.toml"),
     include_str!("../../../assets/drills/prom-down.memory.toml"),
+    include_str!("../../../assets/drills/cert-expiry.challenge.toml"),
+    include_str!("../../../assets/drills/cert-expiry.stale.toml"),
+    include_str!("../../../assets/drills/ingress-down.selector.toml"),
+    include_str!("../../../assets/drills/ingress-down.controller.toml"),
     include_str!("../../../assets/drills/db-pool.leak.toml"),
     include_str!("../../../assets/drills/db-pool.scale.toml"),
     include_str!("../../../assets/drills/db-cpu.index.toml"),

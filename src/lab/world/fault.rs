@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Secret, later};
 use super::drill::{Drill, Fault, Filling};
-use super::objects::{Config, Deployment, Map, drop_nulls};
+use super::objects::{Config, Deployment, Map, Service, drop_nulls};
 use super::registry;
 use super::shelf::Key;
 use super::upkeep::touch_managed;
@@ -105,6 +105,25 @@ impl World {
                 self.kubelet.registry.limit(host, until);
             }
             Fault::MonitoringConfig { .. } | Fault::ContainersEnd { .. } => {}
+            Fault::SolverClass { class, hours_left } => {
+                self.age_certificate(*hours_left);
+                self.lose_solver_class(class);
+            }
+            Fault::ServedStale { hours_left } => self.hold_old_certificate(*hours_left),
+            Fault::ControllerGone => {
+                let (namespace, name) = super::edge::CONTROLLER;
+                cluster.update::<Deployment>(&Key::new(namespace, name), |deployment| {
+                    deployment["spec"]["replicas"] = 0.into();
+                });
+            }
+            Fault::ServiceSelector { key, value } => {
+                let at = seconds(cluster.now);
+                cluster.update::<Service>(&Key::new(NAMESPACE, APP), |service| {
+                    service["spec"]["selector"][key.as_str()] = value.clone().into();
+                    touch_managed(service, "kubectl-edit", &at);
+                });
+            }
+            Fault::DnsAstray { host, address } => self.point_dns(host, address),
             Fault::Surge { seconds, requests, logins } => {
                 let seconds = seconds / cluster.speed;
                 self.traffic.surge(cluster.now, seconds, *requests, *logins);

@@ -3,6 +3,7 @@
 
 mod birth;
 mod cache;
+mod cert_manager;
 mod cluster;
 mod conditions;
 mod container;
@@ -12,6 +13,7 @@ mod database_work;
 mod deployment;
 mod disk;
 mod drill;
+mod edge;
 mod endpoints;
 mod env;
 mod events;
@@ -48,6 +50,7 @@ mod workloads;
 use jiff::{SignedDuration, Timestamp};
 
 use self::cache::Keeping;
+use self::cert_manager::CertManager;
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
 pub use self::database_work::CPUS as DATABASE_CPUS;
@@ -109,6 +112,7 @@ pub struct World {
     sessions: Sessions,
     keeping: Keeping,
     sampler: Sampler,
+    issuance: CertManager,
     faults: Faults,
     churn: Option<Churn>,
     /// False while the past is lived through.
@@ -140,6 +144,7 @@ impl World {
             sessions: Sessions::new(seed),
             keeping: Keeping::new(seed),
             sampler: Sampler::default(),
+            issuance: CertManager::default(),
             faults: Faults::none(),
             churn: None,
             present: false,
@@ -167,6 +172,10 @@ impl World {
         self.monitor();
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
+        }
+        if self.present {
+            self.tick_certificates();
+            self.show_edge();
         }
         let slowness = self.keeping.slowness();
         let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);

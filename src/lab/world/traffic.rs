@@ -61,6 +61,8 @@ pub struct Traffic {
     pub ingress: BTreeMap<&'static str, f64>,
     /// Requests per second that come now.
     pub load: f64,
+    /// Share of the users that get through the door.
+    pub door: f64,
     pub p95: f64,
     /// Share of requests that fail now.
     pub failing: f64,
@@ -104,6 +106,7 @@ impl Traffic {
             counters: BTreeMap::new(),
             ingress: BTreeMap::new(),
             load: BASE,
+            door: 1.0,
             p95: USUAL_P95,
             failing: 0.0,
             logins: 1.0,
@@ -151,7 +154,7 @@ impl Traffic {
         };
         let (requests, logins) = self.surge.map_or((1.0, 1.0), |surge| (surge.requests, surge.logins));
         self.logins = grown(logins);
-        self.load = usual * (grown(requests) + LOGINS * (self.logins - 1.0));
+        self.load = usual * (grown(requests) + LOGINS * (self.logins - 1.0)) * self.door;
         self.serve(cluster, kubelet, sessions, (elapsed, slowness));
         self.idle_pods(cluster, kubelet, elapsed);
         true
@@ -273,10 +276,14 @@ impl Traffic {
 
 /// Pods the service sends requests to, as far as anybody knows.
 pub fn targets(cluster: &Cluster) -> Vec<Arc<Pod>> {
+    let selector = super::edge::selector(cluster);
     cluster
         .pods
         .within(NAMESPACE)
-        .filter(|(_, pod)| pod.metadata.labels.get("app").is_some_and(|app| app == "covetpy"))
+        .filter(|(_, pod)| {
+            let labels = &pod.metadata.labels;
+            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        })
         .filter(|(_, pod)| pod.is_ready() && !pod.is_deleting())
         .map(|(_, pod)| pod.clone())
         .collect()
@@ -311,7 +318,7 @@ fn normal(x: f64) -> f64 {
 
 /// Puts what outsiders see of the service into the signals.
 pub fn show(traffic: &Traffic, cluster: &Cluster, signals: &Signals) {
-    let ready = !targets(cluster).is_empty() && traffic.failing < 0.9;
+    let ready = !targets(cluster).is_empty() && (traffic.failing < 0.9 || traffic.load < 1.0);
     signals.write(|shown| {
         shown.service.ready = ready;
         shown.service.latency_ms = traffic.p95 / 3.0 * 1000.0;

@@ -202,7 +202,18 @@ impl Args<'_> {
                 }
             }
             Json::List(items) => {
-                Value::Array(items.iter().map(|item| self.fill_json(item)).collect::<Bound<_>>()?)
+                let mut filled = Vec::new();
+                for item in items {
+                    match item {
+                        // One item for each of several names.
+                        Json::Text(template) if template.sole_placeholder().is_some() => {
+                            filled
+                                .extend(self.fill(template)?.split(',').map(|word| Value::from(word.trim())));
+                        }
+                        other => filled.push(self.fill_json(other)?),
+                    }
+                }
+                Value::Array(filled)
             }
             Json::Object(fields) => Value::Object(
                 fields

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use covet_tui::domain::{
     Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
-    Database, Delta, Event, Fact, Handshake, Holder, Key, Kind, Labels, Lease, LockRoot, MemoryTrend,
-    MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin, Quantities, Selector, Series,
-    Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource,
+    Database, Delta, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind, Labels, Layer,
+    Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin,
+    Quantities, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp,
+    TopQuery, Traffic, UsageSource, Walk,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -16,7 +17,8 @@ use super::disks::{self, DiskRow};
 use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
     ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow,
-    EventRow, HandshakeRow, MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
+    EndpointsRow, EventRow, HandshakeRow, IngressRow, MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
+    WalkRow,
 };
 use super::workloads;
 
@@ -37,6 +39,9 @@ pub struct World {
     services: Vec<ServiceRow>,
     certificates: Vec<CertificateRow>,
     handshakes: Vec<HandshakeRow>,
+    ingresses: Vec<IngressRow>,
+    endpoints: Vec<EndpointsRow>,
+    walks: Vec<WalkRow>,
     deeds: Vec<DeedRow>,
     alerts: Vec<AlertRow>,
     noise: Option<NoiseRow>,
@@ -146,8 +151,8 @@ impl World {
         list!(DisruptionBudgets, Vec::new());
         list!(Events, self.events.iter().enumerate().map(event).collect());
         list!(Services, self.services.iter().map(service).collect());
-        list!(EndpointSlices, Vec::new());
-        list!(Ingresses, Vec::new());
+        list!(EndpointSlices, self.endpoints.iter().map(endpoints).collect());
+        list!(Ingresses, self.ingresses.iter().map(ingress).collect());
         list!(PersistentVolumeClaims, Vec::new());
         list!(ConfigMaps, self.config_objects(Kind::ConfigMap));
         list!(Secrets, self.config_objects(Kind::Secret));
@@ -172,6 +177,7 @@ impl World {
         }
         see(Origin::Triggers, Fact::Asked(Vec::new()));
         see(Origin::Tls, Fact::Handshakes(Vec::new()));
+        see(Origin::Reach, Fact::Walks(Vec::new()));
         let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
         for row in &self.handshakes {
             hosts.entry(&row.host).or_default().push(handshake(row));
@@ -190,6 +196,8 @@ impl World {
             all.push(row.now());
         }
         all.extend(disks::looks(&self.disks));
+        all.extend(self.walks_of_minutes());
+        all.extend(self.endpoints_since());
         all.extend(self.database_looks());
         all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
@@ -232,6 +240,36 @@ impl World {
                 modified_by: row.by.as_deref().map(Name::from),
                 keeper: None,
             })
+            .collect()
+    }
+
+    /// All hosts walked to together, twenty seconds apart.
+    fn walks_of_minutes(&self) -> Vec<Observation> {
+        let most = self.walks.iter().map(|row| row.times).max().unwrap_or(0);
+        (0..most)
+            .rev()
+            .map(|back| {
+                let at = now() - SignedDuration::from_secs(i64::from(back) * 20);
+                let rows = self.walks.iter().filter(|row| back < row.times);
+                let walks = rows.map(|row| walk(row, at)).collect();
+                Observation { at, origin: Origin::Reach, seen: Ok(Fact::Walks(walks)) }
+            })
+            .collect()
+    }
+
+    /// Slices that had been so for a while when the list was complete.
+    fn endpoints_since(&self) -> Vec<Observation> {
+        let rows = self.endpoints.iter().filter_map(|row| Some((row, row.since.as_deref()?)));
+        let seen = |row: &EndpointsRow| Fact::EndpointSlices(Delta::Seen(vec![endpoints(row)]));
+        let well = |row: &EndpointsRow| EndpointsRow {
+            ready: 1,
+            since: None,
+            service: row.service.clone(),
+            namespace: row.namespace.clone(),
+            total: 1,
+        };
+        rows.flat_map(|(row, since)| [(now(), seen(&well(row))), (ago(since), seen(row)), (now(), seen(row))])
+            .map(|(at, fact)| Observation { at, origin: Origin::EndpointSlices, seen: Ok(fact) })
             .collect()
     }
 
@@ -460,7 +498,7 @@ fn certificate(row: &CertificateRow) -> Certificate {
         issuer: "letsencrypt".into(),
         not_after: Some(ahead(&row.left)),
         renewal_time: Some(ahead(&row.renewal)),
-        last_failure: None,
+        last_failure: row.failure.as_deref().map(ago),
         failed_attempts: row.failed,
         conditions: std::iter::once(ready).chain(issuing).collect(),
     }
@@ -489,6 +527,53 @@ fn handshake(row: &HandshakeRow) -> Handshake {
         address: row.address.as_str().into(),
         at: now(),
         served: row.fails.as_deref().map_or(Ok(served), |why| Err(why.into())),
+    }
+}
+
+fn ingress(row: &IngressRow) -> Ingress {
+    let names = |list: &[String]| -> Box<[Name]> { list.iter().map(|name| name.as_str().into()).collect() };
+    Ingress {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        created: ago(&row.age),
+        class: Some("nginx".into()),
+        hosts: names(&row.hosts),
+        tls: row.secret.iter().map(|secret| (names(&row.hosts), secret.as_str().into())).collect(),
+        services: names(&row.services),
+        addresses: names(&row.addresses),
+    }
+}
+
+fn endpoints(row: &EndpointsRow) -> EndpointSlice {
+    EndpointSlice {
+        key: Key::new(row.namespace.as_str(), format!("{}-x", row.service)),
+        service: Some(row.service.as_str().into()),
+        ready: row.ready,
+        total: row.total.max(row.ready),
+    }
+}
+
+fn walk(row: &WalkRow, at: Timestamp) -> Walk {
+    let ended = match (&row.fails, &row.doubt) {
+        (Some(fails), _) => {
+            let (layer, says) = fails.split_once(": ").unwrap_or_else(|| panic!("{fails}: no layer"));
+            let layer = [Layer::Dns, Layer::Tcp, Layer::Tls, Layer::Http]
+                .into_iter()
+                .find(|known| known.as_str().eq_ignore_ascii_case(layer))
+                .unwrap_or_else(|| panic!("{layer} is no layer"));
+            Ended::Failed { layer, says: says.into() }
+        }
+        (None, Some(says)) => Ended::Doubtful { says: says.as_str().into() },
+        (None, None) => Ended::Answered { status: row.status },
+    };
+    let addresses: Box<[Name]> = Box::from([Name::from("192.0.2.1")]);
+    let note = row.note.as_deref().map(Name::from);
+    Walk {
+        host: row.host.as_str().into(),
+        at,
+        ended,
+        addresses: addresses.clone(),
+        balancers: addresses,
+        note,
     }
 }
 
