@@ -21,7 +21,7 @@ use crate::journal::Journal;
 use crate::playbooks::Library;
 use crate::probes::Probes;
 use crate::rules::{Thresholds, UnknownThreshold};
-use crate::run::{self, Arms, Cockpit, Ended, Reach};
+use crate::run::{self, Arms, Cockpit, Ended, Reach, Signals};
 use crate::terminal::Screen;
 use crate::{check, practice, ui};
 
@@ -118,6 +118,18 @@ impl Session {
         if let Some(url) = &settings.probe_url.value {
             bindings.insert("probe_url".to_owned(), url.clone());
         }
+        let aws = &settings.aws;
+        let named = [
+            ("eks_cluster", &aws.eks_cluster),
+            ("access_logs", &aws.access_logs),
+            ("trail", &aws.trail),
+            ("ip_set", &aws.ip_set),
+            ("signing_secret", &aws.signing_secret),
+            ("db_cluster", &aws.db_cluster),
+        ];
+        for (name, value) in named {
+            bindings.extend(value.value.clone().map(|value| (name.to_owned(), value)));
+        }
         if !settings.sheddable.is_empty() {
             bindings.insert("sheddable".to_owned(), settings.sheddable.join(","));
         }
@@ -182,7 +194,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
     let report = runtime.block_on(async {
         let (out, mut observations) = mpsc::channel(CHANNEL);
         let outside = session.outside();
-        let eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let eyes = Eyes::open(&session.settings, &library.triggers(), session.clock, out).await;
         let probes = first_client(eyes.clients())
             .await
             .map(|client| Probes::new(client, session.clock, outside.clone()));
@@ -274,6 +286,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             (Some(Arc::new(Arms { armed, journal: Mutex::new(journal) })), orphans)
         }
     };
+    let triggers = library.triggers();
     let app = App::new(
         Options {
             context: session.settings.context.value.clone().unwrap_or_else(|| "in cluster".to_owned()),
@@ -293,11 +306,15 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         },
         (session.clock)(),
     );
+    let runtime = runtime().map_err(|error| fail(&error, 1))?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals::listen().map_err(|error| fail(&format!("{error:?}"), 1))?
+    };
     let mut screen =
         Screen::take(session.settings.mouse.value).map_err(|error| fail(&error.to_string(), 1))?;
     screen.draw(|frame| ui::view(&app, frame)).map_err(|error| fail(&error.to_string(), 1))?;
 
-    let runtime = runtime().map_err(|error| fail(&error, 1))?;
     let ended = runtime.block_on(async {
         let (observe, observations) = mpsc::channel::<Observation>(CHANNEL);
         let (reached, reach) = watch::channel(None);
@@ -305,13 +322,13 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         let editor = (session.environment)("VISUAL").or_else(|| (session.environment)("EDITOR"));
         let mut eyes = None;
         if session.settings.has_cluster() {
-            let opened = Eyes::open(&session.settings, clock, observe.clone()).await;
+            let opened = Eyes::open(&session.settings, &triggers, clock, observe.clone()).await;
             tokio::spawn(connect(session, opened.clients(), reached));
             eyes = Some(opened);
         }
         let cockpit =
             Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder, editor };
-        let ended = run::run(cockpit, &mut screen).await;
+        let ended = run::run(cockpit, &mut screen, signals).await;
         drop(eyes);
         ended
     });

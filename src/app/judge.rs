@@ -6,7 +6,7 @@ use super::{App, PAUSE, WINDOW};
 use crate::domain::{Anomaly, AnomalyId, Blind, Change, between};
 use crate::incident::{self, Incident, Memory};
 use crate::playbooks::{self, Facts};
-use crate::rules::{self, Rule};
+use crate::rules::{self, Watched};
 
 /// Reads that may be under way at the same time for one anomaly.
 const AT_ONCE: usize = 4;
@@ -21,7 +21,7 @@ pub struct Verdict {
     /// The worst first.
     pub incidents: Vec<Incident>,
     /// Rules that cannot tell, and why.
-    pub blind: Vec<(&'static Rule, Blind)>,
+    pub blind: Vec<(Watched, Blind)>,
     /// The latest first.
     pub changes: Vec<Change>,
     pub memory: Memory,
@@ -47,12 +47,14 @@ impl App {
         }
         self.unjudged = false;
         self.judged = Some(self.now);
+        let before: Vec<AnomalyId> =
+            self.verdict.anomalies.iter().map(|anomaly| anomaly.id.clone()).collect();
         let judgement = rules::judge(&self.snapshot, &self.options.thresholds, self.now);
         self.verdict.anomalies = self.verdict.memory.remember(&judgement, self.now);
         self.verdict.incidents = incident::incidents(&self.verdict.anomalies, &self.snapshot, self.now);
         self.verdict.blind = judgement.blind();
         self.verdict.changes = incident::changes(&self.snapshot, self.now, WINDOW);
-        self.keep_dossiers();
+        self.keep_dossiers(&before);
         self.refresh_tables();
         self.select_worst();
         let effects = self.advise();
@@ -60,9 +62,12 @@ impl App {
         effects
     }
 
-    fn keep_dossiers(&mut self) {
+    fn keep_dossiers(&mut self, before: &[AnomalyId]) {
         for anomaly in &self.verdict.anomalies {
             if let Some(dossier) = self.dossiers.get_mut(&anomaly.id) {
+                if !before.contains(&anomaly.id) && anomaly.onset > dossier.anomaly.onset {
+                    dossier.begin_anew();
+                }
                 dossier.anomaly = anomaly.clone();
             }
         }

@@ -1,6 +1,7 @@
 //! Settings and the way to the outside: what a person chose, what the environment says, where each value came
 //! from, and the clients built from it. It knows nothing of rules, playbooks or the screen.
 
+pub mod aws;
 pub mod connect;
 pub mod database_queries;
 mod database_session;
@@ -14,6 +15,7 @@ pub mod net;
 mod outside;
 pub mod plugin;
 mod proxy;
+pub mod redis;
 mod rows;
 mod settings;
 mod show;
@@ -28,6 +30,8 @@ pub use database_way::DatabaseWay;
 pub use door::{Door, http_client};
 pub use load::{ConfigError, load, load_text, usual_file};
 pub use outside::Outside;
-pub use settings::{Flags, Prometheus, Scope, ScriptSetting, Settings, Source, Sourced, SshSettings};
+pub use settings::{
+    AwsSettings, Flags, Prometheus, Scope, ScriptSetting, Settings, Source, Sourced, SshSettings,
+};
 pub use show::{commented_file, table};
 pub use ssh::Ssh;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::aws::Aws;
 use super::net::Dns;
 use super::ssh::{AddressOf, Ssh};
 use super::{
@@ -32,6 +33,11 @@ pub struct Outside {
     pub registries: Vec<(String, String)>,
     /// A PEM file of authorities trusted beside the machine's own.
     pub tls_authority: Option<PathBuf>,
+    /// Prometheus; looked for in the cluster when None, not used when `off`.
+    pub prometheus_url: Option<String>,
+    /// Alertmanager; the same.
+    pub alertmanager_url: Option<String>,
+    pub aws: Option<Aws>,
     /// The nodes' machines.
     pub ssh: Option<Ssh>,
     /// The team's scripts, by name.
@@ -50,6 +56,9 @@ impl Outside {
             dns: Dns::of(settings),
             registries: registries(settings),
             tls_authority: settings.tls_authority.value.clone(),
+            prometheus_url: settings.prometheus.url.value.clone(),
+            alertmanager_url: settings.alertmanager_url.value.clone(),
+            aws: Aws::of(&settings.aws),
             ssh: ssh(settings),
             scripts: settings
                 .scripts
@@ -59,19 +68,26 @@ impl Outside {
         }
     }
 
+    /// The region in the name of the database's host, if it is at RDS.
+    pub fn database_region(&self) -> Option<String> {
+        let host = super::aws::host_of(self.database_url.as_deref()?)?;
+        super::aws::region_of(&host).map(ToOwned::to_owned)
+    }
+
     /// The systems that can be asked; steps on others are blocked as not configured.
     pub fn systems(&self) -> BTreeSet<System> {
+        let used = |url: &Option<String>| url.as_deref() != Some("off");
         let optional = [
             (System::Postgres, self.database_url.is_some()),
             (System::Redis, self.redis_url.is_some()),
+            (System::Prometheus, used(&self.prometheus_url)),
+            (System::Alertmanager, used(&self.alertmanager_url)),
+            (System::Aws, self.aws.is_some()),
             (System::Ssh, self.ssh.is_some()),
             (System::Scripts, !self.scripts.is_empty()),
         ];
         let configured = optional.into_iter().filter_map(|(system, is)| is.then_some(system));
-        [System::Kubernetes, System::Network, System::Prometheus, System::Alertmanager]
-            .into_iter()
-            .chain(configured)
-            .collect()
+        [System::Kubernetes, System::Network].into_iter().chain(configured).collect()
     }
 
     /// The database and the way to it; `cluster` carries port-forwards.

@@ -7,10 +7,12 @@ use tokio::time::timeout;
 
 use super::doctor::DoctorRow;
 use super::kubernetes::names::Names;
-use super::{alertmanager, postgres, prometheus, redis, tls};
+use super::kubernetes::page::get;
+use super::{alertmanager, postgres, prometheus, tls};
+use crate::config::aws::{Aws, find_cluster, host_of, is_rds, region_of};
 use crate::config::net::dns::{Answered, Dns, RecordType, ask};
-use crate::config::{ConnectError, DatabaseRefusal, Settings};
-use crate::domain::{BlindKind, Fact, Handshake, Timestamp, text};
+use crate::config::{self, ConnectError, DatabaseRefusal, Settings};
+use crate::domain::{BlindKind, Fact, Handshake, Timestamp, aws_region, text};
 
 /// A check takes at most this long, whatever the clients' own patience adds up to.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,15 +23,17 @@ pub(super) async fn outside(
     client: Option<&kube::Client>,
     now: Timestamp,
 ) -> Vec<DoctorRow> {
-    let (prometheus, alertmanager, database, cache, mut hosts, mut resolvers) = tokio::join!(
+    let (prometheus, alertmanager, database, cache, aws, machines, mut hosts, mut resolvers) = tokio::join!(
         check("Prometheus", ask_prometheus(settings, client)),
         check("Alertmanager", ask_alertmanager(settings, client, now)),
         check("PostgreSQL", ask_database(settings, client)),
         check("Redis", ask_cache(settings)),
+        check("AWS", ask_aws(settings, client)),
+        check("SSH", ask_a_machine(settings, client)),
         certificates(settings, client, now),
         resolvers(settings),
     );
-    let mut rows = vec![prometheus, alertmanager, database, cache];
+    let mut rows = vec![prometheus, alertmanager, database, cache, aws, machines];
     rows.append(&mut resolvers);
     rows.append(&mut hosts);
     rows
@@ -90,8 +94,8 @@ async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {
         let repair = "set REDIS_URL, e.g. redis://cache.example.com:6379";
         return Err(ConnectError::new(BlindKind::NotConfigured, "no cache was given", repair));
     };
-    let mut connection = redis::open(url).await?;
-    redis::ping(&mut connection).await?;
+    let mut connection = config::redis::open(url).await?;
+    config::redis::ping(&mut connection).await?;
     Ok("PONG".into())
 }
 
@@ -117,6 +121,66 @@ async fn resolvers(settings: &Settings) -> Vec<DoctorRow> {
         }
     });
     futures::future::join_all(asked).await
+}
+
+/// Who calls, and where; and the database's cluster, if it is at RDS.
+async fn ask_aws(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+    let Some(aws) = Aws::of(&settings.aws) else {
+        let repair = "set AWS_PROFILE or [aws] profile, if the cluster is at AWS";
+        return Err(ConnectError::new(BlindKind::NotConfigured, "no AWS credentials were given", repair));
+    };
+    let host = settings.database_url.as_deref().and_then(host_of).filter(|host| is_rds(host));
+    let nodes = match host.as_deref().and_then(region_of) {
+        Some(region) => Some(region.to_owned()),
+        None => nodes_region(client).await,
+    };
+    let session = aws.session(nodes.as_deref()).await?;
+    let identity = session.identity().await?;
+    let mut says = format!("{} in {}", identity.arn, session.region);
+    if let Some(nodes) = nodes.filter(|nodes| *nodes != session.region) {
+        says.push_str(&format!("; the nodes or the database are in {nodes}"));
+    }
+    if host.is_some() || settings.aws.db_cluster.is_some() {
+        let cluster = find_cluster(&session, settings.aws.db_cluster.as_deref(), host.as_deref()).await?;
+        says.push_str(&format!("; database {}, {}", cluster.name, cluster.status));
+    }
+    Ok(says)
+}
+
+/// The region of any node; None when there is none to be seen.
+async fn nodes_region(client: Option<&kube::Client>) -> Option<String> {
+    let nodes = kube::Api::<k8s_openapi::api::core::v1::Node>::all(client?.clone());
+    let listed = nodes.list(&kube::api::ListParams::default().limit(1)).await.ok()?;
+    let id = listed.items.first()?.spec.as_ref()?.provider_id.clone()?;
+    aws_region(&id)
+}
+
+/// Logs in to one node's machine, the first by name.
+async fn ask_a_machine(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+    let Some(ssh) = config::Outside::of(settings).ssh else {
+        let repair = "set [ssh] user, e.g. ec2-user";
+        return Err(ConnectError::new(
+            BlindKind::NotConfigured,
+            "nobody logs in to the nodes' machines",
+            repair,
+        ));
+    };
+    let unknown = || ConnectError::new(BlindKind::Unreachable, "no node is known to try it on", "");
+    let request = get("/api/v1/nodes", &[("limit", "1".to_owned())], "application/json");
+    let request = request.map_err(|_| unknown())?;
+    let list = client.ok_or_else(unknown)?.request::<serde_json::Value>(request).await;
+    let list = list.map_err(|_| unknown())?;
+    let node = list.pointer("/items/0").ok_or_else(unknown)?;
+    let name = node.pointer("/metadata/name").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let machine = ssh.connect(&ssh.address(name, node)?).await?;
+    let root = machine.look_as_root(&["true"], Duration::from_secs(5)).await;
+    let says = match (machine.is_root(), root) {
+        (true, _) => format!("logged in to {name} ({}) as root", machine.host()),
+        (false, Ok(_)) => format!("logged in to {name} ({}), with sudo", machine.host()),
+        (false, Err(none)) => format!("logged in to {name} ({}); {none}", machine.host()),
+    };
+    machine.close().await;
+    Ok(says)
 }
 
 async fn certificates(settings: &Settings, client: Option<&kube::Client>, now: Timestamp) -> Vec<DoctorRow> {

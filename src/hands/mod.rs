@@ -2,6 +2,8 @@
 //! Must not know the screen, nor decide anything: a person did.
 
 mod actor;
+mod alerting;
+mod aws;
 mod difference;
 mod done;
 mod hazards;
@@ -10,6 +12,7 @@ mod kubernetes;
 mod machine;
 mod permission;
 mod postgres;
+mod redis;
 mod script;
 mod task;
 
@@ -94,9 +97,9 @@ impl Hands {
         }
         match action {
             Action::Postgres(sql) => postgres::draft(self, sql, now).await,
-            Action::Redis(command) => match command {},
-            Action::Alerting(call) => match call {},
-            Action::Aws(call) => match call {},
+            Action::Redis(command) => redis::draft(self, command, now).await,
+            Action::Alerting(call) => alerting::draft(self, call, now).await,
+            action @ Action::Aws(_) => aws::draft(self, action, now).await,
             Action::Machine(ref command) => {
                 let command = command.clone();
                 machine::draft(self, action, &command, now).await
@@ -116,11 +119,11 @@ impl Hands {
 
     /// The same for a way back, which is refused when somebody moved the object since.
     pub async fn preview_undo(&self, armed: &Armed, undo: &Undo, now: Timestamp) -> Result<Preview, Refusal> {
-        let with_status = matches!(undo.action, Action::PatchStatus { .. });
+        let regard = difference::Regard::of(&undo.action);
         for left in &undo.left {
             let found = self.cluster.find(&left.object).await;
             let found = found.map_err(|trouble| Refusal { says: trouble.says, repair: trouble.repair })?;
-            if !kubernetes::still(left, found.as_ref(), with_status) {
+            if !kubernetes::still(left, found.as_ref(), regard) {
                 let says = format!("{} was changed since: undoing now would undo that too", left.object);
                 return Err(Refusal::new(says).repair("look at it, then choose the step you want"));
             }
@@ -143,9 +146,9 @@ impl Hands {
         } else {
             match warrant.action() {
                 Action::Postgres(sql) => postgres::perform(self, warrant, sql, &mut task).await,
-                Action::Redis(command) => match *command {},
-                Action::Alerting(call) => match *call {},
-                Action::Aws(call) => match *call {},
+                Action::Redis(command) => redis::perform(self, warrant, command, &mut task).await,
+                Action::Alerting(call) => alerting::perform(self, warrant, call, &mut task).await,
+                Action::Aws(_) => aws::perform(self, warrant, &mut task).await,
                 Action::Machine(command) => machine::perform(self, warrant, command, &mut task).await,
                 Action::Script(given) => script::perform(self, warrant, given, &mut task).await,
                 _ => kubernetes::perform(self, warrant, &mut task).await,

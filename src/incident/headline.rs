@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{
     Anomaly, Blind, BlindKind, Change, ChangeKind, Severity, Subject, Timestamp, between, text,
 };
-use crate::rules::Rule;
+use crate::rules::Watched;
 
 use super::Incident;
 
@@ -59,6 +59,8 @@ impl Title {
 fn name(change: &Change) -> String {
     match change.kind {
         ChangeKind::Rollout => change.says.split(':').next().unwrap_or_default().to_owned(),
+        // What we did is named by what it was done to: the rest is on the line of changes.
+        ChangeKind::Ours => format!("our change to {}", change.object.key.name),
         _ => change.says.clone(),
     }
 }
@@ -93,7 +95,7 @@ fn what(anomaly: &Anomaly) -> String {
 pub fn headline(
     incidents: &[Incident],
     anomalies: &[Anomaly],
-    blind: &[(&'static Rule, Blind)],
+    blind: &[(Watched, Blind)],
     now: Timestamp,
 ) -> String {
     let unseen = unseen(blind);
@@ -112,10 +114,10 @@ pub fn headline(
         let word = if first.severity == Severity::Suspect { "suspicious" } else { "not right" };
         return format!("{word}: {}{more}{unseen}", what(first));
     }
-    let failing: Vec<&(&Rule, Blind)> =
+    let failing: Vec<&(Watched, Blind)> =
         blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();
     // Who doesn't see pods or nodes doesn't know whether anything works.
-    let vital = failing.iter().find(|(rule, _)| matches!(rule.name, "crash-loop" | "node-notready"));
+    let vital = failing.iter().find(|(rule, _)| matches!(&*rule.name, "crash-loop" | "node-notready"));
     match (vital, failing.first()) {
         (Some((_, blind)), _) => format!("cannot tell: {}{unseen}", blind.why),
         (None, Some((_, blind))) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
@@ -124,11 +126,11 @@ pub fn headline(
 }
 
 /// What is not looked at, for an honest line's end.
-fn unseen(blind: &[(&'static Rule, Blind)]) -> String {
+fn unseen(blind: &[(Watched, Blind)]) -> String {
     if blind.is_empty() {
         return String::new();
     }
-    let mut names: Vec<&str> = blind.iter().map(|(rule, _)| rule.name).collect();
+    let mut names: Vec<&str> = blind.iter().map(|(rule, _)| &*rule.name).collect();
     names.dedup();
     format!(" · not seeing {}", names.join(", "))
 }

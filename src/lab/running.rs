@@ -12,6 +12,7 @@ use super::access::Files;
 use super::api::{self, Running};
 use super::folder::Folder;
 use super::moves::{EVALUATE, Moves};
+use super::ssh::Machines;
 use super::start::LabError;
 use super::store::Store;
 use super::ticker::Ticker;
@@ -29,6 +30,8 @@ pub struct Lab {
     pub(super) moves: Moves,
     pub(super) addresses: Addresses,
     pub(super) files: Files,
+    /// Where there is an sshd to serve the nodes' machines with.
+    pub(super) machines: Option<Machines>,
     pub(super) api: Running,
     pub(super) routes: api::ProxyRoutes,
     pub(super) tickers: Vec<Ticker>,
@@ -64,7 +67,7 @@ impl Lab {
         let Addresses { prometheus, alertmanager, database, cache, http, registry, dns, .. } = self.addresses;
         let registries = ["ghcr.io", "docker.io", "quay.io", "registry.k8s.io"];
         let registries = registries.map(|host| format!("{host}=http://{registry}/{host}"));
-        vec![
+        let mut env = vec![
             ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
             ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
             ("COVET_DATABASE_CPUS", crate::lab::world::DATABASE_CPUS.to_string()),
@@ -77,7 +80,11 @@ impl Lab {
             ("COVET_DNS_PUBLIC", dns.to_string()),
             ("COVET_DNS_AUTHORITATIVE", dns.to_string()),
             ("COVET_REGISTRY_ENDPOINTS", registries.join(",")),
-        ]
+        ];
+        env.extend(
+            self.machines.as_ref().map(|ssh| ("COVET_SSH_CONFIG", ssh.config().display().to_string())),
+        );
+        env
     }
 
     /// The kubeconfig of somebody who may do everything.

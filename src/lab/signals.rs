@@ -35,6 +35,7 @@ pub struct Shown {
     /// Every record of the lab's zones.
     pub dns: Vec<DnsRecord>,
     pub registry: Registry,
+    pub server: Server,
 }
 
 impl Signals {
@@ -256,5 +257,38 @@ impl Registry {
         let formed =
             password.len() >= 20 && (password.starts_with("ghp_") || password.starts_with("github_pat_"));
         formed && !self.expired.contains(password)
+    }
+}
+
+/// Prometheus and the files that it and Alertmanager see.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    pub serving: Serving,
+    /// prometheus.yml, its rules, and alertmanager.yml, as they are in the containers now.
+    pub mounted: Option<(String, String, String)>,
+    /// The prometheus.yml that was loaded, when, and whether the last attempt was refused.
+    pub loaded: Option<Loaded>,
+    /// Used and total bytes of its volume.
+    pub volume: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: String,
+    pub at: Timestamp,
+    pub refused: bool,
+}
+
+/// Whether Prometheus serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serving {
+    Yes { since: Timestamp },
+    Replays { current: u64, last: u64 },
+    No,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Serving::Yes { since: Timestamp::UNIX_EPOCH }
     }
 }

@@ -1,7 +1,9 @@
 //! Reads on demand: logs, describe, SQL, HTTP. They change nothing.
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
+pub mod alerting;
 mod answer;
+pub mod aws;
 pub mod cluster;
 mod describe;
 mod detail;
@@ -15,6 +17,7 @@ pub mod object;
 mod pods;
 pub(crate) mod postgres;
 mod pull_secrets;
+mod redis;
 mod references;
 mod revisions;
 pub mod rollout;
@@ -107,9 +110,9 @@ impl Probes {
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
             Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
-            Action::Redis(command) => match *command {},
-            Action::Alerting(call) => match *call {},
-            Action::Aws(call) => match *call {},
+            Action::Redis(command) => Ok(redis::read(&self.outside, command).await),
+            Action::Alerting(call) => alerting::read(cluster, &self.outside, call, now).await,
+            Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),
             Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
             Action::Network(probe) => network::read(cluster, &self.outside, probe, now).await,
             Action::Elsewhere { system, .. } => {
@@ -129,6 +132,11 @@ impl Probes {
         tail: u32,
     ) -> impl Stream<Item = LogLine> + Send + use<> {
         follow::follow(self.cluster.clone(), pod.clone(), container, previous, tail)
+    }
+
+    /// The keys of a ConfigMap whose values are text.
+    pub async fn config_keys(&self, config_map: &Key) -> Result<Vec<String>, String> {
+        value::keys(&self.cluster, config_map).await
     }
 
     /// One value of a ConfigMap exactly as it is, for the person's editor; None when there is no such key.

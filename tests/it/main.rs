@@ -10,6 +10,8 @@
 )]
 
 mod acting;
+mod alerting;
+mod aws;
 mod cockpit;
 mod drills;
 mod eyes;
@@ -30,5 +32,6 @@ mod playbooks;
 mod postgres;
 mod pty;
 mod read_only;
+mod redis;
 mod scenarios;
 mod screen;

@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::{Key, Kind, Name, ObjectRef, System};
 
 pub use alerting::Alerting;
-pub use aws::AwsCall;
+pub use aws::{Acu, AliasTarget, AwsCall, AwsDoes, IpSetRef, NodeQuestion, NodeService, RecordSet};
 pub use command::shell_quote;
 pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
 pub use network::NetworkProbe;

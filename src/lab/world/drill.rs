@@ -78,6 +78,9 @@ pub struct Furnishing {
     /// `spec.progressDeadlineSeconds` of the app; by default 600.
     #[serde(default)]
     pub progress_deadline_seconds: Option<u32>,
+    /// What the workers ask of the node's disk: a kubelet spares a pod that keeps within it.
+    #[serde(default)]
+    pub worker_storage: Option<String>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
@@ -110,6 +113,10 @@ pub enum Fault {
     TokenExpires,
     /// The registry answers 429 for so many seconds.
     RateLimit { host: String, seconds: f64 },
+    /// The app wants to keep more in the cache than it has room for, in MiB.
+    CacheFills { wanted_mib: f64 },
+    /// One pod of the app begins to fail this share of its requests; the seed chooses.
+    PodFails { errors: f64, log: String },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
     /// The app's certificate has so many hours left; its renewals fail because the issuer's solver uses this
@@ -123,6 +130,10 @@ pub enum Fault {
     ServiceSelector { key: String, value: String },
     /// A public name is pointed elsewhere.
     DnsAstray { host: String, address: String },
+    /// Somebody edits an entry of Prometheus' ConfigMap.
+    MonitoringConfig { entry: String, from: String, to: String },
+    /// The containers of a workload end.
+    ContainersEnd { namespace: String, workload: String, code: i32 },
     /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
     Surge { seconds: f64, requests: f64, logins: f64 },
     /// Requests hold their database connections this many times longer.
@@ -131,9 +142,23 @@ pub enum Fault {
     LockRoot,
     /// Somebody drops an index of the database.
     IndexMissing { index: String },
+    /// The disk of a node that runs a worker fills up.
+    DiskFills { with: Filling },
 }
 
-const FILES: [&str; 19] = [
+/// What fills a disk.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filling {
+    /// The log of one pod.
+    Logs,
+    /// Images that nothing uses.
+    Images,
+    /// Small files of one pod, until no inode is left.
+    Files,
+}
+
+const FILES: &[&str] = &[
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
@@ -149,10 +174,21 @@ const FILES: [&str; 19] = [
     include_str!("../../../assets/drills/cert-expiry.stale.toml"),
     include_str!("../../../assets/drills/ingress-down.selector.toml"),
     include_str!("../../../assets/drills/ingress-down.controller.toml"),
+    include_str!("../../../assets/drills/prom-down.volume.toml"),
+    include_str!("../../../assets/drills/prom-down.config.toml"),
+    include_str!("../../../assets/drills/prom-down.memory.toml"),
     include_str!("../../../assets/drills/db-pool.leak.toml"),
     include_str!("../../../assets/drills/db-pool.scale.toml"),
     include_str!("../../../assets/drills/db-cpu.index.toml"),
     include_str!("../../../assets/drills/db-cpu.lock.toml"),
+    include_str!("../../../assets/drills/disk-full.logs.toml"),
+    include_str!("../../../assets/drills/disk-full.images.toml"),
+    include_str!("../../../assets/drills/disk-full.inodes.toml"),
+    include_str!("../../../assets/drills/high-5xx.revision.toml"),
+    include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
+    include_str!("../../../assets/drills/high-latency.cache.toml"),
+    include_str!("../../../assets/drills/high-latency.throttled.toml"),
+    include_str!("../../../assets/drills/mem-leak.revision.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

@@ -17,6 +17,8 @@ use crate::domain::{Effect, System};
 use super::pods::PodSet;
 use super::template::Template;
 
+pub(super) use alerting::{VERBS as ALERTING, is_workload};
+
 /// What a step does: a verb and its arguments.
 #[derive(Clone, Debug)]
 pub struct Todo {
@@ -88,6 +90,8 @@ pub enum ParamKind {
     Image,
     /// The name of an environment variable.
     Variable,
+    /// A network, `203.0.113.0/24`, or one address.
+    Cidr,
     /// A kind of object, written out: `ConfigMap`.
     Kind,
     /// One of these words, written out.
@@ -151,8 +155,8 @@ const ELSEWHERE: Verb = reads(
 );
 
 use ParamKind::{
-    Count, Flag, Host, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Url,
-    Variable, Words,
+    Cidr, Count, Flag, Host, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span,
+    Url, Variable, Words,
 };
 
 impl Verb {
@@ -244,6 +248,7 @@ impl ParamKind {
             Url => "an http or https URL".into(),
             Host => "a host name or an address, with or without a port".into(),
             Image => "an image reference".into(),
+            Cidr => "a network such as \"203.0.113.0/24\", or one address".into(),
             Variable => "the name of an environment variable".into(),
             Kind => "a kind of object, written out: \"ConfigMap\"".into(),
             OneOf(words) => format!("one of {}", words.join(", ")),
@@ -267,6 +272,7 @@ impl ParamKind {
             Url => wrong(!is_url(value)),
             Host => wrong(!is_host(value)),
             Image => wrong(!is_image(value)),
+            Cidr => wrong(value.parse::<crate::domain::Cidr>().is_err()),
             Variable => wrong(!is_variable(value)),
             Kind => wrong(crate::domain::Kind::parse(value).is_none()),
             OneOf(words) => wrong(!words.contains(&value)),

@@ -6,16 +6,19 @@ use std::time::Duration;
 use covet_tui::domain::{
     Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
     Database, Delta, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind, Labels, Layer,
-    Lease, LockRoot, MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin, Quantities,
-    Selector, Series, Served, Service, Snapshot, Status, Taint, Timestamp, TopQuery, Traffic, UsageSource,
-    Walk,
+    Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin,
+    Quantities, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp,
+    TopQuery, Traffic, UsageSource, Walk,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::disks::{self, DiskRow};
+use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
-    ActivityRow, AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EndpointsRow,
-    EventRow, HandshakeRow, IngressRow, NodeRow, PodRow, ServiceRow, TrafficRow, WalkRow,
+    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow,
+    EndpointsRow, EventRow, HandshakeRow, IngressRow, MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
+    WalkRow,
 };
 use super::workloads;
 
@@ -27,6 +30,7 @@ pub struct World {
     /// Origins whose list is not complete yet.
     waiting: Vec<Origin>,
     pub nodes: Vec<NodeRow>,
+    disks: Vec<DiskRow>,
     pub deployments: Vec<DeploymentRow>,
     pub pods: Vec<PodRow>,
     events: Vec<EventRow>,
@@ -39,7 +43,12 @@ pub struct World {
     endpoints: Vec<EndpointsRow>,
     walks: Vec<WalkRow>,
     deeds: Vec<DeedRow>,
+    alerts: Vec<AlertRow>,
+    noise: Option<NoiseRow>,
+    monitoring: Option<MonitoringRow>,
     traffic: Option<TrafficRow>,
+    memory: Vec<MemoryRow>,
+    cache: Option<CacheRow>,
     database: Option<DatabaseRow>,
 }
 
@@ -155,8 +164,18 @@ impl World {
             Origin::Prometheus,
             Fact::Traffic(Box::new(self.traffic.as_ref().map(traffic).unwrap_or_default())),
         );
-        see(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() });
-        see(Origin::Redis, Fact::Cache(Cache::default()));
+        let alerts = self.alerts.iter().map(monitoring::alert).collect();
+        see(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new() });
+        see(Origin::Containers, Fact::Strain(Box::new(self.strain())));
+        if self.cache.is_none() {
+            see(Origin::Redis, Fact::Cache(Cache::default()));
+        }
+        let noise = self.noise.as_ref().map(NoiseRow::fact).unwrap_or_default();
+        see(Origin::AlertHistory, Fact::Noise(Box::new(noise)));
+        if self.monitoring.is_none() {
+            see(Origin::Monitoring, Fact::Monitoring(Box::default()));
+        }
+        see(Origin::Triggers, Fact::Asked(Vec::new()));
         see(Origin::Tls, Fact::Handshakes(Vec::new()));
         see(Origin::Reach, Fact::Walks(Vec::new()));
         let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
@@ -171,11 +190,41 @@ impl World {
         }
         all.extend(self.walks_of_minutes());
         all.extend(self.endpoints_since());
+        if let Some(row) = &self.monitoring {
+            // What was before comes first: onsets are when something was seen first.
+            let mut earlier = row.looks();
+            earlier.append(&mut all);
+            all = earlier;
+            all.push(row.now());
+        }
+        all.extend(disks::looks(&self.disks));
         all.extend(self.database_looks());
+        all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
         }
         all
+    }
+
+    fn strain(&self) -> Strain {
+        let key = |namespace: &str, pod: &str| Key::new(namespace, pod);
+        let stopped = self.traffic.iter().flat_map(|row| {
+            row.throttled.iter().map(|(pod, share)| Throttled {
+                pod: key(&row.namespace, pod),
+                container: "app".into(),
+                share: *share,
+            })
+        });
+        let memory = self.memory.iter().map(|row| {
+            let late = SignedDuration::try_from(row.ended.as_deref().map(span).unwrap_or_default()).unwrap();
+            let mib = samples(&row.mib, 240).into_iter();
+            MemoryTrend {
+                pod: key(&row.namespace, &row.pod),
+                container: row.container.as_str().into(),
+                bytes: Series::new(mib.map(|(at, mib)| (at - late, mib * 1_048_576.0))),
+            }
+        });
+        Strain { memory: memory.collect(), throttled: stopped.collect() }
     }
 
     fn config_objects(&self, kind: Kind) -> Vec<ConfigObject> {
@@ -316,22 +365,38 @@ fn activity(row: &ActivityRow) -> Activity {
     }
 }
 
-/// `0.2 for 20m` and so on, oldest first, up to now.
+fn cache_looks(row: &CacheRow) -> Vec<Observation> {
+    let looks = samples(&row.hits, 30).into_iter().map(|(at, ratio)| {
+        let cache = Cache {
+            hit_ratio: Some(ratio),
+            evicted_per_second: row.evicted,
+            used_memory: row.used << 20,
+            max_memory: row.max << 20,
+            ..Cache::default()
+        };
+        Observation { at, origin: Origin::Redis, seen: Ok(Fact::Cache(cache)) }
+    });
+    looks.collect()
+}
+
+/// `0.2 for 20m` or `0.2..0.9 for 20m` and so on, oldest first, up to now.
 fn samples(parts: &[String], every: u64) -> Vec<(Timestamp, f64)> {
-    let parts: Vec<(f64, Duration)> = parts
+    let parts: Vec<(f64, f64, Duration)> = parts
         .iter()
         .map(|part| {
             let (value, time) = part.split_once(" for ").unwrap_or_else(|| panic!("{part}: no ` for `"));
-            (value.parse().unwrap(), span(time))
+            let (from, to) = value.split_once("..").unwrap_or((value, value));
+            (from.parse().unwrap(), to.parse().unwrap(), span(time))
         })
         .collect();
-    let total: Duration = parts.iter().map(|(_, time)| *time).sum();
+    let total: Duration = parts.iter().map(|(.., time)| *time).sum();
     let mut at = now() - SignedDuration::try_from(total).unwrap();
     let mut all = Vec::new();
-    for (value, time) in parts {
-        for _ in 0..time.as_secs() / every {
+    for (from, to, time) in parts {
+        let steps = time.as_secs() / every;
+        for step in 0..steps {
             at += SignedDuration::from_secs(every as i64);
-            all.push((at, value));
+            all.push((at, from + (to - from) * step as f64 / steps.max(1) as f64));
         }
     }
     all
@@ -343,6 +408,7 @@ fn traffic(row: &TrafficRow) -> Traffic {
         p95: Series::new(samples(&row.p95, 30)),
         error_ratio: Series::new(samples(&row.errors, 30)),
         rate: Series::new([(now(), row.rate)]),
+        p95_last_week: row.last_week,
         errors_by_pod: row.errors_by_pod.iter().map(|(pod, share)| (pod.as_str().into(), *share)).collect(),
         ..Traffic::default()
     }
