@@ -28,16 +28,16 @@ pub struct Outside {
     pub database_kept: DatabaseKeeper,
     /// Redis.
     pub redis_url: Option<String>,
-    /// Prometheus; looked for in the cluster when None, not used when `off`.
-    pub prometheus_url: Option<String>,
-    /// Alertmanager; the same.
-    pub alertmanager_url: Option<String>,
-    pub aws: Option<Aws>,
     pub dns: Dns,
     /// Registries that are asked elsewhere than at their own host: host and base URL.
     pub registries: Vec<(String, String)>,
     /// A PEM file of authorities trusted beside the machine's own.
     pub tls_authority: Option<PathBuf>,
+    /// Prometheus; looked for in the cluster when None, not used when `off`.
+    pub prometheus_url: Option<String>,
+    /// Alertmanager; the same.
+    pub alertmanager_url: Option<String>,
+    pub aws: Option<Aws>,
     /// The nodes' machines.
     pub ssh: Option<Ssh>,
     /// The team's scripts, by name.
@@ -53,12 +53,12 @@ impl Outside {
             namespace: settings.namespace.one().map(ToString::to_string),
             database_kept: DatabaseKeeper::default(),
             redis_url: settings.redis_url.value.clone(),
-            prometheus_url: settings.prometheus.url.value.clone(),
-            alertmanager_url: settings.alertmanager_url.value.clone(),
-            aws: Aws::of(&settings.aws),
             dns: Dns::of(settings),
             registries: registries(settings),
             tls_authority: settings.tls_authority.value.clone(),
+            prometheus_url: settings.prometheus.url.value.clone(),
+            alertmanager_url: settings.alertmanager_url.value.clone(),
+            aws: Aws::of(&settings.aws),
             ssh: ssh(settings),
             scripts: settings
                 .scripts

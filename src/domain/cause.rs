@@ -117,6 +117,23 @@ causes! {
     EXPIRED = "expired": "It has expired.";
     HANDSHAKE_FAILED = "handshake-failed": "The TLS handshake fails.";
     NOT_MANAGED = "not-managed": "No Certificate object renews it.";
+    CHALLENGE_PATH = "challenge-path": "The authority cannot fetch its challenge over HTTP (HTTP-01).";
+    CHALLENGE_DNS = "challenge-dns": "The authority does not find its challenge in DNS (DNS-01).";
+    SOLVER_CLASS = "solver-class": "The issuer's solver uses an ingress class that no controller serves.";
+    ISSUER_NOT_READY = "issuer-not-ready": "The issuer of the certificate is not ready.";
+    // Why a public host is not reached.
+    DNS_WRONG = "dns-wrong": "DNS does not lead to the load balancer, or nowhere.";
+    DNS_LOCAL = "dns-local": "Only this machine's resolver or path fails; the world is served.";
+    BALANCER_UNREACHABLE = "balancer-unreachable": "The load balancer does not take connections.";
+    BALANCER_PENDING = "balancer-pending": "The Ingress has no load balancer address.";
+    CONTROLLER_DOWN = "controller-down": "No replica of the ingress controller is available.";
+    INGRESS_CLASS = "ingress-class": "No controller serves the class of the Ingress.";
+    NO_ROUTE = "no-route": "The controller has no rule for the host.";
+    BAD_GATEWAY = "bad-gateway": "The load balancer gets no answer from the pods (502, 504).";
+    NO_ENDPOINTS = "no-endpoints": "The Service has no ready endpoint.";
+    SERVICE_SELECTOR = "service-selector": "The Service does not select the pods it is meant for.";
+    SERVICE_PORT = "service-port": "The Service sends to a port on which no container listens.";
+    READINESS_PATH = "readiness-path": "The readiness probe asks a path that the application does not serve.";
     // Why Prometheus does not work.
     STORAGE_FULL = "storage-full": "Its volume is full: it can neither start nor write.";
     MONITORING_CONFIG = "monitoring-config": "Its configuration or a rules file is refused.";
@@ -137,23 +154,6 @@ causes! {
     ALERT_UNROUTED = "alert-unrouted": "Alerts have no severity, or a severity no route expects.";
     ALERT_STANDING = "alert-standing": "Alerts have been active for more than a day.";
     TEAM_TRIGGER = "team-trigger": "A trigger of the team's own playbook holds.";
-    CHALLENGE_PATH = "challenge-path": "The authority cannot fetch its challenge over HTTP (HTTP-01).";
-    CHALLENGE_DNS = "challenge-dns": "The authority does not find its challenge in DNS (DNS-01).";
-    SOLVER_CLASS = "solver-class": "The issuer's solver uses an ingress class that no controller serves.";
-    ISSUER_NOT_READY = "issuer-not-ready": "The issuer of the certificate is not ready.";
-    // Why a public host is not reached.
-    DNS_WRONG = "dns-wrong": "DNS does not lead to the load balancer, or nowhere.";
-    DNS_LOCAL = "dns-local": "Only this machine's resolver or path fails; the world is served.";
-    BALANCER_UNREACHABLE = "balancer-unreachable": "The load balancer does not take connections.";
-    BALANCER_PENDING = "balancer-pending": "The Ingress has no load balancer address.";
-    CONTROLLER_DOWN = "controller-down": "No replica of the ingress controller is available.";
-    INGRESS_CLASS = "ingress-class": "No controller serves the class of the Ingress.";
-    NO_ROUTE = "no-route": "The controller has no rule for the host.";
-    BAD_GATEWAY = "bad-gateway": "The load balancer gets no answer from the pods (502, 504).";
-    NO_ENDPOINTS = "no-endpoints": "The Service has no ready endpoint.";
-    SERVICE_SELECTOR = "service-selector": "The Service does not select the pods it is meant for.";
-    SERVICE_PORT = "service-port": "The Service sends to a port on which no container listens.";
-    READINESS_PATH = "readiness-path": "The readiness probe asks a path that the application does not serve.";
 }
 
 /// The word of the vocabulary with this name.

@@ -53,14 +53,14 @@ pub enum Origin {
     /// The database at RDS, by CloudWatch.
     CloudWatch,
     Tls,
+    /// Whether users reach the public hosts.
+    Reach,
     /// Prometheus as a program and a workload.
     Monitoring,
     /// What alerts did over hours and days.
     AlertHistory,
     /// The questions of a team's own playbooks; each can fail alone.
     Triggers,
-    /// Whether users reach the public hosts.
-    Reach,
     /// The cockpit's own actions.
     Cockpit,
 }
@@ -93,10 +93,10 @@ impl Origin {
         Origin::Redis,
         Origin::CloudWatch,
         Origin::Tls,
+        Origin::Reach,
         Origin::Monitoring,
         Origin::AlertHistory,
         Origin::Triggers,
-        Origin::Reach,
         Origin::Cockpit,
     ];
 
@@ -134,10 +134,10 @@ impl Origin {
             Origin::Redis => "Redis",
             Origin::CloudWatch => "CloudWatch",
             Origin::Tls => "TLS",
+            Origin::Reach => "public hosts",
             Origin::Monitoring => "monitoring",
             Origin::AlertHistory => "alert history",
             Origin::Triggers => "team triggers",
-            Origin::Reach => "public hosts",
             Origin::Cockpit => "cockpit",
         }
     }
@@ -181,12 +181,12 @@ pub enum Fact {
     RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
+    /// One walk to each public host.
+    Walks(Vec<Walk>),
     Monitoring(Box<Monitoring>),
     Noise(Box<Noise>),
     /// Answers to the team's questions; those that are not here stay as they were.
     Asked(Vec<Asked>),
-    /// One walk to each public host.
-    Walks(Vec<Walk>),
     /// This cockpit acted.
     Acted(Change),
 }

@@ -66,6 +66,10 @@ pub struct Snapshot {
     pub hit_ratio: Series,
     /// By host and port.
     pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
+    /// By public host.
+    pub reaches: BTreeMap<Name, Reach>,
+    /// Since when a Service has had a slice without a ready endpoint, as far as seen.
+    pub unserved: BTreeMap<Key, Timestamp>,
     pub monitoring: Option<Monitoring>,
     /// Since when each of these has been so, look after look.
     pub monitoring_since: MonitoringSince,
@@ -82,10 +86,6 @@ pub struct Snapshot {
     pub disks: BTreeMap<Name, (Timestamp, NodeDisk)>,
     /// By node: the free share of its disk over the last hour.
     pub disk_free: BTreeMap<Name, Series>,
-    /// By public host.
-    pub reaches: BTreeMap<Name, Reach>,
-    /// Since when a Service has had a slice without a ready endpoint, as far as seen.
-    pub unserved: BTreeMap<Key, Timestamp>,
     /// What this cockpit did, oldest first.
     pub deeds: Vec<Change>,
     pub answered_in: Option<Duration>,
@@ -204,9 +204,6 @@ impl Snapshot {
                     self.handshakes.insert((first.host.clone(), first.port), rows);
                 }
             }
-            Fact::Monitoring(monitoring) => self.learn_monitoring(at, *monitoring),
-            Fact::Noise(noise) => self.noise = *noise,
-            Fact::Asked(answers) => answers.into_iter().for_each(|answer| self.learn_answer(answer)),
             Fact::Walks(walks) => {
                 let before = std::mem::take(&mut self.reaches);
                 self.reaches = walks
@@ -214,7 +211,24 @@ impl Snapshot {
                     .map(|walk| (walk.host.clone(), Reach::after(before.get(&walk.host), walk)))
                     .collect();
             }
+            Fact::Monitoring(monitoring) => self.learn_monitoring(at, *monitoring),
+            Fact::Noise(noise) => self.noise = *noise,
+            Fact::Asked(answers) => answers.into_iter().for_each(|answer| self.learn_answer(answer)),
             Fact::Acted(change) => self.deeds.push(change),
+        }
+    }
+
+    /// Remembers when a Service lost its last ready endpoint: the API does not say.
+    fn note_unserved(&mut self, at: Timestamp, delta: &Delta<EndpointSlice>) {
+        let Delta::Seen(slices) = delta else { return };
+        for slice in slices {
+            let Some(service) = &slice.service else { continue };
+            let key = Key::new(slice.key.namespace.clone(), service.clone());
+            if slice.ready > 0 {
+                self.unserved.remove(&key);
+            } else {
+                self.unserved.entry(key).or_insert(at);
+            }
         }
     }
 
@@ -277,20 +291,6 @@ impl Snapshot {
     /// The case behind a team's anomaly.
     pub fn case(&self, id: &AnomalyId) -> Option<&Case> {
         self.cases.get(id)
-    }
-
-    /// Remembers when a Service lost its last ready endpoint: the API does not say.
-    fn note_unserved(&mut self, at: Timestamp, delta: &Delta<EndpointSlice>) {
-        let Delta::Seen(slices) = delta else { return };
-        for slice in slices {
-            let Some(service) = &slice.service else { continue };
-            let key = Key::new(slice.key.namespace.clone(), service.clone());
-            if slice.ready > 0 {
-                self.unserved.remove(&key);
-            } else {
-                self.unserved.entry(key).or_insert(at);
-            }
-        }
     }
 
     pub fn sight(&self, origin: Origin) -> Option<&Sight> {

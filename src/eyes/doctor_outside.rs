@@ -99,6 +99,30 @@ async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {
     Ok("PONG".into())
 }
 
+/// This machine's resolvers, and those of the world that they are compared with. Any answer will do.
+async fn resolvers(settings: &Settings) -> Vec<DoctorRow> {
+    let dns = Dns::of(settings);
+    let ours = dns.system_servers().into_iter().map(|server| (server, true));
+    let all: Vec<_> = ours.chain(dns.public.iter().map(|server| (*server, false))).collect();
+    let asked = all.into_iter().map(|(server, ours)| async move {
+        let began = Instant::now();
+        let answered = ask(server, ".", RecordType::NS, true).await;
+        let what = format!("DNS {server}");
+        match answered {
+            Answered::Silent(why) if ours => {
+                let repair = "check this machine's resolver, or name one in [dns] system";
+                DoctorRow::bad(what, ConnectError::new(BlindKind::Unreachable, why, repair))
+            }
+            // Many networks let nobody ask outside: only the comparison is lost.
+            Answered::Silent(why) => {
+                DoctorRow::found(what, format!("{why}: names cannot be compared with what the world sees"))
+            }
+            _ => DoctorRow::good(what, began.elapsed(), "answers"),
+        }
+    });
+    futures::future::join_all(asked).await
+}
+
 /// Who calls, and where; and the database's cluster, if it is at RDS.
 async fn ask_aws(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
     let Some(aws) = Aws::of(&settings.aws) else {
@@ -157,30 +181,6 @@ async fn ask_a_machine(settings: &Settings, client: Option<&kube::Client>) -> Re
     };
     machine.close().await;
     Ok(says)
-}
-
-/// This machine's resolvers, and those of the world that they are compared with. Any answer will do.
-async fn resolvers(settings: &Settings) -> Vec<DoctorRow> {
-    let dns = Dns::of(settings);
-    let ours = dns.system_servers().into_iter().map(|server| (server, true));
-    let all: Vec<_> = ours.chain(dns.public.iter().map(|server| (*server, false))).collect();
-    let asked = all.into_iter().map(|(server, ours)| async move {
-        let began = Instant::now();
-        let answered = ask(server, ".", RecordType::NS, true).await;
-        let what = format!("DNS {server}");
-        match answered {
-            Answered::Silent(why) if ours => {
-                let repair = "check this machine's resolver, or name one in [dns] system";
-                DoctorRow::bad(what, ConnectError::new(BlindKind::Unreachable, why, repair))
-            }
-            // Many networks let nobody ask outside: only the comparison is lost.
-            Answered::Silent(why) => {
-                DoctorRow::found(what, format!("{why}: names cannot be compared with what the world sees"))
-            }
-            _ => DoctorRow::good(what, began.elapsed(), "answers"),
-        }
-    });
-    futures::future::join_all(asked).await
 }
 
 async fn certificates(settings: &Settings, client: Option<&kube::Client>, now: Timestamp) -> Vec<DoctorRow> {

@@ -31,11 +31,11 @@ pub struct Shown {
     /// One entry per certificate the HTTPS endpoint serves; chosen by the client's SNI.
     pub certificates: Vec<Certificate>,
     pub service: Service,
-    pub server: Server,
     pub edge: Edge,
     /// Every record of the lab's zones.
     pub dns: Vec<DnsRecord>,
     pub registry: Registry,
+    pub server: Server,
 }
 
 impl Signals {
@@ -209,39 +209,6 @@ impl Default for Service {
     }
 }
 
-/// Prometheus and the files that it and Alertmanager see.
-#[derive(Clone, Debug, Default)]
-pub struct Server {
-    pub serving: Serving,
-    /// prometheus.yml, its rules, and alertmanager.yml, as they are in the containers now.
-    pub mounted: Option<(String, String, String)>,
-    /// The prometheus.yml that was loaded, when, and whether the last attempt was refused.
-    pub loaded: Option<Loaded>,
-    /// Used and total bytes of its volume.
-    pub volume: (u64, u64),
-}
-
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    pub config: String,
-    pub at: Timestamp,
-    pub refused: bool,
-}
-
-/// Whether Prometheus serves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Serving {
-    Yes { since: Timestamp },
-    Replays { current: u64, last: u64 },
-    No,
-}
-
-impl Default for Serving {
-    fn default() -> Self {
-        Serving::Yes { since: Timestamp::UNIX_EPOCH }
-    }
-}
-
 /// The ingress controller and what is behind it, as the load balancer meets them.
 #[derive(Clone, Debug)]
 pub struct Edge {
@@ -290,5 +257,38 @@ impl Registry {
         let formed =
             password.len() >= 20 && (password.starts_with("ghp_") || password.starts_with("github_pat_"));
         formed && !self.expired.contains(password)
+    }
+}
+
+/// Prometheus and the files that it and Alertmanager see.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    pub serving: Serving,
+    /// prometheus.yml, its rules, and alertmanager.yml, as they are in the containers now.
+    pub mounted: Option<(String, String, String)>,
+    /// The prometheus.yml that was loaded, when, and whether the last attempt was refused.
+    pub loaded: Option<Loaded>,
+    /// Used and total bytes of its volume.
+    pub volume: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: String,
+    pub at: Timestamp,
+    pub refused: bool,
+}
+
+/// Whether Prometheus serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serving {
+    Yes { since: Timestamp },
+    Replays { current: u64, last: u64 },
+    No,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Serving::Yes { since: Timestamp::UNIX_EPOCH }
     }
 }

@@ -28,9 +28,9 @@ pub const RULES: &[&str] = &[
     "high-latency",
     "high-5xx",
     "cert-expiry",
+    "ingress-down",
     "prom-down",
     "alert-fatigue",
-    "ingress-down",
 ];
 
 /// Longest text that is read as playbooks, in bytes: far beyond any playbook, short of a mistake's damage.

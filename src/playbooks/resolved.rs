@@ -53,14 +53,14 @@ pub enum Condition {
     MemorySteady,
     /// Every served certificate of the host is trusted and valid for more than 21 days.
     CertificateValid,
-    /// Prometheus serves, runs what is written, takes samples, reaches its targets, and its Watchdog arrives.
-    MonitoringWorks,
-    /// Fewer than 30 notifications an hour, and nothing flaps.
-    AlertsCalm,
     /// Every public host of the anomaly answers, walked to from outside.
     HostsReached,
     /// Every Service behind the Ingress has a ready endpoint.
     EndpointsReady,
+    /// Prometheus serves, runs what is written, takes samples, reaches its targets, and its Watchdog arrives.
+    MonitoringWorks,
+    /// Fewer than 30 notifications an hour, and nothing flaps.
+    AlertsCalm,
 }
 
 impl Condition {
@@ -85,10 +85,10 @@ impl Condition {
         ("traffic-kept", Condition::TrafficKept),
         ("memory-steady", Condition::MemorySteady),
         ("certificate-valid", Condition::CertificateValid),
-        ("monitoring-works", Condition::MonitoringWorks),
-        ("alerts-calm", Condition::AlertsCalm),
         ("hosts-reached", Condition::HostsReached),
         ("endpoints-ready", Condition::EndpointsReady),
+        ("monitoring-works", Condition::MonitoringWorks),
+        ("alerts-calm", Condition::AlertsCalm),
     ];
 
     pub fn parse(name: &str) -> Option<Condition> {
@@ -259,10 +259,10 @@ impl Condition {
             Condition::TrafficKept => traffic_kept(view),
             Condition::MemorySteady => memory_steady(view),
             Condition::CertificateValid => certificate_valid(view),
-            Condition::MonitoringWorks => monitoring_works(view),
-            Condition::AlertsCalm => alerts_calm(view),
             Condition::HostsReached => hosts_reached(view),
             Condition::EndpointsReady => endpoints_ready(view),
+            Condition::MonitoringWorks => monitoring_works(view),
+            Condition::AlertsCalm => alerts_calm(view),
         }
     }
 }

@@ -41,16 +41,16 @@ impl ProxyRoutes {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, to);
     }
 
-    /// Who answers for the kubelets.
-    pub fn answer_for_kubelets(&self, summaries: Summaries) {
-        *self.1.write().unwrap_or_else(PoisonError::into_inner) = Some(summaries);
-    }
-
     /// Pods with a label answer on `port` of their own at this address.
     pub fn add_pods(&self, namespace: &str, (label, value): (&str, &str), port: u16, to: SocketAddr) {
         let selector = serde_json::json!({ label: value });
         let route = PodRoute { namespace: namespace.to_owned(), selector, port, to };
         self.2.write().unwrap_or_else(PoisonError::into_inner).push(route);
+    }
+
+    /// Who answers for the kubelets.
+    pub fn answer_for_kubelets(&self, summaries: Summaries) {
+        *self.1.write().unwrap_or_else(PoisonError::into_inner) = Some(summaries);
     }
 
     pub fn remove(&self, namespace: &str, service: &str, port: u16) {
@@ -116,7 +116,7 @@ async fn kubelet(api: &Api, target: &Target) -> Result<Response<Body>, Status> {
     if target.rest != "stats/summary" {
         return Err(Status::no_path());
     }
-    let summaries = api.routes.1.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let summaries = api.routes.2.read().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(summaries) = summaries else { return Err(Status::no_path()) };
     let asked = node.clone();
     let summary = tokio::task::spawn_blocking(move || summaries(&asked)).await.ok().flatten();

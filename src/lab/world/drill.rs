@@ -119,10 +119,6 @@ pub enum Fault {
     PodFails { errors: f64, log: String },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
-    /// Somebody edits an entry of Prometheus' ConfigMap.
-    MonitoringConfig { entry: String, from: String, to: String },
-    /// The containers of a workload end.
-    ContainersEnd { namespace: String, workload: String, code: i32 },
     /// The app's certificate has so many hours left; its renewals fail because the issuer's solver uses this
     /// ingress class, which is gone.
     SolverClass { class: String, hours_left: f64 },
@@ -134,6 +130,10 @@ pub enum Fault {
     ServiceSelector { key: String, value: String },
     /// A public name is pointed elsewhere.
     DnsAstray { host: String, address: String },
+    /// Somebody edits an entry of Prometheus' ConfigMap.
+    MonitoringConfig { entry: String, from: String, to: String },
+    /// The containers of a workload end.
+    ContainersEnd { namespace: String, workload: String, code: i32 },
     /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
     Surge { seconds: f64, requests: f64, logins: f64 },
     /// Requests hold their database connections this many times longer.
@@ -170,13 +170,13 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
-    include_str!("../../../assets/drills/prom-down.volume.toml"),
-    include_str!("../../../assets/drills/prom-down.config.toml"),
-    include_str!("../../../assets/drills/prom-down.memory.toml"),
     include_str!("../../../assets/drills/cert-expiry.challenge.toml"),
     include_str!("../../../assets/drills/cert-expiry.stale.toml"),
     include_str!("../../../assets/drills/ingress-down.selector.toml"),
     include_str!("../../../assets/drills/ingress-down.controller.toml"),
+    include_str!("../../../assets/drills/prom-down.volume.toml"),
+    include_str!("../../../assets/drills/prom-down.config.toml"),
+    include_str!("../../../assets/drills/prom-down.memory.toml"),
     include_str!("../../../assets/drills/db-pool.leak.toml"),
     include_str!("../../../assets/drills/db-pool.scale.toml"),
     include_str!("../../../assets/drills/db-cpu.index.toml"),

@@ -104,7 +104,6 @@ impl World {
                 let until = cluster.after(*seconds);
                 self.kubelet.registry.limit(host, until);
             }
-            Fault::MonitoringConfig { .. } | Fault::ContainersEnd { .. } => {}
             Fault::SolverClass { class, hours_left } => {
                 self.age_certificate(*hours_left);
                 self.lose_solver_class(class);
@@ -124,6 +123,7 @@ impl World {
                 });
             }
             Fault::DnsAstray { host, address } => self.point_dns(host, address),
+            Fault::MonitoringConfig { .. } | Fault::ContainersEnd { .. } => {}
             Fault::Surge { seconds, requests, logins } => {
                 let seconds = seconds / cluster.speed;
                 self.traffic.surge(cluster.now, seconds, *requests, *logins);

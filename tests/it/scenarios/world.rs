@@ -188,6 +188,8 @@ impl World {
         for row in &self.deeds {
             see(Origin::Cockpit, Fact::Acted(deed(row)));
         }
+        all.extend(self.walks_of_minutes());
+        all.extend(self.endpoints_since());
         if let Some(row) = &self.monitoring {
             // What was before comes first: onsets are when something was seen first.
             let mut earlier = row.looks();
@@ -196,8 +198,6 @@ impl World {
             all.push(row.now());
         }
         all.extend(disks::looks(&self.disks));
-        all.extend(self.walks_of_minutes());
-        all.extend(self.endpoints_since());
         all.extend(self.database_looks());
         all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
