@@ -1,6 +1,7 @@
 //! The lab on this machine: alone, or with a drill and the cockpit on it. Choosing a drill.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub fn drill(start: &Start, drill: DrillArgs) -> ExitCode {
         drill: Some(name.clone()),
         speed: drill.speed,
         seed: drill.seed,
+        machines: true,
         ..lab::Options::default()
     };
     // Its own threads: a busy pretend production must not make the screen wait.
@@ -59,6 +61,14 @@ pub fn drill(start: &Start, drill: DrillArgs) -> ExitCode {
     lab_runtime.block_on(lab.stop());
     lab_runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// What a machine of the lab runs for a login: asks the lab behind `socket`.
+pub fn lab_machine(socket: &Path) -> ExitCode {
+    match lab::ssh::ask(socket) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => fail(&format!("the lab is gone: {error}"), 255),
+    }
 }
 
 /// What is true of the drill, as plain values: the cockpit never sees the lab itself.
@@ -103,6 +113,7 @@ pub fn lab(args: LabArgs) -> ExitCode {
         pods: args.pods,
         nodes: args.nodes,
         churn: args.churn,
+        machines: true,
         kubeconfig_out: args.kubeconfig_out,
         ..lab::Options::default()
     };

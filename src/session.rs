@@ -118,6 +118,18 @@ impl Session {
         if let Some(url) = &settings.probe_url.value {
             bindings.insert("probe_url".to_owned(), url.clone());
         }
+        let aws = &settings.aws;
+        let named = [
+            ("eks_cluster", &aws.eks_cluster),
+            ("access_logs", &aws.access_logs),
+            ("trail", &aws.trail),
+            ("ip_set", &aws.ip_set),
+            ("signing_secret", &aws.signing_secret),
+            ("db_cluster", &aws.db_cluster),
+        ];
+        for (name, value) in named {
+            bindings.extend(value.value.clone().map(|value| (name.to_owned(), value)));
+        }
         if !settings.sheddable.is_empty() {
             bindings.insert("sheddable".to_owned(), settings.sheddable.join(","));
         }
@@ -182,7 +194,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
     let report = runtime.block_on(async {
         let (out, mut observations) = mpsc::channel(CHANNEL);
         let outside = session.outside();
-        let eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let eyes = Eyes::open(&session.settings, &library.triggers(), session.clock, out).await;
         let probes = first_client(eyes.clients())
             .await
             .map(|client| Probes::new(client, session.clock, outside.clone()));
@@ -274,6 +286,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             (Some(Arc::new(Arms { armed, journal: Mutex::new(journal) })), orphans)
         }
     };
+    let triggers = library.triggers();
     let app = App::new(
         Options {
             context: session.settings.context.value.clone().unwrap_or_else(|| "in cluster".to_owned()),
@@ -309,7 +322,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         let editor = (session.environment)("VISUAL").or_else(|| (session.environment)("EDITOR"));
         let mut eyes = None;
         if session.settings.has_cluster() {
-            let opened = Eyes::open(&session.settings, clock, observe.clone()).await;
+            let opened = Eyes::open(&session.settings, &triggers, clock, observe.clone()).await;
             tokio::spawn(connect(session, opened.clients(), reached));
             eyes = Some(opened);
         }
@@ -335,16 +348,20 @@ async fn first_client(mut clients: Clients) -> Option<kube::Client> {
 async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<Option<Reach>>) {
     let fallback = session.settings.context.value.clone().unwrap_or_default();
     let mut hands: Option<Hands> = None;
+    let outside = session.outside();
     loop {
         let connected = clients.borrow_and_update().clone();
         if let Some(Ok(client)) = connected {
             let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
             let ours = match hands.take() {
                 Some(hands) => hands.through(client.clone()),
-                None => first_hands(&session, client.clone()),
+                None => first_hands(&session, client.clone(), outside.clone()),
             };
             hands = Some(ours.clone());
-            let probes = Probes::new(client, session.clock, session.outside());
+            let probes = Probes::new(client.clone(), session.clock, outside.clone());
+            // A connection that is open already still answers when no slot is left.
+            let early = outside.clone();
+            tokio::spawn(async move { drop(early.database_session(Some(client)).await) });
             if reached.send(Some(Reach { probes, hands: ours, who })).is_err() {
                 return;
             }
@@ -355,8 +372,8 @@ async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<
     }
 }
 
-fn first_hands(session: &Session, client: kube::Client) -> Hands {
-    let hands = Hands::new(client, session.clock, session.outside());
+fn first_hands(session: &Session, client: kube::Client, outside: Outside) -> Hands {
+    let hands = Hands::new(client, session.clock, outside);
     match &session.settings.context.value {
         Some(context) if session.settings.is_protected() => hands.protecting(context.clone()),
         _ => hands,

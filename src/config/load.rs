@@ -49,9 +49,24 @@ pub fn load(
     from_env(&mut settings, env)?;
     from_flags(&mut settings, flags)?;
     check_patterns(&settings)?;
+    settings.aws.has_chain = has_aws_chain(env);
     settings.kubeconfig = connect::kubeconfig_paths(flags.kubeconfig.as_ref(), env);
     connect::fill_from_kubeconfig(&mut settings);
     Ok(settings)
+}
+
+/// Whether the usual chain of AWS credentials has something to begin with.
+fn has_aws_chain(env: &dyn Fn(&str) -> Option<String>) -> bool {
+    const SIGNS: [&str; 5] = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONFIG_FILE",
+    ];
+    let home = env("HOME").map(|home| PathBuf::from(home).join(".aws"));
+    SIGNS.iter().any(|name| env(name).is_some_and(|value| !value.is_empty()))
+        || home.is_some_and(|folder| folder.join("config").is_file() || folder.join("credentials").is_file())
 }
 
 /// Where the settings file is, if nobody says otherwise.
@@ -200,6 +215,9 @@ fn set_item(slot: Slot<'_>, item: &Item, source: Source) -> Result<(), String> {
         Slot::List(place) => {
             let value = strings(item).ok_or_else(|| r#"is a list of strings: ["a", "b"]"#.to_owned())?;
             *place = Sourced { value, from: source };
+        }
+        Slot::Maybe(place) if item.as_integer().is_some() => {
+            *place = Sourced { value: item.as_integer().map(|number| number.to_string()), from: source };
         }
         other => {
             let text = item.as_str().ok_or_else(|| r#"is a string: "…""#.to_owned())?;

@@ -24,8 +24,15 @@ pub struct Settings {
     pub alertmanager_url: Sourced<Option<String>>,
     /// May hold a password: never shown as it is.
     pub database_url: Sourced<Option<String>>,
+    /// How the database is reached: `direct`, `port-forward:[NAMESPACE/]POD:PORT`, `ssh:HOST`.
+    pub database_via: Sourced<Option<String>>,
+    /// How many CPUs the database server has.
+    pub database_cpus: Sourced<Option<String>>,
+    /// The application's accounts: `table(id, name, active, failures, last login)`.
+    pub database_users: Sourced<String>,
     /// May hold a password: never shown as it is.
     pub redis_url: Sourced<Option<String>>,
+    pub aws: AwsSettings,
     /// Hosts to shake hands with beside those of the Ingresses: `host[:port][@address]`.
     pub tls_hosts: Sourced<Vec<String>>,
     /// A PEM file of authorities trusted beside the machine's own, such as a company's.
@@ -59,6 +66,62 @@ pub struct Prometheus {
     pub status_label: Sourced<Option<String>>,
     /// Extra matchers, e.g. `job="shop"`.
     pub selector: Sourced<Option<String>>,
+}
+
+/// How AWS is reached, and the names there that cannot be found from the cluster.
+#[derive(Clone, Debug)]
+pub struct AwsSettings {
+    pub profile: Sourced<Option<String>>,
+    /// None: the profile's, else the nodes'.
+    pub region: Sourced<Option<String>>,
+    /// Another endpoint for every service, as for an emulator.
+    pub endpoint_url: Sourced<Option<String>>,
+    /// Keys by profile, beside the usual file.
+    pub credentials_file: Sourced<Option<PathBuf>>,
+    /// The RDS cluster; None: the one behind the database's host.
+    pub db_cluster: Sourced<Option<String>>,
+    pub eks_cluster: Sourced<Option<String>>,
+    /// The bucket of the load balancer's access logs.
+    pub access_logs: Sourced<Option<String>>,
+    /// The log group that CloudTrail writes to.
+    pub trail: Sourced<Option<String>>,
+    /// The WAF IP set that blocks, as `name/id/scope`; None: looked for in the load balancer's web ACL.
+    pub ip_set: Sourced<Option<String>>,
+    /// The secret that signs tokens.
+    pub signing_secret: Sourced<Option<String>>,
+    /// Networks that are never blocked: offices, monitoring, partners.
+    pub never_block: Sourced<Vec<String>>,
+    /// The environment or the home folder has credentials for the usual chain.
+    pub has_chain: bool,
+}
+
+impl AwsSettings {
+    /// Whether anything says that AWS is to be used.
+    pub fn is_configured(&self) -> bool {
+        self.has_chain
+            || self.profile.is_some()
+            || self.endpoint_url.is_some()
+            || self.credentials_file.is_some()
+    }
+}
+
+impl Default for AwsSettings {
+    fn default() -> Self {
+        Self {
+            profile: Sourced::default(None),
+            region: Sourced::default(None),
+            endpoint_url: Sourced::default(None),
+            credentials_file: Sourced::default(None),
+            db_cluster: Sourced::default(None),
+            eks_cluster: Sourced::default(None),
+            access_logs: Sourced::default(None),
+            trail: Sourced::default(None),
+            ip_set: Sourced::default(None),
+            signing_secret: Sourced::default(None),
+            never_block: Sourced::default(Vec::new()),
+            has_chain: false,
+        }
+    }
 }
 
 /// How the nodes' machines are reached; the rest stands in ssh's own config file.
@@ -168,6 +231,9 @@ pub struct Flags {
     pub theme: Option<String>,
 }
 
+/// The application's accounts, if nobody says otherwise.
+const USERS: &str = "users(id, username, is_active, failed_attempts, last_login)";
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -185,7 +251,11 @@ impl Default for Settings {
             },
             alertmanager_url: Sourced::default(None),
             database_url: Sourced::default(None),
+            database_via: Sourced::default(None),
+            database_cpus: Sourced::default(None),
+            database_users: Sourced::default(USERS.into()),
             redis_url: Sourced::default(None),
+            aws: AwsSettings::default(),
             tls_hosts: Sourced::default(Vec::new()),
             tls_authority: Sourced::default(None),
             probe_url: Sourced::default(None),

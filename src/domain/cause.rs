@@ -57,6 +57,12 @@ causes! {
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
     READINESS = "readiness": "The containers run but do not become ready.";
     STARTING_SLOWLY = "starting-slowly": "The pods are still being created; nothing has failed so far.";
+    // Who attacks the login, and how far they got.
+    ATTACK_FEW = "attack-few-addresses": "A few addresses try passwords: they can be blocked.";
+    ATTACK_MANY = "attack-many-addresses": "Many addresses try passwords: blocking them one by one does not help.";
+    ACCOUNT_TAKEN = "account-taken": "Somebody was let in after many failures: an account may be taken over.";
+    OWN_CLIENTS = "own-clients": "Our own clients fail since a secret or a release changed: no attack.";
+    SECURITY_GROUP_CLOSED = "security-group-closed": "No security group of the load balancer lets anybody in.";
     // Why a node is not ready.
     KUBELET_SILENT = "kubelet-silent": "The kubelet stopped reporting: dead, cut off, or the machine is.";
     NODE_STOPPED = "node-stopped": "The cloud says that the machine is shut down.";
@@ -87,7 +93,18 @@ causes! {
     POOL_BUDGET = "pool-budget": "Replicas times pool size is more than the database has.";
     CONNECTIONS_IDLE = "connections-idle": "Most slots are held by idle connections of pools.";
     CONNECTIONS_BUSY = "connections-busy": "Most slots are really working.";
+    HOT_QUERY = "hot-query": "One statement takes most of the database's time.";
+    LOAD_SPREAD = "load-spread": "The database's time is spread over many statements.";
+    MISSING_INDEX = "missing-index": "The statement reads a whole table where an index would do.";
+    INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
+    LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
+    DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
+    POOL_TOO_SMALL = "pool-too-small": "The application waits for its own pool while the server has room.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
+    CACHE_EVICTING = "cache-evicting": "The cache is full and evicts what is still needed.";
+    CACHE_COLD = "cache-cold": "The cache answers too few of the lookups.";
+    CACHE_DOWN = "cache-down": "The cache does not answer.";
+    CPU_THROTTLED = "cpu-throttled": "Containers are stopped by their CPU limit.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";
     ISSUANCE_FAILING = "issuance-failing": "Attempts to issue it fail.";
@@ -99,6 +116,26 @@ causes! {
     EXPIRED = "expired": "It has expired.";
     HANDSHAKE_FAILED = "handshake-failed": "The TLS handshake fails.";
     NOT_MANAGED = "not-managed": "No Certificate object renews it.";
+    // Why Prometheus does not work.
+    STORAGE_FULL = "storage-full": "Its volume is full: it can neither start nor write.";
+    MONITORING_CONFIG = "monitoring-config": "Its configuration or a rules file is refused.";
+    MONITORING_OOM = "monitoring-oom": "It was killed at its memory limit.";
+    WAL_REPLAY = "wal-replay": "It replays its write-ahead log and will be ready by itself.";
+    STORAGE_CORRUPT = "storage-corrupt": "A block or the write-ahead log is damaged.";
+    VOLUME_STUCK = "volume-stuck": "Its volume cannot be attached or mounted where the pod is.";
+    MONITORING_STOPPED = "monitoring-stopped": "It is scaled to 0: somebody stopped it.";
+    MONITORING_UNPLACED = "monitoring-unplaced": "Its pod waits for a node.";
+    TARGETS_DOWN = "targets-down": "Most of what it should scrape does not answer.";
+    INGEST_STOPPED = "ingest-stopped": "It runs and takes no samples.";
+    // Why there is too much alerting.
+    ALERT_STORM = "alert-storm": "Many alerts at once share a node or namespace: one incident, not a rule's fault.";
+    ALERT_FLAPPING = "alert-flapping": "A rule fires and resolves again and again.";
+    ALERT_DOMINANT = "alert-dominant": "One alert makes a large part of all the noise.";
+    ALERT_UNGROUPED = "alert-ungrouped": "Alerts of one cause are notified one by one.";
+    ALERT_UNINHIBITED = "alert-uninhibited": "Consequences are notified beside their cause.";
+    ALERT_UNROUTED = "alert-unrouted": "Alerts have no severity, or a severity no route expects.";
+    ALERT_STANDING = "alert-standing": "Alerts have been active for more than a day.";
+    TEAM_TRIGGER = "team-trigger": "A trigger of the team's own playbook holds.";
 }
 
 /// The word of the vocabulary with this name.

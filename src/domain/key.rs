@@ -36,6 +36,14 @@ pub enum Kind {
     Namespace,
     Certificate,
     ExternalSecret,
+    PersistentVolume,
+    StorageClass,
+    /// Of the Prometheus operator.
+    Prometheus,
+    /// Of the Prometheus operator.
+    Alertmanager,
+    /// Of the Prometheus operator.
+    PrometheusRule,
 }
 
 /// One row of the table behind [`Kind`].
@@ -92,6 +100,11 @@ const KINDS: &[Facts] = &[
     facts(Kind::Namespace, "Namespace", "", "v1", "namespaces", false),
     facts(Kind::Certificate, "Certificate", "cert-manager.io", "v1", "certificates", true),
     facts(Kind::ExternalSecret, "ExternalSecret", "external-secrets.io", "v1", "externalsecrets", true),
+    facts(Kind::PersistentVolume, "PersistentVolume", "", "v1", "persistentvolumes", false),
+    facts(Kind::StorageClass, "StorageClass", "storage.k8s.io", "v1", "storageclasses", false),
+    facts(Kind::Prometheus, "Prometheus", "monitoring.coreos.com", "v1", "prometheuses", true),
+    facts(Kind::Alertmanager, "Alertmanager", "monitoring.coreos.com", "v1", "alertmanagers", true),
+    facts(Kind::PrometheusRule, "PrometheusRule", "monitoring.coreos.com", "v1", "prometheusrules", true),
 ];
 
 impl Kind {
@@ -257,7 +270,7 @@ mod tests {
             assert_eq!(facts.kind.as_str(), facts.name);
             assert_eq!(Kind::parse(facts.plural), Some(facts.kind));
         }
-        assert_eq!(Kind::all().count(), Kind::ExternalSecret as usize + 1);
+        assert_eq!(Kind::all().count(), Kind::PrometheusRule as usize + 1);
     }
 
     #[test]

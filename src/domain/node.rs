@@ -72,3 +72,37 @@ impl Node {
             .filter(|condition| condition.kind.ends_with("Pressure") && condition.status == Status::True)
     }
 }
+
+/// The AWS region of a node, from `aws:///ZONE/INSTANCE`; None for machines of others.
+pub fn aws_region(provider_id: &str) -> Option<String> {
+    let zone = provider_id.strip_prefix("aws:///")?.split('/').next()?;
+    let mut region = Vec::new();
+    for part in zone.split('-') {
+        let digits = part.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        if !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()) {
+            // What follows the number is the zone's letter, or the city of a local zone.
+            region.push(digits);
+            return (region.len() >= 3).then(|| region.join("-"));
+        }
+        region.push(part);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_read_from_a_zone() {
+        for (id, region) in [
+            ("aws:///eu-west-1a/i-0abc", Some("eu-west-1")),
+            ("aws:///us-gov-west-1b/i-0abc", Some("us-gov-west-1")),
+            ("aws:///us-west-2-lax-1a/i-0abc", Some("us-west-2")),
+            ("gce://project/europe-west1-b/vm", None),
+            ("aws:///", None),
+        ] {
+            assert_eq!(aws_region(id).as_deref(), region, "{id}");
+        }
+    }
+}

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
-    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, ReplicaSet,
-    Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment,
+    DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Key, Lease, Monitoring, Name, Node, NodeDisk,
+    Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service, Silence, Strain, Timestamp, Traffic,
+    Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -39,19 +40,31 @@ pub enum Origin {
     Secrets,
     Leases,
     Certificates,
+    /// What kubelets say of their disks.
+    NodeDisks,
     PodUsage,
     NodeUsage,
     Prometheus,
+    /// cAdvisor's metrics of containers, by way of Prometheus.
+    Containers,
     Alertmanager,
     Postgres,
     Redis,
+    /// The database at RDS, by CloudWatch.
+    CloudWatch,
     Tls,
+    /// Prometheus as a program and a workload.
+    Monitoring,
+    /// What alerts did over hours and days.
+    AlertHistory,
+    /// The questions of a team's own playbooks; each can fail alone.
+    Triggers,
     /// The cockpit's own actions.
     Cockpit,
 }
 
 impl Origin {
-    pub const ALL: [Origin; 24] = [
+    pub const ALL: [Origin; 30] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -68,13 +81,19 @@ impl Origin {
         Origin::Secrets,
         Origin::Leases,
         Origin::Certificates,
+        Origin::NodeDisks,
         Origin::PodUsage,
         Origin::NodeUsage,
         Origin::Prometheus,
+        Origin::Containers,
         Origin::Alertmanager,
         Origin::Postgres,
         Origin::Redis,
+        Origin::CloudWatch,
         Origin::Tls,
+        Origin::Monitoring,
+        Origin::AlertHistory,
+        Origin::Triggers,
         Origin::Cockpit,
     ];
 
@@ -102,13 +121,19 @@ impl Origin {
             Origin::Secrets => "secrets",
             Origin::Leases => "node leases",
             Origin::Certificates => "certificates",
+            Origin::NodeDisks => "node disks",
             Origin::PodUsage => "pod metrics",
             Origin::NodeUsage => "node metrics",
             Origin::Prometheus => "Prometheus",
+            Origin::Containers => "container metrics",
             Origin::Alertmanager => "Alertmanager",
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
+            Origin::CloudWatch => "CloudWatch",
             Origin::Tls => "TLS",
+            Origin::Monitoring => "monitoring",
+            Origin::AlertHistory => "alert history",
+            Origin::Triggers => "team triggers",
             Origin::Cockpit => "cockpit",
         }
     }
@@ -135,19 +160,27 @@ pub enum Fact {
     Secrets(Delta<ConfigObject>),
     Leases(Delta<Lease>),
     Certificates(Delta<Certificate>),
+    /// Some nodes, not all at once.
+    NodeDisks(Vec<(Name, NodeDisk)>),
     /// All at once: pod key and container name.
     PodUsage(UsageSource, Vec<((Key, Name), Usage)>),
     /// All at once, by node name.
     NodeUsage(UsageSource, Vec<(Name, Usage)>),
     Traffic(Box<Traffic>),
+    Strain(Box<Strain>),
     Alerts {
         alerts: Vec<Alert>,
         silences: Vec<Silence>,
     },
     Database(Database),
     Cache(Cache),
+    RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
+    Monitoring(Box<Monitoring>),
+    Noise(Box<Noise>),
+    /// Answers to the team's questions; those that are not here stay as they were.
+    Asked(Vec<Asked>),
     /// This cockpit acted.
     Acted(Change),
 }

@@ -7,9 +7,11 @@ use tokio::time::timeout;
 
 use super::doctor::DoctorRow;
 use super::kubernetes::names::Names;
-use super::{alertmanager, postgres, prometheus, redis, tls};
-use crate::config::{self, ConnectError, Settings};
-use crate::domain::{BlindKind, Fact, Handshake, Timestamp, text};
+use super::kubernetes::page::get;
+use super::{alertmanager, postgres, prometheus, tls};
+use crate::config::aws::{Aws, find_cluster, host_of, is_rds, region_of};
+use crate::config::{self, ConnectError, DatabaseRefusal, Settings};
+use crate::domain::{BlindKind, Fact, Handshake, Timestamp, aws_region, text};
 
 /// A check takes at most this long, whatever the clients' own patience adds up to.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,14 +22,16 @@ pub(super) async fn outside(
     client: Option<&kube::Client>,
     now: Timestamp,
 ) -> Vec<DoctorRow> {
-    let (prometheus, alertmanager, database, cache, mut hosts) = tokio::join!(
+    let (prometheus, alertmanager, database, cache, aws, machines, mut hosts) = tokio::join!(
         check("Prometheus", ask_prometheus(settings, client)),
         check("Alertmanager", ask_alertmanager(settings, client, now)),
-        check("PostgreSQL", ask_database(settings)),
+        check("PostgreSQL", ask_database(settings, client)),
         check("Redis", ask_cache(settings)),
+        check("AWS", ask_aws(settings, client)),
+        check("SSH", ask_a_machine(settings, client)),
         certificates(settings, client, now),
     );
-    let mut rows = vec![prometheus, alertmanager, database, cache];
+    let mut rows = vec![prometheus, alertmanager, database, cache, aws, machines];
     rows.append(&mut hosts);
     rows
 }
@@ -66,25 +70,20 @@ async fn ask_alertmanager(
     }
 }
 
-async fn ask_database(settings: &Settings) -> Result<String, ConnectError> {
-    let Some(url) = settings.database_url.as_deref().filter(|url| *url != "off") else {
-        let repair = "set DATABASE_URL to a role that may read pg_stat_activity (pg_monitor)";
-        return Err(ConnectError::new(BlindKind::NotConfigured, "no database was given", repair));
-    };
-    let (config, encryption) = config::database(url)?;
-    let asked = match postgres::open(&config, &encryption).await {
-        Ok(session) => postgres::capacity(&session).await,
-        Err(refusal) => Err(refusal),
-    };
-    match asked {
-        Ok(capacity) => Ok(format!("{} of {} usable connections in use", capacity.used, capacity.usable())),
-        Err(postgres::Refusal::Error(error)) => Err(error),
-        Err(postgres::Refusal::Exhausted(message)) => Err(ConnectError::new(
-            BlindKind::Refused,
-            format!("no connection slot is left (53300): {message}"),
-            "this is an incident: see the playbook db-pool",
-        )),
+async fn ask_database(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+    let target = postgres::target(settings)?.through(client.cloned());
+    let way = target.way().to_string();
+    let session = target.look().await.map_err(DatabaseRefusal::into_error)?;
+    let capacity = postgres::capacity(&session).await.map_err(DatabaseRefusal::into_error)?;
+    let unseen = postgres::unseen(&session).await.map_err(DatabaseRefusal::into_error)?;
+    let mut says = format!("{way}; {} of {} usable connections in use", capacity.used, capacity.usable());
+    if settings.database_cpus.is_none() {
+        says.push_str("; its load is not judged: set [database] cpus");
     }
+    for unseen in unseen {
+        says.push_str(&format!("; not to be seen: {unseen}"));
+    }
+    Ok(says)
 }
 
 async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {
@@ -92,9 +91,69 @@ async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {
         let repair = "set REDIS_URL, e.g. redis://cache.example.com:6379";
         return Err(ConnectError::new(BlindKind::NotConfigured, "no cache was given", repair));
     };
-    let mut connection = redis::open(url).await?;
-    redis::ping(&mut connection).await?;
+    let mut connection = config::redis::open(url).await?;
+    config::redis::ping(&mut connection).await?;
     Ok("PONG".into())
+}
+
+/// Who calls, and where; and the database's cluster, if it is at RDS.
+async fn ask_aws(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+    let Some(aws) = Aws::of(&settings.aws) else {
+        let repair = "set AWS_PROFILE or [aws] profile, if the cluster is at AWS";
+        return Err(ConnectError::new(BlindKind::NotConfigured, "no AWS credentials were given", repair));
+    };
+    let host = settings.database_url.as_deref().and_then(host_of).filter(|host| is_rds(host));
+    let nodes = match host.as_deref().and_then(region_of) {
+        Some(region) => Some(region.to_owned()),
+        None => nodes_region(client).await,
+    };
+    let session = aws.session(nodes.as_deref()).await?;
+    let identity = session.identity().await?;
+    let mut says = format!("{} in {}", identity.arn, session.region);
+    if let Some(nodes) = nodes.filter(|nodes| *nodes != session.region) {
+        says.push_str(&format!("; the nodes or the database are in {nodes}"));
+    }
+    if host.is_some() || settings.aws.db_cluster.is_some() {
+        let cluster = find_cluster(&session, settings.aws.db_cluster.as_deref(), host.as_deref()).await?;
+        says.push_str(&format!("; database {}, {}", cluster.name, cluster.status));
+    }
+    Ok(says)
+}
+
+/// The region of any node; None when there is none to be seen.
+async fn nodes_region(client: Option<&kube::Client>) -> Option<String> {
+    let nodes = kube::Api::<k8s_openapi::api::core::v1::Node>::all(client?.clone());
+    let listed = nodes.list(&kube::api::ListParams::default().limit(1)).await.ok()?;
+    let id = listed.items.first()?.spec.as_ref()?.provider_id.clone()?;
+    aws_region(&id)
+}
+
+/// Logs in to one node's machine, the first by name.
+async fn ask_a_machine(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+    let Some(ssh) = config::Outside::of(settings).ssh else {
+        let repair = "set [ssh] user, e.g. ec2-user";
+        return Err(ConnectError::new(
+            BlindKind::NotConfigured,
+            "nobody logs in to the nodes' machines",
+            repair,
+        ));
+    };
+    let unknown = || ConnectError::new(BlindKind::Unreachable, "no node is known to try it on", "");
+    let request = get("/api/v1/nodes", &[("limit", "1".to_owned())], "application/json");
+    let request = request.map_err(|_| unknown())?;
+    let list = client.ok_or_else(unknown)?.request::<serde_json::Value>(request).await;
+    let list = list.map_err(|_| unknown())?;
+    let node = list.pointer("/items/0").ok_or_else(unknown)?;
+    let name = node.pointer("/metadata/name").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let machine = ssh.connect(&ssh.address(name, node)?).await?;
+    let root = machine.look_as_root(&["true"], Duration::from_secs(5)).await;
+    let says = match (machine.is_root(), root) {
+        (true, _) => format!("logged in to {name} ({}) as root", machine.host()),
+        (false, Ok(_)) => format!("logged in to {name} ({}), with sudo", machine.host()),
+        (false, Err(none)) => format!("logged in to {name} ({}); {none}", machine.host()),
+    };
+    machine.close().await;
+    Ok(says)
 }
 
 async fn certificates(settings: &Settings, client: Option<&kube::Client>, now: Timestamp) -> Vec<DoctorRow> {

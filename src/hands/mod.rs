@@ -2,6 +2,8 @@
 //! Must not know the screen, nor decide anything: a person did.
 
 mod actor;
+mod alerting;
+mod aws;
 mod difference;
 mod done;
 mod hazards;
@@ -9,6 +11,8 @@ mod kept;
 mod kubernetes;
 mod machine;
 mod permission;
+mod postgres;
+mod redis;
 mod script;
 mod task;
 
@@ -21,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use done::Done;
 
 use crate::config::Outside;
-use crate::domain::{Action, Effect, Sql, Timestamp};
+use crate::domain::{Action, Effect, Timestamp};
 use crate::guard::{Armed, Draft, Preview, Refusal, Undo};
 use crate::journal::{Entry, Outcome};
 use crate::probes::cluster::Cluster;
@@ -92,12 +96,10 @@ impl Hands {
             return Err(Refusal::new(says).repair(system.configure()));
         }
         match action {
-            Action::Postgres(sql) => match sql {
-                Sql::PingDatabase => Err(Refusal::new("a read needs no hands")),
-            },
-            Action::Redis(command) => match command {},
-            Action::Alerting(call) => match call {},
-            Action::Aws(call) => match call {},
+            Action::Postgres(sql) => postgres::draft(self, sql, now).await,
+            Action::Redis(command) => redis::draft(self, command, now).await,
+            Action::Alerting(call) => alerting::draft(self, call, now).await,
+            action @ Action::Aws(_) => aws::draft(self, action, now).await,
             Action::Machine(ref command) => {
                 let command = command.clone();
                 machine::draft(self, action, &command, now).await
@@ -117,11 +119,11 @@ impl Hands {
 
     /// The same for a way back, which is refused when somebody moved the object since.
     pub async fn preview_undo(&self, armed: &Armed, undo: &Undo, now: Timestamp) -> Result<Preview, Refusal> {
-        let with_status = matches!(undo.action, Action::PatchStatus { .. });
+        let regard = difference::Regard::of(&undo.action);
         for left in &undo.left {
             let found = self.cluster.find(&left.object).await;
             let found = found.map_err(|trouble| Refusal { says: trouble.says, repair: trouble.repair })?;
-            if !kubernetes::still(left, found.as_ref(), with_status) {
+            if !kubernetes::still(left, found.as_ref(), regard) {
                 let says = format!("{} was changed since: undoing now would undo that too", left.object);
                 return Err(Refusal::new(says).repair("look at it, then choose the step you want"));
             }
@@ -143,9 +145,10 @@ impl Hands {
             Done::refused(refusal.repair("confirm it again"))
         } else {
             match warrant.action() {
-                Action::Redis(command) => match *command {},
-                Action::Alerting(call) => match *call {},
-                Action::Aws(call) => match *call {},
+                Action::Postgres(sql) => postgres::perform(self, warrant, sql, &mut task).await,
+                Action::Redis(command) => redis::perform(self, warrant, command, &mut task).await,
+                Action::Alerting(call) => alerting::perform(self, warrant, call, &mut task).await,
+                Action::Aws(_) => aws::perform(self, warrant, &mut task).await,
                 Action::Machine(command) => machine::perform(self, warrant, command, &mut task).await,
                 Action::Script(given) => script::perform(self, warrant, given, &mut task).await,
                 _ => kubernetes::perform(self, warrant, &mut task).await,

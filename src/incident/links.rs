@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
+use crate::domain::{Anomaly, Kind, ObjectRef, Severity, Subject, cause};
 
 /// Onsets are estimates, and clocks differ.
 const SLACK: SignedDuration = SignedDuration::from_secs(60);
@@ -102,6 +102,57 @@ static CAUSATIONS: &[Causation] = &[
         0.9,
         "the autoscaler replaces replicas lost with the node",
     ),
+    row(
+        ("disk-full", "node-notready"),
+        Join::Object(Kind::Node),
+        60,
+        0.85,
+        "a kubelet without disk cannot do its work",
+    ),
+    when(
+        row(
+            ("disk-full", "image-pull"),
+            Join::Object(Kind::Node),
+            60,
+            0.85,
+            "the node has no space for the image",
+        ),
+        |_, effect| has_cause(effect, &[cause::IMAGE_DISK]),
+    ),
+    when(
+        row(("disk-full", "crash-loop"), Join::Object(Kind::Pod), 60, 0.85, "its containers cannot write"),
+        |_, effect| has_cause(effect, &[cause::NO_SPACE]),
+    ),
+    of_rollout(when(
+        row(
+            ("disk-full", "rollout-stuck"),
+            Join::Object(Kind::Deployment),
+            60,
+            0.7,
+            "its pods are evicted from the node without disk, or not placed there",
+        ),
+        |cause, _| cause.severity == Severity::Critical,
+    )),
+    when(
+        row(
+            ("disk-full", "high-5xx"),
+            Join::Namespace,
+            60,
+            0.6,
+            "pods are evicted from the node without disk",
+        ),
+        |cause, _| is_out_of_disk(cause),
+    ),
+    when(
+        row(
+            ("disk-full", "high-latency"),
+            Join::Namespace,
+            60,
+            0.6,
+            "pods are evicted from the node without disk",
+        ),
+        |cause, _| is_out_of_disk(cause),
+    ),
     row(("crash-loop", "high-5xx"), Join::Namespace, 30, 0.85, "requests fail while pods crash"),
     row(("crash-loop", "high-latency"), Join::Namespace, 30, 0.7, "fewer pods carry the load"),
     row(
@@ -122,6 +173,30 @@ static CAUSATIONS: &[Causation] = &[
     ),
     row(("rollout-stuck", "high-5xx"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
     row(("rollout-stuck", "high-latency"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
+    row(
+        ("db-cpu", "db-pool"),
+        Join::Anything,
+        10,
+        0.85,
+        "sessions that wait hold their slots, and pools open more",
+    ),
+    row(("db-cpu", "high-5xx"), Join::Anything, 10, 0.85, "requests wait for the database until they fail"),
+    row(("db-cpu", "high-latency"), Join::Anything, 10, 0.85, "requests wait for the database"),
+    row(("db-cpu", "hpa-max"), Join::Anything, 10, 0.6, "slow requests keep replicas busy"),
+    when(
+        row(("db-cpu", "crash-loop"), Join::Anything, 10, 0.85, "containers die waiting for the database"),
+        |_, effect| has_cause(effect, DATABASE),
+    ),
+    when(
+        row(
+            ("mem-leak", "crash-loop"),
+            Join::Object(Kind::Deployment),
+            24 * 60,
+            0.85,
+            "its memory grows until the kernel kills it",
+        ),
+        |_, effect| has_cause(effect, &[cause::OOM_KILLED, cause::MEMORY_LEAK]),
+    ),
     row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
     row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
     when(
@@ -133,6 +208,24 @@ static CAUSATIONS: &[Causation] = &[
             "containers die without a database connection",
         ),
         |_, effect| has_cause(effect, DATABASE),
+    ),
+    row(
+        ("node-notready", "prom-down"),
+        Join::Object(Kind::Node),
+        15,
+        0.9,
+        "Prometheus runs on that node, and its volume is held there",
+    ),
+    row(
+        ("disk-full", "prom-down"),
+        Join::Object(Kind::PersistentVolumeClaim),
+        24 * 60,
+        0.9,
+        "its volume is full",
+    ),
+    when(
+        row(("crash-loop", "prom-down"), Join::Object(Kind::Pod), 30, 0.85, "its own pod crashes"),
+        |_, effect| !has_cause(effect, &[cause::WAL_REPLAY]),
     ),
     row(("hpa-max", "high-latency"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
     row(("hpa-max", "high-5xx"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
@@ -171,6 +264,11 @@ fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
     anomaly.causes.iter().any(|cause| names.contains(&cause.name))
 }
 
+/// A node that evicts, rather than one that soon might.
+fn is_out_of_disk(anomaly: &Anomaly) -> bool {
+    anomaly.severity == Severity::Critical && !has_cause(anomaly, &[cause::CLAIM_FULL])
+}
+
 /// Every link that holds among these anomalies.
 pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     let mut by_rule: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -186,12 +284,75 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
             }
         }
     }
+    edges.extend(storms(anomalies));
+    edges.extend(teams(anomalies));
     edges
 }
 
 fn holds(causation: &Causation, cause: &Anomaly, effect: &Anomaly) -> bool {
     let after = effect.onset.duration_since(cause.onset);
     after >= -causation.slack && after <= causation.window && (causation.when)(cause, effect)
+}
+
+/// A burst of alerts is a symptom of whatever goes on in the same place (audit, section 5).
+fn storms(anomalies: &[Anomaly]) -> Vec<Edge> {
+    let window = SignedDuration::from_mins(15);
+    let mut edges = Vec::new();
+    for (effect, storm) in anomalies.iter().enumerate() {
+        if &*storm.rule != "alert-fatigue" || !has_cause(storm, &[cause::ALERT_STORM]) {
+            continue;
+        }
+        let there = |object: &ObjectRef| {
+            storm.touches.iter().any(|place| {
+                object == place || place.kind == Kind::Namespace && object.key.namespace == place.key.name
+            })
+        };
+        for (cause, anomaly) in anomalies.iter().enumerate() {
+            let traffic = matches!(&anomaly.subject, Subject::Traffic(namespace)
+                if storm.touches.iter().any(|place| place.kind == Kind::Namespace && place.key.name == *namespace));
+            if cause != effect
+                && &*anomaly.rule != "prom-down"
+                && (traffic || anomaly.touches.iter().any(there))
+            {
+                let why = "its alerts come all at once: one incident, no rule's fault";
+                let after = storm.onset.duration_since(anomaly.onset);
+                let near = after >= -SLACK && after <= window;
+                edges.extend(near.then_some(Edge { cause, effect, why, weight: 0.8 }));
+            }
+        }
+    }
+    edges
+}
+
+/// What a team's trigger says of a pod, node, workload or volume is a symptom of what a rule of ours says of the
+/// same thing, when that began first.
+fn teams(anomalies: &[Anomaly]) -> Vec<Edge> {
+    const JOINED: &[Kind] = &[
+        Kind::Pod,
+        Kind::Node,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::PersistentVolumeClaim,
+        Kind::HorizontalPodAutoscaler,
+    ];
+    let is_team = |anomaly: &Anomaly| crate::rules::rule(&anomaly.rule).is_none();
+    let window = SignedDuration::from_mins(30);
+    let mut edges = Vec::new();
+    for (effect, of_team) in anomalies.iter().enumerate().filter(|(_, anomaly)| is_team(anomaly)) {
+        for (cause, own) in anomalies.iter().enumerate().filter(|(_, anomaly)| !is_team(anomaly)) {
+            let shared = of_team
+                .touches
+                .iter()
+                .any(|object| JOINED.contains(&object.kind) && own.touches.contains(object));
+            let after = of_team.onset.duration_since(own.onset);
+            if shared && after >= -SLACK && after <= window {
+                let why = "it is about the same thing, and began with it";
+                edges.push(Edge { cause, effect, why, weight: 0.6 });
+            }
+        }
+    }
+    edges
 }
 
 /// Pairs of causes and effects that have in common what the join says, each pair once.

@@ -4,6 +4,7 @@
 mod access;
 pub mod alertmanager;
 pub mod api;
+pub mod database;
 mod folder;
 pub mod https;
 pub mod logs;
@@ -17,6 +18,7 @@ pub mod resources;
 pub mod rules;
 mod running;
 pub mod signals;
+pub mod ssh;
 mod start;
 pub mod store;
 mod ticker;

@@ -118,7 +118,7 @@ pub static RESOURCES: &[Resource] = &[
     Resource::new("", "v1", "pods", "pod", "Pod")
         .short(&["po"])
         .all()
-        .sub(&["eviction", "exec", "log", "proxy", "status"])
+        .sub(&["eviction", "exec", "log", "portforward", "proxy", "status"])
         .fields(&[
             "spec.nodeName",
             "status.phase",
@@ -136,7 +136,7 @@ pub static RESOURCES: &[Resource] = &[
     Resource::new("", "v1", "nodes", "node", "Node")
         .short(&["no"])
         .cluster()
-        .sub(&["status"])
+        .sub(&["proxy", "status"])
         .fields(&["spec.unschedulable"]),
     Resource::new("", "v1", "namespaces", "namespace", "Namespace")
         .short(&["ns"])
@@ -222,6 +222,17 @@ pub static RESOURCES: &[Resource] = &[
         .short(&["es"])
         .categories(&["external-secrets"])
         .sub(&["status"]),
+    Resource::new("monitoring.coreos.com", "v1", "prometheuses", "prometheus", "Prometheus")
+        .short(&["prom"])
+        .categories(&["prometheus-operator"])
+        .sub(&["scale", "status"]),
+    Resource::new("monitoring.coreos.com", "v1", "alertmanagers", "alertmanager", "Alertmanager")
+        .short(&["am"])
+        .categories(&["prometheus-operator"])
+        .sub(&["scale", "status"]),
+    Resource::new("monitoring.coreos.com", "v1", "prometheusrules", "prometheusrule", "PrometheusRule")
+        .short(&["promrule"])
+        .categories(&["prometheus-operator"]),
     Resource::new("metrics.k8s.io", "v1beta1", "podmetrics", "podmetrics", "PodMetrics").at("pods"),
     Resource::new("metrics.k8s.io", "v1beta1", "nodemetrics", "nodemetrics", "NodeMetrics")
         .at("nodes")

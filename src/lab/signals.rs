@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
+pub use super::database::Database;
+
 /// The meeting point of the world and the servers. Clones share one state, and one time.
 #[derive(Clone, Debug)]
 pub struct Signals {
@@ -27,6 +29,7 @@ pub struct Shown {
     /// One entry per certificate the HTTPS endpoint serves; chosen by the client's SNI.
     pub certificates: Vec<Certificate>,
     pub service: Service,
+    pub server: Server,
 }
 
 impl Signals {
@@ -48,26 +51,6 @@ impl Signals {
     /// Changes the state. The world's tick is the only regular writer.
     pub fn write<R>(&self, change: impl FnOnce(&mut Shown) -> R) -> R {
         change(&mut self.shown.write().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The `PostgreSQL` server as its own views would show it.
-#[derive(Clone, Debug)]
-pub struct Database {
-    /// False: connections are refused at the socket (closed at once).
-    pub up: bool,
-    /// `pg_settings.max_connections`.
-    pub max_connections: u32,
-    /// Sum of `superuser_reserved_connections` and its kin; usable = `max_connections - reserved`.
-    pub reserved: u32,
-    /// One row of `pg_stat_activity` each; only client backends count as used.
-    /// Connections really open to the lab's own server are added by that server, not listed here.
-    pub sessions: Vec<Session>,
-}
-
-impl Default for Database {
-    fn default() -> Self {
-        Self { up: true, max_connections: 90, reserved: 3, sessions: Vec::new() }
     }
 }
 
@@ -95,6 +78,8 @@ pub struct Session {
     pub wait_event_type: Option<&'static str>,
     pub wait_event: Option<&'static str>,
     pub query: String,
+    /// Process ids of those whose locks it waits for.
+    pub blocked_by: Vec<i32>,
 }
 
 impl Session {
@@ -115,6 +100,7 @@ impl Session {
             wait_event_type: Some("Client"),
             wait_event: Some("ClientRead"),
             query: String::new(),
+            blocked_by: Vec::new(),
         }
     }
 }
@@ -214,5 +200,38 @@ pub struct Service {
 impl Default for Service {
     fn default() -> Self {
         Self { ready: true, latency_ms: 20.0 }
+    }
+}
+
+/// Prometheus and the files that it and Alertmanager see.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    pub serving: Serving,
+    /// prometheus.yml, its rules, and alertmanager.yml, as they are in the containers now.
+    pub mounted: Option<(String, String, String)>,
+    /// The prometheus.yml that was loaded, when, and whether the last attempt was refused.
+    pub loaded: Option<Loaded>,
+    /// Used and total bytes of its volume.
+    pub volume: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: String,
+    pub at: Timestamp,
+    pub refused: bool,
+}
+
+/// Whether Prometheus serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serving {
+    Yes { since: Timestamp },
+    Replays { current: u64, last: u64 },
+    No,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Serving::Yes { since: Timestamp::UNIX_EPOCH }
     }
 }

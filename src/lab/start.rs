@@ -22,6 +22,7 @@ use super::prometheus::{self, Prometheus};
 use super::rules::{Rules, RulesError};
 use super::running::{Addresses, Lab};
 use super::signals::Signals;
+use super::ssh::Machines;
 use super::store::Store;
 use super::tsdb::Tsdb;
 use super::world::{self, Scale, World};
@@ -41,6 +42,8 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// Pod status updates per second of the filled cluster.
     pub churn: f64,
+    /// Serve the nodes' machines over SSH, where there is an sshd to do it with.
+    pub machines: bool,
     /// The time in the lab: its servers, objects and samples know no other.
     pub clock: fn() -> Timestamp,
     /// Nothing moves by itself: whoever moves the clock calls [`Lab::step`].
@@ -58,6 +61,7 @@ impl Default for Options {
             pods: None,
             nodes: None,
             churn: 0.0,
+            machines: false,
             clock: Timestamp::now,
             by_hand: false,
             kubeconfig_out: None,
@@ -86,6 +90,9 @@ pub enum LabError {
 
 /// Nodes of a full cluster hold this many pods, unless the number of nodes is said.
 const PODS_PER_NODE: usize = 20;
+
+/// Minutes of samples before the start, where the clock is moved by hand.
+const SHORT_PAST: u32 = 20;
 
 /// Every listener, bound before anything runs, so that a failure leaves nothing behind.
 struct Listeners {
@@ -146,17 +153,20 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let files =
         access.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
     let rules = Rules::load(options.speed)?;
-    let alertmanager = Alertmanager::new(now).at(clock);
+    let alertmanager = Alertmanager::new(now).reading(signals.clone()).at(clock);
     let prometheus = Prometheus {
         tsdb: tsdb.clone(),
         rules: rules.clone(),
         started: now,
+        signals: signals.clone(),
+        speed: options.speed,
         clock,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
     let stopping = CancellationToken::new();
     let servers =
         serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority, &stopping)?;
+    let server = signals.clone();
     let parts = (store.clone(), logs, signals, tsdb.clone());
     let world = tokio::task::spawn_blocking(move || {
         let (store, logs, signals, tsdb) = parts;
@@ -165,16 +175,36 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         world
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
-    let stopping = stopping.drop_guard();
     let generator = format!("http://{}", addresses.prometheus);
-    let moves = Moves::new(clock, world, Evaluation::new(rules, tsdb, alertmanager, generator));
-    let mut lab =
-        Lab { drill, moves, stopping, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
+    let evaluation = Evaluation::new(rules, tsdb, alertmanager, generator, server);
+    let moves = Moves::new(clock, world, evaluation);
+    routes.answer_for_kubelets(kubelets(&moves));
+    let machines = if options.machines { Machines::serve(&folder, &moves).await } else { None };
+    let stopping = stopping.drop_guard();
+    let mut lab = Lab {
+        drill,
+        moves,
+        stopping,
+        addresses,
+        files,
+        api,
+        routes,
+        machines,
+        tickers: Vec::new(),
+        servers,
+        _folder: folder,
+    };
     lab.lead_ingresses_home(&store);
     if !by_hand {
         lab.live()?;
     }
     Ok(lab)
+}
+
+/// Kubelets answer from the one state of the world.
+fn kubelets(moves: &Moves) -> api::Summaries {
+    let moves = moves.clone();
+    Arc::new(move |node| moves.world(|world| world.disk_summary(node)))
 }
 
 /// The world that was asked for.
@@ -191,7 +221,15 @@ fn wanted(options: &Options) -> Result<world::Options, LabError> {
         nodes: options.nodes.unwrap_or_else(|| pods.div_ceil(PODS_PER_NODE)),
         churn_per_second: options.churn,
     });
-    Ok(world::Options { drill, speed: options.speed, seed: options.seed, scale, ..world::Options::default() })
+    let usual = world::Options::default().back_fill_minutes;
+    Ok(world::Options {
+        drill,
+        speed: options.speed,
+        seed: options.seed,
+        scale,
+        // Whoever moves the clock by hand is in a hurry.
+        back_fill_minutes: if options.by_hand { SHORT_PAST } else { usual },
+    })
 }
 
 pub(super) fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {

@@ -40,10 +40,18 @@ pub enum Guard {
     HealthyRevision,
     /// The replicas' new size has to fit on a node.
     NodeRoom,
+    /// What is critical is not made quieter by advice (audit, section 4: critical SLO thresholds).
+    NoCriticalRule,
+    /// Building an index on a large table while every CPU is busy makes it worse.
+    IndexAffordable,
+    /// New pods have to find a connection, or their rollout gets stuck.
+    DatabaseLetsIn,
+    /// The replicas have to be close behind before reads are sent to them.
+    ReplicaFresh,
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 14] = [
+    pub const ALL: [(&'static str, Guard); 18] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -58,6 +66,10 @@ impl Guard {
         ("few-nodes", Guard::FewNodes),
         ("healthy-revision", Guard::HealthyRevision),
         ("node-room", Guard::NodeRoom),
+        ("no-critical-rule", Guard::NoCriticalRule),
+        ("index-affordable", Guard::IndexAffordable),
+        ("database-lets-in", Guard::DatabaseLetsIn),
+        ("replica-fresh", Guard::ReplicaFresh),
     ];
 
     pub fn parse(name: &str) -> Option<Guard> {
@@ -126,11 +138,54 @@ impl Guard {
             Guard::HealthyRevision if !case.values.contains_key("good_revision") => {
                 Standing::Blocked("no earlier revision is known to be healthy".into())
             }
+            Guard::NoCriticalRule => critical(case),
             Guard::NodeRoom if !case.values.contains_key("memory_suggestion") => {
                 Standing::NotAdvised("no node is known to have room for more memory".into())
             }
+            Guard::IndexAffordable => index(case.values),
+            Guard::DatabaseLetsIn if is_shut(view) => Standing::NotAdvised(
+                "new pods find no connection slot now: their rollout would get stuck".into(),
+            ),
+            Guard::DatabaseLetsIn => Standing::Fine,
+            Guard::ReplicaFresh => replica(case.values),
             Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => Standing::Fine,
         }
+    }
+}
+
+/// From this load on, and on a larger table than this, an index is built later (audit, section 4).
+const CPU_FULL: f64 = 95.0;
+const LARGE_TABLE: f64 = 10.0 * 1024.0 * 1024.0 * 1024.0;
+/// Reads go to a replica that is less than this far behind (audit, section 4).
+const LAG: f64 = 1.0;
+
+/// No slot is left, whether or not somebody was turned away in our sight.
+fn is_shut(view: &View<'_>) -> bool {
+    let snapshot = view.snapshot();
+    snapshot.exhausted.is_some()
+        || snapshot.capacity.is_some_and(|capacity| capacity.used >= capacity.usable())
+}
+
+fn number(values: &BTreeMap<String, String>, name: &str) -> Option<f64> {
+    values.get(name)?.parse().ok()
+}
+
+fn index(values: &BTreeMap<String, String>) -> Standing {
+    let busy = number(values, "cpu_load").is_some_and(|load| load > CPU_FULL);
+    match number(values, "index_table_bytes") {
+        Some(bytes) if busy && bytes > LARGE_TABLE => Standing::NotAdvised(format!(
+            "the table has {} and every CPU is busy: cancel or scale first, build it when there is room",
+            text::bytes(bytes as u64)
+        )),
+        _ => Standing::Fine,
+    }
+}
+
+fn replica(values: &BTreeMap<String, String>) -> Standing {
+    match number(values, "replica_lag_seconds") {
+        Some(lag) if lag >= LAG => Standing::NotAdvised(format!("the replicas are {lag:.1} s behind")),
+        Some(_) => Standing::Fine,
+        None => Standing::NotAdvised("how far the replicas are behind is not known".into()),
     }
 }
 
@@ -289,6 +344,18 @@ fn cordoned_by_us(case: &Case<'_>) -> Standing {
         Some(node) if !node.unschedulable => Standing::NotAdvised("the node is not cordoned".into()),
         Some(_) if case.view.cordoned_by_us(case.playbook) => Standing::Fine,
         _ => Standing::NotAdvised("it was not this cockpit that cordoned the node: ask who did".into()),
+    }
+}
+
+/// By the rule's own severity where it was read, else by that of the alert.
+fn critical(case: &Case<'_>) -> Standing {
+    let severity = case.values.get("rule_severity").or_else(|| case.values.get("noisy_severity"));
+    let alert = case.values.get("noisy_alert").map_or("it", String::as_str);
+    match severity.map(String::as_str) {
+        Some("critical" | "page" | "emergency") => Standing::NotAdvised(format!(
+            "{alert} is critical: find what makes it fire, don't make it quieter"
+        )),
+        _ => Standing::Fine,
     }
 }
 

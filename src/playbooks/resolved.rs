@@ -1,8 +1,10 @@
 //! When an anomaly is over: conditions that are seen on the Snapshot, and since when they have held.
 
+mod disk;
+
 use std::time::Duration;
 
-use crate::domain::{Pod, Series, Status, Subject, Timestamp, between, text};
+use crate::domain::{Origin, Pod, Series, Status, Subject, Timestamp, between, text};
 
 use super::pods::waits_for_image;
 use super::verdict::crash_loops;
@@ -21,6 +23,10 @@ pub enum Condition {
     /// No pod waits for its image.
     ImagesPulled,
     NodeReady,
+    /// No DiskPressure, more than a fifth of its disk free, and nothing evicted since.
+    DiskFree,
+    /// The volume has room again.
+    ClaimFree,
     /// The node takes pods again, or somebody else wants it cordoned.
     NodeSchedulable,
     /// No pod of the namespace waits for a node.
@@ -30,29 +36,51 @@ pub enum Condition {
     /// Used connections below 70 % of the usable, and none refused.
     ConnectionsBelow70Percent,
     NoLockWaiters,
+    /// Nobody has been idle in a transaction for over five minutes.
+    NoStuckTransactions,
+    /// Fewer sessions on a CPU than 70 % of the CPUs, where their number is known.
+    DatabaseLoadBelow70Percent,
+    NoInvalidIndex,
     /// p95 below its threshold of 1 s.
     LatencyNormal,
     /// 5xx below 1 % of the requests.
     ErrorsBelow1Percent,
+    /// Requests still come: at least 70 % of what came before the anomaly began.
+    TrafficKept,
+    /// No container of the workload grows so that it reaches its limit within a day.
+    MemorySteady,
     /// Every served certificate of the host is trusted and valid for more than 21 days.
     CertificateValid,
+    /// Prometheus serves, runs what is written, takes samples, reaches its targets, and its Watchdog arrives.
+    MonitoringWorks,
+    /// Fewer than 30 notifications an hour, and nothing flaps.
+    AlertsCalm,
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 13] = [
+    pub const ALL: [(&'static str, Condition); 22] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
         ("images-pulled", Condition::ImagesPulled),
         ("node-ready", Condition::NodeReady),
+        ("disk-free", Condition::DiskFree),
+        ("claim-free", Condition::ClaimFree),
         ("node-schedulable", Condition::NodeSchedulable),
         ("pods-scheduled", Condition::PodsScheduled),
         ("hpa-has-room", Condition::HpaHasRoom),
         ("connections-below-70-percent", Condition::ConnectionsBelow70Percent),
         ("no-lock-waiters", Condition::NoLockWaiters),
+        ("no-stuck-transactions", Condition::NoStuckTransactions),
+        ("database-load-below-70-percent", Condition::DatabaseLoadBelow70Percent),
+        ("no-invalid-index", Condition::NoInvalidIndex),
         ("latency-normal", Condition::LatencyNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
+        ("traffic-kept", Condition::TrafficKept),
+        ("memory-steady", Condition::MemorySteady),
         ("certificate-valid", Condition::CertificateValid),
+        ("monitoring-works", Condition::MonitoringWorks),
+        ("alerts-calm", Condition::AlertsCalm),
     ];
 
     pub fn parse(name: &str) -> Option<Condition> {
@@ -71,6 +99,18 @@ const CONNECTIONS: f64 = 0.7;
 const LATENCY: f64 = 1.0;
 /// Share of 5xx below which errors are normal (audit, section 4).
 const ERRORS: f64 = 0.01;
+/// Share of the requests from before that still have to come: silence is no success (audit, section 4).
+const KEPT: f64 = 0.7;
+/// What is looked at to see whether memory still grows.
+const MEMORY_WINDOW: Duration = Duration::from_mins(30);
+/// A limit that is further away than this is far (audit, section 4).
+const MEMORY_FAR: Duration = Duration::from_hours(24);
+/// Share of the targets that has to be up again (audit, section 4).
+const TARGETS: f64 = 0.95;
+/// Notifications in an hour that are too many (audit, section 3).
+const NOTIFICATIONS: f64 = 30.0;
+/// Times in six hours from which an alert flaps (audit, section 3).
+const FLAPS: f64 = 5.0;
 /// A certificate that is valid for longer than this is well (audit, section 4).
 const CERTIFICATE: Duration = Duration::from_hours(21 * 24);
 
@@ -168,6 +208,8 @@ impl Condition {
                 // Replaced: what is gone cannot be unready, and its pods are another condition's matter.
                 None => Ok(None),
             },
+            Condition::DiskFree => disk::free(view),
+            Condition::ClaimFree => disk::claim_free(view),
             Condition::NodeSchedulable => match view.node {
                 Some(node) if node.unschedulable => Err("the node is still cordoned".into()),
                 _ => Ok(None),
@@ -188,11 +230,29 @@ impl Condition {
                 Some(_) => Ok(None),
                 None => Err("the database is not to be seen".into()),
             },
+            Condition::NoStuckTransactions => match view.snapshot().activity.as_ref() {
+                Some((_, activity)) if activity.stuck > 0 => Err(format!(
+                    "{} idle in a transaction for over 5 minutes",
+                    text::count(activity.stuck as usize, "session")
+                )),
+                _ => Ok(None),
+            },
+            Condition::DatabaseLoadBelow70Percent => database_load(view),
+            Condition::NoInvalidIndex => match view.snapshot().activity.as_ref() {
+                Some((_, activity)) if !activity.invalid_indexes.is_empty() => {
+                    Err(format!("index {} is INVALID", activity.invalid_indexes[0]))
+                }
+                _ => Ok(None),
+            },
             Condition::LatencyNormal => below(&view.snapshot().traffic.p95, LATENCY, "p95"),
             Condition::ErrorsBelow1Percent => {
                 below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx ratio")
             }
+            Condition::TrafficKept => traffic_kept(view),
+            Condition::MemorySteady => memory_steady(view),
             Condition::CertificateValid => certificate_valid(view),
+            Condition::MonitoringWorks => monitoring_works(view),
+            Condition::AlertsCalm => alerts_calm(view),
         }
     }
 }
@@ -255,6 +315,22 @@ fn pods_scheduled(view: &View<'_>) -> Held {
     if pending > 0 { Err(format!("{} for a node", waits(pending))) } else { Ok(None) }
 }
 
+/// Share of the CPUs below which the database is well (audit, section 4).
+const DATABASE_LOAD: f64 = 0.7;
+
+fn database_load(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if snapshot.capacity.is_none() {
+        return Err("the database is not to be seen".into());
+    }
+    // How many CPUs it has is for a person to say; without that its load is not judged.
+    let Some(cpus) = snapshot.activity.as_ref().and_then(|(_, activity)| activity.cpus) else {
+        return Ok(None);
+    };
+    let load = snapshot.on_cpu.mean_over(Duration::from_mins(1));
+    below(&load, DATABASE_LOAD * cpus, "sessions on a CPU")
+}
+
 fn connections(view: &View<'_>) -> Held {
     let snapshot = view.snapshot();
     if snapshot.exhausted.is_some() {
@@ -264,6 +340,41 @@ fn connections(view: &View<'_>) -> Held {
     below(&snapshot.connections, CONNECTIONS * f64::from(capacity.usable()), "connections")
 }
 
+fn traffic_kept(view: &View<'_>) -> Held {
+    let rate = view.snapshot().traffic.rate.points();
+    let began = view.facts.anomaly.onset;
+    let before: Vec<f64> = rate.iter().filter(|(at, _)| *at < began).map(|(_, value)| *value).collect();
+    let (Some((_, now)), false) = (rate.last(), before.is_empty()) else { return Ok(None) };
+    let usual = before.iter().sum::<f64>() / before.len() as f64;
+    if *now < usual * KEPT {
+        return Err(format!("only {now:.0} requests a second come, {usual:.0} before: errors of nobody"));
+    }
+    Ok(None)
+}
+
+fn memory_steady(view: &View<'_>) -> Held {
+    let now = view.facts.now;
+    for trend in &view.snapshot().strain.memory {
+        let Some(pod) = view.pods.iter().find(|pod| pod.key == trend.pod && pod.deleting.is_none()) else {
+            continue;
+        };
+        let of = pod.containers.iter().find(|container| container.name == trend.container);
+        let Some(limit) = of.and_then(|container| container.limits.memory_bytes) else { continue };
+        let window = trend.bytes.within(MEMORY_WINDOW, now);
+        let (Some((from, first)), Some((to, last))) = (window.first(), window.last()) else { continue };
+        let (grown, seconds) = (last - first, between(*from, *to).as_secs_f64());
+        // Less than a hundredth is breathing.
+        if grown > first * 0.01 && seconds > 0.0 {
+            let left = (limit as f64 - last).max(0.0) * seconds / grown;
+            if left < MEMORY_FAR.as_secs_f64() {
+                let left = text::span(Duration::from_secs_f64(left));
+                return Err(format!("{} still grows: at its limit in {left}", pod.key.name));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Since when every sample has been below a bound.
 fn below(series: &Series, bound: f64, what: &str) -> Held {
     let Some((_, last)) = series.last() else { return Err(format!("{what}: nothing to be seen")) };
@@ -271,6 +382,47 @@ fn below(series: &Series, bound: f64, what: &str) -> Held {
         return Err(format!("{what} at {last:.2}, to be below {bound:.2}"));
     }
     Ok(series.points().iter().rev().take_while(|(_, value)| *value < bound).last().map(|(at, _)| *at))
+}
+
+fn monitoring_works(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if let Some(blind) = snapshot.blindness(Origin::Monitoring, view.facts.now) {
+        return Err(blind.why);
+    }
+    let Some(seen) = &snapshot.monitoring else { return Err("Prometheus is not to be seen".into()) };
+    if !seen.serves() {
+        return Err("Prometheus does not serve yet".into());
+    }
+    if seen.loaded == Some(false) {
+        return Err("its last reload was refused".into());
+    }
+    if seen.ingest.is_some_and(|rate| rate <= 0.0) {
+        return Err("it takes no samples".into());
+    }
+    if let Some((up, all)) = seen.targets.filter(|(up, all)| f64::from(*up) < TARGETS * f64::from(*all)) {
+        return Err(format!("{up} of {all} targets up"));
+    }
+    let watchdog = snapshot.watchdog;
+    let missing = |last: Timestamp| between(last, view.facts.now) > Duration::from_mins(2);
+    if watchdog.is_some_and(missing) {
+        return Err("the Watchdog is not back at Alertmanager".into());
+    }
+    Ok(None)
+}
+
+fn alerts_calm(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if let Some(blind) = snapshot.blindness(Origin::AlertHistory, view.facts.now) {
+        return Err(blind.why);
+    }
+    let noise = &snapshot.noise;
+    if let Some(sent) = noise.sent_1h.filter(|sent| *sent > NOTIFICATIONS) {
+        return Err(format!("{sent:.0} notifications in the last hour"));
+    }
+    if let Some((alert, flaps)) = noise.flaps.iter().find(|(_, flaps)| *flaps >= FLAPS) {
+        return Err(format!("{alert} became active again {flaps:.0} times in 6 h"));
+    }
+    Ok(None)
 }
 
 fn certificate_valid(view: &View<'_>) -> Held {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, Subject, text};
+use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, Subject, aws_region, text};
 
 use super::view::View;
 
@@ -14,6 +14,12 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
         "the address that shows from outside whether the application is ready",
         r#"probe_url = "https://…/health/ready""#,
     ),
+    ("eks_cluster", "this cluster's name at EKS", r#"[aws] eks_cluster = "…""#),
+    ("access_logs", "the bucket of the load balancer's access logs", r#"[aws] access_logs = "…""#),
+    ("trail", "the log group that CloudTrail writes to", r#"[aws] trail = "…""#),
+    ("ip_set", "the WAF IP set that blocks", r#"[aws] ip_set = "name/id/REGIONAL""#),
+    ("signing_secret", "the secret that signs tokens", r#"[aws] signing_secret = "…""#),
+    ("db_cluster", "the RDS cluster", r#"[aws] db_cluster = "…""#),
     ("sheddable", "workloads that may be scaled to 0 to make room", r#"sheddable = ["namespace/name"]"#),
 ];
 
@@ -39,6 +45,16 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("node_group", "the cloud's group of the node"),
     ("node", "the node's name"),
     ("node_ip", "the node's internal address"),
+    ("runtime", "the node's container runtime, containerd or docker"),
+    ("hog", "the pod that fills the node's disk"),
+    ("hog_namespace", "its namespace"),
+    ("hog_container", "its first container"),
+    ("root_source", "the device that / is mounted from"),
+    ("large_logs", "large files under /var/log, separated by spaces"),
+    ("journal_size", "the size of the system journal"),
+    ("claim", "the PersistentVolumeClaim that is full"),
+    ("claim_size", "its size"),
+    ("claim_suggestion", "half as much again"),
     ("instance", "the cloud's id of the node's machine"),
     ("revision", "the newest revision's number"),
     ("bad_revision", "the failing revision's number"),
@@ -86,8 +102,110 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("max_connections", "the server's max_connections"),
     ("connections_used", "connections in use"),
     ("connections_usable", "connections that ordinary roles can use"),
+    ("prometheus_namespace", "the namespace of Prometheus"),
+    ("prometheus_pod", "the pod of Prometheus that is unwell"),
+    ("prometheus_pod_uid", "that pod's uid"),
+    ("prometheus_selector", "the label selector of its pods"),
+    ("prometheus_kind", "what Prometheus runs as: Deployment, StatefulSet or Prometheus"),
+    ("prometheus_workload", "the name of that workload"),
+    ("prometheus_claim", "the volume claim of Prometheus"),
+    ("prometheus_ready", "whether Prometheus is ready, yes or no"),
+    ("prometheus_replicas", "how many replicas it should have"),
+    ("prometheus_document", "the object that holds its configuration"),
+    ("prometheus_memory", "half as much memory again as its limit"),
+    ("earlier_config", "the configuration one could go back to"),
+    ("volume_size", "half as much again as the volume has"),
+    ("volume_capacity", "what the volume has"),
+    ("volume_used", "how full the volume is, in percent"),
+    ("retention", "for how long samples are kept"),
+    ("retention_size", "a size that fits the volume, 80 % of it"),
+    ("noisy_alert", "the alert that makes most of the noise"),
+    ("noisy_severity", "that alert's severity"),
+    ("noisy_for", "a `for` that would outlast its flapping"),
+    ("rule_expr", "the rule's expression"),
+    ("rule_for", "the rule's `for`"),
+    ("rule_group", "the rule's group"),
+    ("rule_severity", "the rule's severity"),
+    ("rule_source", "the object the rule was written in"),
+    ("group_by", "labels that would hold the alerts of one cause together"),
+    ("inhibit_source", "the matcher of the cause"),
+    ("inhibit_target", "the matcher of its consequences"),
+    ("inhibit_equal", "the label that both have"),
+    ("alert_receiver", "the receiver that alerts go to now"),
+    ("silence", "the id of a silence in force"),
+    ("notifications_1h", "notifications in the last hour"),
+    ("value", "the number that a trigger of the team's own found"),
+    ("idle_in_transaction", "sessions that are idle in a transaction"),
+    ("stuck_sessions", "sessions that have been idle in a transaction for over five minutes"),
+    ("idle_age", "how long a session may idle in a transaction before it is ended"),
+    ("picked_sessions", "how many sessions such a step would mean"),
+    ("lock_root", "the process id at the root of the longest lock chain"),
+    ("lock_root_state", "active or idle: an idle one cannot be cancelled"),
+    ("lock_waiters", "how many sessions wait behind it"),
+    ("top_query", "the id of the statement that costs most"),
+    ("top_query_share", "its share of the database's time in per cent"),
+    ("on_cpu", "sessions on a CPU of the database, or wanting one"),
+    ("cpu_load", "sessions on a CPU for each CPU, in per cent"),
+    ("database_load", "seconds of work per second that statements cost"),
+    ("index_table", "the table that lacks an index"),
+    ("index_columns", "the columns of that index"),
+    ("index_table_bytes", "the size of that table in bytes"),
+    ("invalid_index", "an index that was never finished"),
+    ("pool_budget", "the connections that all pools may take at most"),
+    ("pool_size_suggestion", "a pool size per process that fits the database"),
+    ("pool_overflow_suggestion", "the overflow that goes with it"),
+    ("replicas_that_fit", "how many replicas the database has connections for"),
+    ("replica_lag_seconds", "how far the replicas are behind"),
+    ("attacked_accounts", "accounts with many failed logins, separated by commas"),
+    ("breached_accounts", "those of them that got in afterwards"),
+    ("region", "the AWS region of the nodes"),
+    ("instance_state", "the state of the node's machine at EC2"),
+    ("auto_scaling_group", "the Auto Scaling group of the node's machine"),
+    ("volume", "the root volume of the node's machine"),
+    ("volume_gib", "its size in GiB"),
+    ("volume_gib_more", "half as much again"),
+    ("db_instance", "the writer of the RDS cluster"),
+    ("db_class", "its instance class"),
+    ("db_parameters", "its parameter group"),
+    ("db_cpu", "its CPU in percent"),
+    ("db_load", "how many sessions are at work on it"),
+    ("capacity_min", "the least ACUs of the cluster"),
+    ("capacity_max", "the most ACUs of the cluster"),
+    ("capacity_more", "twice as many"),
+    ("load_balancer", "the ARN of the load balancer"),
+    ("load_balancer_dns", "its DNS name"),
+    ("load_balancer_zone", "the hosted zone its aliases name"),
+    ("security_group", "its security group"),
+    ("closed_port", "the port that no security group opens"),
+    ("network_acl", "the network ACL of its first subnet"),
+    ("target_group", "its target group"),
+    ("targets_healthy", "how many targets are healthy"),
+    ("targets_all", "how many targets there are"),
+    ("hosted_zone", "the hosted zone of the name"),
+    ("record_name", "the name of the record"),
+    ("record_type", "its type"),
+    ("record_values", "its values"),
+    ("record_ttl", "its time to live in seconds"),
+    ("access_log_files", "how many access logs the window has"),
+    ("attacking_address", "the address that was refused most often"),
+    ("attacking_addresses", "the addresses that were refused often, as networks"),
+    ("blocked_addresses", "the networks that are blocked already"),
+    ("account_denials", "how many calls to AWS were refused"),
+    ("secret_previous", "the version of the secret before the current one"),
+    ("errors_by_path_promql", "the share of 5xx by path, in PromQL"),
+    ("errors_by_pod_promql", "the share of 5xx by pod, in PromQL"),
+    ("latency_by_path_promql", "p95 by path, in PromQL"),
+    ("latency_by_pod_promql", "p95 by pod, in PromQL"),
+    ("cpu_limit", "the container's CPU limit"),
+    ("cpu_suggestion", "twice that"),
+    ("cache_memory", "the cache's maxmemory"),
+    ("cache_memory_suggestion", "twice that"),
     ("now", "the present moment"),
 ];
+
+/// Beginning of the placeholders that a team's own trigger fills: labels of a series or an alert, columns of a
+/// row, in lower case.
+pub(super) const LABEL: &str = "label_";
 
 /// Whether a playbook may use this placeholder, beside the inputs of its step.
 pub(super) fn is_known(name: &str) -> bool {
@@ -99,6 +217,7 @@ pub(super) fn values(view: &View<'_>) -> BTreeMap<String, String> {
     let facts = &view.facts;
     let mut values = BTreeMap::new();
     from_snapshot(view, &mut values);
+    of_case(view, &mut values);
     values.extend(facts.settings.iter().map(|(name, value)| (name.clone(), value.clone())));
     // Steps that were done later know better.
     let mut done: Vec<_> = facts.progress.steps.values().filter(|done| !done.undone).collect();
@@ -140,16 +259,40 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
     put("image", sick.map(|container| container.image.to_string()));
     put("memory_limit", sick.and_then(|container| container.limits.memory_bytes).map(text::quantity));
     put("memory_request", sick.and_then(|container| container.requests.memory_bytes).map(text::quantity));
+    let hog = view.hog().and_then(|pod| pod.containers.iter().find(|container| !container.init));
+    put("hog_container", hog.map(|container| container.name.to_string()));
     if let Some(node) = view.node {
         put("node", Some(node.key.name.to_string()));
         put("node_ip", node.internal_ip.as_deref().map(ToOwned::to_owned));
         let machine = node.provider_id.as_deref().and_then(|id| id.rsplit('/').next());
         put("instance", machine.map(ToOwned::to_owned));
+        let runtime = node.container_runtime.as_deref().and_then(|runtime| runtime.split(':').next());
+        put("runtime", runtime.map(ToOwned::to_owned));
     }
+    let mut nodes = view.node.into_iter().chain(view.snapshot().nodes.iter());
+    put("region", nodes.find_map(|node| aws_region(node.provider_id.as_deref()?)));
     if let Some(deployment) = view.deployment {
         of_deployment(view, deployment, &mut put);
     }
     put("shed_workload", shed_workload(view));
+    for (name, promql) in &view.snapshot().traffic.questions {
+        put(name, Some(promql.clone()));
+    }
+}
+
+/// What a team's own trigger saw: every label under its own name, and where it is a placeholder of ours too.
+fn of_case(view: &View<'_>, values: &mut BTreeMap<String, String>) {
+    let Some(case) = view.snapshot().case(&view.facts.anomaly.id) else { return };
+    for (name, value) in case.values() {
+        if let Some(known) = name.strip_prefix(LABEL).filter(|known| is_known(known)) {
+            values.insert(known.to_owned(), value.clone());
+        }
+        values.insert(name, value);
+    }
+    if let Some(object) = &case.object {
+        values.insert(format!("{LABEL}name"), object.key.name.to_string());
+        values.insert(format!("{LABEL}namespace"), object.key.namespace.to_string());
+    }
 }
 
 fn of_deployment(view: &View<'_>, deployment: &Deployment, put: &mut impl FnMut(&str, Option<String>)) {
@@ -258,6 +401,15 @@ fn derive(values: &mut BTreeMap<String, String>) {
     if let Some(pod) = values.get("pod").cloned() {
         values.entry("worst_pod".into()).or_insert(pod);
     }
+    if let Some(least) = values.get("hpa_min").cloned() {
+        // What always runs has to fit; a maximum below the minimum is refused.
+        let number = |text: &String| text.parse::<u32>().unwrap_or_default();
+        let fit = values.entry("replicas_that_fit".into()).or_insert_with(|| least.clone());
+        if number(fit) < number(&least) {
+            *fit = least;
+        }
+    }
+    values.entry("idle_age".into()).or_insert_with(|| "5m".into());
 }
 
 /// The registry's host in an image reference; Docker Hub when it names none.

@@ -8,5 +8,8 @@ mod journaling;
 mod pods_and_nodes;
 mod reading;
 mod revisions;
+mod servers;
 mod trouble;
 mod wire;
+
+pub use bench::who;

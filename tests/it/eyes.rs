@@ -14,10 +14,13 @@ mod doctor;
 mod gate;
 mod kubernetes;
 mod outside;
-mod real;
+mod plugin;
+pub mod real;
 mod scripted;
+mod server;
 mod settings;
 mod trouble;
+mod ways;
 
 /// Settings as the environment of a lab makes them.
 fn settings(lab: &Lab, kubeconfig: &Path, more: &[(&str, &str)]) -> Settings {
@@ -41,7 +44,7 @@ struct Watcher {
 impl Watcher {
     async fn open(settings: &Settings) -> Self {
         let (out, heard) = mpsc::channel(64);
-        let eyes = Eyes::open(settings, Timestamp::now, out).await;
+        let eyes = Eyes::open(settings, &[], Timestamp::now, out).await;
         Self { snapshot: Snapshot::default(), heard, _eyes: eyes }
     }
 

@@ -96,7 +96,7 @@ impl Bench {
             && self.waiting().is_empty()
             && self.condition("Progressing").1 == "NewReplicaSetAvailable"
             && nodes.len() == 3
-            && nodes.iter().all(|node| is_ready(&node.value()))
+            && nodes.iter().all(|node| is_ready(&node.value()) && !is_pressed(&node.value()))
     }
 
     /// The fault strikes and has its time to show.
@@ -148,7 +148,15 @@ impl Bench {
     }
 
     fn lost_node(&self) -> String {
-        self.world.stopped_kubelets().first().cloned().unwrap()
+        self.world.stopped_kubelets().first().cloned().unwrap_or_else(|| self.pressed_node())
+    }
+
+    /// The node that reports DiskPressure.
+    fn pressed_node(&self) -> String {
+        let nodes = self.store.list("nodes", None).0;
+        let pressed: Vec<_> = nodes.iter().filter(|node| is_pressed(&node.value())).collect();
+        assert_eq!(pressed.len(), 1, "one node is out of disk");
+        pressed[0].name.clone()
     }
 
     /// Errors the ingress has answered so far.
@@ -205,6 +213,22 @@ impl Bench {
                 let node = self.lost_node();
                 self.world.restart_kubelet(&node);
             }
+            "evict-hog" => {
+                let node = self.pressed_node();
+                let pods = self.store.list("pods", Some(NAMESPACE)).0;
+                let hog = pods.iter().find(|pod| pod.name.starts_with("covetpy-worker-") && pod.value()["spec"]["nodeName"] == node.as_str()).unwrap();
+                let until = (self.now + SignedDuration::from_secs(30)).to_string();
+                self.change("pods", &hog.name, |pod| {
+                    pod["metadata"]["deletionTimestamp"] = until.into();
+                    pod["metadata"]["deletionGracePeriodSeconds"] = 30.into();
+                });
+            }
+            "prune-images" => {
+                let node = self.pressed_node();
+                let line = ["sudo", "-n", "crictl", "rmi", "--prune"].map(str::to_owned);
+                let ran = self.world.on_machine(&node, &line);
+                assert!(ran.code == 0 && ran.out.contains("ci-builder"), "{ran:?}");
+            }
             "delete-node" => {
                 let node = self.lost_node();
                 self.store.delete("nodes", "", &node).unwrap();
@@ -240,9 +264,22 @@ fn is_ready(object: &Value) -> bool {
     conditions(object).iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
+fn is_pressed(node: &Value) -> bool {
+    let taints = node["spec"]["taints"].as_array().map_or(&[][..], Vec::as_slice);
+    conditions(node)
+        .iter()
+        .any(|condition| condition["type"] == "DiskPressure" && condition["status"] == "True")
+        || taints.iter().any(|taint| taint["key"] == "node.kubernetes.io/disk-pressure")
+}
+
 /// How long a drill is left alone before a person acts.
 fn patience(drill: &Drill) -> i64 {
-    if drill.playbook == "rollout-stuck" { 90 } else { 75 }
+    match drill.playbook.as_str() {
+        "rollout-stuck" => 90,
+        // 4 % of the disk a minute, from 84 % to the kubelet's 90 %, and two evictions.
+        "disk-full" => 150,
+        _ => 75,
+    }
 }
 
 #[test]
@@ -323,6 +360,7 @@ fn shows(bench: &mut Bench, drill: &Drill, seed: u64) {
         }
         "image-pull" => shows_image_pull(bench, &name),
         "node-notready" => shows_lost_node(bench, &name),
+        "disk-full" => shows_full_disk(bench, &name),
         other => panic!("{other}"),
     }
 }
@@ -382,6 +420,43 @@ fn shows_image_pull(bench: &mut Bench, name: &str) {
     };
     assert!(bench.until(60, shown), "{name}: {:?}", bench.waiting());
     assert_eq!(bench.ready(), 3, "{name}: the old pods serve");
+}
+
+/// The disk, the condition, the events and the machine agree.
+fn shows_full_disk(bench: &mut Bench, name: &str) {
+    let node = bench.pressed_node();
+    let events = bench.store.list("events", None).0;
+    let of = |reason: &str| {
+        events.iter().map(|event| event.value()).find(|event| event["reason"] == reason).unwrap_or_default()
+    };
+    assert_eq!(of("NodeHasDiskPressure")["type"], "Normal", "{name}");
+    assert_eq!(of("EvictionThresholdMet")["type"], "Warning", "{name}");
+    let evicted = bench.pods().into_iter().filter(|pod| pod["status"]["reason"] == "Evicted").count();
+    assert_eq!(evicted > 0, of("Evicted")["type"] == "Warning", "{name}: {evicted} of ours");
+    let summary = bench.world.disk_summary(&node).unwrap();
+    let fs = &summary["node"]["fs"];
+    let share = |free: &str, all: &str| fs[free].as_f64().unwrap() / fs[all].as_f64().unwrap();
+    let (bytes, inodes) = (share("availableBytes", "capacityBytes"), share("inodesFree", "inodes"));
+    let line = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let df = bench.world.on_machine(&node, &line(&["df", "-hPT"])).out;
+    let root = df.lines().last().unwrap();
+    let percent: f64 = root.split_whitespace().nth(5).unwrap().trim_end_matches('%').parse().unwrap();
+    assert!((percent - (1.0 - bytes) * 100.0).abs() <= 1.0, "{name}: {root} {bytes}");
+    match name.split([',', '.']).nth(1) {
+        Some("logs") => {
+            assert!(bytes < 0.10 && inodes > 0.5, "{name}: {bytes} {inodes}");
+            let pods = summary["pods"].as_array().unwrap();
+            let most = pods.iter().max_by_key(|pod| pod["ephemeral-storage"]["usedBytes"].as_u64()).unwrap();
+            assert!(text(&most["podRef"]["name"]).starts_with("covetpy-worker-"), "{name}");
+        }
+        Some("images") => {
+            assert!(bytes < 0.10, "{name}: {bytes}");
+            let images = summary["node"]["runtime"]["imageFs"]["usedBytes"].as_f64().unwrap();
+            assert!(images > 0.6 * fs["capacityBytes"].as_f64().unwrap(), "{name}");
+        }
+        Some("inodes") => assert!(bytes > 0.5 && inodes < 0.05, "{name}: {bytes} {inodes}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn shows_lost_node(bench: &Bench, name: &str) {

@@ -10,6 +10,8 @@
 )]
 
 mod acting;
+mod alerting;
+mod aws;
 mod cockpit;
 mod drills;
 mod eyes;
@@ -26,7 +28,9 @@ mod lab_wire_http;
 mod lab_world;
 mod machine;
 mod playbooks;
+mod postgres;
 mod pty;
 mod read_only;
+mod redis;
 mod scenarios;
 mod screen;

@@ -19,11 +19,11 @@ use serde_json::Value;
 use super::{Key, Kind, Name, ObjectRef, System};
 
 pub use alerting::Alerting;
-pub use aws::AwsCall;
+pub use aws::{Acu, AliasTarget, AwsCall, AwsDoes, IpSetRef, NodeQuestion, NodeService, RecordSet};
 pub use command::shell_quote;
 pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
 pub use network::NetworkProbe;
-pub use postgres::Sql;
+pub use postgres::{Pick, SessionTarget, Sql, Which};
 pub use redis::RedisCommand;
 pub use script::Script;
 

@@ -22,6 +22,7 @@ mod log;
 mod openapi;
 mod patch;
 mod pod_words;
+mod portforward;
 mod protobuf;
 mod proxy;
 mod quantity;
@@ -50,7 +51,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub use auth::{Role, Tokens};
-pub use proxy::ProxyRoutes;
+pub use proxy::{ProxyRoutes, Summaries};
 pub use server::{Running, serve};
 pub use tls::{Authority, TlsError};
 

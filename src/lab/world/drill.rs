@@ -78,6 +78,9 @@ pub struct Furnishing {
     /// `spec.progressDeadlineSeconds` of the app; by default 600.
     #[serde(default)]
     pub progress_deadline_seconds: Option<u32>,
+    /// What the workers ask of the node's disk: a kubelet spares a pod that keeps within it.
+    #[serde(default)]
+    pub worker_storage: Option<String>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
@@ -110,11 +113,41 @@ pub enum Fault {
     TokenExpires,
     /// The registry answers 429 for so many seconds.
     RateLimit { host: String, seconds: f64 },
+    /// The app wants to keep more in the cache than it has room for, in MiB.
+    CacheFills { wanted_mib: f64 },
+    /// One pod of the app begins to fail this share of its requests; the seed chooses.
+    PodFails { errors: f64, log: String },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
+    /// Somebody edits an entry of Prometheus' ConfigMap.
+    MonitoringConfig { entry: String, from: String, to: String },
+    /// The containers of a workload end.
+    ContainersEnd { namespace: String, workload: String, code: i32 },
+    /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
+    Surge { seconds: f64, requests: f64, logins: f64 },
+    /// Requests hold their database connections this many times longer.
+    HoldConnections { factor: f64 },
+    /// A session updates a row that everybody wants and forgets its transaction.
+    LockRoot,
+    /// Somebody drops an index of the database.
+    IndexMissing { index: String },
+    /// The disk of a node that runs a worker fills up.
+    DiskFills { with: Filling },
 }
 
-const FILES: [&str; 11] = [
+/// What fills a disk.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filling {
+    /// The log of one pod.
+    Logs,
+    /// Images that nothing uses.
+    Images,
+    /// Small files of one pod, until no inode is left.
+    Files,
+}
+
+const FILES: &[&str] = &[
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
@@ -126,6 +159,21 @@ const FILES: [&str; 11] = [
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+    include_str!("../../../assets/drills/prom-down.volume.toml"),
+    include_str!("../../../assets/drills/prom-down.config.toml"),
+    include_str!("../../../assets/drills/prom-down.memory.toml"),
+    include_str!("../../../assets/drills/db-pool.leak.toml"),
+    include_str!("../../../assets/drills/db-pool.scale.toml"),
+    include_str!("../../../assets/drills/db-cpu.index.toml"),
+    include_str!("../../../assets/drills/db-cpu.lock.toml"),
+    include_str!("../../../assets/drills/disk-full.logs.toml"),
+    include_str!("../../../assets/drills/disk-full.images.toml"),
+    include_str!("../../../assets/drills/disk-full.inodes.toml"),
+    include_str!("../../../assets/drills/high-5xx.revision.toml"),
+    include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
+    include_str!("../../../assets/drills/high-latency.cache.toml"),
+    include_str!("../../../assets/drills/high-latency.throttled.toml"),
+    include_str!("../../../assets/drills/mem-leak.revision.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Secret, later};
-use super::drill::{Drill, Fault};
+use super::drill::{Drill, Fault, Filling};
 use super::objects::{Config, Deployment, Map, drop_nulls};
 use super::registry;
 use super::shelf::Key;
@@ -64,6 +64,13 @@ impl World {
     }
 
     fn suffer(&mut self, fault: &Fault) {
+        match fault {
+            Fault::MonitoringConfig { entry, from, to } => return self.edit_monitoring(entry, from, to),
+            Fault::ContainersEnd { namespace, workload, code } => {
+                return self.end_containers(namespace, workload, *code);
+            }
+            _ => {}
+        }
         let cluster = &mut self.cluster;
         match fault {
             Fault::Revision { .. } => revise(cluster, fault),
@@ -96,6 +103,36 @@ impl World {
             Fault::RateLimit { host, seconds } => {
                 let until = cluster.after(*seconds);
                 self.kubelet.registry.limit(host, until);
+            }
+            Fault::MonitoringConfig { .. } | Fault::ContainersEnd { .. } => {}
+            Fault::Surge { seconds, requests, logins } => {
+                let seconds = seconds / cluster.speed;
+                self.traffic.surge(cluster.now, seconds, *requests, *logins);
+            }
+            Fault::HoldConnections { factor } => self.sessions.hold(*factor),
+            Fault::LockRoot => self.sessions.lock(&self.signals, cluster.now),
+            Fault::IndexMissing { index } => {
+                self.signals.write(|shown| shown.database.indexes.retain(|known| known.name != *index));
+            }
+            Fault::DiskFills { with } => match with {
+                Filling::Logs => self.disks.spam(cluster),
+                Filling::Images => self.disks.pile(cluster),
+                Filling::Files => self.disks.litter(cluster),
+            },
+            Fault::CacheFills { wanted_mib } => self.keeping.wanted_mib = *wanted_mib,
+            Fault::PodFails { errors, log } => {
+                let mut serving: Vec<Key> =
+                    super::traffic::targets(cluster).iter().map(|pod| Key::of(&**pod)).collect();
+                serving.sort_by(|one, other| one.name.cmp(&other.name));
+                if serving.is_empty() {
+                    return;
+                }
+                let key = serving.swap_remove(cluster.rng.usize(..serving.len()));
+                if let Some(slot) = self.kubelet.runs.get_mut(&key).and_then(|run| run.slots.first_mut()) {
+                    slot.life.errors = *errors;
+                    let (name, instance) = (slot.name.clone(), slot.restarts);
+                    cluster.logs.append(&key.namespace, &key.name, &name, instance, log, cluster.now);
+                }
             }
             Fault::KubeletStops => {
                 if let Some(node) = victim(cluster) {

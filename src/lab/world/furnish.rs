@@ -103,11 +103,12 @@ impl World {
         let secrets = our_app::stored_secrets(&data, &mut self.cluster.rng);
         self.create_all::<Secret>(secrets);
         self.create_all::<Config>(our_app::config_maps());
+        self.create_all::<Config>(super::monitoring::config_maps());
         self.create_all::<ExternalSecret>(vec![our_app::external_secret(&seconds(first))]);
         self.create_all::<Service>(neighbours::services());
         self.create_all::<DaemonSet>(neighbours::daemon_sets());
         self.create_all::<StatefulSet>(neighbours::stateful_sets());
-        self.create_all::<Deployment>(neighbours::deployments());
+        self.create_all::<Deployment>(neighbours::deployments(furnishing.worker_storage.as_deref()));
         self.create_all::<Deployment>(vec![our_app::deployment(furnishing.progress_deadline_seconds)]);
         self.create_all::<Pdb>(vec![our_app::disruption_budget()]);
         if !furnishing.quota.is_empty() {

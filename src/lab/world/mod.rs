@@ -2,12 +2,15 @@
 //! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
 
 mod birth;
+mod cache;
 mod cluster;
 mod conditions;
 mod container;
 mod course;
 mod database;
+mod database_work;
 mod deployment;
+mod disk;
 mod drill;
 mod endpoints;
 mod env;
@@ -17,6 +20,8 @@ mod furnish;
 mod hpa;
 mod kinds;
 mod kubelet;
+mod machine;
+mod monitoring;
 mod neighbours;
 mod node_lifecycle;
 mod objects;
@@ -42,12 +47,16 @@ mod workloads;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::cache::Keeping;
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
+pub use self::database_work::CPUS as DATABASE_CPUS;
+use self::disk::Disks;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
 use self::fault::Faults;
 use self::hpa::Autoscaler;
 use self::kubelet::Kubelet;
+pub use self::machine::Ran;
 use self::node_lifecycle::NodeLifecycle;
 use self::samples::Sampler;
 use self::scale::Churn;
@@ -91,15 +100,20 @@ pub struct World {
     cluster: Cluster,
     kubelet: Kubelet,
     nodes: NodeLifecycle,
+    disks: Disks,
+    /// How often a service was restarted on each machine.
+    machine_restarts: std::collections::HashMap<String, u32>,
     autoscaler: Autoscaler,
     vault: Vault,
     traffic: Traffic,
     sessions: Sessions,
+    keeping: Keeping,
     sampler: Sampler,
     faults: Faults,
     churn: Option<Churn>,
     /// False while the past is lived through.
     present: bool,
+    watch: monitoring::Watch,
     signals: Signals,
     tsdb: Tsdb,
 }
@@ -118,14 +132,18 @@ impl World {
             cluster: Cluster::new(store, logs, now, seed, 1.0),
             kubelet: Kubelet::default(),
             nodes: NodeLifecycle::default(),
+            disks: Disks::default(),
+            machine_restarts: std::collections::HashMap::new(),
             autoscaler: Autoscaler::default(),
             vault: Vault::default(),
             traffic: Traffic::new(seed),
             sessions: Sessions::new(seed),
+            keeping: Keeping::new(seed),
             sampler: Sampler::default(),
             faults: Faults::none(),
             churn: None,
             present: false,
+            watch: monitoring::Watch::default(),
             signals,
             tsdb,
         };
@@ -143,13 +161,20 @@ impl World {
         self.cluster.drain();
         self.strike();
         self.nodes.tick(&mut self.cluster, &self.kubelet);
+        self.kubelet.facts = self.facts_of_monitoring();
+        self.disks.tick(&mut self.cluster, &mut self.kubelet);
         self.work();
+        self.monitor();
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
         }
-        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions);
+        let slowness = self.keeping.slowness();
+        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);
         if elapsed {
             self.sessions.advance(&mut self.cluster, &self.kubelet, &self.traffic, &self.signals);
+            let (load, now, speed) = (self.traffic.load, self.cluster.now, self.cluster.speed);
+            let clients = traffic::targets(&self.cluster).len() as u64 * 3;
+            self.signals.write(|shown| self.keeping.advance(shown, clients, load, now, speed));
             traffic::show(&self.traffic, &self.cluster, &self.signals);
             traffic::print_access_logs(&self.traffic, &mut self.cluster);
         }
@@ -157,6 +182,8 @@ impl World {
             if self.present {
                 usage::publish(&self.cluster, &self.kubelet, &self.traffic);
             }
+            let gap = self.signals.read(|shown| monitoring::is_gap(&shown.server));
+            self.sampler.silence(gap);
             self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
             self.cluster.forget_events();
         }
@@ -169,6 +196,15 @@ impl World {
         for pod in self.cluster.pods_on(node) {
             self.cluster.enqueue(Work::Pod(Key::of(&*pod)));
         }
+        self.work();
+    }
+
+    /// Every node there is, with the address of its machine.
+    pub fn machines(&self) -> Vec<(String, String)> {
+        let address = |node: &objects::Node| {
+            node.status.addresses.first().map(|first| first.address.clone()).unwrap_or_default()
+        };
+        self.cluster.nodes.iter().map(|(key, node)| (key.name.clone(), address(node))).collect()
     }
 
     /// Nodes whose kubelet is stopped.

@@ -56,7 +56,7 @@ fn workload(
     })
 }
 
-pub fn deployments() -> Vec<Value> {
+pub fn deployments(worker_storage: Option<&str>) -> Vec<Value> {
     let mut worker = workload(
         (NAMESPACE, "covetpy-worker"),
         "covetpy-worker",
@@ -67,6 +67,12 @@ pub fn deployments() -> Vec<Value> {
     spec["imagePullSecrets"] = json!([{ "name": "regcred" }]);
     spec["containers"][0]["args"] = json!(["python", "-m", "covetpy.worker"]);
     spec["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": "covetpy-config" } }, { "secretRef": { "name": "covetpy-secrets" } }]);
+    // It works on one job at a time in each of its threads.
+    spec["containers"][0]["env"] =
+        json!([{ "name": "DB_POOL_SIZE", "value": "3" }, { "name": "DB_POOL_MAX_OVERFLOW", "value": "0" }]);
+    if let Some(storage) = worker_storage {
+        spec["containers"][0]["resources"]["requests"]["ephemeral-storage"] = storage.into();
+    }
     let prometheus = vec![
         container(
             "prometheus-server-configmap-reload",
@@ -135,10 +141,7 @@ pub fn deployments() -> Vec<Value> {
             ("50m", "128Mi"),
             8080,
         ),
-        labelled(
-            workload(("monitoring", "prometheus-server"), "prometheus-server", Some(1), &prometheus),
-            "prometheus",
-        ),
+        labelled(prometheus_server(&prometheus), "prometheus"),
         single(
             "monitoring",
             "kube-state-metrics",
@@ -154,6 +157,30 @@ pub fn deployments() -> Vec<Value> {
             9187,
         ),
     ]
+}
+
+/// Prometheus with its volume and its configuration, as the chart makes it.
+fn prometheus_server(containers: &[Value]) -> Value {
+    let mut object = workload(("monitoring", "prometheus-server"), "prometheus-server", Some(1), containers);
+    let pod = &mut object["spec"]["template"]["spec"];
+    pod["volumes"] = json!([
+        { "name": "config-volume", "configMap": { "name": "prometheus-server" } },
+        { "name": "storage-volume", "persistentVolumeClaim": { "claimName": "prometheus-server" } },
+    ]);
+    // So that how it ended is in its status, and not only in its log.
+    pod["containers"][1]["terminationMessagePolicy"] = "FallbackToLogsOnError".into();
+    pod["containers"][1]["args"] = json!([
+        "--config.file=/etc/config/prometheus.yml",
+        "--storage.tsdb.path=/data",
+        "--storage.tsdb.retention.time=15d",
+        "--web.enable-lifecycle",
+    ]);
+    pod["containers"][1]["volumeMounts"] = json!([
+        { "name": "config-volume", "mountPath": "/etc/config" }, { "name": "storage-volume", "mountPath": "/data" },
+    ]);
+    // One writer at a time: the new pod waits until the old one has let the volume go.
+    object["spec"]["strategy"] = json!({ "type": "Recreate" });
+    object
 }
 
 /// Sets the label charts use to name the application, on the object and its pods.

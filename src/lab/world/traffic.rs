@@ -30,6 +30,9 @@ pub const PATHS: [(&str, f64); 5] = [
     ("/api/v1/users", 0.05),
 ];
 
+/// Share of logins among the usual requests.
+pub const LOGINS: f64 = 0.09;
+
 /// Upper bounds of the duration histogram, in seconds.
 pub const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0];
 
@@ -61,10 +64,22 @@ pub struct Traffic {
     pub p95: f64,
     /// Share of requests that fail now.
     pub failing: f64,
+    /// Logins come this many times more often than usual.
+    pub logins: f64,
+    surge: Option<Surge>,
     last: Option<Timestamp>,
     rng: fastrand::Rng,
     phase: f64,
     noise: f64,
+}
+
+/// More requests than usual, growing for a while.
+#[derive(Clone, Copy)]
+struct Surge {
+    since: Timestamp,
+    seconds: f64,
+    requests: f64,
+    logins: f64,
 }
 
 /// What one pod does for a moment.
@@ -74,6 +89,10 @@ struct Share {
     refused: f64,
     broken: f64,
     p95: f64,
+    /// CPU it uses.
+    cores: f64,
+    /// Share of the time slices in which its CPU limit stops it.
+    stopped: f64,
 }
 
 impl Traffic {
@@ -87,11 +106,18 @@ impl Traffic {
             load: BASE,
             p95: USUAL_P95,
             failing: 0.0,
+            logins: 1.0,
+            surge: None,
             last: None,
             rng,
             phase,
             noise: 0.0,
         }
+    }
+
+    /// From now on more requests come, and more logins among them: growing for so many seconds, then staying.
+    pub fn surge(&mut self, since: Timestamp, seconds: f64, requests: f64, logins: f64) {
+        self.surge = Some(Surge { since, seconds, requests, logins });
     }
 
     /// Nothing is counted for the time up to `now`.
@@ -100,7 +126,13 @@ impl Traffic {
     }
 
     /// Counts what happened since the last call, at most once a second; says whether it did.
-    pub fn advance(&mut self, cluster: &Cluster, kubelet: &mut Kubelet, sessions: &Sessions) -> bool {
+    pub fn advance(
+        &mut self,
+        cluster: &Cluster,
+        kubelet: &mut Kubelet,
+        sessions: &Sessions,
+        slowness: f64,
+    ) -> bool {
         let now = cluster.now;
         let elapsed = self.last.map_or(1.0, |last| now.duration_since(last).as_secs_f64());
         if elapsed < 1.0 {
@@ -109,13 +141,29 @@ impl Traffic {
         self.last = Some(now);
         self.noise = self.noise * 0.9 + (self.rng.f64() - 0.5) * 0.012;
         let wave = (now.as_second() as f64 / 1800.0 * std::f64::consts::TAU + self.phase).sin();
-        self.load = BASE * (1.0 + 0.05 * wave + self.noise);
-        self.serve(cluster, kubelet, sessions, elapsed);
+        let usual = BASE * (1.0 + 0.05 * wave + self.noise);
+        let grown = |factor: f64| match self.surge {
+            Some(surge) => {
+                let passed = now.duration_since(surge.since).as_secs_f64() / surge.seconds.max(1.0);
+                1.0 + (factor - 1.0) * passed.clamp(0.0, 1.0)
+            }
+            None => 1.0,
+        };
+        let (requests, logins) = self.surge.map_or((1.0, 1.0), |surge| (surge.requests, surge.logins));
+        self.logins = grown(logins);
+        self.load = usual * (grown(requests) + LOGINS * (self.logins - 1.0));
+        self.serve(cluster, kubelet, sessions, (elapsed, slowness));
         self.idle_pods(cluster, kubelet, elapsed);
         true
     }
 
-    fn serve(&mut self, cluster: &Cluster, kubelet: &mut Kubelet, sessions: &Sessions, elapsed: f64) {
+    fn serve(
+        &mut self,
+        cluster: &Cluster,
+        kubelet: &mut Kubelet,
+        sessions: &Sessions,
+        (elapsed, slowness): (f64, f64),
+    ) {
         let targets = targets(cluster);
         let each = self.load / targets.len().max(1) as f64;
         let (mut failed, mut lost, mut slowest) = (0.0, 0.0, USUAL_P95 / 2.0);
@@ -128,7 +176,17 @@ impl Traffic {
                 lost += each;
                 continue;
             }
-            let share = share(each, sessions.starved(&key));
+            let life = kubelet.run(&key).and_then(|run| run.slots.first()).map(|slot| &slot.life);
+            let (errors, cost) = life.map_or((0.0, 1.0), |life| (life.errors, life.cpu_factor));
+            let limit = pod.spec.containers.first().and_then(|container| container.limit("cpu"));
+            let mut share = share(each, sessions.starved(&key), errors, slowness);
+            let wanted = (0.02 + 0.012 * share.served) * cost;
+            let stopped = limit.map_or(0.0, |limit| (1.0 - limit / wanted.max(0.001)).max(0.0));
+            // whoever waits for the database makes its requests wait
+            share.p95 = f64::max(share.p95, sessions.delay()).min(4.0);
+            share.p95 = (share.p95 * (1.0 + 14.0 * stopped)).min(8.0);
+            share.cores = wanted.min(limit.unwrap_or(f64::MAX));
+            share.stopped = stopped;
             failed += share.refused + share.broken;
             slowest = f64::max(slowest, share.p95);
             self.count(&key, share, elapsed, kubelet);
@@ -177,8 +235,9 @@ impl Traffic {
             buckets[BOUNDS.len()] += all;
             *counters.sum.entry(path).or_default() += all * share.p95 * slower / 2.4;
         }
-        let cores = 0.02 + 0.012 * share.served;
-        self.work(key, cores, elapsed);
+        self.work(key, share.cores, elapsed);
+        let counters = self.counters.entry(key.clone()).or_default();
+        counters.throttled += 10.0 * elapsed * share.stopped;
     }
 
     fn work(&mut self, key: &Key, cores: f64, elapsed: f64) {
@@ -187,7 +246,6 @@ impl Traffic {
         let counters = self.counters.entry(key.clone()).or_default();
         counters.cpu_seconds += cores * elapsed;
         counters.periods += 10.0 * elapsed;
-        counters.throttled += 10.0 * elapsed * (cores - 0.9).clamp(0.0, 0.5);
     }
 
     /// Everything that runs but serves no requests of ours burns a little; what is gone is forgotten.
@@ -224,13 +282,14 @@ pub fn targets(cluster: &Cluster) -> Vec<Arc<Pod>> {
         .collect()
 }
 
-fn share(offered: f64, starved: f64) -> Share {
-    let broken = offered * starved;
+fn share(offered: f64, starved: f64, errors: f64, slowness: f64) -> Share {
+    let broken = offered * (1.0 - (1.0 - starved) * (1.0 - errors));
     let wanted = offered - broken;
     let served = wanted.min(CAPACITY);
     let use_of = wanted / CAPACITY;
     let queue = 1.0 + 12.0 * (use_of - 0.65).max(0.0).powi(2) + 9.0 * (use_of - 1.0).max(0.0);
-    Share { served, refused: wanted - served, broken, p95: (USUAL_P95 * queue).min(4.0) }
+    let p95 = (USUAL_P95 * queue * slowness).min(4.0);
+    Share { served, refused: wanted - served, broken, p95, cores: 0.0, stopped: 0.0 }
 }
 
 /// The share of requests faster than `bound` when 95 % are faster than `p95`: log-normal, the median a third.

@@ -84,6 +84,8 @@ impl Args<'_> {
     fn build(&self) -> Bound<Action> {
         match self.verb.system {
             _ if self.verb.name == "elsewhere" => self.elsewhere(),
+            // What mends Prometheus is done to the cluster.
+            System::Kubernetes if alerting::knows(self.verb) => alerting::bind(self).map(Action::Alerting),
             System::Kubernetes => kubernetes::read(self),
             System::Postgres => postgres::bind(self).map(Action::Postgres),
             System::Redis => redis::bind(self).map(Action::Redis),

@@ -17,6 +17,8 @@ use crate::domain::{Effect, System};
 use super::pods::PodSet;
 use super::template::Template;
 
+pub(super) use alerting::{VERBS as ALERTING, is_workload};
+
 /// What a step does: a verb and its arguments.
 #[derive(Clone, Debug)]
 pub struct Todo {
@@ -86,6 +88,8 @@ pub enum ParamKind {
     Image,
     /// The name of an environment variable.
     Variable,
+    /// A network, `203.0.113.0/24`, or one address.
+    Cidr,
     /// A kind of object, written out: `ConfigMap`.
     Kind,
     /// One of these words, written out.
@@ -149,7 +153,7 @@ const ELSEWHERE: Verb = reads(
 );
 
 use ParamKind::{
-    Count, Flag, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Url,
+    Cidr, Count, Flag, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Url,
     Variable, Words,
 };
 
@@ -241,6 +245,7 @@ impl ParamKind {
             Line => "one line of text".into(),
             Url => "an http or https URL".into(),
             Image => "an image reference".into(),
+            Cidr => "a network such as \"203.0.113.0/24\", or one address".into(),
             Variable => "the name of an environment variable".into(),
             Kind => "a kind of object, written out: \"ConfigMap\"".into(),
             OneOf(words) => format!("one of {}", words.join(", ")),
@@ -263,6 +268,7 @@ impl ParamKind {
             Line => wrong(value.chars().any(char::is_control)),
             Url => wrong(!is_url(value)),
             Image => wrong(!is_image(value)),
+            Cidr => wrong(value.parse::<crate::domain::Cidr>().is_err()),
             Variable => wrong(!is_variable(value)),
             Kind => wrong(crate::domain::Kind::parse(value).is_none()),
             OneOf(words) => wrong(!words.contains(&value)),

@@ -160,10 +160,10 @@ fn a_limited_or_unreachable_registry_and_a_full_disk_are_waited_for_or_looked_at
     let given = |image: &str| [("mirror".to_owned(), image.to_owned())].into();
     assert!(world.bind("mirror", &given("mirror.example.org/web@sha256:0a1b")).is_ok());
     assert!(world.bind("mirror", &given("$(id)")).is_err());
-    for name in [cause::IMAGE_NETWORK, cause::IMAGE_DISK] {
+    for (name, parent) in [(cause::IMAGE_NETWORK, "node-notready"), (cause::IMAGE_DISK, "disk-full")] {
         let plan = image_pull("web").cause(name, "dial tcp: i/o timeout").read().plan();
         assert_eq!(plan.suggestion().unwrap().effect, Effect::Read, "{name}");
-        assert_eq!(plan.parent.as_deref(), Some("node-notready"));
+        assert_eq!(plan.parent.as_deref(), Some(parent));
     }
 }
 

@@ -11,7 +11,54 @@ fn silent(all: usize, down: usize) -> World {
     for index in 0..down {
         world.nodes[index] = node(&format!("node-{}", index + 1), false, 180);
     }
-    about_node(world, "node-1").cause(cause::KUBELET_SILENT, "no heartbeat for 3m").read()
+    let mut world = about_node(world, "node-1").cause(cause::KUBELET_SILENT, "no heartbeat for 3m").read();
+    // The machines are out of reach, unless a test says otherwise.
+    world.systems.remove(&System::Ssh);
+    world
+}
+
+/// The same with a way to the machines, whose kubelet's log was read.
+fn reachable(all: usize, down: usize) -> World {
+    let mut world = silent(all, down);
+    world.systems.insert(System::Ssh);
+    world.did("kubelet-log")
+}
+
+#[test]
+fn a_kubelet_that_can_be_reached_is_restarted_before_anything_is_moved() {
+    let world = reachable(4, 1).began(150);
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "restart-kubelet");
+    let restart = OnMachine::RestartService { node: "node-1".into(), unit: Unit::Kubelet };
+    assert_eq!((step.action.clone(), step.effect), (Some(Action::Machine(restart)), Effect::Disruptive));
+    // Not before its log is read, and not for a third of the nodes.
+    let mut unread = silent(4, 1).began(150);
+    unread.systems.insert(System::Ssh);
+    unread.progress.steps.remove("kubelet-log");
+    assert_eq!(unread.suggested().0, "kubelet-log");
+    assert_eq!(reachable(4, 2).began(900).plan().suggestion().unwrap().effect, Effect::Read);
+    // It did not help: then the node is cordoned.
+    let tried = reachable(4, 1)
+        .began(400)
+        .did_at("restart-kubelet", 120, true)
+        .did_at("nodes-again", 60, true)
+        .did_at("kubelet-active", 60, true);
+    assert_eq!(tried.suggested().0, "cordon");
+}
+
+#[test]
+fn what_the_kubelets_log_says_decides() {
+    for (found, step) in [
+        (cause::RUNTIME, "restart-runtime"),
+        (cause::KUBELET_CERTIFICATE, "kubelet-log"),
+        (cause::API_UNREACHABLE, "kubelet-log"),
+        (cause::NODE_OOM, "host-resources"),
+    ] {
+        let mut world = reachable(5, 1).found("kubelet-log", found, "as its log says").began(200);
+        world.nodes[0].container_runtime = Some("containerd://2.1.5".into());
+        assert_eq!(world.suggested().0, step, "{found}");
+    }
 }
 
 fn why_not(plan: &Plan, id: &str) -> String {
@@ -94,8 +141,12 @@ fn a_stopped_machine_is_cordoned_marked_and_deleted_and_no_other() {
         remove: false,
     };
     assert_eq!(plan.suggestion().unwrap().action, Some(wanted));
-    assert!(
-        matches!(&plan.step("replace-instance").unwrap().state, StepState::Blocked { why } if why.starts_with("not configured: [aws]"))
+    let replace =
+        AwsCall::new(Some("eu-west-1".into()), AwsDoes::ReplaceInstance { instance: "i-node-1".into() });
+    assert_eq!(
+        plan.step("replace-instance").unwrap().action,
+        Some(Action::Aws(replace)),
+        "once EC2 was asked"
     );
     let marked = stopped.did_at("out-of-service", 25, true).did_at("pods-moved", 2, true);
     assert_eq!(marked.suggested().0, "delete-node");
@@ -177,8 +228,7 @@ fn drains_name_the_budgets_that_will_make_them_wait_and_what_runs_elsewhere_is_b
         waiting: vec![],
     };
     assert_eq!(plan.step("pods-on-node").unwrap().action, Some(wanted));
-    let Some(Action::Elsewhere { operation, .. }) = &plan.step("instance-health").unwrap().action else {
-        panic!()
-    };
-    assert!(operation.ends_with("--instance-ids i-node-1"), "{operation}");
+    let Some(Action::Aws(call)) = &plan.step("instance-health").unwrap().action else { panic!() };
+    assert_eq!(call.does, AwsDoes::InstanceHealth { instance: "i-node-1".into() });
+    assert_eq!(call.region.as_deref(), Some("eu-west-1"), "where the node is");
 }

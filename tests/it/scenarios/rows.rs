@@ -239,6 +239,46 @@ pub struct TrafficRow {
     pub errors: Vec<String>,
     #[serde(default)]
     pub errors_by_pod: Vec<(String, f64)>,
+    /// p95 a week ago, in seconds.
+    pub last_week: Option<f64>,
+    /// Pods of the workload `name`, and how much of their time the CPU limit stops them.
+    #[serde(default)]
+    pub throttled: Vec<(String, f64)>,
+}
+
+/// The working set of one pod's container.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryRow {
+    pub pod: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    #[serde(default = "app")]
+    pub container: String,
+    /// In MiB: `500..900 for 3h`, oldest first, up to now; sampled every 4 min.
+    pub mib: Vec<String>,
+    /// The line ended this long ago.
+    pub ended: Option<String>,
+}
+
+fn app() -> String {
+    "app".into()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheRow {
+    /// `0.92 for 20m`, oldest first; sampled every 30 s up to now.
+    pub hits: Vec<String>,
+    /// Keys per second.
+    #[serde(default)]
+    pub evicted: f64,
+    /// In MiB.
+    #[serde(default)]
+    pub used: u64,
+    /// In MiB; 0 is no limit.
+    #[serde(default)]
+    pub max: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -257,8 +297,34 @@ pub struct DatabaseRow {
     pub idle_in_transaction: u32,
     #[serde(default)]
     pub lock_waiters: u32,
+    /// `1 for 10m`, oldest first, like `used`: sessions on a CPU, and sessions that wait for locks.
+    #[serde(default)]
+    pub on_cpu: Vec<String>,
+    #[serde(default)]
+    pub waiting: Vec<String>,
+    /// Who does what, seen just now.
+    pub activity: Option<ActivityRow>,
     /// What 53300 said, and how long ago first.
     pub exhausted: Option<(String, String)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActivityRow {
+    pub cpus: Option<f64>,
+    /// Idle in a transaction for over five minutes.
+    #[serde(default)]
+    pub stuck: u32,
+    /// `34 idle in transaction by web for 6m`.
+    #[serde(default)]
+    pub holders: Vec<String>,
+    /// `4711 reports idle in transaction for 6m blocks 12`.
+    #[serde(default)]
+    pub roots: Vec<String>,
+    /// Share and text of the statement that costs most.
+    pub top: Option<(f64, String)>,
+    #[serde(default)]
+    pub invalid: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use covet_tui::domain::{
-    Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject, Database,
-    Delta, Event, Fact, Handshake, Key, Kind, Labels, Lease, MetricReading, Name, Node, NodeCondition,
-    ObjectRef, Observation, Origin, Quantities, Selector, Series, Served, Service, Snapshot, Status, Taint,
-    Timestamp, Traffic, UsageSource,
+    Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
+    Database, Delta, Event, Fact, Handshake, Holder, Key, Kind, Labels, Lease, LockRoot, MemoryTrend,
+    MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin, Quantities, Selector, Series,
+    Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::disks::{self, DiskRow};
+use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
-    AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow, HandshakeRow,
-    NodeRow, PodRow, ServiceRow, TrafficRow,
+    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow,
+    EventRow, HandshakeRow, MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
 };
 use super::workloads;
 
@@ -26,6 +28,7 @@ pub struct World {
     /// Origins whose list is not complete yet.
     waiting: Vec<Origin>,
     pub nodes: Vec<NodeRow>,
+    disks: Vec<DiskRow>,
     pub deployments: Vec<DeploymentRow>,
     pub pods: Vec<PodRow>,
     events: Vec<EventRow>,
@@ -35,7 +38,12 @@ pub struct World {
     certificates: Vec<CertificateRow>,
     handshakes: Vec<HandshakeRow>,
     deeds: Vec<DeedRow>,
+    alerts: Vec<AlertRow>,
+    noise: Option<NoiseRow>,
+    monitoring: Option<MonitoringRow>,
     traffic: Option<TrafficRow>,
+    memory: Vec<MemoryRow>,
+    cache: Option<CacheRow>,
     database: Option<DatabaseRow>,
 }
 
@@ -151,8 +159,18 @@ impl World {
             Origin::Prometheus,
             Fact::Traffic(Box::new(self.traffic.as_ref().map(traffic).unwrap_or_default())),
         );
-        see(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() });
-        see(Origin::Redis, Fact::Cache(Cache::default()));
+        let alerts = self.alerts.iter().map(monitoring::alert).collect();
+        see(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new() });
+        see(Origin::Containers, Fact::Strain(Box::new(self.strain())));
+        if self.cache.is_none() {
+            see(Origin::Redis, Fact::Cache(Cache::default()));
+        }
+        let noise = self.noise.as_ref().map(NoiseRow::fact).unwrap_or_default();
+        see(Origin::AlertHistory, Fact::Noise(Box::new(noise)));
+        if self.monitoring.is_none() {
+            see(Origin::Monitoring, Fact::Monitoring(Box::default()));
+        }
+        see(Origin::Triggers, Fact::Asked(Vec::new()));
         see(Origin::Tls, Fact::Handshakes(Vec::new()));
         let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
         for row in &self.handshakes {
@@ -164,11 +182,41 @@ impl World {
         for row in &self.deeds {
             see(Origin::Cockpit, Fact::Acted(deed(row)));
         }
+        if let Some(row) = &self.monitoring {
+            // What was before comes first: onsets are when something was seen first.
+            let mut earlier = row.looks();
+            earlier.append(&mut all);
+            all = earlier;
+            all.push(row.now());
+        }
+        all.extend(disks::looks(&self.disks));
         all.extend(self.database_looks());
+        all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
         }
         all
+    }
+
+    fn strain(&self) -> Strain {
+        let key = |namespace: &str, pod: &str| Key::new(namespace, pod);
+        let stopped = self.traffic.iter().flat_map(|row| {
+            row.throttled.iter().map(|(pod, share)| Throttled {
+                pod: key(&row.namespace, pod),
+                container: "app".into(),
+                share: *share,
+            })
+        });
+        let memory = self.memory.iter().map(|row| {
+            let late = SignedDuration::try_from(row.ended.as_deref().map(span).unwrap_or_default()).unwrap();
+            let mib = samples(&row.mib, 240).into_iter();
+            MemoryTrend {
+                pod: key(&row.namespace, &row.pod),
+                container: row.container.as_str().into(),
+                bytes: Series::new(mib.map(|(at, mib)| (at - late, mib * 1_048_576.0))),
+            }
+        });
+        Strain { memory: memory.collect(), throttled: stopped.collect() }
     }
 
     fn config_objects(&self, kind: Kind) -> Vec<ConfigObject> {
@@ -197,6 +245,11 @@ impl World {
             let fine = Capacity { max_connections: 100, used: 5, idle: 5, ..Capacity::default() };
             return vec![look(now(), Database::Capacity(fine))];
         };
+        let (on_cpu, waiting) = (samples(&row.on_cpu, 5), samples(&row.waiting, 5));
+        let then = |series: &[(Timestamp, f64)], at: Timestamp, usual: u32| {
+            let found = series.iter().rev().find(|(moment, _)| *moment <= at);
+            if series.is_empty() { usual } else { found.map_or(0, |(_, value)| *value as u32) }
+        };
         let mut looks: Vec<Observation> = samples(&row.used, 5)
             .into_iter()
             .map(|(at, used)| {
@@ -207,12 +260,16 @@ impl World {
                     active: row.active,
                     idle: row.idle,
                     idle_in_transaction: row.idle_in_transaction,
-                    lock_waiters: row.lock_waiters,
+                    lock_waiters: then(&waiting, at, row.lock_waiters),
+                    on_cpu: then(&on_cpu, at, 0),
                     ..Capacity::default()
                 };
                 look(at, Database::Capacity(capacity))
             })
             .collect();
+        if let Some(seen) = &row.activity {
+            looks.push(look(now(), Database::Activity(Box::new(activity(seen)))));
+        }
         if let Some((since, message)) = &row.exhausted {
             for at in [ago(since), now()] {
                 looks.push(look(at, Database::Exhausted { message: message.as_str().into() }));
@@ -222,22 +279,86 @@ impl World {
     }
 }
 
-/// `0.2 for 20m` and so on, oldest first, up to now.
+fn activity(row: &ActivityRow) -> Activity {
+    let holder = |text: &String| {
+        let (count, rest) = text.split_once(' ').unwrap();
+        let (state, rest) = rest.split_once(" by ").unwrap();
+        let (who, longest) = rest.split_once(" for ").unwrap();
+        Holder {
+            database: "shop".into(),
+            role: "app".into(),
+            application: who.into(),
+            state: state.into(),
+            sessions: count.parse().unwrap(),
+            longest: Some(span(longest)),
+        }
+    };
+    let root = |text: &String| {
+        let (pid, rest) = text.split_once(' ').unwrap();
+        let (application, rest) = rest.split_once(' ').unwrap();
+        let (state, rest) = rest.split_once(" for ").unwrap();
+        let (age, blocked) = rest.split_once(" blocks ").unwrap();
+        LockRoot {
+            pid: pid.parse().unwrap(),
+            backend_start: ago("1h"),
+            database: "shop".into(),
+            role: "app".into(),
+            application: application.into(),
+            state: state.into(),
+            transaction: Some(span(age)),
+            query: "UPDATE stock SET n = n - 1".into(),
+            blocked: blocked.parse().unwrap(),
+        }
+    };
+    Activity {
+        cpus: row.cpus,
+        stuck: row.stuck,
+        holders: row.holders.iter().map(holder).collect(),
+        roots: row.roots.iter().map(root).collect(),
+        top: row.top.as_ref().map(|(share, text)| TopQuery {
+            id: 42,
+            text: text.as_str().into(),
+            share: *share,
+            calls_per_second: 20.0,
+            mean: 80.0,
+        }),
+        invalid_indexes: row.invalid.iter().map(|name| name.as_str().into()).collect(),
+        ..Activity::default()
+    }
+}
+
+fn cache_looks(row: &CacheRow) -> Vec<Observation> {
+    let looks = samples(&row.hits, 30).into_iter().map(|(at, ratio)| {
+        let cache = Cache {
+            hit_ratio: Some(ratio),
+            evicted_per_second: row.evicted,
+            used_memory: row.used << 20,
+            max_memory: row.max << 20,
+            ..Cache::default()
+        };
+        Observation { at, origin: Origin::Redis, seen: Ok(Fact::Cache(cache)) }
+    });
+    looks.collect()
+}
+
+/// `0.2 for 20m` or `0.2..0.9 for 20m` and so on, oldest first, up to now.
 fn samples(parts: &[String], every: u64) -> Vec<(Timestamp, f64)> {
-    let parts: Vec<(f64, Duration)> = parts
+    let parts: Vec<(f64, f64, Duration)> = parts
         .iter()
         .map(|part| {
             let (value, time) = part.split_once(" for ").unwrap_or_else(|| panic!("{part}: no ` for `"));
-            (value.parse().unwrap(), span(time))
+            let (from, to) = value.split_once("..").unwrap_or((value, value));
+            (from.parse().unwrap(), to.parse().unwrap(), span(time))
         })
         .collect();
-    let total: Duration = parts.iter().map(|(_, time)| *time).sum();
+    let total: Duration = parts.iter().map(|(.., time)| *time).sum();
     let mut at = now() - SignedDuration::try_from(total).unwrap();
     let mut all = Vec::new();
-    for (value, time) in parts {
-        for _ in 0..time.as_secs() / every {
+    for (from, to, time) in parts {
+        let steps = time.as_secs() / every;
+        for step in 0..steps {
             at += SignedDuration::from_secs(every as i64);
-            all.push((at, value));
+            all.push((at, from + (to - from) * step as f64 / steps.max(1) as f64));
         }
     }
     all
@@ -249,6 +370,7 @@ fn traffic(row: &TrafficRow) -> Traffic {
         p95: Series::new(samples(&row.p95, 30)),
         error_ratio: Series::new(samples(&row.errors, 30)),
         rate: Series::new([(now(), row.rate)]),
+        p95_last_week: row.last_week,
         errors_by_pod: row.errors_by_pod.iter().map(|(pod, share)| (pod.as_str().into(), *share)).collect(),
         ..Traffic::default()
     }

@@ -559,6 +559,9 @@ pub fn observations(bad: bool) -> Vec<Observation> {
     }
     let cache = Cache { ping: Duration::from_millis(1), hit_ratio: Some(0.97), ..Cache::default() };
     all.push(seen(Origin::Redis, Fact::Cache(cache)));
+    all.push(seen(Origin::AlertHistory, Fact::Noise(Box::default())));
+    all.push(seen(Origin::Monitoring, Fact::Monitoring(Box::default())));
+    all.push(seen(Origin::Triggers, Fact::Asked(Vec::new())));
     all.push(seen(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() }));
     all
 }

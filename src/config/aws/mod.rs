@@ -1,0 +1,274 @@
+//! The way to AWS: the usual chain of credentials, a region, one HTTP stack, deadlines on every call. Knows how
+//! to connect; must not know what is asked.
+
+mod credentials;
+mod database;
+mod explain;
+mod metrics;
+mod signed;
+mod xml;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use tokio::sync::OnceCell;
+
+use super::settings::{AwsSettings, Source};
+
+use credentials::Kept;
+use explain::no_credentials;
+
+pub use database::{RdsCluster, RdsInstance, find_cluster, host_of, is_rds, region_of};
+pub use explain::{AwsError, AwsTrouble, explain};
+pub use metrics::database_metrics;
+pub use signed::{Prepared, Service, Signed, Words, prepare};
+pub use xml::Xml;
+
+/// From dialling to connected.
+const CONNECT: Duration = Duration::from_secs(3);
+/// One try.
+const ATTEMPT: Duration = Duration::from_secs(8);
+/// A call with its retries.
+const CALL: Duration = Duration::from_secs(15);
+/// Tries of a read, the first included. A write is tried once: whoever asked decides whether to ask again.
+const TRIES: u32 = 3;
+
+/// AWS as it is configured. Nothing is sent before the first session.
+#[derive(Clone)]
+pub struct Aws {
+    ours: Arc<Ours>,
+}
+
+struct Ours {
+    settings: AwsSettings,
+    loaded: OnceCell<SdkConfig>,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws").field("profile", &self.ours.settings.profile.value).finish_non_exhaustive()
+    }
+}
+
+/// Clients for one region.
+#[derive(Clone)]
+pub struct Session {
+    pub region: String,
+    config: SdkConfig,
+}
+
+/// Who calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub account: String,
+    pub arn: String,
+}
+
+impl Aws {
+    /// None when nothing says that AWS is to be used.
+    pub fn of(settings: &AwsSettings) -> Option<Aws> {
+        settings
+            .is_configured()
+            .then(|| Aws { ours: Arc::new(Ours { settings: settings.clone(), loaded: OnceCell::new() }) })
+    }
+
+    pub fn settings(&self) -> &AwsSettings {
+        &self.ours.settings
+    }
+
+    /// Clients for the region of the settings, else of the profile, else `nodes_region`.
+    ///
+    /// # Errors
+    /// No region is known, or there are no credentials.
+    pub async fn session(&self, nodes_region: Option<&str>) -> Result<Session, AwsError> {
+        let config = self.ours.loaded.get_or_init(|| load(&self.ours.settings)).await;
+        let own = config.region().map(ToString::to_string);
+        let Some(region) = own.or_else(|| nodes_region.map(ToOwned::to_owned)) else {
+            let says = "no AWS region is known: neither the settings, the profile nor the nodes name one";
+            return Err(
+                AwsError::new(AwsTrouble::NotConfigured, says).repair("set AWS_REGION or [aws] region")
+            );
+        };
+        let config = config.to_builder().region(Region::new(region.clone())).build();
+        if let Some(provider) = config.credentials_provider() {
+            let profile = self.ours.settings.profile.as_deref();
+            let asked = tokio::time::timeout(CALL, provider.provide_credentials()).await;
+            match asked {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(no_credentials(&error, profile)),
+                Err(_) => {
+                    return Err(AwsError::new(
+                        AwsTrouble::Credentials,
+                        "AWS credentials take too long to come",
+                    ));
+                }
+            }
+        }
+        Ok(Session { region, config })
+    }
+
+    /// The same, and nowhere but in the nodes' region.
+    ///
+    /// # Errors
+    /// No region is known, or settings or profile name another.
+    pub async fn session_at(&self, nodes_region: Option<&str>) -> Result<Session, AwsError> {
+        let session = self.session(nodes_region).await?;
+        match nodes_region {
+            Some(region) if region != session.region => {
+                let says = format!("the node is in {region}, but settings or profile say {}", session.region);
+                let repair = format!("set AWS_REGION={region} or [aws] region, if this is the right account");
+                Err(AwsError::new(AwsTrouble::Elsewhere, says).repair(repair))
+            }
+            _ => Ok(session),
+        }
+    }
+}
+
+impl Session {
+    /// The same without retries, for calls that change something.
+    #[must_use]
+    pub fn once(&self) -> Session {
+        let config = self.config.to_builder().retry_config(RetryConfig::disabled()).build();
+        Session { region: self.region.clone(), config }
+    }
+
+    /// For another region: CloudFront's web ACLs live in us-east-1.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Session {
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        Session { region: region.to_owned(), config }
+    }
+
+    pub fn autoscaling(&self) -> aws_sdk_autoscaling::Client {
+        aws_sdk_autoscaling::Client::new(&self.config)
+    }
+
+    pub fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
+        aws_sdk_cloudwatch::Client::new(&self.config)
+    }
+
+    pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
+        aws_sdk_cloudwatchlogs::Client::new(&self.config)
+    }
+
+    pub fn eks(&self) -> aws_sdk_eks::Client {
+        aws_sdk_eks::Client::new(&self.config)
+    }
+
+    pub fn load_balancing(&self) -> aws_sdk_elasticloadbalancingv2::Client {
+        aws_sdk_elasticloadbalancingv2::Client::new(&self.config)
+    }
+
+    pub fn insights(&self) -> aws_sdk_pi::Client {
+        aws_sdk_pi::Client::new(&self.config)
+    }
+
+    pub fn rds(&self) -> aws_sdk_rds::Client {
+        aws_sdk_rds::Client::new(&self.config)
+    }
+
+    pub fn dns(&self) -> aws_sdk_route53::Client {
+        aws_sdk_route53::Client::new(&self.config)
+    }
+
+    pub fn firewall(&self) -> aws_sdk_wafv2::Client {
+        aws_sdk_wafv2::Client::new(&self.config)
+    }
+
+    /// EC2, S3, Systems Manager, Secrets Manager and CloudTrail.
+    pub fn signed(&self) -> Signed {
+        Signed::new(&self.config, &self.region)
+    }
+
+    /// Who calls, by STS.
+    ///
+    /// # Errors
+    /// No credentials, or refused ones.
+    pub async fn identity(&self) -> Result<Identity, AwsError> {
+        let client = aws_sdk_sts::Client::new(&self.config);
+        let answer = client.get_caller_identity().send().await.map_err(|error| explain(&error))?;
+        Ok(Identity {
+            account: answer.account().unwrap_or_default().to_owned(),
+            arn: answer.arn().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+async fn load(settings: &AwsSettings) -> SdkConfig {
+    // Companies send their traffic through proxies; the AWS clients of others honour them too.
+    let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+        let mut builder = aws_smithy_http_client::Connector::builder();
+        builder.set_connector_settings(settings.cloned());
+        if let Some(components) = components {
+            builder.set_sleep_impl(components.sleep_impl());
+        }
+        builder
+            .proxy_config(ProxyConfig::from_env())
+            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+            .build()
+    });
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT)
+                .operation_attempt_timeout(ATTEMPT)
+                .operation_timeout(CALL)
+                .build(),
+        );
+    if let Ok(name) = AppName::new("covet-tui") {
+        loader = loader.app_name(name);
+    }
+    if let Some(region) = &settings.region.value {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &settings.endpoint_url.value {
+        loader = loader.endpoint_url(url.trim_end_matches('/'));
+    }
+    let files = settings.credentials_file.as_deref().map(files);
+    if let Some(profile) = &settings.profile.value {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(files) = files.clone() {
+        loader = loader.profile_files(files);
+    }
+    // As with the aws command: a profile that was named outright goes before keys of the environment.
+    let named = settings.profile.is_some() && settings.profile.from != Source::Env("AWS_PROFILE");
+    if named || files.is_some() {
+        let mut provider = ProfileFileCredentialsProvider::builder();
+        if let Some(profile) = &settings.profile.value {
+            provider = provider.profile_name(profile);
+        }
+        if let Some(files) = files {
+            provider = provider.profile_files(files);
+        }
+        loader = loader.credentials_provider(provider.build());
+    }
+    let config = loader.load().await;
+    match config.credentials_provider() {
+        Some(provider) => {
+            let kept = SharedCredentialsProvider::new(Kept::new(provider));
+            config.to_builder().credentials_provider(kept).build()
+        }
+        None => config,
+    }
+}
+
+/// A file of keys in the place of the usual one; the file of profiles stays.
+#[expect(deprecated, reason = "the new name is in a crate of its own, of the same version")]
+fn files(credentials: &std::path::Path) -> aws_config::profile::profile_file::ProfileFiles {
+    use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+    ProfileFiles::builder()
+        .with_file(ProfileFileKind::Credentials, credentials)
+        .include_default_config_file(true)
+        .build()
+}

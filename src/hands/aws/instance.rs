@@ -1,0 +1,142 @@
+//! Replacing a node's machine: terminated, and made anew by its Auto Scaling group. Without a group nothing
+//! makes a new one, and the preview says so.
+
+use serde_json::{Value, json};
+
+use super::plan::{Plan, Seen};
+use crate::config::aws::{AwsError, Session, Words, explain};
+use crate::guard::{Guard, Hazard, Refusal};
+
+pub(super) async fn image(session: &Session, instance: &str) -> Result<Value, AwsError> {
+    let asked: Words = vec![("InstanceId.1".into(), instance.into())];
+    let found = session.signed().describe("DescribeInstances", asked).await?;
+    let owner = found.text("reservationSet/item/ownerId");
+    let row = found.at("reservationSet/item/instancesSet/item").cloned().unwrap_or_default();
+    let place = session
+        .autoscaling()
+        .describe_auto_scaling_instances()
+        .instance_ids(instance)
+        .send()
+        .await
+        .map_err(|error| explain(&error))?;
+    let place = place.auto_scaling_instances().first();
+    Ok(json!({
+        "instance": instance,
+        "state": row.text("instanceState/name"),
+        "type": row.text("instanceType"),
+        "zone": row.text("placement/availabilityZone"),
+        "name": row.tag("Name"),
+        "karpenter": row.tag("karpenter.sh/nodepool"),
+        "owner": owner,
+        "group": place.and_then(|place| place.auto_scaling_group_name()),
+        "lifecycle": place.and_then(|place| place.lifecycle_state()),
+    }))
+}
+
+pub(super) async fn plan(session: &Session, instance: &str, before: Value) -> Result<Plan, Refusal> {
+    let text = |name: &str| before.get(name).and_then(Value::as_str).unwrap_or_default();
+    let state = text("state");
+    if state.is_empty() {
+        return Err(Refusal::new(format!("EC2 does not know {instance} in {}", session.region)));
+    }
+    if ["terminated", "shutting-down"].contains(&state) {
+        return Err(Refusal::new(format!("{instance} is {state} already")).repair("wait for the new node"));
+    }
+    let mut plan = Plan {
+        owner: Some(text("owner").to_owned()).filter(|owner| !owner.is_empty()),
+        targets: vec![format!("{instance} ({} in {})", text("type"), text("zone"))],
+        ..Plan::default()
+    };
+    let mut after = before.clone();
+    after["state"] = json!("terminated");
+    after["lifecycle"] = Value::Null;
+    if !text("karpenter").is_empty() {
+        let says = "Karpenter made it: delete its NodeClaim, and Karpenter drains and replaces it";
+        plan.hazards.push(Hazard::stop(Guard::Target, says));
+    }
+    match text("group") {
+        "" => {
+            after["group"] = Value::Null;
+            plan.title = format!("terminate {instance}; nothing replaces it");
+            let says = "it is in no Auto Scaling group: no machine comes in its place";
+            plan.hazards.push(Hazard::warn(Guard::LastReplica, says));
+        }
+        group => {
+            plan.title = format!("terminate {instance}; its group {group} makes a new one");
+            plan.hazards.extend(of_group(session, group).await);
+        }
+    }
+    plan.hazards.push(Hazard::note(Guard::Evidence, "its log and local data are gone with it"));
+    Ok(Plan { before, after, ..plan })
+}
+
+/// What keeps a group from making a new one.
+async fn of_group(session: &Session, name: &str) -> Vec<Hazard> {
+    let asked =
+        session.autoscaling().describe_auto_scaling_groups().auto_scaling_group_names(name).send().await;
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(error) => {
+            let says = format!("the group {name} could not be looked at: {}", explain(&error));
+            return vec![Hazard::warn(Guard::LastReplica, says)];
+        }
+    };
+    let Some(group) = asked.auto_scaling_groups().first() else { return Vec::new() };
+    let suspended: Vec<&str> =
+        group.suspended_processes().iter().filter_map(|process| process.process_name()).collect();
+    let mut hazards = Vec::new();
+    if suspended.contains(&"Launch") {
+        let says = format!("{name} has the process Launch suspended: no machine comes in its place");
+        hazards.push(Hazard::stop(Guard::LastReplica, says));
+    }
+    let desired = group.desired_capacity().unwrap_or_default();
+    hazards.push(Hazard::note(Guard::LastReplica, format!("{name} keeps {desired} machines")));
+    hazards
+}
+
+fn in_group(plan: &Plan) -> bool {
+    plan.before.get("group").and_then(Value::as_str).is_some_and(|group| !group.is_empty())
+}
+
+/// Auto Scaling has no dry run; EC2's tells at least whether the machine could be terminated.
+pub(super) async fn rehearse(session: &Session, instance: &str, plan: &Plan) -> Result<(), AwsError> {
+    if in_group(plan) {
+        return Ok(());
+    }
+    terminate(session, instance, true).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
+pub(super) async fn send(session: &Session, instance: &str, plan: &Plan) -> Result<(), AwsError> {
+    if !in_group(plan) {
+        return terminate(session, instance, false).await;
+    }
+    let sent = session
+        .autoscaling()
+        .terminate_instance_in_auto_scaling_group()
+        .instance_id(instance)
+        .should_decrement_desired_capacity(false)
+        .send()
+        .await;
+    sent.map(drop).map_err(|error| explain(&error))
+}
+
+#[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
+async fn terminate(session: &Session, instance: &str, dry: bool) -> Result<(), AwsError> {
+    let asked: Words = vec![("InstanceId.1".into(), instance.into())];
+    session.signed().change("TerminateInstances", asked, dry).await.map(drop)
+}
+
+pub(super) fn look(now: &Value, plan: &Plan) -> Seen {
+    let state = now.get("state").and_then(Value::as_str).unwrap_or_default();
+    match state {
+        // An hour after its end, EC2 has forgotten it.
+        "terminated" | "shutting-down" | "" => {
+            let group = plan.before.get("group").and_then(Value::as_str).unwrap_or_default();
+            let after = if group.is_empty() { String::new() } else { format!("; {group} makes a new one") };
+            Seen::Yes(format!("it is {}{after}", if state.is_empty() { "gone" } else { state }))
+        }
+        // Its lifecycle hooks may hold it for a while.
+        other => Seen::NotYet(format!("it is still {other}")),
+    }
+}

@@ -1,0 +1,111 @@
+//! Networks that must never be blocked: our own, those a team named, and anything as wide as a provider.
+
+use std::net::IpAddr;
+
+use crate::config::aws::{AwsError, Session, Words};
+use crate::domain::Cidr;
+use crate::guard::{Guard, Hazard, Refusal};
+use crate::hands::Hands;
+
+/// The shortest prefixes that may be blocked: 65 536 addresses of IPv4, one site of IPv6 (RFC 6177).
+const SHORTEST: (u8, u8) = (16, 48);
+
+/// Stops, for every network that would be blocked; and a warning where it cannot be known.
+///
+/// # Errors
+/// It is no network.
+pub(super) async fn hazards(
+    hands: &Hands,
+    session: &Session,
+    blocked: &[String],
+) -> Result<Vec<Hazard>, Refusal> {
+    let blocked: Vec<Cidr> =
+        blocked.iter().map(|cidr| cidr.parse()).collect::<Result<_, String>>().map_err(Refusal::new)?;
+    let mut hazards: Vec<Hazard> = blocked.iter().filter_map(|cidr| too_wide(*cidr)).collect();
+    let never: Vec<String> =
+        hands.outside.aws.as_ref().map(|aws| aws.settings().never_block.value.clone()).unwrap_or_default();
+    for named in &never {
+        match named.parse::<Cidr>() {
+            Ok(network) => hazards.extend(overlaps(&blocked, network, "[aws] never_block")),
+            Err(says) => hazards.push(Hazard::stop(Guard::Target, format!("[aws] never_block: {says}"))),
+        }
+    }
+    match own(session).await {
+        Ok(own) => {
+            for (network, what) in own {
+                hazards.extend(overlaps(&blocked, network, &what));
+            }
+        }
+        Err(error) => {
+            let says = format!("whether it is an address of ours could not be looked up: {error}");
+            hazards.push(Hazard::warn(Guard::Target, says));
+        }
+    }
+    Ok(hazards)
+}
+
+fn too_wide(cidr: Cidr) -> Option<Hazard> {
+    let shortest = if cidr.is_ipv4() { SHORTEST.0 } else { SHORTEST.1 };
+    if cidr.prefix() < shortest {
+        let says = format!("{cidr} is wider than /{shortest}: it would lock out customers");
+        return Some(Hazard::stop(Guard::Target, says));
+    }
+    cidr.is_internal().then(|| {
+        Hazard::stop(
+            Guard::Target,
+            format!("{cidr} is an internal network: our own load balancers and nodes are there"),
+        )
+    })
+}
+
+fn overlaps(blocked: &[Cidr], network: Cidr, what: &str) -> Option<Hazard> {
+    let hit = blocked.iter().find(|cidr| cidr.overlaps(network))?;
+    Some(Hazard::stop(Guard::Target, format!("{hit} holds {network}, which is {what}")))
+}
+
+/// Every network and public address of this account and region.
+async fn own(session: &Session) -> Result<Vec<(Cidr, String)>, AwsError> {
+    let signed = session.signed();
+    let mut own = Vec::new();
+    let mut add = |text: &str, what: String| {
+        let host = text.parse::<IpAddr>().ok().map(Cidr::host);
+        if let Some(network) = host.or_else(|| text.parse().ok()) {
+            own.push((network, what));
+        }
+    };
+    for vpc in signed.describe("DescribeVpcs", Words::new()).await?.each("vpcSet/item") {
+        let what = || format!("our network {}", vpc.text("vpcId"));
+        add(vpc.text("cidrBlock"), what());
+        for more in vpc.each("cidrBlockAssociationSet/item") {
+            add(more.text("cidrBlock"), what());
+        }
+        for more in vpc.each("ipv6CidrBlockAssociationSet/item") {
+            add(more.text("ipv6CidrBlock"), what());
+        }
+    }
+    for address in signed.describe("DescribeAddresses", Words::new()).await?.each("addressesSet/item") {
+        add(address.text("publicIp"), format!("our address {}", address.text("allocationId")));
+    }
+    for gateway in signed.describe("DescribeNatGateways", Words::new()).await?.each("natGatewaySet/item") {
+        for address in gateway.each("natGatewayAddressSet/item") {
+            add(address.text("publicIp"), format!("our NAT gateway {}", gateway.text("natGatewayId")));
+        }
+    }
+    let mut token = String::new();
+    loop {
+        let mut asked: Words = vec![("MaxResults".into(), "1000".into())];
+        if !token.is_empty() {
+            asked.push(("NextToken".into(), token));
+        }
+        let page = signed.describe("DescribeNetworkInterfaces", asked).await?;
+        for card in page.each("networkInterfaceSet/item") {
+            let what = card.text("description");
+            let what = if what.is_empty() { card.text("networkInterfaceId") } else { what };
+            add(card.text("association/publicIp"), format!("our address of {what}"));
+        }
+        token = page.text("nextToken").to_owned();
+        if token.is_empty() {
+            return Ok(own);
+        }
+    }
+}

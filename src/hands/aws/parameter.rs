@@ -1,0 +1,153 @@
+//! A number in an instance parameter group, such as max_connections. It is in force after a reboot, which is a
+//! change of its own.
+
+use serde_json::{Value, json};
+
+use super::plan::{Plan, Seen};
+use crate::config::aws::{AwsError, Session, explain};
+use crate::domain::AwsDoes;
+use crate::guard::{Guard, Hazard, Refusal};
+use crate::hands::Hands;
+
+pub(super) async fn image(session: &Session, group: &str, parameter: &str) -> Result<Value, AwsError> {
+    let mut marker = None;
+    loop {
+        let asked = session
+            .rds()
+            .describe_db_parameters()
+            .db_parameter_group_name(group)
+            .set_marker(marker)
+            .send()
+            .await
+            .map_err(|error| explain(&error))?;
+        let found = asked.parameters().iter().find(|found| found.parameter_name() == Some(parameter));
+        if let Some(found) = found {
+            return Ok(json!({
+                "group": group,
+                "parameter": parameter,
+                "value": found.parameter_value(),
+                "source": found.source(),
+                "modifiable": found.is_modifiable(),
+            }));
+        }
+        marker = asked.marker().filter(|marker| !marker.is_empty()).map(ToOwned::to_owned);
+        if marker.is_none() {
+            return Ok(json!({"group": group, "parameter": parameter, "value": null, "source": null}));
+        }
+    }
+}
+
+pub(super) async fn plan(
+    hands: &Hands,
+    group: &str,
+    parameter: &str,
+    value: Option<u64>,
+    may_lower: bool,
+    before: Value,
+) -> Result<Plan, Refusal> {
+    if group.starts_with("default.") {
+        return Err(Refusal::new(format!("{group} belongs to AWS and cannot be changed"))
+            .repair("give the instances a parameter group of their own first"));
+    }
+    if before.get("modifiable").and_then(Value::as_bool) == Some(false) {
+        return Err(Refusal::new(format!("{parameter} cannot be changed")));
+    }
+    let text = |name: &str| before.get(name).and_then(Value::as_str).unwrap_or_default();
+    let old = text("value").to_owned();
+    let number: Option<u64> = old.parse().ok();
+    // Without a number in the group the value is the engine's own, a formula of the instance's memory.
+    let running = match number {
+        Some(number) => Some(number),
+        None if parameter == "max_connections" => running(hands).await,
+        None => None,
+    };
+    let mut plan = Plan { targets: vec![format!("{parameter} in {group}")], ..Plan::default() };
+    match (value, running) {
+        (Some(value), Some(now)) if value <= now && !may_lower => {
+            return Err(Refusal::new(format!(
+                "{parameter} is {now}: {value} would lower it, or leave it so"
+            ))
+            .repair(format!("give more than {now}")));
+        }
+        (Some(_), None) if !may_lower => {
+            let shown = if old.is_empty() { "the engine's default".to_owned() } else { format!("`{old}`") };
+            let says = format!("it is {shown}, no number: compare with SHOW {parameter} before you go on");
+            plan.hazards.push(Hazard::warn(Guard::Target, says));
+        }
+        _ => {}
+    }
+    let was = if old.is_empty() { "the engine's default".to_owned() } else { old.clone() };
+    plan.title = match value {
+        Some(value) => format!("set {parameter} in {group} to {value} (now {was}), in force after a reboot"),
+        None => format!("give {parameter} in {group} its default again, in force after a reboot"),
+    };
+    plan.hazards.push(Hazard::note(
+        Guard::Connections,
+        "every connection takes memory; every instance of the group is meant, after its reboot",
+    ));
+    let mut after = before.clone();
+    after["value"] = value.map_or(Value::Null, |value| json!(value.to_string()));
+    after["source"] = if value.is_some() { json!("user") } else { json!("system") };
+    let was_set = text("source") == "user";
+    let back = AwsDoes::SetDatabaseParameter {
+        group: group.into(),
+        parameter: parameter.into(),
+        value: number.filter(|_| was_set),
+        may_lower: true,
+    };
+    Ok(Plan { before, after, ..plan }.undo(back, format!("{was} again, after another reboot")))
+}
+
+/// What the server itself says, when it can be asked.
+async fn running(hands: &Hands) -> Option<u64> {
+    let url = hands.outside.database_url.as_deref()?;
+    crate::probes::aws::running_max_connections(url).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
+pub(super) async fn send(
+    session: &Session,
+    group: &str,
+    parameter: &str,
+    value: Option<u64>,
+) -> Result<(), AwsError> {
+    let pending = aws_sdk_rds::types::ApplyMethod::PendingReboot;
+    let of = aws_sdk_rds::types::Parameter::builder().parameter_name(parameter).apply_method(pending);
+    match value {
+        Some(value) => {
+            let of = of.parameter_value(value.to_string()).build();
+            let sent = session
+                .rds()
+                .modify_db_parameter_group()
+                .db_parameter_group_name(group)
+                .parameters(of)
+                .send()
+                .await;
+            sent.map(drop).map_err(|error| explain(&error))
+        }
+        None => {
+            let sent = session
+                .rds()
+                .reset_db_parameter_group()
+                .db_parameter_group_name(group)
+                .reset_all_parameters(false)
+                .parameters(of.build())
+                .send()
+                .await;
+            sent.map(drop).map_err(|error| explain(&error))
+        }
+    }
+}
+
+pub(super) fn look(now: &Value, value: Option<u64>) -> Seen {
+    let text = |name: &str| now.get(name).and_then(Value::as_str).unwrap_or_default();
+    let done = match value {
+        Some(value) => text("value") == value.to_string(),
+        None => text("source") != "user",
+    };
+    if done {
+        Seen::Yes("the group has it; it is in force after a reboot".into())
+    } else {
+        Seen::NotYet(format!("the group still has `{}`", text("value")))
+    }
+}

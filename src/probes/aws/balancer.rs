@@ -1,0 +1,255 @@
+//! Load balancers: which one serves a host, its targets' health, what its security groups and network ACLs let in.
+
+use aws_sdk_elasticloadbalancingv2::types::{LoadBalancer, TargetGroup};
+
+use super::firewall;
+use crate::config::aws::{AwsError, AwsTrouble, Session, Words, explain};
+use crate::domain::{Tone, cause, text};
+use crate::probes::answer::{Answer, columns};
+
+/// By ARN, by name, or by its DNS name.
+pub(super) async fn find(session: &Session, host: &str) -> Result<Answer, AwsError> {
+    let found = the_one(session, host).await?;
+    let mut answer = Answer::new();
+    let arn = found.load_balancer_arn().unwrap_or_default();
+    let name = found.load_balancer_name().unwrap_or_default();
+    let state = found.state().and_then(|state| state.code()).map_or("unknown", |code| code.as_str());
+    let scheme = found.scheme().map_or("", |scheme| scheme.as_str());
+    let kind = found.r#type().map_or("", |kind| kind.as_str());
+    let tone = if state == "active" { Tone::Good } else { Tone::Bad };
+    answer.line(tone, format!("{name}: {kind}, {scheme}, {state}"));
+    answer.line(Tone::Plain, found.dns_name().unwrap_or_default());
+    for zone in found.availability_zones() {
+        let words = (zone.zone_name().unwrap_or_default(), zone.subnet_id().unwrap_or_default());
+        answer.line(Tone::Plain, format!("zone {} in {}", words.0, words.1));
+    }
+    answer.bind("load_balancer", arn);
+    answer.bind("load_balancer_dns", found.dns_name().unwrap_or_default());
+    answer.bind("load_balancer_zone", found.canonical_hosted_zone_id().unwrap_or_default());
+    if let Some(group) = found.security_groups().first() {
+        answer.bind("security_group", group);
+    }
+    answer.line(Tone::Plain, format!("security groups: {}", found.security_groups().join(", ")));
+    // Network load balancers have no web ACL.
+    if kind == "application" {
+        firewall::of_balancer(session, arn, &mut answer).await;
+    }
+    answer.summary(format!("{name} is {state}, {scheme}"));
+    Ok(answer)
+}
+
+pub(super) async fn groups(session: &Session, balancer: &str) -> Result<Answer, AwsError> {
+    let groups = groups_of(session, &arn_of(session, balancer).await?).await?;
+    let mut rows = vec![["GROUP", "TARGETS", "PORT", "CHECK", "GOOD"].map(str::to_owned).to_vec()];
+    for group in &groups {
+        let path = group.health_check_path().unwrap_or_default();
+        let check = group.health_check_protocol().map_or("", |protocol| protocol.as_str());
+        rows.push(vec![
+            group.target_group_name().unwrap_or_default().to_owned(),
+            group.target_type().map_or("", |kind| kind.as_str()).to_owned(),
+            group.port().map(|port| port.to_string()).unwrap_or_default(),
+            format!("{check}:{}{path}", group.health_check_port().unwrap_or_default()),
+            group.matcher().and_then(|matcher| matcher.http_code()).unwrap_or("–").to_owned(),
+        ]);
+    }
+    let mut answer = Answer::new();
+    answer.lines(columns(&rows).into_iter().map(|line| (Tone::Plain, line)));
+    if let [only] = &groups[..] {
+        answer.bind("target_group", only.target_group_arn().unwrap_or_default());
+    }
+    if groups.is_empty() {
+        answer.not_ok();
+    }
+    answer.summary(text::count(groups.len(), "target group"));
+    Ok(answer)
+}
+
+pub(super) async fn health(session: &Session, of: &str) -> Result<Answer, AwsError> {
+    let groups: Vec<(String, String)> = if of.contains(":targetgroup/") {
+        vec![(of.rsplit('/').nth(1).unwrap_or(of).to_owned(), of.to_owned())]
+    } else {
+        let found = groups_of(session, &arn_of(session, of).await?).await?;
+        let pair = |group: &TargetGroup| {
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            (text(group.target_group_name()), text(group.target_group_arn()))
+        };
+        found.iter().map(pair).collect()
+    };
+    let mut answer = Answer::new();
+    let mut rows = vec![["GROUP", "TARGET", "PORT", "STATE", "REASON"].map(str::to_owned).to_vec()];
+    let (mut healthy, mut all, mut last) = (0, 0, String::new());
+    for (name, arn) in groups {
+        let asked = session.load_balancing().describe_target_health().target_group_arn(arn).send().await;
+        for row in asked.map_err(|error| explain(&error))?.target_health_descriptions() {
+            all += 1;
+            let state =
+                row.target_health().and_then(|health| health.state()).map_or("?", |state| state.as_str());
+            let reason =
+                row.target_health().and_then(|health| health.reason()).map_or("", |reason| reason.as_str());
+            let says = row.target_health().and_then(|health| health.description()).unwrap_or_default();
+            let why =
+                [reason, says].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": ");
+            if state == "healthy" {
+                healthy += 1;
+            } else {
+                last = why.clone();
+            }
+            let target = row.target();
+            rows.push(vec![
+                name.clone(),
+                target.and_then(|target| target.id()).unwrap_or_default().to_owned(),
+                target.and_then(|target| target.port()).map(|port| port.to_string()).unwrap_or_default(),
+                state.to_owned(),
+                why,
+            ]);
+        }
+    }
+    let tone = |row: &str| if row.contains("unhealthy") { Tone::Bad } else { Tone::Plain };
+    answer.lines(columns(&rows).into_iter().map(|line| (tone(&line), line)));
+    answer.bind("targets_healthy", healthy.to_string());
+    answer.bind("targets_all", all.to_string());
+    if healthy == 0 {
+        let says = if all == 0 {
+            "no target is registered".to_owned()
+        } else {
+            format!("no target is healthy: {last}")
+        };
+        answer.not_ok();
+        answer.line(Tone::Bad, &says);
+        answer.summary(says);
+    } else {
+        answer.summary(format!("{healthy} of {} healthy", text::count(all, "target")));
+    }
+    Ok(answer)
+}
+
+/// What may come in, and whether the web ports may.
+pub(super) async fn security(session: &Session, balancer: &str) -> Result<Answer, AwsError> {
+    let found = the_one(session, balancer).await?;
+    if found.security_groups().is_empty() {
+        let mut answer = Answer::new();
+        answer.summary("it has no security groups: nothing is filtered there");
+        return Ok(answer);
+    }
+    let ids = found.security_groups().iter().enumerate();
+    let asked: Words = ids.map(|(place, id)| (format!("GroupId.{}", place + 1), id.clone())).collect();
+    let groups = session.signed().describe("DescribeSecurityGroups", asked).await?;
+    let mut answer = Answer::new();
+    let mut open = Vec::new();
+    for group in groups.each("securityGroupInfo/item") {
+        let id = group.text("groupId");
+        answer.line(Tone::Heading, format!("{id} {}", group.text("groupName")));
+        for rule in group.each("ipPermissions/item") {
+            let protocol = rule.text("ipProtocol");
+            let ports: (i64, i64) =
+                (rule.number("fromPort").unwrap_or(0), rule.number("toPort").unwrap_or(65_535));
+            let mut sources: Vec<&str> =
+                rule.each("ipRanges/item").map(|range| range.text("cidrIp")).collect();
+            sources.extend(rule.each("ipv6Ranges/item").map(|range| range.text("cidrIpv6")));
+            sources.extend(rule.each("groups/item").map(|pair| pair.text("groupId")));
+            sources.extend(rule.each("prefixListIds/item").map(|list| list.text("prefixListId")));
+            let shown = if protocol == "-1" {
+                "all traffic".into()
+            } else {
+                format!("{protocol} {}-{}", ports.0, ports.1)
+            };
+            answer.line(Tone::Plain, format!("  {shown} from {}", sources.join(", ")));
+            for port in [80, 443] {
+                let covers = protocol == "-1" || (protocol == "tcp" && ports.0 <= port && port <= ports.1);
+                if covers && !sources.is_empty() && !open.contains(&port) {
+                    open.push(port);
+                }
+            }
+        }
+        answer.bind("security_group", id);
+    }
+    let has = |port| if open.contains(&port) { "open" } else { "closed" };
+    if !open.contains(&443) {
+        answer.line(Tone::Bad, "no rule lets anybody in on 443");
+        answer.bind("closed_port", "443");
+        answer.not_ok();
+        answer.found(
+            cause::SECURITY_GROUP_CLOSED,
+            "no security group of the load balancer lets anybody in on 443",
+        );
+    }
+    answer.summary(format!("443 is {}, 80 is {}", has(443), has(80)));
+    Ok(answer)
+}
+
+/// The network ACLs in front of it, and which one its first subnet has.
+pub(super) async fn acls(session: &Session, balancer: &str) -> Result<Answer, AwsError> {
+    let found = the_one(session, balancer).await?;
+    let mut asked: Words = vec![("Filter.1.Name".into(), "association.subnet-id".into())];
+    for (place, zone) in found.availability_zones().iter().enumerate() {
+        asked
+            .push((format!("Filter.1.Value.{}", place + 1), zone.subnet_id().unwrap_or_default().to_owned()));
+    }
+    let acls = session.signed().describe("DescribeNetworkAcls", asked).await?;
+    let mut answer = Answer::new();
+    let mut ids = Vec::new();
+    for acl in acls.each("networkAclSet/item") {
+        let id = acl.text("networkAclId");
+        ids.push(id.to_owned());
+        answer.line(Tone::Heading, id);
+        let mut rows: Vec<(u32, String)> = acl
+            .each("entrySet/item")
+            .filter(|entry| entry.text("egress") == "false")
+            .map(|entry| {
+                let from = [entry.text("cidrBlock"), entry.text("ipv6CidrBlock")].concat();
+                let rule: u32 = entry.number("ruleNumber").unwrap_or_default();
+                (rule, format!("  {rule:>5} {} {from}", entry.text("ruleAction")))
+            })
+            .collect();
+        rows.sort();
+        answer.lines(rows.into_iter().map(|(_, line)| (Tone::Plain, line)));
+    }
+    if let Some(first) = ids.first() {
+        answer.bind("network_acl", first);
+    } else {
+        answer.not_ok();
+    }
+    if ids.len() > 1 {
+        answer.line(Tone::Plain, "its subnets have different ACLs: a block is needed in each of them");
+    }
+    answer.summary(format!("{}: {}", text::count(ids.len(), "network ACL"), ids.join(", ")));
+    Ok(answer)
+}
+
+async fn groups_of(session: &Session, arn: &str) -> Result<Vec<TargetGroup>, AwsError> {
+    let asked = session.load_balancing().describe_target_groups().load_balancer_arn(arn).send().await;
+    Ok(asked.map_err(|error| explain(&error))?.target_groups().to_vec())
+}
+
+async fn arn_of(session: &Session, balancer: &str) -> Result<String, AwsError> {
+    if balancer.starts_with("arn:") {
+        return Ok(balancer.to_owned());
+    }
+    Ok(the_one(session, balancer).await?.load_balancer_arn().unwrap_or_default().to_owned())
+}
+
+async fn the_one(session: &Session, host: &str) -> Result<LoadBalancer, AwsError> {
+    let wanted = host.trim_end_matches('.');
+    let mut marker = None;
+    loop {
+        let asked = session.load_balancing().describe_load_balancers().set_marker(marker).send().await;
+        let asked = asked.map_err(|error| explain(&error))?;
+        let is = |balancer: &&LoadBalancer| {
+            let dns = balancer.dns_name().unwrap_or_default();
+            // Route 53's aliases are written with `dualstack.` before them.
+            balancer.load_balancer_arn() == Some(wanted)
+                || balancer.load_balancer_name() == Some(wanted)
+                || dns.eq_ignore_ascii_case(wanted)
+                || dns.eq_ignore_ascii_case(wanted.trim_start_matches("dualstack."))
+        };
+        if let Some(found) = asked.load_balancers().iter().find(is) {
+            return Ok(found.clone());
+        }
+        marker = asked.next_marker().filter(|marker| !marker.is_empty()).map(ToOwned::to_owned);
+        if marker.is_none() {
+            let says = format!("no load balancer in {} is {wanted}", session.region);
+            return Err(AwsError::new(AwsTrouble::Absent, says)
+                .repair("give the address of the Ingress or Service, or the load balancer's name"));
+        }
+    }
+}

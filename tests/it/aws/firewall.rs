@@ -1,0 +1,111 @@
+//! WAF: addresses blocked in an IP set, in union with what was there, and taken out again.
+
+use covet_tui::domain::{AwsDoes, IpSetRef};
+use covet_tui::guard::Level;
+use covet_tui::journal::Ending;
+use serde_json::{Value, json};
+
+use super::bench::{Bench, text};
+
+fn set(bench: &mut Bench) -> IpSetRef {
+    let made = bench.boto.call(
+        "wafv2",
+        "create_ip_set",
+        json!({"Name": "blocked", "Scope": "REGIONAL",
+        "IPAddressVersion": "IPV4", "Addresses": ["192.0.2.44/32"]}),
+    );
+    IpSetRef {
+        name: "blocked".into(),
+        id: text(&made, "/Summary/Id").as_str().into(),
+        scope: "REGIONAL".into(),
+    }
+}
+
+fn held(bench: &mut Bench, set: &IpSetRef) -> (Vec<String>, String) {
+    let found = bench.boto.call(
+        "wafv2",
+        "get_ip_set",
+        json!({"Name": &*set.name, "Id": &*set.id, "Scope": &*set.scope}),
+    );
+    let mut list: Vec<String> = found["IPSet"]["Addresses"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one.as_str().unwrap().to_owned())
+        .collect();
+    list.sort();
+    (list, text(&found, "/LockToken"))
+}
+
+fn block(ip_set: &IpSetRef, addresses: &[&str]) -> AwsDoes {
+    let addresses = addresses.iter().map(|one| (*one).to_owned()).collect();
+    AwsDoes::BlockAddresses { ip_set: ip_set.clone(), addresses }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_added_to_those_there_and_only_those_are_taken_out_again() {
+    let mut bench = Bench::new().await;
+    let ip_set = set(&mut bench);
+    let outcome = bench.act(block(&ip_set, &["203.0.113.7/32", "192.0.2.44/32", "198.51.100.0/24"])).await;
+    assert_eq!(held(&mut bench, &ip_set).0, ["192.0.2.44/32", "198.51.100.0/24", "203.0.113.7/32"]);
+    let reading = bench.read(AwsDoes::IpSet { ip_set: ip_set.clone() }).await;
+    assert!(reading.summary.contains("blocked holds 3 networks (IPV4)"), "{}", reading.summary);
+    assert!(bench.refused(block(&ip_set, &["203.0.113.7/32"])).await.contains("already"));
+    assert!(bench.refused(block(&ip_set, &["2001:db8::1/128"])).await.contains("IPV4 only"));
+    bench.undo(&outcome).await;
+    assert_eq!(held(&mut bench, &ip_set).0, ["192.0.2.44/32"], "what was there before stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_moved_is_not_written_over() {
+    let mut bench = Bench::new().await;
+    let ip_set = set(&mut bench);
+    let preview = bench.preview(block(&ip_set, &["203.0.113.7/32"])).await.unwrap();
+    let (_, token) = held(&mut bench, &ip_set);
+    let other = json!({"Name": "blocked", "Scope": "REGIONAL", "Id": &*ip_set.id, "LockToken": token,
+        "Addresses": ["192.0.2.44/32", "192.0.2.45/32"]});
+    bench.boto.call("wafv2", "update_ip_set", other);
+    let entry = bench.confirm(preview);
+    let outcome = bench.perform(entry).await;
+    let Ending::Refused(refusal, Some(fresh)) = outcome.result else { panic!("{:?}", outcome.result) };
+    assert!(refusal.says.contains("changed since you saw it"), "{refusal}");
+    assert!(fresh.diff.iter().any(|(_, line)| line.contains("192.0.2.45/32")), "{:?}", fresh.diff);
+    assert_eq!(held(&mut bench, &ip_set).0, ["192.0.2.44/32", "192.0.2.45/32"]);
+    let preview = bench.preview(block(&ip_set, &["10.1.0.0/16"])).await.unwrap();
+    assert_eq!(preview.worst(), Some(Level::Stop), "our own nodes are there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ip_set_is_found_by_the_web_acl_of_the_load_balancer() {
+    let mut bench = Bench::new().await;
+    let made = bench.boto.call(
+        "wafv2",
+        "create_ip_set",
+        json!({"Name": "blocked", "Scope": "REGIONAL",
+        "IPAddressVersion": "IPV4", "Addresses": []}),
+    );
+    let seen = json!({"SampledRequestsEnabled": true, "CloudWatchMetricsEnabled": true, "MetricName": "m"});
+    let rule: Value = json!({"Name": "deny", "Priority": 0, "Action": {"Block": {}}, "VisibilityConfig": seen,
+        "Statement": {"IPSetReferenceStatement": {"ARN": text(&made, "/Summary/ARN")}}});
+    let acl = bench.boto.call(
+        "wafv2",
+        "create_web_acl",
+        json!({"Name": "shop", "Scope": "REGIONAL",
+        "DefaultAction": {"Allow": {}}, "VisibilityConfig": seen, "Rules": [rule]}),
+    );
+    let subnets = bench.boto.call("ec2", "describe_subnets", json!({}));
+    let (one, two) = (text(&subnets, "/Subnets/0/SubnetId"), text(&subnets, "/Subnets/1/SubnetId"));
+    let balancer =
+        bench.boto.call("elbv2", "create_load_balancer", json!({"Name": "shop", "Subnets": [one, two]}));
+    let arn = text(&balancer, "/LoadBalancers/0/LoadBalancerArn");
+    let bare = bench.read(AwsDoes::LoadBalancer { host: arn.clone() }).await;
+    assert!(bare.lines.iter().any(|(_, line)| line.contains("no web ACL")), "{:?}", bare.lines);
+    bench.boto.call(
+        "wafv2",
+        "associate_web_acl",
+        json!({"WebACLArn": text(&acl, "/Summary/ARN"), "ResourceArn": arn}),
+    );
+    let found = bench.read(AwsDoes::LoadBalancer { host: arn }).await;
+    let wanted = format!("blocked/{}/REGIONAL", text(&made, "/Summary/Id"));
+    assert_eq!(found.bindings.get("ip_set"), Some(&wanted), "{:?}", found.lines);
+}

@@ -1,0 +1,12 @@
+//! Every action on AWS, against moto, with botocore as the independent client that sets the stage and checks it.
+
+mod bench;
+mod database;
+mod dns;
+mod firewall;
+mod golden;
+mod logs;
+mod machines;
+mod network;
+mod reaching;
+mod secrets;
