@@ -65,7 +65,7 @@ impl App {
     fn keep_dossiers(&mut self, before: &[AnomalyId]) {
         for anomaly in &self.verdict.anomalies {
             if let Some(dossier) = self.dossiers.get_mut(&anomaly.id) {
-                if !before.contains(&anomaly.id) && anomaly.onset > dossier.anomaly.onset {
+                if !before.contains(&anomaly.id) {
                     dossier.begin_anew();
                 }
                 dossier.anomaly = anomaly.clone();

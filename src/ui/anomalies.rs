@@ -297,6 +297,9 @@ fn blind_rules<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     let mut reasons: Vec<&str> = app.verdict.blind.iter().map(|(_, why)| &*why.why).collect();
     reasons.sort_unstable();
     reasons.dedup();
+    // What blinds the most comes first.
+    let blinds = |reason: &str| app.verdict.blind.iter().filter(|(_, why)| *why.why == *reason).count();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(blinds(reason)));
     for reason in reasons {
         let rules = app.verdict.blind.iter().filter(|(_, why)| *why.why == *reason);
         let titles: Vec<&str> = rules.map(|(rule, _)| &*rule.title).collect();
