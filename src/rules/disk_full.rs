@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, ClaimDisk, Evidence, INODE_EVICTION, Key, Kind, LOW, Node, NodeDisk,
-    ObjectRef, Origin, Phase, Pod, Series, Severity, Status, Subject, Timestamp, cause, text,
+    Anomaly, AnomalyId, Cause, ClaimDisk, Evidence, Filesystem, INODE_EVICTION, Key, Kind, LOW, Node,
+    NodeDisk, ObjectRef, Origin, Phase, Pod, Series, Severity, Status, Subject, Timestamp, cause, text,
 };
 
 use super::node_load::load;
@@ -170,7 +170,7 @@ fn low(scene: &Scene<'_>, disk: &NodeDisk, history: Option<&Series>) -> Option<F
     let what = match disk.root.inodes_left() {
         Some(left) if left < INODE_EVICTION => format!("{:.1} % of the inodes free", left * 100.0),
         _ => {
-            let tightest = disk.images.iter().chain([&disk.root]).filter_map(|fs| fs.free());
+            let tightest = disk.images.iter().chain([&disk.root]).filter_map(Filesystem::free);
             format!("{:.0} % of the disk free", tightest.fold(1.0, f64::min) * 100.0)
         }
     };

@@ -320,6 +320,7 @@ impl OnMachine {
     }
 
     /// Nothing in it is secret: its words are fixed, names, paths under /var/log and images.
+    #[expect(clippy::unused_self, reason = "every family of actions is asked the same")]
     pub(in crate::domain) fn mask(&mut self) {}
 
     /// Why it cannot be done as it is written, if it cannot: a value that would be another option, or a file

@@ -32,6 +32,8 @@ use crate::domain::{Action, AwsCall, System, Timestamp};
 use crate::guard::{Confirmation, Draft, Guard, Hazard, Refusal, Undo, Warrant};
 use crate::probes::trouble::{Trouble, TroubleKind};
 
+/// What AWS says of a thing is all state: every part of it counts.
+const WHOLE: Regard = Regard { status: true, replicas: true };
 /// Between two looks at what became of a change.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -39,11 +41,7 @@ pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Resul
     let call = call_of(&action)?.clone();
     let session = open(hands, &call).await?;
     let plan = plan::of(hands, &session, &call.does).await?;
-    if call
-        .left
-        .as_ref()
-        .is_some_and(|left| *left != content(&plan.before, Regard { status: true, ..Regard::SPEC }))
-    {
+    if call.left.as_ref().is_some_and(|left| *left != content(&plan.before, WHOLE)) {
         let says = format!("{} was changed since: undoing now would undo that too", plan.targets.join(", "));
         return Err(Refusal::new(says).repair("look at it, then choose the step you want"));
     }
@@ -151,10 +149,7 @@ async fn watch(
 /// The way back, pinned to how things were left.
 async fn undo(session: &Session, call: &AwsCall, plan: &Plan) -> Option<Undo> {
     let (does, says) = plan.undo.clone()?;
-    let left = plan::image(session, &does)
-        .await
-        .ok()
-        .map(|image| content(&image, Regard { status: true, ..Regard::SPEC }));
+    let left = plan::image(session, &does).await.ok().map(|image| content(&image, WHOLE));
     let action = Action::Aws(AwsCall { region: call.region.clone(), left, does });
     Some(Undo { action, says, left: Vec::new() })
 }

@@ -145,12 +145,16 @@ fn describe(
             format!("remove {image} from {node}")
         }
         (OnMachine::DockerPrune { what, .. }, Facts::Docker(lines)) => {
-            lines.iter().for_each(|line| add(DiffTone::Same, line.clone()));
+            for line in lines {
+                add(DiffTone::Same, line.clone());
+            }
             hazards.push(Hazard::warn(Guard::Evidence, "logs of stopped containers go with them"));
             format!("let Docker on {node} remove {}", says_waste(*what))
         }
         (OnMachine::DockerPruneVolumes { .. }, Facts::Docker(lines)) => {
-            lines.iter().for_each(|line| add(DiffTone::Removed, format!("volume {line}")));
+            for line in lines {
+                add(DiffTone::Removed, format!("volume {line}"));
+            }
             if lines.is_empty() {
                 hazards.push(Hazard::stop(Guard::Target, "every volume is used: nothing would go"));
             }

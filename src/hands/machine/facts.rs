@@ -229,13 +229,11 @@ async fn stat(machine: &Machine, files: &[String]) -> Result<Facts, NoResult> {
                 is_regular: kind.starts_with("regular"),
             })
         });
-        match row {
-            Some(file) => found.push(file),
-            None => {
-                let says = format!("there is no {path} on {}", machine.host());
-                return Err(NoResult { says, repair: Some("look at the logs there again".into()) });
-            }
-        }
+        let Some(file) = row else {
+            let says = format!("there is no {path} on {}", machine.host());
+            return Err(NoResult { says, repair: Some("look at the logs there again".into()) });
+        };
+        found.push(file);
     }
     Ok(Facts::Files(found))
 }

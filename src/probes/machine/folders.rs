@@ -64,7 +64,7 @@ pub(super) async fn sizes(
     Ok(answer)
 }
 
-/// `48	/var/log/pods`, in KiB.
+/// KiB, a tab, and the folder.
 fn row(line: &str) -> Option<(u64, String)> {
     let (kib, path) = line.split_once('\t')?;
     Some((kib.trim().parse::<u64>().ok()?.saturating_mul(1024), path.to_owned()))

@@ -3,13 +3,23 @@
 use covet_tui::domain::*;
 use covet_tui::playbooks::StepState;
 
-use super::world::{World, about_node, node};
+use super::world::{World, about_node, ago, node};
 
 /// DiskPressure on `node-1` for three minutes; its pods are the workload's.
 fn pressed() -> World {
     let mut world = World::new("disk-full", "shop", "web", 3, 1).with_nodes(4);
     world.nodes[0] = node("node-1", true, 90_000);
     world.nodes[0].container_runtime = Some("containerd://2.1.5".into());
+    let pressure = Condition {
+        kind: "DiskPressure".into(),
+        status: Status::True,
+        reason: None,
+        message: None,
+        since: Some(ago(180)),
+    };
+    let mut conditions = world.nodes[0].conditions.to_vec();
+    conditions.push(NodeCondition { condition: pressure, heartbeat: None });
+    world.nodes[0].conditions = conditions.into();
     for pod in &mut world.pods {
         pod.node = Some("node-1".into());
     }
@@ -94,7 +104,7 @@ fn without_ssh_its_steps_say_what_to_set_and_the_others_stay() {
     let mut world = pressed().cause(cause::DISK_FULL, "full of what is needed").began(900);
     world.systems.remove(&System::Ssh);
     let plan = world.plan();
-    for id in ["disk-space", "images", "prune-images", "vacuum-journal", "grow-filesystem"] {
+    for id in ["prune-images", "vacuum-journal", "grow-filesystem", "runtime-folder"] {
         assert!(
             matches!(&plan.step(id).unwrap().state, StepState::Blocked { why } if why.contains("set [ssh] user")),
             "{id}: {:?}",
@@ -111,6 +121,12 @@ fn a_full_volume_is_enlarged_and_the_node_left_alone() {
     world.anomaly.subject = Subject::Object(ObjectRef::new(Kind::PersistentVolumeClaim, claim));
     world.anomaly.bindings.insert("claim", "data-db-0".into());
     world.anomaly.bindings.insert("claim_suggestion", "30Gi".into());
+    let full = Filesystem { capacity: 20 << 30, available: 1 << 28, inodes: None, inodes_free: None };
+    let root = Filesystem { capacity: 80 << 30, available: 60 << 30, inodes: None, inodes_free: None };
+    let claim =
+        ClaimDisk { key: Key::new("shop", "data-db-0"), pod: Key::new("shop", "db-0"), filesystem: full };
+    let disk = NodeDisk { root, claims: vec![claim], ..NodeDisk::default() };
+    world.facts.push((Origin::NodeDisks, Fact::NodeDisks(vec![("node-1".into(), disk)])));
     let plan = world.read().plan();
     let step = plan.suggestion().unwrap();
     assert_eq!(step.id, "grow-claim");
