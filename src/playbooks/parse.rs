@@ -25,6 +25,7 @@ pub const RULES: &[&str] = &[
     "high-latency",
     "high-5xx",
     "cert-expiry",
+    "auth-attack",
 ];
 
 /// Longest text that is read as playbooks, in bytes: far beyond any playbook, short of a mistake's damage.

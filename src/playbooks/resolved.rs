@@ -32,6 +32,8 @@ pub enum Condition {
     NoLockWaiters,
     /// p95 below its threshold of 1 s.
     LatencyNormal,
+    /// Refused requests below one a second.
+    RefusalsNormal,
     /// 5xx below 1 % of the requests.
     ErrorsBelow1Percent,
     /// Every served certificate of the host is trusted and valid for more than 21 days.
@@ -39,7 +41,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 13] = [
+    pub const ALL: [(&'static str, Condition); 14] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -51,6 +53,7 @@ impl Condition {
         ("connections-below-70-percent", Condition::ConnectionsBelow70Percent),
         ("no-lock-waiters", Condition::NoLockWaiters),
         ("latency-normal", Condition::LatencyNormal),
+        ("refusals-normal", Condition::RefusalsNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
         ("certificate-valid", Condition::CertificateValid),
     ];
@@ -71,6 +74,8 @@ const CONNECTIONS: f64 = 0.7;
 const LATENCY: f64 = 1.0;
 /// Share of 5xx below which errors are normal (audit, section 4).
 const ERRORS: f64 = 0.01;
+/// Requests refused per second below which nobody attacks: the rule's own threshold.
+const REFUSALS: f64 = 1.0;
 /// A certificate that is valid for longer than this is well (audit, section 4).
 const CERTIFICATE: Duration = Duration::from_hours(21 * 24);
 
@@ -189,6 +194,7 @@ impl Condition {
                 None => Err("the database is not to be seen".into()),
             },
             Condition::LatencyNormal => below(&view.snapshot().traffic.p95, LATENCY, "p95"),
+            Condition::RefusalsNormal => below(&view.snapshot().traffic.denied, REFUSALS, "refused requests"),
             Condition::ErrorsBelow1Percent => {
                 below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx ratio")
             }

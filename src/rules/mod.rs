@@ -1,6 +1,7 @@
 //! Snapshot in, Findings out: one rule, one file; a rule is a row. No I/O, no clock.
 //! A rule knows what public fields prove. It must not know playbooks, incidents or the screen.
 
+mod auth_attack;
 mod cert_expiry;
 mod cert_trouble;
 mod configuration;
@@ -82,6 +83,7 @@ pub static RULES: &[&Rule] = &[
     &hpa_max::RULE,
     &db_pool::RULE,
     &cert_expiry::RULE,
+    &auth_attack::RULE,
 ];
 
 /// The rule with this name.

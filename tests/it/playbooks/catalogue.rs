@@ -57,7 +57,13 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
     let counts: Vec<(&str, usize)> = rows.iter().map(|(book, rows)| (*book, rows.len())).collect();
     assert_eq!(
         counts,
-        [("crash-loop", 24), ("image-pull", 15), ("node-notready", 20), ("rollout-stuck", 18)]
+        [
+            ("auth-attack", 19),
+            ("crash-loop", 24),
+            ("image-pull", 15),
+            ("node-notready", 20),
+            ("rollout-stuck", 18)
+        ]
     );
     for (book, known) in named {
         let extra: Vec<&str> = library
@@ -72,6 +78,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
             "crash-loop" => &["loosen-liveness"],
             "rollout-stuck" => &["newest-logs"],
             "image-pull" => &["roll-back", "rollout-done"],
+            "auth-attack" => &["trail-events", "load-balancer", "network-acls", "quieter"],
             _ => &["pods-moved", "nodes-again"],
         };
         assert_eq!(extra, wanted, "{book}: steps beyond the table");
@@ -143,6 +150,8 @@ fn every_cause_leads_somewhere() {
         "handshake-failed",
         "not-managed",
         "default-certificate",
+        "attack-many-addresses",
+        "security-group-closed",
     ];
     let library = Library::built_in();
     let mut used: BTreeSet<&str> = BTreeSet::new();

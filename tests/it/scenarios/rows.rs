@@ -239,6 +239,9 @@ pub struct TrafficRow {
     pub errors: Vec<String>,
     #[serde(default)]
     pub errors_by_pod: Vec<(String, f64)>,
+    #[serde(default)]
+    pub denied: Vec<String>,
+    pub denied_yesterday: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
