@@ -343,16 +343,20 @@ async fn first_client(mut clients: Clients) -> Option<kube::Client> {
 async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<Option<Reach>>) {
     let fallback = session.settings.context.value.clone().unwrap_or_default();
     let mut hands: Option<Hands> = None;
+    let outside = session.outside();
     loop {
         let connected = clients.borrow_and_update().clone();
         if let Some(Ok(client)) = connected {
             let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
             let ours = match hands.take() {
                 Some(hands) => hands.through(client.clone()),
-                None => first_hands(&session, client.clone()),
+                None => first_hands(&session, client.clone(), outside.clone()),
             };
             hands = Some(ours.clone());
-            let probes = Probes::new(client, session.clock, session.outside());
+            let probes = Probes::new(client.clone(), session.clock, outside.clone());
+            // A connection that is open already still answers when no slot is left.
+            let early = outside.clone();
+            tokio::spawn(async move { drop(early.database_session(Some(client)).await) });
             if reached.send(Some(Reach { probes, hands: ours, who })).is_err() {
                 return;
             }
@@ -363,8 +367,8 @@ async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<
     }
 }
 
-fn first_hands(session: &Session, client: kube::Client) -> Hands {
-    let hands = Hands::new(client, session.clock, session.outside());
+fn first_hands(session: &Session, client: kube::Client, outside: Outside) -> Hands {
+    let hands = Hands::new(client, session.clock, outside);
     match &session.settings.context.value {
         Some(context) if session.settings.is_protected() => hands.protecting(context.clone()),
         _ => hands,

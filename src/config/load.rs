@@ -216,6 +216,9 @@ fn set_item(slot: Slot<'_>, item: &Item, source: Source) -> Result<(), String> {
             let value = strings(item).ok_or_else(|| r#"is a list of strings: ["a", "b"]"#.to_owned())?;
             *place = Sourced { value, from: source };
         }
+        Slot::Maybe(place) if item.as_integer().is_some() => {
+            *place = Sourced { value: item.as_integer().map(|number| number.to_string()), from: source };
+        }
         other => {
             let text = item.as_str().ok_or_else(|| r#"is a string: "…""#.to_owned())?;
             set_text(other, text, source)?;

@@ -3,7 +3,11 @@
 
 pub mod aws;
 pub mod connect;
+pub mod database_queries;
+mod database_session;
 mod database_url;
+mod database_users;
+mod database_way;
 pub mod discovery;
 mod door;
 mod load;
@@ -17,7 +21,10 @@ pub mod ssh;
 pub mod tls;
 
 pub use connect::{ConnectError, Connected, client, connect};
+pub use database_session::{DatabaseKeeper, DatabaseRefusal, DatabaseRow, DatabaseSession, DatabaseTarget};
 pub use database_url::{Encryption, database};
+pub use database_users::{DatabaseUsers, identifier};
+pub use database_way::DatabaseWay;
 pub use door::{Door, http_client};
 pub use load::{ConfigError, load, load_text, usual_file};
 pub use outside::Outside;

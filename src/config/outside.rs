@@ -1,17 +1,29 @@
 //! How the systems beside the API server are reached, for reads on demand and for hands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::aws::Aws;
 use super::ssh::{AddressOf, Ssh};
-use super::{ScriptSetting, Settings};
-use crate::domain::System;
+use super::{
+    ConnectError, DatabaseKeeper, DatabaseRefusal, DatabaseSession, DatabaseTarget, DatabaseUsers,
+    ScriptSetting, Settings,
+};
+use crate::domain::{BlindKind, System};
 
 /// What was configured of each system; what is None was not.
 #[derive(Clone, Debug, Default)]
 pub struct Outside {
     /// PostgreSQL, as applications write it; `postgresql+driver://` is understood.
     pub database_url: Option<String>,
+    /// The way to it, as written; None is direct.
+    pub database_via: Option<String>,
+    /// The application's table of accounts, as written; None is the usual one.
+    pub database_users: Option<String>,
+    /// The namespace of a forwarder whose namespace is not written.
+    pub namespace: Option<String>,
+    /// The database session that reads on demand and previews share.
+    pub database_kept: DatabaseKeeper,
     /// Redis.
     pub redis_url: Option<String>,
     pub aws: Option<Aws>,
@@ -24,7 +36,11 @@ pub struct Outside {
 impl Outside {
     pub fn of(settings: &Settings) -> Outside {
         Outside {
-            database_url: settings.database_url.value.clone(),
+            database_url: settings.database_url.value.clone().filter(|url| url != "off"),
+            database_via: settings.database_via.value.clone(),
+            database_users: Some(settings.database_users.value.clone()),
+            namespace: settings.namespace.one().map(ToString::to_string),
+            database_kept: DatabaseKeeper::default(),
             redis_url: settings.redis_url.value.clone(),
             aws: Aws::of(&settings.aws),
             ssh: ssh(settings),
@@ -56,6 +72,42 @@ impl Outside {
             .into_iter()
             .chain(configured)
             .collect()
+    }
+
+    /// The database and the way to it; `cluster` carries port-forwards.
+    ///
+    /// # Errors
+    /// None is configured, or what is configured is not understood.
+    pub fn database(&self, cluster: Option<kube::Client>) -> Result<DatabaseTarget, ConnectError> {
+        let Some(url) = self.database_url.as_deref() else {
+            let why = "no database is configured";
+            return Err(ConnectError::new(BlindKind::NotConfigured, why, System::Postgres.configure()));
+        };
+        let target = DatabaseTarget::new(url, self.database_via.as_deref(), self.namespace.as_deref())?;
+        Ok(target.through(cluster))
+    }
+
+    /// The session that is kept open to look at the database. Asking for it early keeps a slot for later.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub async fn database_session(
+        &self,
+        cluster: Option<kube::Client>,
+    ) -> Result<Arc<DatabaseSession>, DatabaseRefusal> {
+        let target = self.database(cluster).map_err(DatabaseRefusal::Unreached)?;
+        self.database_kept.session(&target).await
+    }
+
+    /// The application's accounts.
+    ///
+    /// # Errors
+    /// What is configured is not of the form `table(id, name, active, …)`.
+    pub fn users(&self) -> Result<DatabaseUsers, ConnectError> {
+        match self.database_users.as_deref() {
+            Some(text) => DatabaseUsers::parse(text),
+            None => DatabaseUsers::parse(&Settings::default().database_users.value),
+        }
     }
 }
 

@@ -125,6 +125,27 @@ pub(super) static ROWS: &[Row] = &[
         |s| Slot::Maybe(&mut s.database_url),
         "the database to watch, read-only; keep the password in DATABASE_URL",
     )),
+    row(
+        "database.via",
+        &["COVET_DATABASE_VIA"],
+        r#""port-forward:tools/pg-forwarder:5432""#,
+        |s| Slot::Maybe(&mut s.database_via),
+        "how to reach it: direct, port-forward:[NAMESPACE/]POD:PORT or ssh:HOST",
+    ),
+    row(
+        "database.cpus",
+        &["COVET_DATABASE_CPUS"],
+        r#""4""#,
+        |s| Slot::Maybe(&mut s.database_cpus),
+        "how many CPUs its server has; without it only lock chains are judged, not load",
+    ),
+    row(
+        "database.users",
+        &["COVET_DATABASE_USERS"],
+        r#""users(id, username, is_active, failed_attempts, last_login)""#,
+        |s| Slot::Text(&mut s.database_users),
+        "the application's accounts: table(id, name, active, failed logins, last login)",
+    ),
     secret(row(
         "redis.url",
         &["COVET_REDIS_URL", "REDIS_URL"],

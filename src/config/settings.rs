@@ -24,6 +24,12 @@ pub struct Settings {
     pub alertmanager_url: Sourced<Option<String>>,
     /// May hold a password: never shown as it is.
     pub database_url: Sourced<Option<String>>,
+    /// How the database is reached: `direct`, `port-forward:[NAMESPACE/]POD:PORT`, `ssh:HOST`.
+    pub database_via: Sourced<Option<String>>,
+    /// How many CPUs the database server has.
+    pub database_cpus: Sourced<Option<String>>,
+    /// The application's accounts: `table(id, name, active, failures, last login)`.
+    pub database_users: Sourced<String>,
     /// May hold a password: never shown as it is.
     pub redis_url: Sourced<Option<String>>,
     pub aws: AwsSettings,
@@ -225,6 +231,9 @@ pub struct Flags {
     pub theme: Option<String>,
 }
 
+/// The application's accounts, if nobody says otherwise.
+const USERS: &str = "users(id, username, is_active, failed_attempts, last_login)";
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -242,6 +251,9 @@ impl Default for Settings {
             },
             alertmanager_url: Sourced::default(None),
             database_url: Sourced::default(None),
+            database_via: Sourced::default(None),
+            database_cpus: Sourced::default(None),
+            database_users: Sourced::default(USERS.into()),
             redis_url: Sourced::default(None),
             aws: AwsSettings::default(),
             tls_hosts: Sourced::default(Vec::new()),

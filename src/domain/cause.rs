@@ -65,6 +65,7 @@ causes! {
     SECURITY_GROUP_CLOSED = "security-group-closed": "No security group of the load balancer lets anybody in.";
     // Why a node is not ready.
     KUBELET_SILENT = "kubelet-silent": "The kubelet stopped reporting: dead, cut off, or the machine is.";
+    NODE_IMPAIRED = "node-impaired": "The cloud says that the machine is impaired.";
     NODE_STOPPED = "node-stopped": "The cloud says that the machine is shut down.";
     NODE_NETWORK = "node-network": "The node's network plugin is not ready.";
     NODE_PRESSURE = "node-pressure": "The node runs out of disk, memory or process ids.";
@@ -93,6 +94,13 @@ causes! {
     POOL_BUDGET = "pool-budget": "Replicas times pool size is more than the database has.";
     CONNECTIONS_IDLE = "connections-idle": "Most slots are held by idle connections of pools.";
     CONNECTIONS_BUSY = "connections-busy": "Most slots are really working.";
+    HOT_QUERY = "hot-query": "One statement takes most of the database's time.";
+    LOAD_SPREAD = "load-spread": "The database's time is spread over many statements.";
+    MISSING_INDEX = "missing-index": "The statement reads a whole table where an index would do.";
+    INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
+    LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
+    DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
+    POOL_TOO_SMALL = "pool-too-small": "The application waits for its own pool while the server has room.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";

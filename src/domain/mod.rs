@@ -7,8 +7,10 @@ pub mod cause;
 mod change;
 mod cidr;
 mod config_object;
+mod database;
 mod disk;
 mod key;
+mod lock_tree;
 mod mask;
 mod network;
 mod node;
@@ -28,17 +30,20 @@ mod workload;
 pub use action::{
     Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DockerWaste, DrainOptions, Effect, Folders,
     ImageChange, IpSetRef, MachineCommand, NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind,
-    PodTarget, RecordSet, RedisCommand, ResourceChange, Script, Sql, Unit, shell_quote,
+    Pick, PodTarget, RecordSet, RedisCommand, ResourceChange, Script, SessionTarget, Sql, Unit, Which,
+    shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use cidr::Cidr;
 pub use config_object::{ConfigObject, Keeper};
+pub use database::{Activity, Holder, LockRoot, TopQuery};
 pub use disk::{
     CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
 };
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
+pub use lock_tree::{Locked, lock_roots, lock_tree};
 pub use mask::{is_telling, mask, masked};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
 pub use node::{Lease, Node, NodeCondition, Taint, aws_region};

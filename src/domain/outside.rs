@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Labels, Name, Series, Timestamp};
+use super::{Activity, Labels, Name, Series, Timestamp};
 
 /// What Prometheus knows about the application's traffic.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -61,6 +61,8 @@ pub struct Silence {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Database {
     Capacity(Capacity),
+    /// Who does what on it.
+    Activity(Box<Activity>),
     /// SQLSTATE 53300 on connect: no slot is left for us. An observation, not blindness.
     Exhausted {
         message: Name,

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::{
-    Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject, Database,
-    Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name, Node,
-    Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service, Silence, Table,
-    Timestamp, Traffic, Usage, UsageSource, between,
+    Activity, Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject,
+    Database, Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name,
+    Node, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service, Silence,
+    Table, Timestamp, Traffic, Usage, UsageSource, between,
 };
 
 /// How long the database and cache histories reach back.
@@ -45,6 +45,12 @@ pub struct Snapshot {
     pub connections: Series,
     /// Idle-in-transaction connections over the last hour.
     pub idle_in_transaction: Series,
+    /// Sessions on a CPU, or wanting one, over the last hour.
+    pub on_cpu: Series,
+    /// Sessions that wait for locks, over the last hour.
+    pub lock_waiters: Series,
+    /// Who does what on the database, and when that was seen.
+    pub activity: Option<(Timestamp, Activity)>,
     pub cache: Option<Cache>,
     /// The database's instances by CloudWatch.
     pub rds: Option<RdsLoad>,
@@ -117,8 +123,11 @@ impl Snapshot {
                 self.exhausted = None;
                 self.connections.push(at, f64::from(capacity.used), HISTORY);
                 self.idle_in_transaction.push(at, f64::from(capacity.idle_in_transaction), HISTORY);
+                self.on_cpu.push(at, f64::from(capacity.on_cpu), HISTORY);
+                self.lock_waiters.push(at, f64::from(capacity.lock_waiters), HISTORY);
                 self.capacity = Some(capacity);
             }
+            Fact::Database(Database::Activity(activity)) => self.activity = Some((at, *activity)),
             Fact::Database(Database::Exhausted { message }) => {
                 let since = self.exhausted.as_ref().map_or(at, |(since, _)| *since);
                 self.exhausted = Some((since, message));

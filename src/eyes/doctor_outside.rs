@@ -9,7 +9,7 @@ use super::doctor::DoctorRow;
 use super::kubernetes::names::Names;
 use super::{alertmanager, postgres, prometheus, redis, tls};
 use crate::config::aws::{Aws, find_cluster, host_of, is_rds, region_of};
-use crate::config::{self, ConnectError, Settings};
+use crate::config::{ConnectError, DatabaseRefusal, Settings};
 use crate::domain::{BlindKind, Fact, Handshake, Timestamp, aws_region, text};
 
 /// A check takes at most this long, whatever the clients' own patience adds up to.
@@ -24,7 +24,7 @@ pub(super) async fn outside(
     let (prometheus, alertmanager, database, cache, aws, mut hosts) = tokio::join!(
         check("Prometheus", ask_prometheus(settings, client)),
         check("Alertmanager", ask_alertmanager(settings, client, now)),
-        check("PostgreSQL", ask_database(settings)),
+        check("PostgreSQL", ask_database(settings, client)),
         check("Redis", ask_cache(settings)),
         check("AWS", ask_aws(settings, client)),
         certificates(settings, client, now),
@@ -68,25 +68,20 @@ async fn ask_alertmanager(
     }
 }
 
-async fn ask_database(settings: &Settings) -> Result<String, ConnectError> {
-    let Some(url) = settings.database_url.as_deref().filter(|url| *url != "off") else {
-        let repair = "set DATABASE_URL to a role that may read pg_stat_activity (pg_monitor)";
-        return Err(ConnectError::new(BlindKind::NotConfigured, "no database was given", repair));
-    };
-    let (config, encryption) = config::database(url)?;
-    let asked = match postgres::open(&config, &encryption).await {
-        Ok(session) => postgres::capacity(&session).await,
-        Err(refusal) => Err(refusal),
-    };
-    match asked {
-        Ok(capacity) => Ok(format!("{} of {} usable connections in use", capacity.used, capacity.usable())),
-        Err(postgres::Refusal::Error(error)) => Err(error),
-        Err(postgres::Refusal::Exhausted(message)) => Err(ConnectError::new(
-            BlindKind::Refused,
-            format!("no connection slot is left (53300): {message}"),
-            "this is an incident: see the playbook db-pool",
-        )),
+async fn ask_database(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+    let target = postgres::target(settings)?.through(client.cloned());
+    let way = target.way().to_string();
+    let session = target.look().await.map_err(DatabaseRefusal::into_error)?;
+    let capacity = postgres::capacity(&session).await.map_err(DatabaseRefusal::into_error)?;
+    let unseen = postgres::unseen(&session).await.map_err(DatabaseRefusal::into_error)?;
+    let mut says = format!("{way}; {} of {} usable connections in use", capacity.used, capacity.usable());
+    if settings.database_cpus.is_none() {
+        says.push_str("; its load is not judged: set [database] cpus");
     }
+    for unseen in unseen {
+        says.push_str(&format!("; not to be seen: {unseen}"));
+    }
+    Ok(says)
 }
 
 async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {

@@ -68,7 +68,7 @@ impl Eyes {
             tell.clone(),
         ));
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
-        tasks.spawn(postgres::watch(settings.clone(), tell.clone()));
+        tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
         tasks.spawn(cloudwatch::watch(settings.clone(), tell.clone()));
         tasks.spawn(tls::watch(settings.clone(), sessions, tell));

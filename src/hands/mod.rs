@@ -10,6 +10,7 @@ mod kept;
 mod kubernetes;
 mod machine;
 mod permission;
+mod postgres;
 mod script;
 mod task;
 
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use done::Done;
 
 use crate::config::Outside;
-use crate::domain::{Action, Effect, Sql, Timestamp};
+use crate::domain::{Action, Effect, Timestamp};
 use crate::guard::{Armed, Draft, Preview, Refusal, Undo};
 use crate::journal::{Entry, Outcome};
 use crate::probes::cluster::Cluster;
@@ -93,9 +94,7 @@ impl Hands {
             return Err(Refusal::new(says).repair(system.configure()));
         }
         match action {
-            Action::Postgres(sql) => match sql {
-                Sql::PingDatabase => Err(Refusal::new("a read needs no hands")),
-            },
+            Action::Postgres(sql) => postgres::draft(self, sql, now).await,
             Action::Redis(command) => match command {},
             Action::Alerting(call) => match call {},
             action @ Action::Aws(_) => aws::draft(self, action, now).await,
@@ -144,6 +143,7 @@ impl Hands {
             Done::refused(refusal.repair("confirm it again"))
         } else {
             match warrant.action() {
+                Action::Postgres(sql) => postgres::perform(self, warrant, sql, &mut task).await,
                 Action::Redis(command) => match *command {},
                 Action::Alerting(call) => match *call {},
                 Action::Aws(_) => aws::perform(self, warrant, &mut task).await,

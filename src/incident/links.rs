@@ -122,6 +122,20 @@ static CAUSATIONS: &[Causation] = &[
     ),
     row(("rollout-stuck", "high-5xx"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
     row(("rollout-stuck", "high-latency"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
+    row(
+        ("db-cpu", "db-pool"),
+        Join::Anything,
+        10,
+        0.85,
+        "sessions that wait hold their slots, and pools open more",
+    ),
+    row(("db-cpu", "high-5xx"), Join::Anything, 10, 0.85, "requests wait for the database until they fail"),
+    row(("db-cpu", "high-latency"), Join::Anything, 10, 0.85, "requests wait for the database"),
+    row(("db-cpu", "hpa-max"), Join::Anything, 10, 0.6, "slow requests keep replicas busy"),
+    when(
+        row(("db-cpu", "crash-loop"), Join::Anything, 10, 0.85, "containers die waiting for the database"),
+        |_, effect| has_cause(effect, DATABASE),
+    ),
     row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
     row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
     when(

@@ -4,6 +4,7 @@
 mod access;
 pub mod alertmanager;
 pub mod api;
+pub mod database;
 mod folder;
 pub mod https;
 pub mod logs;

@@ -118,7 +118,7 @@ pub static RESOURCES: &[Resource] = &[
     Resource::new("", "v1", "pods", "pod", "Pod")
         .short(&["po"])
         .all()
-        .sub(&["eviction", "exec", "log", "proxy", "status"])
+        .sub(&["eviction", "exec", "log", "portforward", "proxy", "status"])
         .fields(&[
             "spec.nodeName",
             "status.phase",

@@ -30,6 +30,7 @@ pub struct Lab {
     pub(super) addresses: Addresses,
     pub(super) files: Files,
     pub(super) api: Running,
+    pub(super) routes: api::ProxyRoutes,
     pub(super) tickers: Vec<Ticker>,
     pub(super) servers: JoinSet<()>,
     /// Dropping it tells the servers to stop.
@@ -60,6 +61,7 @@ impl Lab {
         vec![
             ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
             ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
+            ("COVET_DATABASE_CPUS", crate::lab::world::DATABASE_CPUS.to_string()),
             ("REDIS_URL", format!("redis://{cache}/0")),
             ("PROMETHEUS_URL", format!("http://{prometheus}")),
             ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
@@ -110,6 +112,11 @@ impl Lab {
             self.servers.shutdown().await;
         }
         self.api.stop().await;
+    }
+
+    /// Lets a pod carry port-forwards for one of its ports to this address.
+    pub fn carry(&self, namespace: &str, pod: &str, port: u16, to: SocketAddr) {
+        self.routes.add(namespace, pod, port, to);
     }
 
     /// What goes wrong in this lab.

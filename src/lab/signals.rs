@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
+pub use super::database::Database;
+
 /// The meeting point of the world and the servers. Clones share one state, and one time.
 #[derive(Clone, Debug)]
 pub struct Signals {
@@ -51,26 +53,6 @@ impl Signals {
     }
 }
 
-/// The `PostgreSQL` server as its own views would show it.
-#[derive(Clone, Debug)]
-pub struct Database {
-    /// False: connections are refused at the socket (closed at once).
-    pub up: bool,
-    /// `pg_settings.max_connections`.
-    pub max_connections: u32,
-    /// Sum of `superuser_reserved_connections` and its kin; usable = `max_connections - reserved`.
-    pub reserved: u32,
-    /// One row of `pg_stat_activity` each; only client backends count as used.
-    /// Connections really open to the lab's own server are added by that server, not listed here.
-    pub sessions: Vec<Session>,
-}
-
-impl Default for Database {
-    fn default() -> Self {
-        Self { up: true, max_connections: 90, reserved: 3, sessions: Vec::new() }
-    }
-}
-
 /// One row of `pg_stat_activity`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
@@ -95,6 +77,8 @@ pub struct Session {
     pub wait_event_type: Option<&'static str>,
     pub wait_event: Option<&'static str>,
     pub query: String,
+    /// Process ids of those whose locks it waits for.
+    pub blocked_by: Vec<i32>,
 }
 
 impl Session {
@@ -115,6 +99,7 @@ impl Session {
             wait_event_type: Some("Client"),
             wait_event: Some("ClientRead"),
             query: String::new(),
+            blocked_by: Vec::new(),
         }
     }
 }

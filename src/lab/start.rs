@@ -168,8 +168,18 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let stopping = stopping.drop_guard();
     let generator = format!("http://{}", addresses.prometheus);
     let moves = Moves::new(clock, world, Evaluation::new(rules, tsdb, alertmanager, generator));
-    let mut lab =
-        Lab { drill, moves, stopping, addresses, files, api, tickers: Vec::new(), servers, _folder: folder };
+    let mut lab = Lab {
+        drill,
+        moves,
+        stopping,
+        addresses,
+        files,
+        api,
+        routes,
+        tickers: Vec::new(),
+        servers,
+        _folder: folder,
+    };
     lab.lead_ingresses_home(&store);
     if !by_hand {
         lab.live()?;

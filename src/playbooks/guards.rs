@@ -40,10 +40,16 @@ pub enum Guard {
     HealthyRevision,
     /// The replicas' new size has to fit on a node.
     NodeRoom,
+    /// Building an index on a large table while every CPU is busy makes it worse.
+    IndexAffordable,
+    /// New pods have to find a connection, or their rollout gets stuck.
+    DatabaseLetsIn,
+    /// The replicas have to be close behind before reads are sent to them.
+    ReplicaFresh,
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 14] = [
+    pub const ALL: [(&'static str, Guard); 17] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -58,6 +64,9 @@ impl Guard {
         ("few-nodes", Guard::FewNodes),
         ("healthy-revision", Guard::HealthyRevision),
         ("node-room", Guard::NodeRoom),
+        ("index-affordable", Guard::IndexAffordable),
+        ("database-lets-in", Guard::DatabaseLetsIn),
+        ("replica-fresh", Guard::ReplicaFresh),
     ];
 
     pub fn parse(name: &str) -> Option<Guard> {
@@ -129,8 +138,50 @@ impl Guard {
             Guard::NodeRoom if !case.values.contains_key("memory_suggestion") => {
                 Standing::NotAdvised("no node is known to have room for more memory".into())
             }
+            Guard::IndexAffordable => index(case.values),
+            Guard::DatabaseLetsIn if is_shut(view) => Standing::NotAdvised(
+                "new pods find no connection slot now: their rollout would get stuck".into(),
+            ),
+            Guard::DatabaseLetsIn => Standing::Fine,
+            Guard::ReplicaFresh => replica(case.values),
             Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => Standing::Fine,
         }
+    }
+}
+
+/// From this load on, and on a larger table than this, an index is built later (audit, section 4).
+const CPU_FULL: f64 = 95.0;
+const LARGE_TABLE: f64 = 10.0 * 1024.0 * 1024.0 * 1024.0;
+/// Reads go to a replica that is less than this far behind (audit, section 4).
+const LAG: f64 = 1.0;
+
+/// No slot is left, whether or not somebody was turned away in our sight.
+fn is_shut(view: &View<'_>) -> bool {
+    let snapshot = view.snapshot();
+    snapshot.exhausted.is_some()
+        || snapshot.capacity.is_some_and(|capacity| capacity.used >= capacity.usable())
+}
+
+fn number(values: &BTreeMap<String, String>, name: &str) -> Option<f64> {
+    values.get(name)?.parse().ok()
+}
+
+fn index(values: &BTreeMap<String, String>) -> Standing {
+    let busy = number(values, "cpu_load").is_some_and(|load| load > CPU_FULL);
+    match number(values, "index_table_bytes") {
+        Some(bytes) if busy && bytes > LARGE_TABLE => Standing::NotAdvised(format!(
+            "the table has {} and every CPU is busy: cancel or scale first, build it when there is room",
+            text::bytes(bytes as u64)
+        )),
+        _ => Standing::Fine,
+    }
+}
+
+fn replica(values: &BTreeMap<String, String>) -> Standing {
+    match number(values, "replica_lag_seconds") {
+        Some(lag) if lag >= LAG => Standing::NotAdvised(format!("the replicas are {lag:.1} s behind")),
+        Some(_) => Standing::Fine,
+        None => Standing::NotAdvised("how far the replicas are behind is not known".into()),
     }
 }
 

@@ -22,6 +22,7 @@ pub const RULES: &[&str] = &[
     "node-notready",
     "hpa-max",
     "db-pool",
+    "db-cpu",
     "high-latency",
     "high-5xx",
     "cert-expiry",

@@ -30,6 +30,11 @@ pub enum Condition {
     /// Used connections below 70 % of the usable, and none refused.
     ConnectionsBelow70Percent,
     NoLockWaiters,
+    /// Nobody has been idle in a transaction for over five minutes.
+    NoStuckTransactions,
+    /// Fewer sessions on a CPU than 70 % of the CPUs, where their number is known.
+    DatabaseLoadBelow70Percent,
+    NoInvalidIndex,
     /// p95 below its threshold of 1 s.
     LatencyNormal,
     /// Refused requests below one a second.
@@ -41,7 +46,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 14] = [
+    pub const ALL: [(&'static str, Condition); 17] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -52,6 +57,9 @@ impl Condition {
         ("hpa-has-room", Condition::HpaHasRoom),
         ("connections-below-70-percent", Condition::ConnectionsBelow70Percent),
         ("no-lock-waiters", Condition::NoLockWaiters),
+        ("no-stuck-transactions", Condition::NoStuckTransactions),
+        ("database-load-below-70-percent", Condition::DatabaseLoadBelow70Percent),
+        ("no-invalid-index", Condition::NoInvalidIndex),
         ("latency-normal", Condition::LatencyNormal),
         ("refusals-normal", Condition::RefusalsNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
@@ -193,6 +201,20 @@ impl Condition {
                 Some(_) => Ok(None),
                 None => Err("the database is not to be seen".into()),
             },
+            Condition::NoStuckTransactions => match view.snapshot().activity.as_ref() {
+                Some((_, activity)) if activity.stuck > 0 => Err(format!(
+                    "{} idle in a transaction for over 5 minutes",
+                    text::count(activity.stuck as usize, "session")
+                )),
+                _ => Ok(None),
+            },
+            Condition::DatabaseLoadBelow70Percent => database_load(view),
+            Condition::NoInvalidIndex => match view.snapshot().activity.as_ref() {
+                Some((_, activity)) if !activity.invalid_indexes.is_empty() => {
+                    Err(format!("index {} is INVALID", activity.invalid_indexes[0]))
+                }
+                _ => Ok(None),
+            },
             Condition::LatencyNormal => below(&view.snapshot().traffic.p95, LATENCY, "p95"),
             Condition::RefusalsNormal => below(&view.snapshot().traffic.denied, REFUSALS, "refused requests"),
             Condition::ErrorsBelow1Percent => {
@@ -259,6 +281,22 @@ fn pods_scheduled(view: &View<'_>) -> Held {
         })
         .count();
     if pending > 0 { Err(format!("{} for a node", waits(pending))) } else { Ok(None) }
+}
+
+/// Share of the CPUs below which the database is well (audit, section 4).
+const DATABASE_LOAD: f64 = 0.7;
+
+fn database_load(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if snapshot.capacity.is_none() {
+        return Err("the database is not to be seen".into());
+    }
+    // How many CPUs it has is for a person to say; without that its load is not judged.
+    let Some(cpus) = snapshot.activity.as_ref().and_then(|(_, activity)| activity.cpus) else {
+        return Ok(None);
+    };
+    let load = snapshot.on_cpu.mean_over(Duration::from_mins(1));
+    below(&load, DATABASE_LOAD * cpus, "sessions on a CPU")
 }
 
 fn connections(view: &View<'_>) -> Held {

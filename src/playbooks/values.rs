@@ -127,6 +127,29 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("blocked_addresses", "the networks that are blocked already"),
     ("account_denials", "how many calls to AWS were refused"),
     ("secret_previous", "the version of the secret before the current one"),
+    ("idle_in_transaction", "sessions that are idle in a transaction"),
+    ("stuck_sessions", "sessions that have been idle in a transaction for over five minutes"),
+    ("idle_age", "how long a session may idle in a transaction before it is ended"),
+    ("picked_sessions", "how many sessions such a step would mean"),
+    ("lock_root", "the process id at the root of the longest lock chain"),
+    ("lock_root_state", "active or idle: an idle one cannot be cancelled"),
+    ("lock_waiters", "how many sessions wait behind it"),
+    ("top_query", "the id of the statement that costs most"),
+    ("top_query_share", "its share of the database's time in per cent"),
+    ("on_cpu", "sessions on a CPU of the database, or wanting one"),
+    ("cpu_load", "sessions on a CPU for each CPU, in per cent"),
+    ("database_load", "seconds of work per second that statements cost"),
+    ("index_table", "the table that lacks an index"),
+    ("index_columns", "the columns of that index"),
+    ("index_table_bytes", "the size of that table in bytes"),
+    ("invalid_index", "an index that was never finished"),
+    ("pool_budget", "the connections that all pools may take at most"),
+    ("pool_size_suggestion", "a pool size per process that fits the database"),
+    ("pool_overflow_suggestion", "the overflow that goes with it"),
+    ("replicas_that_fit", "how many replicas the database has connections for"),
+    ("replica_lag_seconds", "how far the replicas are behind"),
+    ("attacked_accounts", "accounts with many failed logins, separated by commas"),
+    ("breached_accounts", "those of them that got in afterwards"),
     ("now", "the present moment"),
 ];
 
@@ -301,6 +324,15 @@ fn derive(values: &mut BTreeMap<String, String>) {
     if let Some(pod) = values.get("pod").cloned() {
         values.entry("worst_pod".into()).or_insert(pod);
     }
+    if let Some(least) = values.get("hpa_min").cloned() {
+        // What always runs has to fit; a maximum below the minimum is refused.
+        let number = |text: &String| text.parse::<u32>().unwrap_or_default();
+        let fit = values.entry("replicas_that_fit".into()).or_insert_with(|| least.clone());
+        if number(fit) < number(&least) {
+            *fit = least;
+        }
+    }
+    values.entry("idle_age".into()).or_insert_with(|| "5m".into());
 }
 
 /// The registry's host in an image reference; Docker Hub when it names none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::{Action, Kind, ObjectRef, Pod, ReplicaSet, Strategy, between, cause, text};
+use crate::domain::{Action, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which, between, cause, text};
 
 use super::guards::{database_is_full, many_nodes};
 use super::playbook::Playbook;
@@ -54,10 +54,25 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
             }
         }
         Action::Taint { key, remove: false, .. } if key == OUT_OF_SERVICE => running(view),
+        Action::Postgres(sql) => database(view, sql),
         Action::Uncordon { .. } => view
             .node
             .filter(|node| !node.is_ready())
             .map(|_| "the node is not Ready: pods would be sent to a dead node".into()),
+        _ => None,
+    }
+}
+
+/// Healthy idle sessions of a pool are no trouble, and an index takes CPU that locks do not leave free.
+fn database(view: &View<'_>, sql: &Sql) -> Option<String> {
+    match sql {
+        Sql::TerminateSessions { pick, .. } if pick.which == Which::Idle => {
+            let leak = view.has(cause::IDLE_IN_TRANSACTION);
+            leak.then(|| "idle sessions are not the leak: end those that idle in a transaction".into())
+        }
+        Sql::CreateIndex { .. } if view.has(cause::LOCK_CHAIN) => {
+            Some("sessions wait for locks: an index would wait for the same transactions".into())
+        }
         _ => None,
     }
 }

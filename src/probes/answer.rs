@@ -37,6 +37,11 @@ impl Answer {
         self.ok = false;
     }
 
+    /// A refusal can be the answer.
+    pub(super) fn answered(&mut self) {
+        self.ok = true;
+    }
+
     pub(super) fn summary(&mut self, summary: impl AsRef<str>) {
         self.summary = bounded(summary.as_ref());
     }

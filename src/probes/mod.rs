@@ -109,7 +109,7 @@ impl Probes {
             Action::LoginFailures { pods, since } => logins::read(cluster, pods, *since).await,
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
-            Action::Postgres(sql) => Ok(postgres::read(&self.outside, sql).await),
+            Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
             Action::Redis(command) => match *command {},
             Action::Alerting(call) => match *call {},
             Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),

@@ -1,13 +1,17 @@
-//! Database connections running out: capacity only; who holds them is for the playbook to ask.
+//! Database connections running out: how many are used, and what they are spent on. Whose pools they are in
+//! the cluster is told apart by `owner`; what they do to each other is `db_cpu`'s.
+
+use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Capacity, Cause, Evidence, Origin, Severity, Subject, Timestamp, cause, text,
+    Activity, Anomaly, AnomalyId, Autoscaler, Capacity, Cause, Evidence, Holder, Key, Kind, ObjectRef,
+    Origin, Severity, Subject, Timestamp, cause, text,
 };
 
 use super::workload::{Bindings, evidence, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, db_cpu, shown};
 
 const WARNING: Threshold = Threshold {
     key: "db-pool.warning",
@@ -44,6 +48,13 @@ const IDLE_IN_TRANSACTION: Threshold = Threshold {
     says: "share of used connections idle in a transaction that speaks for a leak",
     source: "our own choice",
 };
+const STUCK: Threshold = Threshold {
+    key: "db-pool.stuck",
+    default: 1.0,
+    unit: Unit::Count,
+    says: "sessions idle in a transaction for over five minutes that are worth a look by themselves",
+    source: "our own choice; nothing healthy keeps a transaction open for so long without doing anything",
+};
 const PAGES_AFTER: Threshold = Threshold {
     key: "db-pool.pages-after",
     default: 600.0,
@@ -52,13 +63,17 @@ const PAGES_AFTER: Threshold = Threshold {
     source: "postgres_mixin: PostgresTooManyConnections, 10m",
 };
 
+/// A leak shows some time after its release (audit, section 5: a leak of memory within a day, this is quicker).
+const BLAME: SignedDuration = SignedDuration::from_mins(30);
+
 pub(super) static RULE: Rule = Rule {
     name: "db-pool",
     title: "Database connections running out",
     says: "Client connections against what ordinary roles may use of the whole server, or a connection refused \
-           for lack of slots (53300). Silent below 80 %.",
+           for lack of slots (53300); and transactions that somebody forgot for more than five minutes. Otherwise \
+           silent below 80 %.",
     needs: Needs::All(&[Origin::Postgres]),
-    thresholds: &[WARNING, WARNING_AFTER, CRITICAL, CRITICAL_AFTER, IDLE_IN_TRANSACTION, PAGES_AFTER],
+    thresholds: &[WARNING, WARNING_AFTER, CRITICAL, CRITICAL_AFTER, IDLE_IN_TRANSACTION, STUCK, PAGES_AFTER],
     examine,
 };
 
@@ -70,7 +85,8 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let exhausted = scene.snapshot.exhausted.as_ref();
     let capacity = scene.snapshot.capacity.as_ref();
     let fill = capacity.map_or(0.0, Capacity::fill);
-    if exhausted.is_none() && fill < scene.threshold(&WARNING) {
+    let forgotten = f64::from(stuck(scene)) >= scene.threshold(&STUCK).max(1.0);
+    if exhausted.is_none() && fill < scene.threshold(&WARNING) && !forgotten {
         return Vec::new();
     }
     Vec::from_iter(anomaly(scene, capacity, exhausted.map(|(since, words)| (*since, &**words))))
@@ -87,11 +103,13 @@ fn anomaly(
     let over_warning = above(scene.threshold(&WARNING));
     let over_critical = above(scene.threshold(&CRITICAL));
     let refused = exhausted.map(|(since, _)| since);
-    let onset = [over_warning, refused].into_iter().flatten().min().unwrap_or(scene.now);
+    let full = over_warning.is_some() || refused.is_some();
+    let onset = [over_warning, refused].into_iter().flatten().min();
+    let onset = onset.unwrap_or_else(|| forgotten_since(scene));
     let critical = over_critical.is_some_and(|since| scene.has_lasted(since, &CRITICAL_AFTER));
     let severity = match () {
         () if refused.is_some() || critical => Severity::Critical,
-        () if scene.has_lasted(onset, &WARNING_AFTER) => Severity::Warning,
+        () if full && scene.has_lasted(onset, &WARNING_AFTER) => Severity::Warning,
         () => Severity::Suspect,
     };
     let mut facts = Vec::new();
@@ -107,10 +125,26 @@ fn anomaly(
     causes.extend(scaled.clone());
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let leaks = causes.iter().any(|cause| cause.name == cause::IDLE_IN_TRANSACTION);
-    let raises =
-        [(refused.is_some(), 0.3), (over_critical.is_some(), 0.2), (leaks, 0.2), (scaled.is_some(), 0.1)];
+    let raises = [
+        (refused.is_some(), 0.3),
+        (over_critical.is_some(), 0.2),
+        (leaks && full, 0.2),
+        (scaled.is_some(), 0.1),
+    ];
     let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
-    let pages = onset.checked_add(scene.thresholds.span(&PAGES_AFTER)).ok();
+    let pages = onset.checked_add(scene.thresholds.span(&PAGES_AFTER)).ok().filter(|_| full);
+    let (touches, owned) = owner(scene, onset);
+    let released = touches.first().filter(|_| leaks).and_then(|object| rolled_out(scene, &object.key, onset));
+    let (released, revisions) = released.unzip();
+    causes.extend(released);
+    causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    let mut bindings = capacity.map(bindings).unwrap_or_default();
+    bindings.extend(owned);
+    bindings.extend(revisions.unwrap_or_default());
+    // With no slot left there is no time to be patient.
+    bindings
+        .insert("idle_age", if refused.is_some() || over_critical.is_some() { "1m" } else { "5m" }.into());
+    bindings.extend(activity(scene).map(activity_bindings).unwrap_or_default());
     shown(Anomaly {
         id: AnomalyId(format!("{}/database/postgres", RULE.name).into()),
         rule: RULE.name.into(),
@@ -118,16 +152,40 @@ fn anomaly(
         severity,
         score: score.min(1.0),
         onset,
-        title: title(capacity, refused.is_some()),
+        title: title(scene, capacity, full, refused.is_some()),
         evidence: facts,
         causes,
-        touches: Vec::new(),
-        bindings: capacity.map(bindings).unwrap_or_default(),
+        touches,
+        bindings,
         pages_at: pages.filter(|at| *at >= scene.now),
     })
 }
 
-fn title(capacity: Option<&Capacity>, refused: bool) -> String {
+/// What was seen of the sessions, as long as it is fresh: a full server still answers us, another may not.
+pub(super) fn activity<'a>(scene: &Scene<'a>) -> Option<&'a Activity> {
+    const FRESH: SignedDuration = SignedDuration::from_secs(60);
+    let (at, activity) = scene.snapshot.activity.as_ref()?;
+    (scene.now.duration_since(*at) <= FRESH).then_some(activity)
+}
+
+fn stuck(scene: &Scene<'_>) -> u32 {
+    activity(scene).map_or(0, |activity| activity.stuck)
+}
+
+/// Five minutes after the oldest forgotten transaction fell asleep, as far as it is known.
+fn forgotten_since(scene: &Scene<'_>) -> Timestamp {
+    let idle = |holder: &&Holder| holder.state.starts_with("idle in transaction");
+    let longest = activity(scene)
+        .and_then(|activity| activity.holders.iter().filter(idle).filter_map(|holder| holder.longest).max());
+    let back = longest.and_then(|longest| SignedDuration::try_from(longest).ok()).unwrap_or_default();
+    scene.now.checked_sub(back).unwrap_or(scene.now)
+}
+
+fn title(scene: &Scene<'_>, capacity: Option<&Capacity>, full: bool, refused: bool) -> String {
+    if !full {
+        let sessions = text::count(stuck(scene) as usize, "session");
+        return format!("{sessions} idle in a transaction for over 5 minutes");
+    }
     match (capacity, refused) {
         (_, true) => "database refuses connections: no slot left".to_owned(),
         (Some(capacity), false) => format!(
@@ -152,12 +210,27 @@ fn weigh(scene: &Scene<'_>, capacity: &Capacity, causes: &mut Vec<Cause>, facts:
     if let Some(oldest) = capacity.oldest_transaction {
         facts.push(evidence(Origin::Postgres, None, format!("oldest transaction: {}", text::span(oldest))));
     }
+    if let Some(activity) = activity(scene) {
+        // The largest groups explain most; more is a key away.
+        for holder in activity.holders.iter().take(3) {
+            facts.push(evidence(Origin::Postgres, None, holds(holder)));
+        }
+    }
     let share = |part: u32| f64::from(part) / f64::from(used.max(1));
+    let stuck = stuck(scene);
     if share(idle_in_transaction) > scene.threshold(&IDLE_IN_TRANSACTION) {
         let says = format!("{idle_in_transaction} of {used} sessions are idle in a transaction");
         causes.push(Cause { name: cause::IDLE_IN_TRANSACTION, says, weight: 0.85 });
+    } else if f64::from(stuck) >= scene.threshold(&STUCK).max(1.0) {
+        let sessions = text::count(stuck as usize, "session");
+        let says = format!("{sessions} idle in a transaction for over 5 minutes");
+        causes.push(Cause { name: cause::IDLE_IN_TRANSACTION, says, weight: 0.7 });
     }
-    if lock_waiters > 0 && share(lock_waiters) > 0.1 {
+    let root = activity(scene).and_then(|activity| activity.roots.first());
+    if let Some(root) = root.filter(|root| share(root.blocked) > 0.1) {
+        let says = db_cpu::root_says(root);
+        causes.push(Cause { name: cause::LOCK_CHAIN, says, weight: 0.9 });
+    } else if lock_waiters > 0 && share(lock_waiters) > 0.1 {
         let says = format!("{lock_waiters} sessions wait for locks");
         causes.push(Cause { name: cause::LOCK_CHAIN, says, weight: 0.75 });
     }
@@ -167,21 +240,107 @@ fn weigh(scene: &Scene<'_>, capacity: &Capacity, causes: &mut Vec<Cause>, facts:
     } else if share(active) > 0.5 {
         let says = format!("{active} of {used} sessions are working");
         causes.push(Cause { name: cause::CONNECTIONS_BUSY, says, weight: 0.5 });
+        let top = activity(scene).and_then(|activity| activity.top.as_ref());
+        if let Some(top) = top.filter(|top| top.share > 0.5) {
+            causes.push(Cause { name: cause::HOT_QUERY, says: db_cpu::top_says(top), weight: 0.7 });
+        }
     }
 }
 
-/// An autoscaler that acted in the ten minutes before: more replicas, more pools.
-fn scaled_up(scene: &Scene<'_>, onset: Timestamp) -> Option<Cause> {
+fn holds(holder: &Holder) -> String {
+    let who = if holder.application.is_empty() { &holder.role } else { &holder.application };
+    let state = if holder.state.is_empty() { "state hidden" } else { &holder.state };
+    let longest = holder.longest.map(|longest| format!(", for up to {}", text::span(longest)));
+    format!(
+        "{} by {who} on {}: {state}{}",
+        text::count(holder.sessions as usize, "slot"),
+        holder.database,
+        longest.unwrap_or_default()
+    )
+}
+
+/// The autoscaler that acted in the ten minutes before: more replicas, more pools.
+fn scaled_lately<'a>(scene: &Scene<'a>, onset: Timestamp) -> Option<&'a Autoscaler> {
     let window = SignedDuration::from_mins(10);
-    let lately = |at: Timestamp| at <= onset && onset.duration_since(at) <= window;
-    let scaler = scene
+    // Onsets are estimates: the look that saw the first full server may be older than the last scaling.
+    let slack = SignedDuration::from_secs(60);
+    let lately = |at: Timestamp| {
+        let before = onset.duration_since(at);
+        before >= -slack && before <= window
+    };
+    scene
         .snapshot
         .autoscalers
         .iter()
         .filter(|scaler| scaler.current > scaler.min && scaler.last_scaled.is_some_and(lately))
-        .min_by_key(|scaler| &scaler.key)?;
+        .min_by_key(|scaler| &scaler.key)
+}
+
+fn scaled_up(scene: &Scene<'_>, onset: Timestamp) -> Option<Cause> {
+    let scaler = scaled_lately(scene, onset)?;
     let says = format!("{} was scaled to {} shortly before", scaler.target, scaler.desired);
-    Some(Cause { name: cause::POOL_BUDGET, says, weight: 0.6 })
+    Some(Cause { name: cause::POOL_BUDGET, says, weight: 0.65 })
+}
+
+/// Whose pools they are, as far as that is plain: the workload that was scaled, else the only one with an
+/// autoscaler where the traffic is.
+pub(super) fn owner(scene: &Scene<'_>, onset: Timestamp) -> (Vec<ObjectRef>, Bindings) {
+    let namespace = &scene.snapshot.traffic.namespace;
+    let mut here = scene
+        .snapshot
+        .autoscalers
+        .iter()
+        .filter(|scaler| namespace.is_empty() || scaler.key.namespace == *namespace);
+    let only = match (here.next(), here.next()) {
+        (Some(scaler), None) => Some(scaler),
+        _ => None,
+    };
+    let Some(scaler) =
+        scaled_lately(scene, onset).or(only).filter(|scaler| &*scaler.target_kind == "Deployment")
+    else {
+        return (Vec::new(), Bindings::new());
+    };
+    let deployment = Key::new(scaler.key.namespace.clone(), scaler.target.clone());
+    let bindings = Bindings::from([
+        ("namespace", scaler.key.namespace.to_string()),
+        ("deployment", scaler.target.to_string()),
+        ("hpa", scaler.key.name.to_string()),
+        ("hpa_min", scaler.min.to_string()),
+    ]);
+    (vec![ObjectRef::new(Kind::Deployment, deployment)], bindings)
+}
+
+/// The owner's newest revision, if the leak began soon after it was rolled out.
+fn rolled_out(scene: &Scene<'_>, key: &Key, onset: Timestamp) -> Option<(Cause, Bindings)> {
+    let deployment = scene.snapshot.deployments.get(key)?;
+    let [newest, older, ..] = scene.revisions(deployment) else { return None };
+    let after = onset.duration_since(newest.created);
+    if after < SignedDuration::ZERO || after > BLAME {
+        return None;
+    }
+    let (bad, good) = (newest.revision?, older.revision?);
+    let passed = text::span(Duration::try_from(after).unwrap_or_default());
+    let says = format!("began {passed} after revision {bad} was rolled out");
+    let bindings = Bindings::from([("bad_revision", bad.to_string()), ("good_revision", good.to_string())]);
+    Some((Cause { name: cause::BAD_REVISION, says, weight: 0.6 }, bindings))
+}
+
+/// What steps need to know of the sessions.
+pub(super) fn activity_bindings(activity: &Activity) -> Bindings {
+    let mut bindings = Bindings::from([("stuck_sessions", activity.stuck.to_string())]);
+    if let Some(root) = activity.roots.first() {
+        bindings.insert("lock_root", root.pid.to_string());
+        bindings.insert("lock_root_state", if &*root.state == "active" { "active" } else { "idle" }.into());
+        bindings.insert("lock_waiters", root.blocked.to_string());
+    }
+    if let Some(top) = &activity.top {
+        bindings.insert("top_query", top.id.to_string());
+        bindings.insert("top_query_share", format!("{:.0}", top.share * 100.0));
+    }
+    if let Some(index) = activity.invalid_indexes.first() {
+        bindings.insert("invalid_index", index.to_string());
+    }
+    bindings
 }
 
 fn bindings(capacity: &Capacity) -> Bindings {

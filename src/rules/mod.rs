@@ -8,6 +8,7 @@ mod configuration;
 mod crash_cause;
 mod crash_loop;
 mod crash_words;
+mod db_cpu;
 mod db_pool;
 mod high_5xx;
 mod high_latency;
@@ -82,6 +83,7 @@ pub static RULES: &[&Rule] = &[
     &high_latency::RULE,
     &hpa_max::RULE,
     &db_pool::RULE,
+    &db_cpu::RULE,
     &cert_expiry::RULE,
     &auth_attack::RULE,
 ];

@@ -10,3 +10,5 @@ mod reading;
 mod revisions;
 mod trouble;
 mod wire;
+
+pub use bench::who;

@@ -27,6 +27,7 @@ mod lab_wire_http;
 mod lab_world;
 mod machine;
 mod playbooks;
+mod postgres;
 mod pty;
 mod read_only;
 mod scenarios;

@@ -23,7 +23,7 @@ pub use aws::{Acu, AliasTarget, AwsCall, AwsDoes, IpSetRef, NodeQuestion, NodeSe
 pub use command::shell_quote;
 pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
 pub use network::NetworkProbe;
-pub use postgres::Sql;
+pub use postgres::{Pick, SessionTarget, Sql, Which};
 pub use redis::RedisCommand;
 pub use script::Script;
 

@@ -48,11 +48,11 @@ pub(super) async fn hazard(hands: &Hands, scene: &Scene<'_>) -> Option<Hazard> {
     let beside =
         if others > 0 { format!(" and {others} of others with the same settings") } else { String::new() };
     let sum = format!("{after} replicas × {}{beside} = {total} database connections", pool.says());
-    let Some(url) = &hands.outside.database_url else {
+    if hands.outside.database_url.is_none() {
         let says = format!("{sum}; how many the database takes is not known (no DATABASE_URL)");
         return Some(Hazard::note(Guard::Connections, says));
-    };
-    Some(match slots(url).await {
+    }
+    Some(match slots(&hands.outside, hands.cluster.client()).await {
         Ok(slots) => judge(total, slots, &sum)?,
         Err(why) => {
             Hazard::note(Guard::Connections, format!("{sum}; the database could not be asked: {why}"))

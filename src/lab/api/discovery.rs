@@ -159,6 +159,7 @@ impl Entry {
             "scale" => ("Scale", Some(("autoscaling", "v1")), &["get", "patch", "update"]),
             "eviction" => ("Eviction", Some(("policy", "v1")), &["create"]),
             "exec" => ("PodExecOptions", None, &["create", "get"]),
+            "portforward" => ("PodPortForwardOptions", None, &["create", "get"]),
             "log" => (row.kind, None, &["get"]),
             "proxy" => (proxy_options(row), None, &["create", "delete", "get", "patch", "update"]),
             _ => (row.kind, None, &["get", "patch", "update"]),

@@ -23,7 +23,7 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const ERROR: u8 = 3;
 /// v5: the client closes a channel with `[255, channel]`.
-const CLOSE: u8 = 255;
+pub(super) const CLOSE: u8 = 255;
 
 pub fn exec(
     api: &Api,
@@ -42,6 +42,23 @@ pub fn exec(
     }
     let container = running_container(call, &value, &pod.name)?;
     reach_kubelet(api, &value, &format!("exec/{}/{}/{container}", pod.namespace, pod.name))?;
+    let (response, upgrade) = switched(call, upgrade)?;
+    let ended = commands::run(&api.store, &value, &container, &argv);
+    let wants_input = call.query.is("stdin") && argv[0] == "cat" && argv.len() == 1;
+    tokio::spawn(async move {
+        if let Ok(upgraded) = upgrade.await {
+            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+            talk(socket, ended, wants_input).await;
+        }
+    });
+    Ok(response)
+}
+
+/// The answer that switches to a WebSocket, and what becomes one.
+pub(super) fn switched(
+    call: &Call,
+    upgrade: Option<OnUpgrade>,
+) -> Result<(Response<Body>, OnUpgrade), Status> {
     let (Some(upgrade), Some(key)) = (upgrade, call.headers.get(header::SEC_WEBSOCKET_KEY)) else {
         return Err(Status::bad_request("Upgrade request required"));
     };
@@ -52,14 +69,6 @@ pub fn exec(
             "unable to upgrade: unable to negotiate protocol: client supports {offered:?}"
         ))
     })?;
-    let ended = commands::run(&api.store, &value, &container, &argv);
-    let wants_input = call.query.is("stdin") && argv[0] == "cat" && argv.len() == 1;
-    tokio::spawn(async move {
-        if let Ok(upgraded) = upgrade.await {
-            let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-            talk(socket, ended, wants_input).await;
-        }
-    });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -68,7 +77,7 @@ pub fn exec(
     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(Status::internal)?;
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    Ok(response)
+    Ok((response, upgrade))
 }
 
 fn running_container(call: &Call, pod: &Value, name: &str) -> Result<String, Status> {
@@ -144,7 +153,7 @@ where
     typed
 }
 
-fn framed(channel: u8, bytes: &[u8]) -> Message {
+pub(super) fn framed(channel: u8, bytes: &[u8]) -> Message {
     let mut frame = Vec::with_capacity(bytes.len() + 1);
     frame.push(channel);
     frame.extend_from_slice(bytes);

@@ -22,6 +22,7 @@ mod log;
 mod openapi;
 mod patch;
 mod pod_words;
+mod portforward;
 mod protobuf;
 mod proxy;
 mod quantity;

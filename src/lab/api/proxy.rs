@@ -22,7 +22,8 @@ pub struct ProxyRoutes(Arc<RwLock<HashMap<Backend, SocketAddr>>>);
 type Backend = (String, String, u16);
 
 impl ProxyRoutes {
-    /// `port` is the Service's port. The server there speaks plain HTTP/1.1.
+    /// `port` is the Service's port; the server there speaks plain HTTP/1.1. A pod in the place of the service is
+    /// where a port-forward to it leads.
     pub fn add(&self, namespace: &str, service: &str, port: u16, to: SocketAddr) {
         let key = (namespace.to_owned(), service.to_owned(), port);
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, to);
@@ -33,7 +34,7 @@ impl ProxyRoutes {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
-    fn find(&self, namespace: &str, service: &str, port: u16) -> Option<SocketAddr> {
+    pub(super) fn find(&self, namespace: &str, service: &str, port: u16) -> Option<SocketAddr> {
         let key = (namespace.to_owned(), service.to_owned(), port);
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
     }

@@ -11,8 +11,8 @@ use super::auth::Wish;
 use super::call::{Call, Query, Target};
 use super::status::Status;
 use super::{
-    Api, apply, delete, discovery, evict, exec, list, log, openapi, patch, proxy, render, review, scale,
-    watch, write,
+    Api, apply, delete, discovery, evict, exec, list, log, openapi, patch, portforward, proxy, render,
+    review, scale, watch, write,
 };
 
 /// The largest body the real server takes.
@@ -107,6 +107,7 @@ async fn subresource(
         ("scale", "update") => scale::replace(api, &call, &target),
         ("scale", "patch") => scale::patch(api, &call, &target),
         ("log", "get") => log::read(api, &call, &target),
+        ("portforward", "get" | "create") => portforward::forward(api, &call, &target, upgrade),
         ("exec", "get" | "create") => exec::exec(api, &call, &target, upgrade),
         ("eviction", "create") => evict::evict(api, &call, &target),
         ("proxy", _) => proxy::forward(api, &call, &target, uri).await,

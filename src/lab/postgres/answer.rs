@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use pgwire::api::Type;
 
 use super::cell::Cell;
+use super::commands::{Command, Whom};
 use super::select_list::{self, Chosen};
 use super::session::Settings;
-use super::tables::Table;
-use crate::lab::signals::Database;
+use super::tables::{Asked, Table};
+use super::views::View;
 
 /// What a statement asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +22,16 @@ pub(super) enum Statement {
     Show(String),
     Set(String, String),
     Reset(String),
-    /// `BEGIN` and its kin.
-    Begin,
+    /// `BEGIN` and its kin; true when it says READ ONLY.
+    Begin(bool),
+    /// One that changes something, with the columns it returns.
+    Change(Command, Vec<Chosen>),
+    /// `SELECT pg_terminate_backend(…)` or `pg_cancel_backend`.
+    Signal(Whom),
+    /// `PREPARE name AS …`: its text.
+    Prepare(String),
+    /// `EXPLAIN … EXECUTE name` or of a text; true for JSON.
+    Explain(bool, String),
     /// `COMMIT` or `ROLLBACK`, by that name.
     End(&'static str),
     /// `DISCARD`, `DEALLOCATE` and the like: done by doing nothing.
@@ -32,6 +41,17 @@ pub(super) enum Statement {
         code: &'static str,
         message: String,
     },
+}
+
+impl Statement {
+    /// The types of its parameters.
+    pub(super) fn parameters(&self) -> &'static [Type] {
+        match self {
+            Statement::Tagged(table, _) => table.parameters(),
+            Statement::Change(Command::Users { keys, .. }, _) if keys.is_empty() => &[Type::TEXT_ARRAY],
+            _ => &[],
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +90,8 @@ pub(super) fn split(text: &str) -> Vec<&str> {
 /// Understands one statement.
 pub(super) fn understand(text: &str) -> Statement {
     let (tag, sql) = strip_comments(text.trim());
-    if let Some(table) = tag.and_then(Table::tagged) {
+    let table = tag.and_then(Table::tagged).or_else(|| (tag == Some("statement-text")).then(|| text_of(sql)));
+    if let Some(table) = table {
         return match select_list::chosen(sql, &table.columns()) {
             Ok(columns) => Statement::Tagged(table, columns),
             Err(name) => {
@@ -81,12 +102,25 @@ pub(super) fn understand(text: &str) -> Statement {
     let sql = sql.trim_end_matches(';').split_whitespace().collect::<Vec<_>>().join(" ");
     let lower = sql.to_ascii_lowercase();
     let (verb, rest) = lower.split_once(' ').unwrap_or((&lower, ""));
+    if let Some(command) = Command::parse(&sql) {
+        let returned = lower.find(" returning ").map(|at| format!("select {}", &sql[at + 11..]));
+        let columns = returned.map(|list| select_list::chosen(&list, &View::Users.columns()));
+        return match columns.transpose() {
+            Ok(columns) => Statement::Change(command, columns.unwrap_or_default()),
+            Err(name) => refused("42703", format!("column \"{name}\" does not exist")),
+        };
+    }
+    if let Some(whom) = Whom::parse(&sql) {
+        return Statement::Signal(whom);
+    }
     match verb {
+        "prepare" => Statement::Prepare(sql.split_once(" AS ").map_or("", |(_, text)| text).to_owned()),
+        "explain" => Statement::Explain(lower.contains("json"), rest.to_owned()),
         "select" => select(rest).unwrap_or_else(|| refuse_select(&sql)),
         "show" => Statement::Show(rest.trim_matches('"').to_owned()),
         "set" => set(sql.split_once(' ').map_or("", |(_, rest)| rest)),
         "reset" => Statement::Reset(rest.to_owned()),
-        "begin" | "start" => Statement::Begin,
+        "begin" | "start" => Statement::Begin(rest.contains("read only")),
         "commit" | "end" => Statement::End("COMMIT"),
         "rollback" | "abort" => Statement::End("ROLLBACK"),
         "discard" => Statement::Nothing("DISCARD ALL"),
@@ -96,6 +130,19 @@ pub(super) fn understand(text: &str) -> Statement {
         }
         _ => Statement::Refused { code: "42601", message: format!("syntax error at or near \"{verb}\"") },
     }
+}
+
+fn refused(code: &'static str, message: String) -> Statement {
+    Statement::Refused { code, message }
+}
+
+/// The statement whose text is asked for.
+fn text_of(sql: &str) -> Table {
+    let number = sql.split("queryid=").nth(1).map(|rest| {
+        let digits: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '-').collect();
+        digits.parse().unwrap_or_default()
+    });
+    Table::View(View::StatementText(number.unwrap_or_default()))
 }
 
 /// The product's tag, if the statement begins with one, and the text without leading comments.
@@ -181,9 +228,12 @@ fn set(rest: &str) -> Statement {
 /// The columns of a statement that returns rows.
 pub(super) fn columns(statement: &Statement) -> Option<Vec<(String, Type)>> {
     let column = match statement {
-        Statement::Tagged(_, columns) => {
+        Statement::Change(_, columns) if columns.is_empty() => return None,
+        Statement::Tagged(_, columns) | Statement::Change(_, columns) => {
             return Some(columns.iter().map(|column| (column.name.clone(), column.kind.clone())).collect());
         }
+        Statement::Signal(_) => ("pg_terminate_backend", Type::BOOL),
+        Statement::Explain(..) => ("QUERY PLAN", Type::TEXT),
         Statement::One(Known::One) => ("?column?", Type::INT4),
         Statement::One(Known::Version) => ("version", Type::TEXT),
         Statement::One(Known::BackendPid) => ("pg_backend_pid", Type::INT4),
@@ -197,26 +247,34 @@ pub(super) fn columns(statement: &Statement) -> Option<Vec<(String, Type)>> {
     Some(vec![(column.0.to_owned(), column.1)])
 }
 
-/// The rows of a statement that returns rows; the error is (code, message).
+/// The rows of a statement that only looks; the error is (code, message).
 pub(super) fn rows(
     statement: &Statement,
-    database: &Database,
+    asked: &Asked<'_>,
     settings: &Settings,
-    pid: i32,
-    now: Timestamp,
 ) -> Result<Vec<Vec<Cell>>, (&'static str, String)> {
     Ok(match statement {
-        Statement::Tagged(table, columns) => {
-            let project = |row: &Vec<Cell>| columns.iter().map(|column| cell(row, column)).collect();
-            table.rows(database, pid, now).iter().map(project).collect()
-        }
-        Statement::One(known) => vec![vec![one(*known, settings, pid, now)]],
-        Statement::Show(name) => match settings.show(name, database) {
+        Statement::Tagged(table, columns) => project(&table.rows(asked), columns),
+        Statement::One(known) => vec![vec![one(*known, settings, asked.pid, asked.now)]],
+        Statement::Show(name) => match settings.show(name, asked.database) {
             Some(value) => vec![vec![Cell::Text(value)]],
             None => return Err(("42704", format!("unrecognized configuration parameter \"{name}\""))),
         },
+        Statement::Explain(json, of) => {
+            let text = settings.prepared().unwrap_or(of);
+            super::plans::explain(asked.database, text, *json)
+                .into_iter()
+                .map(|line| vec![Cell::Text(line)])
+                .collect()
+        }
         _ => Vec::new(),
     })
+}
+
+/// The chosen columns of whole rows.
+pub(super) fn project(rows: &[Vec<Cell>], columns: &[Chosen]) -> Vec<Vec<Cell>> {
+    let row = |row: &Vec<Cell>| columns.iter().map(|column| cell(row, column)).collect();
+    rows.iter().map(row).collect()
 }
 
 fn cell(row: &[Cell], column: &Chosen) -> Cell {

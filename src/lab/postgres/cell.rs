@@ -16,6 +16,8 @@ pub(super) enum Cell {
     Null,
     Int4(i32),
     Int8(i64),
+    Float8(f64),
+    Bool(bool),
     Text(String),
     Interval(SignedDuration),
     Inet(IpAddr),
@@ -49,6 +51,8 @@ impl ToSql for Cell {
             Self::Null => return Ok(IsNull::Yes),
             Self::Int4(value) => number(f64::from(*value), kind, out)?,
             Self::Int8(value) => number(*value as f64, kind, out)?,
+            Self::Float8(value) => number(*value, kind, out)?,
+            Self::Bool(value) if *kind == Type::BOOL => out.put_u8(u8::from(*value)),
             Self::Interval(value) if *kind == Type::INTERVAL => {
                 let micros = micros(*value);
                 out.put_i64(micros % DAY);
@@ -93,6 +97,9 @@ impl Cell {
             Self::Null => String::new(),
             Self::Int4(value) => value.to_string(),
             Self::Int8(value) => value.to_string(),
+            Self::Float8(value) => value.to_string(),
+            Self::Bool(value) if *kind == Type::BOOL => if *value { "t" } else { "f" }.to_owned(),
+            Self::Bool(value) => value.to_string(),
             Self::Text(value) => value.clone(),
             Self::Interval(value) if [Type::INTERVAL, Type::TEXT].contains(kind) => interval(*value),
             Self::Interval(value) if *kind == Type::NUMERIC => format!("{:.6}", value.as_secs_f64()),

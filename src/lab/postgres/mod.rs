@@ -1,11 +1,15 @@
 //! The lab's `PostgreSQL`, over its wire protocol: answers the product's own queries and the small talk of clients.
-//! It runs no SQL; what it shows is `signals::Database` plus the connections really open to it.
+//! It runs no SQL; what it shows is `signals::Database` plus the connections really open to it, and what it
+//! changes is that too.
 
 mod answer;
 mod cell;
+mod commands;
+mod plans;
 mod select_list;
 mod session;
 mod tables;
+mod views;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -19,12 +23,16 @@ use pgwire::api::auth::{
     DefaultServerParameterProvider, StartupHandler, finish_authentication, protocol_negotiation,
     save_startup_parameters_to_metadata,
 };
+use pgwire::api::cancel::CancelHandler;
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::{ClientInfo, PgWireConnectionState, PgWireServerHandlers};
 use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use pgwire::messages::cancel::CancelRequest;
 use pgwire::messages::startup::{Authentication, SecretKey};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::signals::{self, CLIENT_BACKEND, Database, SessionState, Signals};
 use session::Settings;
@@ -40,20 +48,56 @@ const FIRST_PID: i32 = 40_000;
 struct Shared {
     signals: Signals,
     password: Option<String>,
-    open: Mutex<BTreeMap<i32, signals::Session>>,
+    open: Mutex<BTreeMap<i32, Open>>,
     next_pid: AtomicI32,
 }
 
+/// A connection to this server.
+struct Open {
+    session: signals::Session,
+    /// Ends it.
+    end: CancellationToken,
+    /// Rung to cancel what it runs.
+    cancel: Arc<Notify>,
+}
+
 impl Shared {
-    fn with_open<R>(&self, work: impl FnOnce(&mut BTreeMap<i32, signals::Session>) -> R) -> R {
+    fn with_open<R>(&self, work: impl FnOnce(&mut BTreeMap<i32, Open>) -> R) -> R {
         work(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The database with the connections open to this very server among its sessions.
     fn database(&self) -> Database {
         let mut database = self.signals.read(|shown| shown.database.clone());
-        database.sessions.extend(self.with_open(|open| open.values().cloned().collect::<Vec<_>>()));
+        let open = |open: &mut BTreeMap<i32, Open>| {
+            open.values().map(|open| open.session.clone()).collect::<Vec<_>>()
+        };
+        database.sessions.extend(self.with_open(open));
         database
+    }
+
+    /// The world's clients get the slots that are left.
+    fn count_visitors(&self) {
+        let many = self.with_open(|open| open.len()) as u32;
+        self.signals.write(|shown| shown.database.visitors = many);
+    }
+
+    /// What is rung to cancel a connection's statement.
+    fn canceller(&self, pid: i32) -> Arc<Notify> {
+        self.with_open(|open| open.get(&pid).map(|open| Arc::clone(&open.cancel))).unwrap_or_default()
+    }
+
+    /// Ends a connection to this server, or cancels what it runs. False when it is not one of those.
+    fn signal(&self, pid: i32, cancels: bool) -> bool {
+        self.with_open(|open| {
+            let Some(open) = open.get(&pid) else { return false };
+            if cancels {
+                open.cancel.notify_waiters();
+            } else {
+                open.end.cancel();
+            }
+            true
+        })
     }
 }
 
@@ -78,7 +122,13 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
         return;
     }
     let pid = shared.next_pid.fetch_add(1, Ordering::Relaxed);
-    let backend = Arc::new(Backend { pid, shared: Arc::clone(&shared), settings: Mutex::default() });
+    let backend = Arc::new(Backend {
+        pid,
+        shared: Arc::clone(&shared),
+        settings: Mutex::default(),
+        end: CancellationToken::new(),
+    });
+    let end = backend.end.clone();
     let went_down = async {
         while is_up() {
             tokio::time::sleep(LOOK).await;
@@ -88,8 +138,11 @@ async fn connection(socket: TcpStream, shared: Arc<Shared>) {
     tokio::select! {
         _ = pgwire::tokio::process_socket(socket, None, Handlers(backend)) => {}
         () = went_down => {}
+        () = end.cancelled() => {}
     }
     shared.with_open(|open| open.remove(&pid));
+    shared.count_visitors();
+    shared.signals.write(|shown| commands::give_up(&mut shown.database, pid));
 }
 
 /// One connection's process.
@@ -97,6 +150,14 @@ struct Backend {
     pid: i32,
     shared: Arc<Shared>,
     settings: Mutex<Settings>,
+    end: CancellationToken,
+}
+
+#[async_trait::async_trait]
+impl CancelHandler for Backend {
+    async fn on_cancel_request(&self, request: CancelRequest) {
+        self.shared.signal(request.pid, true);
+    }
 }
 
 struct Handlers(Arc<Backend>);
@@ -111,6 +172,10 @@ impl PgWireServerHandlers for Handlers {
     }
 
     fn startup_handler(&self) -> Arc<impl StartupHandler> {
+        Arc::clone(&self.0)
+    }
+
+    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
         Arc::clone(&self.0)
     }
 }
@@ -179,7 +244,9 @@ impl Backend {
             Some(said("database")).filter(|name| !name.is_empty()).unwrap_or_else(|| said("user"));
         let settings = Settings::of_startup(client.metadata(), &session);
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
-        self.shared.with_open(|open| open.insert(self.pid, session));
+        let connection = Open { session, end: self.end.clone(), cancel: Arc::default() };
+        self.shared.with_open(|open| open.insert(self.pid, connection));
+        self.shared.count_visitors();
         let mut parameters = DefaultServerParameterProvider::default();
         VERSION.clone_into(&mut parameters.server_version);
         parameters.is_superuser = false;
@@ -190,7 +257,7 @@ impl Backend {
     fn note(&self, state: SessionState, query: Option<&str>) {
         let now = self.shared.signals.now();
         self.shared.with_open(|open| {
-            if let Some(session) = open.get_mut(&self.pid) {
+            if let Some(Open { session, .. }) = open.get_mut(&self.pid) {
                 session.state = Some(state);
                 session.state_change = Some(now);
                 let waits = (state != SessionState::Active).then_some(("Client", "ClientRead"));

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{Sink, stream};
+use jiff::Timestamp;
 use pgwire::api::portal::{Format, Portal};
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo, QueryResponse, Response, Tag};
@@ -16,7 +18,12 @@ use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 
 use super::answer::{self, Statement};
-use super::{Backend, VERSION};
+use super::cell::Cell;
+use super::commands::{self, Command};
+use super::select_list::Chosen;
+use super::tables::{Asked, Table, Value};
+use super::views::View;
+use super::{Backend, LOOK, VERSION};
 use crate::lab::signals::{Database, Session, SessionState};
 
 /// What SHOW answers for this connection.
@@ -26,6 +33,11 @@ pub(super) struct Settings {
     database: String,
     made: BTreeMap<String, String>,
     in_transaction: bool,
+    /// The transaction that is open may only look.
+    read_only: bool,
+    prepared: Option<String>,
+    /// Changes that wait for COMMIT.
+    pending: Vec<Command>,
 }
 
 impl Settings {
@@ -44,7 +56,7 @@ impl Settings {
                 made.insert(name.replace('-', "_").to_ascii_lowercase(), value.to_owned());
             }
         }
-        Self { user: session.user.clone(), database: session.database.clone(), made, in_transaction: false }
+        Self { user: session.user.clone(), database: session.database.clone(), made, ..Self::default() }
     }
 
     pub(super) fn user(&self) -> &str {
@@ -53,6 +65,27 @@ impl Settings {
 
     pub(super) fn database(&self) -> &str {
         &self.database
+    }
+
+    /// The text of the statement that was prepared.
+    pub(super) fn prepared(&self) -> Option<&str> {
+        self.prepared.as_deref()
+    }
+
+    fn may_write(&self) -> bool {
+        !self.read_only && self.made.get("default_transaction_read_only").is_none_or(|value| value != "on")
+    }
+
+    /// `statement_timeout`, if there is one.
+    fn patience(&self) -> Option<Duration> {
+        let text = self.made.get("statement_timeout")?;
+        let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+        let number = digits.parse::<u64>().ok().filter(|number| *number > 0)?;
+        Some(match text[digits.len()..].trim() {
+            "s" => Duration::from_secs(number),
+            "min" => Duration::from_mins(number),
+            _ => Duration::from_millis(number),
+        })
     }
 
     /// The value of a setting; `None` when there is no such setting.
@@ -84,11 +117,47 @@ impl Settings {
 }
 
 impl Backend {
-    /// Runs one statement.
-    fn run(&self, statement: &Statement, format: &Format) -> PgWireResult<Response> {
-        if let Some(columns) = answer::columns(statement) {
-            return self.select(statement, &columns, format);
+    /// Runs one statement; `alone` when nothing else came with it.
+    async fn run(
+        &self,
+        statement: &Statement,
+        (values, format): (&[Value], &Format),
+        alone: bool,
+    ) -> PgWireResult<Response> {
+        match statement {
+            Statement::Change(command, columns) => {
+                let command = command.clone().bound(values);
+                let ids = self.change(&command, alone).await?;
+                self.changed(&command, columns, &ids, format)
+            }
+            Statement::Signal(whom) => {
+                let mut done = Vec::new();
+                for pid in whom.among(&self.shared.database(), self.pid) {
+                    done.push(vec![Cell::Bool(self.signal(pid, whom.cancels)?)]);
+                }
+                self.table(&answer::columns(statement).unwrap_or_default(), done, format)
+            }
+            Statement::Tagged(Table::View(View::Signal(cancels)), columns) => {
+                let pid = match values.first() {
+                    Some(Value::Number(pid)) => *pid as i32,
+                    _ => 0,
+                };
+                let exact = self.is_as_seen(pid, values);
+                let rows = match exact && self.signal(pid, *cancels)? {
+                    true => vec![vec![Cell::Bool(true)]],
+                    false => Vec::new(),
+                };
+                let rows = answer::project(&rows, columns);
+                self.table(&answer::columns(statement).unwrap_or_default(), rows, format)
+            }
+            _ => match answer::columns(statement) {
+                Some(columns) => self.select(statement, &columns, values, format),
+                None => self.command(statement),
+            },
         }
+    }
+
+    fn command(&self, statement: &Statement) -> PgWireResult<Response> {
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match statement {
             Statement::Set(name, value) => {
@@ -99,30 +168,183 @@ impl Backend {
                 settings.made.remove(name);
                 Response::Execution(Tag::new("RESET"))
             }
-            Statement::Begin => {
+            Statement::Begin(read_only) => {
                 settings.in_transaction = true;
+                settings.read_only = *read_only;
                 Response::TransactionStart(Tag::new("BEGIN"))
             }
             Statement::End(how) => {
                 settings.in_transaction = false;
+                settings.read_only = false;
+                let pending = std::mem::take(&mut settings.pending);
+                if *how == "COMMIT" {
+                    self.shared.signals.write(|shown| {
+                        for command in &pending {
+                            // It was tried when it was said.
+                            let _ = commands::perform(&mut shown.database, command);
+                        }
+                    });
+                }
                 Response::TransactionEnd(Tag::new(how))
             }
-            Statement::Nothing(tag) => Response::Execution(Tag::new(tag)),
+            Statement::Prepare(text) => {
+                settings.prepared = Some(text.clone());
+                Response::Execution(Tag::new("PREPARE"))
+            }
+            Statement::Nothing(tag) => {
+                settings.prepared = None;
+                Response::Execution(Tag::new(tag))
+            }
             Statement::Refused { code, message } => return Err(error(code, message.clone())),
             _ => return Err(error("XX000", "not a command".to_owned())),
         })
+    }
+
+    /// Does a change, or keeps it for COMMIT. The answer is the ids of the rows it changes.
+    async fn change(&self, command: &Command, alone: bool) -> PgWireResult<Vec<i64>> {
+        let (in_transaction, may_write) = {
+            let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+            (settings.in_transaction, settings.may_write())
+        };
+        if !may_write {
+            let says = format!("cannot execute {} in a read-only transaction", command.tag());
+            return Err(error("25006", says));
+        }
+        if let Some(what) = command.alone().filter(|_| in_transaction || !alone) {
+            return Err(error("25001", format!("{what} cannot run inside a transaction block")));
+        }
+        let now = self.shared.signals.now();
+        if let Command::CreateIndex { name, table, columns, if_absent, .. } = command {
+            let exists = self.shared.signals.read(|shown| shown.database.index(name).is_some());
+            if exists && *if_absent {
+                return Ok(Vec::new());
+            }
+            let begun = self.shared.signals.write(|shown| {
+                commands::begin_index(&mut shown.database, self.pid, now, (name, table, columns))
+            });
+            begun.map_err(|(code, message)| error(code, message))?;
+            return self.wait_for_index(name).await.map(|()| Vec::new());
+        }
+        if in_transaction {
+            let ids =
+                self.shared.signals.read(|shown| commands::perform(&mut shown.database.clone(), command));
+            let ids = ids.map_err(|(code, message)| error(code, message))?;
+            self.settings.lock().unwrap_or_else(PoisonError::into_inner).pending.push(command.clone());
+            return Ok(ids);
+        }
+        let done = self.shared.signals.write(|shown| commands::perform(&mut shown.database, command));
+        done.map_err(|(code, message)| error(code, message))
+    }
+
+    /// Until the world has built it, or it is cancelled, or takes longer than the session's patience.
+    async fn wait_for_index(&self, name: &str) -> PgWireResult<()> {
+        let patience = self.settings.lock().unwrap_or_else(PoisonError::into_inner).patience();
+        let waiting = async {
+            while !self.shared.signals.read(|shown| commands::index_is_done(&shown.database, name)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let forever = Duration::from_hours(24);
+        let cancelled = self.shared.canceller(self.pid);
+        let why = tokio::select! {
+            () = waiting => return Ok(()),
+            () = cancelled.notified() => "canceling statement due to user request",
+            () = tokio::time::sleep(patience.unwrap_or(forever)) => "canceling statement due to statement timeout",
+        };
+        self.shared.signals.write(|shown| commands::give_up(&mut shown.database, self.pid));
+        Err(error("57014", why.to_owned()))
+    }
+
+    /// Ends or cancels a session, of the world or of this server.
+    fn signal(&self, pid: i32, cancels: bool) -> PgWireResult<bool> {
+        if self.shared.signal(pid, cancels) {
+            return Ok(true);
+        }
+        let role = self.settings.lock().unwrap_or_else(PoisonError::into_inner).user.clone();
+        let done = self.shared.signals.write(|shown| {
+            commands::signal(&mut shown.database, pid, cancels, &role, self.shared.signals.now())
+        });
+        done.map_err(|(code, message)| error(code, message))
+    }
+
+    /// Whether a session is the one that was seen: its start, and since when it has been in its state.
+    fn is_as_seen(&self, pid: i32, values: &[Value]) -> bool {
+        let number = |index: usize| match values.get(index) {
+            Some(Value::Number(number)) => *number as i64,
+            _ => 0,
+        };
+        let near = |at: Option<Timestamp>, micros: i64| {
+            // A number of this size loses a microsecond on its way through a float.
+            at.is_some_and(|at| (at.as_microsecond() - micros).abs() <= 1)
+        };
+        let database = self.shared.database();
+        database.sessions.iter().any(|session| {
+            session.pid == pid
+                && near(Some(session.backend_start), number(1))
+                && [session.state_change, session.xact_start, session.query_start]
+                    .into_iter()
+                    .any(|at| near(at, number(2)))
+        })
+    }
+
+    fn changed(
+        &self,
+        command: &Command,
+        columns: &[Chosen],
+        ids: &[i64],
+        format: &Format,
+    ) -> PgWireResult<Response> {
+        if columns.is_empty() {
+            let tag = Tag::new(command.tag());
+            let counts = matches!(command, Command::Users { .. });
+            return Ok(Response::Execution(if counts { tag.with_rows(ids.len()) } else { tag }));
+        }
+        let database = self.shared.database();
+        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = [Value::List(ids.iter().map(ToString::to_string).collect())];
+        let asked = Asked {
+            database: &database,
+            pid: self.pid,
+            role: settings.user(),
+            now: self.shared.signals.now(),
+            values: &keys,
+        };
+        let rows = answer::project(&View::Users.rows(&asked), columns);
+        let shown: Vec<(String, Type)> =
+            columns.iter().map(|column| (column.name.clone(), column.kind.clone())).collect();
+        drop(settings);
+        self.table(&shown, rows, format)
     }
 
     fn select(
         &self,
         statement: &Statement,
         columns: &[(String, Type)],
+        values: &[Value],
         format: &Format,
     ) -> PgWireResult<Response> {
         let database = self.shared.database();
-        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let rows = answer::rows(statement, &database, &settings, self.pid, self.shared.signals.now())
-            .map_err(|(code, message)| error(code, message))?;
+        let rows = {
+            let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+            let asked = Asked {
+                database: &database,
+                pid: self.pid,
+                role: settings.user(),
+                now: self.shared.signals.now(),
+                values,
+            };
+            answer::rows(statement, &asked, &settings).map_err(|(code, message)| error(code, message))?
+        };
+        self.table(columns, rows, format)
+    }
+
+    #[expect(clippy::unused_self, reason = "a backend answers")]
+    fn table(
+        &self,
+        columns: &[(String, Type)],
+        rows: Vec<Vec<Cell>>,
+        format: &Format,
+    ) -> PgWireResult<Response> {
         let fields = Arc::new(fields(columns, format));
         let mut encoder = DataRowEncoder::new(Arc::clone(&fields));
         let mut data = Vec::with_capacity(rows.len());
@@ -150,14 +372,24 @@ impl SimpleQueryHandler for Backend {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         self.note(SessionState::Active, Some(query));
-        let run = |text: &str| self.run(&answer::understand(text), &Format::UnifiedText);
-        let responses = answer::split(query).into_iter().map(run).collect();
+        let parts = answer::split(query);
+        let alone = parts.len() == 1;
+        let mut responses = Vec::new();
+        for text in parts {
+            match self.run(&answer::understand(text), (&[], &Format::UnifiedText), alone).await {
+                Ok(response) => responses.push(response),
+                Err(refused) => {
+                    self.rest();
+                    return Err(refused);
+                }
+            }
+        }
         self.rest();
-        responses
+        Ok(responses)
     }
 }
 
-/// The parser of the extended protocol; the statements have no parameters.
+/// The parser of the extended protocol.
 pub(super) struct Parser;
 
 /// A prepared statement keeps its text for the sessions' `query` column.
@@ -190,8 +422,8 @@ impl QueryParser for Parser {
         }
     }
 
-    fn get_parameter_types(&self, _: &Prepared) -> PgWireResult<Vec<Type>> {
-        Ok(Vec::new())
+    fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
+        Ok(prepared.statement.parameters().to_vec())
     }
 
     fn get_result_schema(
@@ -227,10 +459,61 @@ impl ExtendedQueryHandler for Backend {
     {
         let Prepared { text, statement } = &portal.statement.statement;
         self.note(SessionState::Active, Some(text));
-        let response = self.run(statement, &portal.result_column_format);
+        let values = values(portal, statement.parameters());
+        let response = self.run(statement, (&values, &portal.result_column_format), true).await;
         self.rest();
         response
     }
+}
+
+/// Bound values, in whatever format they came.
+fn values(portal: &Portal<Prepared>, kinds: &[Type]) -> Vec<Value> {
+    let value = |(index, kind): (usize, &Type)| {
+        let Some(Some(bytes)) = portal.parameters.get(index) else { return Value::Null };
+        // A client may name fewer formats than values.
+        let binary = match &portal.parameter_format {
+            Format::Individual(codes) => codes.get(index).copied().unwrap_or(0) == 1,
+            Format::UnifiedBinary => true,
+            Format::UnifiedText => false,
+        };
+        if binary { binary_value(kind, bytes) } else { text_value(kind, &String::from_utf8_lossy(bytes)) }
+    };
+    kinds.iter().enumerate().map(value).collect()
+}
+
+fn binary_value(kind: &Type, bytes: &[u8]) -> Value {
+    let whole = |bytes: &[u8]| bytes.iter().fold(0_i64, |sum, byte| sum << 8 | i64::from(*byte));
+    match *kind {
+        Type::INT4 => Value::Number(f64::from(whole(bytes) as i32)),
+        Type::INT8 => Value::Number(whole(bytes) as f64),
+        Type::FLOAT8 => Value::Number(f64::from_bits(whole(bytes) as u64)),
+        Type::TEXT_ARRAY => Value::List(text_array(bytes)),
+        _ => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+    }
+}
+
+fn text_value(kind: &Type, text: &str) -> Value {
+    match *kind {
+        Type::INT4 | Type::INT8 | Type::FLOAT8 => text.parse().map_or(Value::Null, Value::Number),
+        Type::TEXT_ARRAY => {
+            let inside = text.trim_matches(['{', '}']);
+            Value::List(inside.split(',').map(|word| word.trim_matches('"').to_owned()).collect())
+        }
+        _ => Value::Text(text.to_owned()),
+    }
+}
+
+/// One dimension: a header of twelve bytes, length and lower bound, then each word behind its length.
+fn text_array(bytes: &[u8]) -> Vec<String> {
+    let mut rest = bytes.get(20..).unwrap_or_default();
+    let mut words = Vec::new();
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let length = i32::from_be_bytes(*length).max(0) as usize;
+        let Some((word, tail)) = tail.split_at_checked(length) else { break };
+        words.push(String::from_utf8_lossy(word).into_owned());
+        rest = tail;
+    }
+    words
 }
 
 fn fields(columns: &[(String, Type)], format: &Format) -> Vec<FieldInfo> {

@@ -1,9 +1,11 @@
-//! What the product's tagged queries are about: capacity, clients, transactions, row by row.
+//! What the product's tagged queries about sessions show, row by row: capacity, clients, transactions. The
+//! others are in `views`.
 
 use jiff::Timestamp;
 use pgwire::api::Type;
 
 use super::cell::Cell;
+use super::views::View;
 use crate::lab::signals::{CLIENT_BACKEND, Database, Session, SessionState};
 
 /// The tagged queries.
@@ -15,6 +17,26 @@ pub(super) enum Table {
     Clients,
     /// `/* covet:transactions */`: long transactions.
     Transactions,
+    /// One of the others.
+    View(View),
+}
+
+/// Who asks, of what, and with which bound values.
+pub(super) struct Asked<'a> {
+    pub database: &'a Database,
+    pub pid: i32,
+    pub role: &'a str,
+    pub now: Timestamp,
+    pub values: &'a [Value],
+}
+
+/// A bound value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Text(String),
+    Number(f64),
+    List(Vec<String>),
 }
 
 impl Table {
@@ -23,8 +45,16 @@ impl Table {
             "capacity" => Self::Capacity,
             "clients" | "by-client" => Self::Clients,
             "transactions" | "long-transactions" => Self::Transactions,
-            _ => return None,
+            other => Self::View(View::tagged(other)?),
         })
+    }
+
+    /// The types of its parameters.
+    pub(super) fn parameters(self) -> &'static [Type] {
+        match self {
+            Self::View(view) => view.parameters(),
+            _ => &[],
+        }
     }
 
     /// Every column the table can show, with its natural type.
@@ -48,8 +78,10 @@ impl Table {
                 ("client_addr", Type::INET),
                 ("state", Type::TEXT),
                 ("count", Type::INT8),
+                ("over_5m", Type::INT8),
                 ("max_in_state", Type::INTERVAL),
             ],
+            Self::View(view) => view.columns(),
             Self::Transactions => vec![
                 ("pid", Type::INT4),
                 ("usename", Type::NAME),
@@ -70,16 +102,17 @@ impl Table {
     }
 
     /// All rows, in the order of [`Table::columns`].
-    pub(super) fn rows(self, database: &Database, asking: i32, now: Timestamp) -> Vec<Vec<Cell>> {
+    pub(super) fn rows(self, asked: &Asked<'_>) -> Vec<Vec<Cell>> {
         match self {
-            Self::Capacity => vec![capacity(database, now)],
-            Self::Clients => clients(database, now),
-            Self::Transactions => transactions(database, asking, now),
+            Self::Capacity => vec![capacity(asked)],
+            Self::Clients => clients(asked.database, asked.now),
+            Self::Transactions => transactions(asked.database, asked.pid, asked.now),
+            Self::View(view) => view.rows(asked),
         }
     }
 }
 
-fn capacity(database: &Database, now: Timestamp) -> Vec<Cell> {
+fn capacity(&Asked { database, pid, now, .. }: &Asked<'_>) -> Vec<Cell> {
     let count = |wanted: &dyn Fn(&Session) -> bool| {
         Cell::Int8(database.sessions.iter().filter(|session| wanted(session)).count() as i64)
     };
@@ -95,13 +128,17 @@ fn capacity(database: &Database, now: Timestamp) -> Vec<Cell> {
             s.state.is_some_and(|state| idle.contains(&state))
         }),
         count(&|s| s.wait_event_type == Some("Lock")),
-        count(&|s| s.state == Some(SessionState::Active) && s.wait_event_type.is_none()),
+        count(&|s| s.state == Some(SessionState::Active) && s.wait_event_type.is_none() && s.pid != pid),
         Cell::age(oldest, now),
     ]
 }
 
 fn clients(database: &Database, now: Timestamp) -> Vec<Vec<Cell>> {
-    let mut groups: Vec<(Vec<Cell>, i64, Option<Timestamp>)> = Vec::new();
+    let mut groups: Vec<(Vec<Cell>, i64, i64, Option<Timestamp>)> = Vec::new();
+    let old = |session: &Session| {
+        let long = |at: Timestamp| now.duration_since(at) > jiff::SignedDuration::from_mins(5);
+        i64::from(session.state_change.is_some_and(long))
+    };
     for session in database.sessions.iter().filter(|session| is_client(session)) {
         let key = vec![
             Cell::text(&session.database),
@@ -111,17 +148,18 @@ fn clients(database: &Database, now: Timestamp) -> Vec<Vec<Cell>> {
             Cell::word(session.state.map(SessionState::as_str)),
         ];
         match groups.iter_mut().find(|(group, ..)| *group == key) {
-            Some((_, count, oldest)) => {
+            Some((_, count, over, oldest)) => {
                 *count += 1;
+                *over += old(session);
                 *oldest = [*oldest, session.state_change].into_iter().flatten().min();
             }
-            None => groups.push((key, 1, session.state_change)),
+            None => groups.push((key, 1, old(session), session.state_change)),
         }
     }
-    groups.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
+    groups.sort_by_key(|(_, count, ..)| std::cmp::Reverse(*count));
     groups.truncate(30);
-    let row = |(mut key, count, oldest): (Vec<Cell>, i64, Option<Timestamp>)| {
-        key.extend([Cell::Int8(count), Cell::age(oldest, now)]);
+    let row = |(mut key, count, over, oldest): (Vec<Cell>, i64, i64, Option<Timestamp>)| {
+        key.extend([Cell::Int8(count), Cell::Int8(over), Cell::age(oldest, now)]);
         key
     };
     groups.into_iter().map(row).collect()
@@ -156,6 +194,6 @@ fn transactions(database: &Database, pid: i32, now: Timestamp) -> Vec<Vec<Cell>>
     open.into_iter().map(row).collect()
 }
 
-fn is_client(session: &Session) -> bool {
+pub(super) fn is_client(session: &Session) -> bool {
     session.backend_type == CLIENT_BACKEND
 }

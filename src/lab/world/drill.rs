@@ -112,9 +112,17 @@ pub enum Fault {
     RateLimit { host: String, seconds: f64 },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
+    /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
+    Surge { seconds: f64, requests: f64, logins: f64 },
+    /// Requests hold their database connections this many times longer.
+    HoldConnections { factor: f64 },
+    /// A session updates a row that everybody wants and forgets its transaction.
+    LockRoot,
+    /// Somebody drops an index of the database.
+    IndexMissing { index: String },
 }
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 15] = [
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
@@ -126,6 +134,10 @@ const FILES: [&str; 11] = [
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+    include_str!("../../../assets/drills/db-pool.leak.toml"),
+    include_str!("../../../assets/drills/db-pool.scale.toml"),
+    include_str!("../../../assets/drills/db-cpu.index.toml"),
+    include_str!("../../../assets/drills/db-cpu.lock.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

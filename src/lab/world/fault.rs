@@ -97,6 +97,15 @@ impl World {
                 let until = cluster.after(*seconds);
                 self.kubelet.registry.limit(host, until);
             }
+            Fault::Surge { seconds, requests, logins } => {
+                let seconds = seconds / cluster.speed;
+                self.traffic.surge(cluster.now, seconds, *requests, *logins);
+            }
+            Fault::HoldConnections { factor } => self.sessions.hold(*factor),
+            Fault::LockRoot => self.sessions.lock(&self.signals, cluster.now),
+            Fault::IndexMissing { index } => {
+                self.signals.write(|shown| shown.database.indexes.retain(|known| known.name != *index));
+            }
             Fault::KubeletStops => {
                 if let Some(node) = victim(cluster) {
                     self.kubelet.stop(&node);

@@ -7,6 +7,7 @@ mod conditions;
 mod container;
 mod course;
 mod database;
+mod database_work;
 mod deployment;
 mod drill;
 mod endpoints;
@@ -44,6 +45,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
+pub use self::database_work::CPUS as DATABASE_CPUS;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
 use self::fault::Faults;
 use self::hpa::Autoscaler;

@@ -67,6 +67,9 @@ pub fn deployments() -> Vec<Value> {
     spec["imagePullSecrets"] = json!([{ "name": "regcred" }]);
     spec["containers"][0]["args"] = json!(["python", "-m", "covetpy.worker"]);
     spec["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": "covetpy-config" } }, { "secretRef": { "name": "covetpy-secrets" } }]);
+    // It works on one job at a time in each of its threads.
+    spec["containers"][0]["env"] =
+        json!([{ "name": "DB_POOL_SIZE", "value": "3" }, { "name": "DB_POOL_MAX_OVERFLOW", "value": "0" }]);
     let prometheus = vec![
         container(
             "prometheus-server-configmap-reload",

@@ -23,6 +23,9 @@ pub struct Behaviour {
     /// Peak of the working set, in MiB.
     #[serde(default)]
     pub memory_mib: Option<f64>,
+    /// Every so many seconds it forgets a transaction that it opened.
+    #[serde(default)]
+    pub forgets_transaction_every: Option<f64>,
     /// What it prints after starting. `{NAME}` is a variable of its environment.
     #[serde(default)]
     pub log: Vec<String>,
@@ -71,13 +74,15 @@ pub struct Life {
     /// Seconds until it listens.
     pub boot: f64,
     pub memory_mib: f64,
+    /// Every so many seconds it forgets a transaction that it opened.
+    pub forgets: Option<f64>,
     pub log: Vec<String>,
 }
 
 impl Life {
     /// It runs, listens at once, and is done with nothing.
     pub fn steady(memory_mib: f64) -> Self {
-        Self { exit: None, ready: true, boot: 0.0, memory_mib, log: Vec::new() }
+        Self { exit: None, ready: true, boot: 0.0, memory_mib, forgets: None, log: Vec::new() }
     }
 
     /// What needs more memory than its limit is killed on the way there.
@@ -100,6 +105,7 @@ impl Behaviour {
             ready: !self.unready,
             boot: 8.0,
             memory_mib: self.memory_mib.unwrap_or(900.0),
+            forgets: self.forgets_transaction_every,
             log: self.log.iter().map(|line| fill(line, env)).collect(),
         }
     }

@@ -30,6 +30,9 @@ pub const PATHS: [(&str, f64); 5] = [
     ("/api/v1/users", 0.05),
 ];
 
+/// Share of logins among the usual requests.
+pub const LOGINS: f64 = 0.09;
+
 /// Upper bounds of the duration histogram, in seconds.
 pub const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0];
 
@@ -61,10 +64,22 @@ pub struct Traffic {
     pub p95: f64,
     /// Share of requests that fail now.
     pub failing: f64,
+    /// Logins come this many times more often than usual.
+    pub logins: f64,
+    surge: Option<Surge>,
     last: Option<Timestamp>,
     rng: fastrand::Rng,
     phase: f64,
     noise: f64,
+}
+
+/// More requests than usual, growing for a while.
+#[derive(Clone, Copy)]
+struct Surge {
+    since: Timestamp,
+    seconds: f64,
+    requests: f64,
+    logins: f64,
 }
 
 /// What one pod does for a moment.
@@ -87,11 +102,18 @@ impl Traffic {
             load: BASE,
             p95: USUAL_P95,
             failing: 0.0,
+            logins: 1.0,
+            surge: None,
             last: None,
             rng,
             phase,
             noise: 0.0,
         }
+    }
+
+    /// From now on more requests come, and more logins among them: growing for so many seconds, then staying.
+    pub fn surge(&mut self, since: Timestamp, seconds: f64, requests: f64, logins: f64) {
+        self.surge = Some(Surge { since, seconds, requests, logins });
     }
 
     /// Nothing is counted for the time up to `now`.
@@ -109,7 +131,17 @@ impl Traffic {
         self.last = Some(now);
         self.noise = self.noise * 0.9 + (self.rng.f64() - 0.5) * 0.012;
         let wave = (now.as_second() as f64 / 1800.0 * std::f64::consts::TAU + self.phase).sin();
-        self.load = BASE * (1.0 + 0.05 * wave + self.noise);
+        let usual = BASE * (1.0 + 0.05 * wave + self.noise);
+        let grown = |factor: f64| match self.surge {
+            Some(surge) => {
+                let passed = now.duration_since(surge.since).as_secs_f64() / surge.seconds.max(1.0);
+                1.0 + (factor - 1.0) * passed.clamp(0.0, 1.0)
+            }
+            None => 1.0,
+        };
+        let (requests, logins) = self.surge.map_or((1.0, 1.0), |surge| (surge.requests, surge.logins));
+        self.logins = grown(logins);
+        self.load = usual * (grown(requests) + LOGINS * (self.logins - 1.0));
         self.serve(cluster, kubelet, sessions, elapsed);
         self.idle_pods(cluster, kubelet, elapsed);
         true
@@ -128,7 +160,9 @@ impl Traffic {
                 lost += each;
                 continue;
             }
-            let share = share(each, sessions.starved(&key));
+            let mut share = share(each, sessions.starved(&key));
+            // whoever waits for the database makes its requests wait
+            share.p95 = f64::max(share.p95, sessions.delay()).min(4.0);
             failed += share.refused + share.broken;
             slowest = f64::max(slowest, share.p95);
             self.count(&key, share, elapsed, kubelet);

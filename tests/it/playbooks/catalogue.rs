@@ -60,6 +60,8 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
         [
             ("auth-attack", 19),
             ("crash-loop", 24),
+            ("db-cpu", 13),
+            ("db-pool", 13),
             ("image-pull", 15),
             ("node-notready", 20),
             ("rollout-stuck", 18)
@@ -77,9 +79,33 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
         let wanted: &[&str] = match book {
             "crash-loop" => &["loosen-liveness"],
             "rollout-stuck" => &["newest-logs"],
+            "db-pool" => &[
+                "rds",
+                "locks",
+                "pool-logs",
+                "terminate-blocker",
+                "cancel-blocker",
+                "roll-back",
+                "larger-pools",
+                "terminate-others",
+                "reboot",
+                "rollout-done",
+                "lets-in",
+            ],
+            "db-cpu" => &[
+                "rds",
+                "transactions",
+                "indexes",
+                "scans",
+                "replicas",
+                "cancel-blocker",
+                "cancel-long",
+                "drop-unfinished",
+                "rollout-done",
+            ],
             "image-pull" => &["roll-back", "rollout-done"],
             "auth-attack" => &["trail-events", "load-balancer", "network-acls", "quieter"],
-            _ => &["pods-moved", "nodes-again"],
+            _ => &["give-up", "pods-moved", "nodes-again"],
         };
         assert_eq!(extra, wanted, "{book}: steps beyond the table");
     }

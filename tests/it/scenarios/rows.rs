@@ -260,8 +260,34 @@ pub struct DatabaseRow {
     pub idle_in_transaction: u32,
     #[serde(default)]
     pub lock_waiters: u32,
+    /// `1 for 10m`, oldest first, like `used`: sessions on a CPU, and sessions that wait for locks.
+    #[serde(default)]
+    pub on_cpu: Vec<String>,
+    #[serde(default)]
+    pub waiting: Vec<String>,
+    /// Who does what, seen just now.
+    pub activity: Option<ActivityRow>,
     /// What 53300 said, and how long ago first.
     pub exhausted: Option<(String, String)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActivityRow {
+    pub cpus: Option<f64>,
+    /// Idle in a transaction for over five minutes.
+    #[serde(default)]
+    pub stuck: u32,
+    /// `34 idle in transaction by web for 6m`.
+    #[serde(default)]
+    pub holders: Vec<String>,
+    /// `4711 reports idle in transaction for 6m blocks 12`.
+    #[serde(default)]
+    pub roots: Vec<String>,
+    /// Share and text of the statement that costs most.
+    pub top: Option<(f64, String)>,
+    #[serde(default)]
+    pub invalid: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

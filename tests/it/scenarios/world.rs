@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use covet_tui::domain::{
-    Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject, Database,
-    Delta, Event, Fact, Handshake, Key, Kind, Labels, Lease, MetricReading, Name, Node, NodeCondition,
-    ObjectRef, Observation, Origin, Quantities, Selector, Series, Served, Service, Snapshot, Status, Taint,
-    Timestamp, Traffic, UsageSource,
+    Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
+    Database, Delta, Event, Fact, Handshake, Holder, Key, Kind, Labels, Lease, LockRoot, MetricReading, Name,
+    Node, NodeCondition, ObjectRef, Observation, Origin, Quantities, Selector, Series, Served, Service,
+    Snapshot, Status, Taint, Timestamp, TopQuery, Traffic, UsageSource,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::rows::{
-    AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow, HandshakeRow,
-    NodeRow, PodRow, ServiceRow, TrafficRow,
+    ActivityRow, AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow,
+    HandshakeRow, NodeRow, PodRow, ServiceRow, TrafficRow,
 };
 use super::workloads;
 
@@ -197,6 +197,11 @@ impl World {
             let fine = Capacity { max_connections: 100, used: 5, idle: 5, ..Capacity::default() };
             return vec![look(now(), Database::Capacity(fine))];
         };
+        let (on_cpu, waiting) = (samples(&row.on_cpu, 5), samples(&row.waiting, 5));
+        let then = |series: &[(Timestamp, f64)], at: Timestamp, usual: u32| {
+            let found = series.iter().rev().find(|(moment, _)| *moment <= at);
+            if series.is_empty() { usual } else { found.map_or(0, |(_, value)| *value as u32) }
+        };
         let mut looks: Vec<Observation> = samples(&row.used, 5)
             .into_iter()
             .map(|(at, used)| {
@@ -207,18 +212,70 @@ impl World {
                     active: row.active,
                     idle: row.idle,
                     idle_in_transaction: row.idle_in_transaction,
-                    lock_waiters: row.lock_waiters,
+                    lock_waiters: then(&waiting, at, row.lock_waiters),
+                    on_cpu: then(&on_cpu, at, 0),
                     ..Capacity::default()
                 };
                 look(at, Database::Capacity(capacity))
             })
             .collect();
+        if let Some(seen) = &row.activity {
+            looks.push(look(now(), Database::Activity(Box::new(activity(seen)))));
+        }
         if let Some((since, message)) = &row.exhausted {
             for at in [ago(since), now()] {
                 looks.push(look(at, Database::Exhausted { message: message.as_str().into() }));
             }
         }
         looks
+    }
+}
+
+fn activity(row: &ActivityRow) -> Activity {
+    let holder = |text: &String| {
+        let (count, rest) = text.split_once(' ').unwrap();
+        let (state, rest) = rest.split_once(" by ").unwrap();
+        let (who, longest) = rest.split_once(" for ").unwrap();
+        Holder {
+            database: "shop".into(),
+            role: "app".into(),
+            application: who.into(),
+            state: state.into(),
+            sessions: count.parse().unwrap(),
+            longest: Some(span(longest)),
+        }
+    };
+    let root = |text: &String| {
+        let (pid, rest) = text.split_once(' ').unwrap();
+        let (application, rest) = rest.split_once(' ').unwrap();
+        let (state, rest) = rest.split_once(" for ").unwrap();
+        let (age, blocked) = rest.split_once(" blocks ").unwrap();
+        LockRoot {
+            pid: pid.parse().unwrap(),
+            backend_start: ago("1h"),
+            database: "shop".into(),
+            role: "app".into(),
+            application: application.into(),
+            state: state.into(),
+            transaction: Some(span(age)),
+            query: "UPDATE stock SET n = n - 1".into(),
+            blocked: blocked.parse().unwrap(),
+        }
+    };
+    Activity {
+        cpus: row.cpus,
+        stuck: row.stuck,
+        holders: row.holders.iter().map(holder).collect(),
+        roots: row.roots.iter().map(root).collect(),
+        top: row.top.as_ref().map(|(share, text)| TopQuery {
+            id: 42,
+            text: text.as_str().into(),
+            share: *share,
+            calls_per_second: 20.0,
+            mean: 80.0,
+        }),
+        invalid_indexes: row.invalid.iter().map(|name| name.as_str().into()).collect(),
+        ..Activity::default()
     }
 }
 

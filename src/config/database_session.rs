@@ -1,0 +1,467 @@
+//! A connection to the database with good manners, over whatever way leads there. Eyes, probes and hands
+//! share it; what it may do is said before it begins. Failures are in words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::database_way::Stream;
+use super::{ConnectError, DatabaseWay, Encryption, database};
+use crate::domain::{BlindKind, Timestamp};
+
+/// The server ends statements after five seconds; this is for the network.
+const PATIENCE: Duration = Duration::from_secs(7);
+/// What a looking session must never do, and how long it may take.
+const LOOKING: &str = "-c default_transaction_read_only=on -c statement_timeout=5000 -c lock_timeout=1000 -c intervalstyle=postgres";
+
+/// A database and the way to it.
+#[derive(Clone)]
+pub struct DatabaseTarget {
+    config: Config,
+    encryption: Encryption,
+    way: DatabaseWay,
+    cluster: Option<kube::Client>,
+}
+
+/// An open connection; dropping it closes it.
+pub struct DatabaseSession {
+    client: Client,
+    driver: JoinHandle<()>,
+    /// One question at a time: a question is several messages.
+    gate: Mutex<()>,
+}
+
+/// A session that is kept open, so that questions can be asked when no slot is left. Clones share it.
+#[derive(Clone, Default)]
+pub struct DatabaseKeeper(Arc<Mutex<Option<Arc<DatabaseSession>>>>);
+
+impl std::fmt::Debug for DatabaseKeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseKeeper")
+    }
+}
+
+impl DatabaseKeeper {
+    /// The session there is, or a new one. It can only look.
+    ///
+    /// # Errors
+    /// See [`DatabaseRefusal`].
+    pub async fn session(&self, target: &DatabaseTarget) -> Result<Arc<DatabaseSession>, DatabaseRefusal> {
+        let mut kept = self.0.lock().await;
+        if let Some(session) = kept.as_ref().filter(|session| !session.client.is_closed()) {
+            return Ok(Arc::clone(session));
+        }
+        let session = Arc::new(target.look().await?);
+        *kept = Some(Arc::clone(&session));
+        Ok(session)
+    }
+}
+
+impl Drop for DatabaseSession {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, PartialEq, Debug)]
+pub enum DatabaseRefusal {
+    /// No slot was left for us (53300).
+    Exhausted(String),
+    /// The server refused, with this SQLSTATE.
+    Refused { code: String, error: ConnectError },
+    /// The server was not reached, or fell silent.
+    Unreached(ConnectError),
+}
+
+/// A row of an answer, as text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DatabaseRow {
+    names: Arc<[String]>,
+    cells: Vec<Option<String>>,
+}
+
+impl DatabaseTarget {
+    /// # Errors
+    /// The URL or the way is not understood.
+    pub fn new(
+        url: &str,
+        via: Option<&str>,
+        namespace: Option<&str>,
+    ) -> Result<DatabaseTarget, ConnectError> {
+        let (config, encryption) = database(url)?;
+        let way = via.map_or(Ok(DatabaseWay::Direct), |text| DatabaseWay::parse(text, namespace))?;
+        Ok(DatabaseTarget { config, encryption, way, cluster: None })
+    }
+
+    /// With the cluster that carries port-forwards.
+    #[must_use]
+    pub fn through(self, cluster: Option<kube::Client>) -> DatabaseTarget {
+        DatabaseTarget { cluster, ..self }
+    }
+
+    pub fn way(&self) -> &DatabaseWay {
+        &self.way
+    }
+
+    /// Connects to look: nothing can be written on it.
+    ///
+    /// # Errors
+    /// See [`DatabaseRefusal`].
+    pub async fn look(&self) -> Result<DatabaseSession, DatabaseRefusal> {
+        self.open(LOOKING).await
+    }
+
+    /// Connects with these settings for the session, `-c name=value` each. A pooler that refuses start-up
+    /// options is told them afterwards.
+    ///
+    /// # Errors
+    /// See [`DatabaseRefusal`].
+    pub async fn open(&self, manners: &str) -> Result<DatabaseSession, DatabaseRefusal> {
+        let mut polite = self.config.clone();
+        let given = self.config.get_options().unwrap_or_default();
+        polite.options(format!("{given} {manners}").trim().to_owned());
+        match self.connect(&polite).await {
+            Err(Failure::Postgres(error)) if is_about_options(&error) => {
+                let session = self.connect(&self.config).await.map_err(refusal)?;
+                let said = manners.replace("-c ", "SET ").replace(" SET", "; SET");
+                session.client.simple_query(&said).await.map_err(|error| refusal(error.into()))?;
+                Ok(session)
+            }
+            other => other.map_err(refusal),
+        }
+    }
+
+    async fn connect(&self, config: &Config) -> Result<DatabaseSession, Failure> {
+        let tls = MakeRustlsConnect::new(self.encryption.client().map_err(Failure::Way)?);
+        timeout(PATIENCE, self.connect_with(config, tls)).await.map_err(|_| Failure::Silence)?
+    }
+
+    async fn connect_with(
+        &self,
+        config: &Config,
+        tls: MakeRustlsConnect,
+    ) -> Result<DatabaseSession, Failure> {
+        // Its error reaches whoever asks next.
+        let (client, driver) = match self.stream().await? {
+            None => {
+                let (client, connection) = config.connect(tls).await?;
+                (client, tokio::spawn(async move { drop(connection.await) }))
+            }
+            Some(stream) => {
+                let tls = self.connector(tls)?;
+                let (client, connection) = config.connect_raw(stream, tls).await?;
+                (client, tokio::spawn(async move { drop(connection.await) }))
+            }
+        };
+        Ok(DatabaseSession { client, driver, gate: Mutex::default() })
+    }
+
+    async fn stream(&self) -> Result<Option<Stream>, Failure> {
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        let (host, cluster) = (self.host(), self.cluster.as_ref());
+        self.way.stream(cluster, &host, port).await.map_err(Failure::Way)
+    }
+
+    fn connector(
+        &self,
+        mut tls: MakeRustlsConnect,
+    ) -> Result<<MakeRustlsConnect as MakeTlsConnect<Stream>>::TlsConnect, Failure> {
+        MakeTlsConnect::<Stream>::make_tls_connect(&mut tls, &self.host()).map_err(|error| {
+            let why = format!("`{}` is no host for TLS: {error}", self.host());
+            Failure::Way(ConnectError::new(BlindKind::Broken, why, "check the host in DATABASE_URL"))
+        })
+    }
+
+    fn host(&self) -> String {
+        match self.config.get_hosts().first() {
+            Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
+            _ => "localhost".into(),
+        }
+    }
+
+    /// Stops what another of our sessions runs, by the server's own way for it.
+    ///
+    /// # Errors
+    /// The request could not be sent.
+    #[expect(clippy::disallowed_methods, reason = "the hands ask for it, for a statement of their own")]
+    pub async fn cancel(&self, token: &tokio_postgres::CancelToken) -> Result<(), DatabaseRefusal> {
+        let sent = async {
+            let tls = MakeRustlsConnect::new(self.encryption.client().map_err(Failure::Way)?);
+            match self.stream().await? {
+                None => token.cancel_query(tls).await?,
+                Some(stream) => token.cancel_query_raw(stream, self.connector(tls)?).await?,
+            }
+            Ok(())
+        };
+        let sent = timeout(PATIENCE, sent).await.unwrap_or(Err(Failure::Silence));
+        sent.map_err(refusal)
+    }
+}
+
+impl DatabaseSession {
+    /// One look in a READ ONLY transaction. In the simple protocol: poolers in transaction mode lose prepared
+    /// statements.
+    ///
+    /// # Errors
+    /// See [`DatabaseRefusal`].
+    pub async fn ask(&self, sql: &str) -> Result<Vec<DatabaseRow>, DatabaseRefusal> {
+        let whole = format!("BEGIN TRANSACTION READ ONLY; {sql}; COMMIT");
+        let _turn = self.gate.lock().await;
+        let asked = timeout(PATIENCE, self.client.simple_query(&whole)).await;
+        let answer = asked.unwrap_or_else(|_| Ok(Vec::new()));
+        match answer {
+            Ok(messages) if messages.is_empty() => Err(self.give_up()),
+            Ok(messages) => Ok(rows(messages)),
+            Err(error) => {
+                let _ = timeout(PATIENCE, self.client.simple_query("ROLLBACK")).await;
+                Err(refusal(error.into()))
+            }
+        }
+    }
+
+    /// The same with bound values; every column of the answer has to be text.
+    ///
+    /// # Errors
+    /// See [`DatabaseRefusal`].
+    pub async fn ask_with(
+        &self,
+        sql: &str,
+        values: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<DatabaseRow>, DatabaseRefusal> {
+        let _turn = self.gate.lock().await;
+        let asked = async {
+            self.client.simple_query("BEGIN TRANSACTION READ ONLY").await?;
+            let answer = self.client.query_typed(sql, values).await;
+            self.client.simple_query("ROLLBACK").await?;
+            answer
+        };
+        match timeout(PATIENCE, asked).await {
+            Ok(answer) => typed(&answer.map_err(|error| refusal(error.into()))?),
+            Err(_) => Err(self.give_up()),
+        }
+    }
+
+    /// A session that fell silent is of no more use: the next question opens another.
+    fn give_up(&self) -> DatabaseRefusal {
+        self.driver.abort();
+        refusal(Failure::Silence)
+    }
+
+    /// The plan of one statement with `$1`-style parameters, as JSON. It is planned for any values and never
+    /// executed.
+    ///
+    /// # Errors
+    /// See [`DatabaseRefusal`]; a statement that cannot be prepared (a `VACUUM`) is refused by the server.
+    pub async fn explain(&self, statement: &str, parameters: usize) -> Result<String, DatabaseRefusal> {
+        let _turn = self.gate.lock().await;
+        let nulls = vec!["NULL"; parameters].join(",");
+        let arguments = if parameters == 0 { String::new() } else { format!("({nulls})") };
+        let asked = async {
+            let begin = "BEGIN TRANSACTION READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan";
+            self.client.simple_query(begin).await?;
+            // In the extended protocol, which takes a single statement and nothing behind it.
+            let prepare = format!("/* covet:prepare */ PREPARE covet_explain AS {statement}");
+            self.client.query_typed(&prepare, &[]).await?;
+            let explain = format!(
+                "/* covet:explain */ EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE covet_explain{arguments}"
+            );
+            self.client.simple_query(&explain).await
+        };
+        let answer = timeout(PATIENCE, asked).await;
+        let _ = timeout(PATIENCE, self.client.simple_query("ROLLBACK; DEALLOCATE ALL")).await;
+        match answer {
+            Ok(answer) => {
+                let rows = rows(answer.map_err(|error| refusal(error.into()))?);
+                let lines: Vec<&str> = rows.iter().filter_map(|row| row.cells.first()?.as_deref()).collect();
+                Ok(lines.join("\n"))
+            }
+            Err(_) => Err(self.give_up()),
+        }
+    }
+
+    /// The client itself, for hands.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+fn typed(rows: &[tokio_postgres::Row]) -> Result<Vec<DatabaseRow>, DatabaseRefusal> {
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let names: Arc<[String]> = first.columns().iter().map(|column| column.name().to_owned()).collect();
+    rows.iter()
+        .map(|row| {
+            let cells: Result<Vec<Option<String>>, Error> =
+                (0..names.len()).map(|index| row.try_get(index)).collect();
+            let cells = cells.map_err(|error| refusal(error.into()))?;
+            Ok(DatabaseRow { names: Arc::clone(&names), cells })
+        })
+        .collect()
+}
+
+fn rows(messages: Vec<SimpleQueryMessage>) -> Vec<DatabaseRow> {
+    let mut names: Arc<[String]> = Arc::from([]);
+    let mut rows = Vec::new();
+    for message in messages {
+        match message {
+            SimpleQueryMessage::RowDescription(columns) => {
+                names = columns.iter().map(|column| column.name().to_owned()).collect();
+            }
+            SimpleQueryMessage::Row(row) => {
+                let cells = (0..row.len()).map(|index| row.get(index).map(str::to_owned)).collect();
+                rows.push(DatabaseRow { names: Arc::clone(&names), cells });
+            }
+            _ => {}
+        }
+    }
+    rows
+}
+
+impl DatabaseRow {
+    /// Rows from a typed answer, all of whose columns are text.
+    ///
+    /// # Errors
+    /// A column is of another type.
+    pub fn of(rows: &[tokio_postgres::Row]) -> Result<Vec<DatabaseRow>, DatabaseRefusal> {
+        typed(rows)
+    }
+
+    pub fn get(&self, column: &str) -> Option<&str> {
+        let at = self.names.iter().position(|name| name == column)?;
+        self.cells.get(at)?.as_deref()
+    }
+
+    /// Empty when it is null.
+    pub fn text(&self, column: &str) -> &str {
+        self.get(column).unwrap_or_default()
+    }
+
+    /// A number of whatever type, if it is one.
+    pub fn number<T: std::str::FromStr>(&self, column: &str) -> Option<T> {
+        self.get(column)?.parse().ok()
+    }
+
+    /// A moment that was selected as whole microseconds since 1970.
+    pub fn moment(&self, column: &str) -> Option<Timestamp> {
+        Timestamp::from_microsecond(self.number(column)?).ok()
+    }
+
+    /// A length of time that was selected as seconds; a clock that went backwards makes zero.
+    pub fn seconds(&self, column: &str) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.number::<f64>(column)?.max(0.0)).ok()
+    }
+}
+
+/// The client's error, a way that does not lead there, or silence.
+enum Failure {
+    Postgres(Error),
+    Way(ConnectError),
+    Silence,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Postgres(error)
+    }
+}
+
+fn is_about_options(error: &Error) -> bool {
+    error.as_db_error().is_some_and(|refused| {
+        *refused.code() == SqlState::PROTOCOL_VIOLATION && refused.message().contains("startup parameter")
+            || refused.message().contains("unsupported startup")
+    })
+}
+
+impl DatabaseRefusal {
+    /// What an error of the client means.
+    pub fn of(error: Error) -> DatabaseRefusal {
+        refusal(Failure::Postgres(error))
+    }
+
+    /// The SQLSTATE, where the server spoke.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            DatabaseRefusal::Exhausted(_) => Some("53300"),
+            DatabaseRefusal::Refused { code, .. } => Some(code),
+            DatabaseRefusal::Unreached(_) => None,
+        }
+    }
+
+    /// As an error with its repair.
+    pub fn into_error(self) -> ConnectError {
+        match self {
+            DatabaseRefusal::Exhausted(message) => ConnectError::new(
+                BlindKind::Refused,
+                format!("no connection slot is left (53300): {message}"),
+                "this is an incident: see the playbook db-pool",
+            ),
+            DatabaseRefusal::Refused { error, .. } | DatabaseRefusal::Unreached(error) => error,
+        }
+    }
+}
+
+/// What a failure means.
+fn refusal(failure: Failure) -> DatabaseRefusal {
+    let error = match failure {
+        Failure::Way(error) => return DatabaseRefusal::Unreached(error),
+        Failure::Silence => {
+            let why = format!("the database does not answer (timed out after {} s)", PATIENCE.as_secs());
+            let repair = "check the network path to it: security group, tunnel, port";
+            return DatabaseRefusal::Unreached(ConnectError::new(BlindKind::Unreachable, why, repair));
+        }
+        Failure::Postgres(error) => error,
+    };
+    let Some(refused) = error.as_db_error() else {
+        return DatabaseRefusal::Unreached(broken_connection(&error));
+    };
+    let message = refused.message();
+    let code = refused.code();
+    if *code == SqlState::TOO_MANY_CONNECTIONS || message.contains("no more connections allowed") {
+        return DatabaseRefusal::Exhausted(message.to_owned());
+    }
+    let (kind, repair) = match code.code() {
+        "28P01" => (BlindKind::Refused, "check the password in DATABASE_URL"),
+        "28000" => (BlindKind::Refused, "check the role in DATABASE_URL, sslmode, and pg_hba.conf"),
+        "3D000" => (BlindKind::Broken, "check the database's name in DATABASE_URL"),
+        "42501" => (BlindKind::Refused, "GRANT pg_monitor to the role"),
+        "57P03" => (BlindKind::Unreachable, "the server is starting or stopping; trying again"),
+        "57014" => (BlindKind::Unreachable, "the server is too busy for this; try again"),
+        "55P03" => (BlindKind::Unreachable, "somebody holds the lock: see who with the lock tree"),
+        _ => (BlindKind::Broken, ""),
+    };
+    let why = format!("the database says: {message} ({})", code.code());
+    DatabaseRefusal::Refused { code: code.code().to_owned(), error: ConnectError::new(kind, why, repair) }
+}
+
+fn broken_connection(error: &Error) -> ConnectError {
+    let said = deepest(error);
+    let lower = said.to_lowercase();
+    let (kind, repair) = if lower.contains("certificate") {
+        (BlindKind::Refused, "check sslmode and sslrootcert in DATABASE_URL")
+    } else if lower.contains("tls") || lower.contains("ssl") {
+        (BlindKind::Broken, "the server offers no TLS: use sslmode=prefer or disable only where that is safe")
+    } else if lower.contains("password") {
+        (BlindKind::Refused, "put the password into DATABASE_URL")
+    } else {
+        (BlindKind::Unreachable, "check host and port in DATABASE_URL, and the network path")
+    };
+    ConnectError::new(kind, format!("the database cannot be reached: {said}"), repair)
+}
+
+/// The error at the bottom, which says the most, without the number of the operating system.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
+    }
+    let said = deepest.to_string();
+    said.split(" (os error").next().unwrap_or(&said).to_owned()
+}

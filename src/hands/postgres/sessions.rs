@@ -1,0 +1,219 @@
+//! Ends or cancels exactly the sessions that were previewed: the pair of process id and start, and still in the
+//! state in which they were seen. Never superusers, walsenders, our own sessions, or a pool that works.
+
+use serde_json::json;
+use tokio::time::{Duration, Instant};
+use tokio_postgres::types::Type;
+
+use super::{Failed, Parts, are, armed, drafted, failed, looking, moved, refused, run};
+use crate::config::{DatabaseRefusal, DatabaseSession, database_queries as queries};
+use crate::domain::{Pick, SessionTarget, Sql, Timestamp, Which, text};
+use crate::guard::{DiffTone, Draft, Guard, Hazard, Refusal, Warrant};
+use crate::hands::Hands;
+use crate::hands::done::Done;
+use crate::hands::task::Task;
+use crate::probes::postgres::picked::{Picked, picked};
+
+const RIGHT: &str = "GRANT pg_signal_backend TO our role, or make it a member of theirs";
+/// A backend that was told to end mostly does so at once.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+
+fn parts(sql: &Sql) -> Option<(&Pick, bool, &[SessionTarget])> {
+    match sql {
+        Sql::TerminateSessions { pick, sessions } => Some((pick, false, sessions)),
+        Sql::CancelQueries { pick, sessions } => Some((pick, true, sessions)),
+        _ => None,
+    }
+}
+
+pub(super) async fn draft(hands: &Hands, sql: &Sql, at: Timestamp) -> Result<Draft, Refusal> {
+    let Some((pick, cancels, _)) = parts(sql) else { return Err(Refusal::new("no sessions are meant")) };
+    let session = looking(hands).await?;
+    let found = picked(&session, pick).await.map_err(refused)?;
+    let (supers, found): (Vec<Picked>, Vec<Picked>) = found.into_iter().partition(|row| row.is_super);
+    // A cancel means nothing to a session that runs nothing.
+    let (ours, idle): (Vec<Picked>, Vec<Picked>) =
+        found.into_iter().partition(|row| !cancels || row.state == "active");
+    let mut hazards = Vec::new();
+    if !supers.is_empty() {
+        let says = format!("{} of superusers are left alone", text::count(supers.len(), "session"));
+        hazards.push(Hazard::note(Guard::Target, says));
+    }
+    if !idle.is_empty() {
+        let says = format!("{} run nothing that could be cancelled", text::count(idle.len(), "session"));
+        hazards.push(Hazard::note(Guard::Target, says));
+    }
+    if ours.is_empty() {
+        return Err(nobody(pick, &hazards, !idle.is_empty()));
+    }
+    if let Some(row) = ours.iter().find(|row| !row.may_signal) {
+        hazards
+            .push(Hazard::stop(Guard::Permission, format!("our role may not signal {}: {RIGHT}", row.says)));
+    }
+    let verb = if cancels { "cancel" } else { "terminate" };
+    let title = format!(
+        "{verb} {} {}",
+        text::count(ours.len(), if cancels { "statement" } else { "session" }),
+        pick.which.says()
+    );
+    let sessions: Vec<SessionTarget> = ours.iter().map(|row| row.target.clone()).collect();
+    let action = if cancels {
+        Sql::CancelQueries { pick: pick.clone(), sessions }
+    } else {
+        Sql::TerminateSessions { pick: pick.clone(), sessions }
+    };
+    let before = ours.iter().map(|row| json!({"session": row.target, "was": row.says})).collect();
+    Ok(drafted(
+        hands,
+        action,
+        at,
+        Parts {
+            title,
+            targets: ours.iter().map(|row| row.says.clone()).collect(),
+            diff: ours.iter().map(|row| (DiffTone::Removed, row.says.clone())).collect(),
+            hazards,
+            before,
+            undo: None,
+        },
+    ))
+}
+
+fn nobody(pick: &Pick, hazards: &[Hazard], idle: bool) -> Refusal {
+    let mut says = format!("no session is {}", pick.which.says());
+    if !pick.older.is_zero() {
+        says.push_str(&format!(" for {} or more", text::span(pick.older)));
+    }
+    for hazard in hazards {
+        says.push_str(&format!("; {}", hazard.says));
+    }
+    let refusal = Refusal::new(says);
+    if idle {
+        refusal.repair("terminate them instead: an idle transaction cannot be cancelled")
+    } else {
+        refusal
+    }
+}
+
+pub(super) async fn perform(hands: &Hands, warrant: &Warrant, sql: &Sql, task: &mut Task) -> Done {
+    let Some((pick, cancels, wanted)) = parts(sql) else {
+        return Done::refused(Refusal::new("no sessions are meant"));
+    };
+    let look = match looking(hands).await {
+        Ok(look) => look,
+        Err(refusal) => return Done::refused(refusal),
+    };
+    // An age that was reached stays reached: the state itself is what may have changed.
+    let now = match picked(&look, &Pick { older: Duration::ZERO, ..pick.clone() }).await {
+        Ok(now) => now,
+        Err(refusal) => return Done::refused(refused(refusal)),
+    };
+    let gone = wanted.iter().filter(|target| !now.iter().any(|row| row.target == **target)).count();
+    if gone > 0 {
+        let says = format!("{} no longer as you saw them", are(gone, "session"));
+        return moved(hands, warrant, says).await;
+    }
+    let own = match armed(hands, warrant).await {
+        Ok(session) => Some(session),
+        Err(DatabaseRefusal::Exhausted(_)) => {
+            task.say("no slot is left for another connection: the one that is open does it");
+            None
+        }
+        Err(refusal) => return Done::refused(refused(refusal)),
+    };
+    let ended = match signal_all(own.as_ref().unwrap_or(&look), pick.which, cancels, wanted, task).await {
+        Ok(ended) => ended,
+        Err(done) => return done,
+    };
+    verify(&look, pick, cancels, wanted, ended, task).await
+}
+
+/// One by one: a refusal in the middle must not hide what was done before it.
+async fn signal_all(
+    session: &DatabaseSession,
+    which: Which,
+    cancels: bool,
+    wanted: &[SessionTarget],
+    task: &mut Task,
+) -> Result<usize, Done> {
+    let sql = statement(which, cancels);
+    let mut ended = 0;
+    for target in wanted {
+        let so_far = format!("{ended} of {} done", wanted.len());
+        if task.is_called_off() {
+            return Err(Done::unverified(format!("called off: {so_far}"), None));
+        }
+        let (start, since) = (target.backend_start.as_microsecond(), target.since.as_microsecond());
+        let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+            [(&target.pid, Type::INT4), (&start, Type::INT8), (&since, Type::INT8)];
+        match run(session, &sql, &values).await {
+            Ok(rows) if rows.first().is_some_and(|row| row.text("done") == "true") => {
+                ended += 1;
+                task.say(format!("pid {} was told", target.pid));
+            }
+            Ok(_) => task.say(format!("pid {} is no longer as it was seen: left alone", target.pid)),
+            Err(Failed::Said(refusal)) if ended == 0 => return Err(failed(refusal, RIGHT)),
+            Err(Failed::Said(refusal)) => {
+                return Err(Done::unverified(format!("{so_far}; then {}", refusal.into_error()), None));
+            }
+            Err(Failed::Silence) => task.say(format!("no answer about pid {}: looking", target.pid)),
+        }
+    }
+    Ok(ended)
+}
+
+fn statement(which: Which, cancels: bool) -> String {
+    let (tag, function) =
+        if cancels { ("cancel", "pg_cancel_backend") } else { ("terminate", "pg_terminate_backend") };
+    let since = queries::since(which);
+    format!(
+        "/* covet:{tag} */ SELECT {function}(a.pid)::text AS done FROM pg_stat_activity a \
+         JOIN pg_roles r ON r.oid=a.usesysid WHERE a.pid=$1::int4 \
+         AND (extract(epoch FROM a.backend_start)*1000000)::int8=$2::int8 \
+         AND (extract(epoch FROM {since})*1000000)::int8=$3::int8 \
+         AND NOT r.rolsuper AND a.backend_type='client backend' AND a.pid<>pg_backend_pid()"
+    )
+}
+
+/// Looks until none of them is as it was, and says what that brought.
+async fn verify(
+    look: &DatabaseSession,
+    pick: &Pick,
+    cancels: bool,
+    wanted: &[SessionTarget],
+    ended: usize,
+    task: &mut Task,
+) -> Done {
+    let deadline = Instant::now() + GONE_WITHIN;
+    let verb = if cancels { "cancelled" } else { "terminated" };
+    loop {
+        let left = match picked(look, &Pick { older: Duration::ZERO, ..pick.clone() }).await {
+            Ok(now) => wanted.iter().filter(|target| now.iter().any(|row| row.target == **target)).count(),
+            Err(refusal) => {
+                let says =
+                    format!("{ended} of {} told; looking fails: {}", wanted.len(), refusal.into_error());
+                return Done::unverified(says, None);
+            }
+        };
+        if left == 0 {
+            let slots = slots(look).await.map(|slots| format!("; {slots}")).unwrap_or_default();
+            return Done::performed(format!("{} {verb}{slots}", text::count(ended, "session")), None);
+        }
+        if Instant::now() >= deadline || task.is_called_off() {
+            let says = format!("{ended} of {} told, {left} still there", wanted.len());
+            return Done::unverified(says, None);
+        }
+        task.say(format!("waiting for {} to go", text::count(left, "session")));
+        task.pause(Duration::from_millis(300)).await;
+    }
+}
+
+async fn slots(look: &DatabaseSession) -> Option<String> {
+    let rows = look.ask(queries::CAPACITY).await.ok()?;
+    let count = |column: &str| rows.first().and_then(|row| row.number::<u32>(column)).unwrap_or_default();
+    let usable = count("max_conn").saturating_sub(count("reserved"));
+    let waiters = match count("lock_waiters") {
+        0 => String::new(),
+        some => format!(", {some} still wait for locks"),
+    };
+    Some(format!("{} of {usable} slots in use now{waiters}", count("used")))
+}

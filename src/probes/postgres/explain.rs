@@ -1,0 +1,120 @@
+//! The plan of an expensive statement, never executed, and the index it lacks.
+
+use serde_json::Value;
+
+use super::plan::{Scan, costliest_scan, lines};
+use crate::config::{DatabaseRefusal, DatabaseSession, database_queries as queries, identifier};
+use crate::domain::{Tone, cause, text};
+use crate::probes::answer::Answer;
+
+/// Below this many rows reading the whole table is no trouble.
+const SMALL: f64 = 10_000.0;
+
+pub(super) async fn explain(
+    session: &DatabaseSession,
+    query: Option<i64>,
+) -> Result<Answer, DatabaseRefusal> {
+    let Some(query) = (match query {
+        Some(query) => Some(query),
+        None => most_expensive(session).await?,
+    }) else {
+        return Ok(Answer::failed("no statement of this database has been counted yet"));
+    };
+    let rows = session.ask(&queries::statement_text(query)).await?;
+    let Some(statement) = rows.first().and_then(|row| row.get("query")) else {
+        return Ok(Answer::failed(&format!("no statement {query} is counted any more")));
+    };
+    if statement == "<insufficient privilege>" {
+        return Ok(Answer::failed("the statement is another role's: GRANT pg_read_all_stats TO our role"));
+    }
+    let mut answer = Answer::new();
+    answer.line(Tone::Heading, queries::query(statement));
+    let parameters = parameters(statement);
+    let plan = match session.explain(statement, parameters).await {
+        Ok(plan) => serde_json::from_str::<Value>(&plan).unwrap_or_default(),
+        Err(refusal) if refusal.code().is_some_and(|code| code != "53300") => {
+            let says = format!("the statement cannot be planned: {}", refusal.into_error());
+            answer.line(Tone::Bad, &says);
+            answer.not_ok();
+            answer.summary(says);
+            return Ok(answer);
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    answer.lines(lines(&plan).into_iter().map(|line| (Tone::Plain, queries::query(&line))));
+    match costliest_scan(&plan) {
+        None => answer.summary("no table is read whole for a few of its rows"),
+        Some(scan) => judge(session, &scan, &mut answer).await?,
+    }
+    Ok(answer)
+}
+
+async fn judge(session: &DatabaseSession, scan: &Scan, answer: &mut Answer) -> Result<(), DatabaseRefusal> {
+    let Scan { schema, table, columns, filter, .. } = scan;
+    let read = format!("{table} is read whole for {}", queries::query(filter));
+    // Their names come from the server; what is not a plain name is not put into a query.
+    if identifier(schema).is_err() || identifier(table).is_err() || schema.contains('.') {
+        answer.summary(read);
+        return Ok(());
+    }
+    let rows = session.ask(&indexes(schema, table)).await?;
+    let number = |column: &str| rows.first().and_then(|row| row.number::<f64>(column)).unwrap_or_default();
+    let (many, bytes) = (number("row_count"), number("bytes"));
+    let size = format!("{many:.0} rows, {}", text::bytes(bytes as u64));
+    let wanted = columns.join(",");
+    let existing = rows.iter().find(|row| {
+        let have = row.text("columns");
+        have == wanted || have.starts_with(&format!("{wanted},"))
+    });
+    let whole = if schema == "public" { table.clone() } else { format!("{schema}.{table}") };
+    if columns.is_empty() {
+        answer.summary(format!("{read} ({size}); no plain column to index: an expression, or an OR"));
+    } else if let Some(row) = existing {
+        let index = queries::name(row, "index_name");
+        if row.text("valid") == "f" {
+            answer.found(cause::INVALID_INDEX, format!("the index {index} on ({wanted}) was never finished"));
+            answer.bind("invalid_index", &index);
+        }
+        answer.summary(format!("{read} ({size}), although there is {index}"));
+    } else if many < SMALL {
+        answer.summary(format!("{read}, but it is small ({size}): an index would not help much"));
+    } else {
+        let says = format!("{read} ({size}): no index on ({wanted})");
+        answer.found(cause::MISSING_INDEX, &says);
+        answer.bind("index_table", &whole);
+        answer.bind("index_columns", &wanted);
+        answer.bind("index_table_bytes", format!("{bytes:.0}"));
+        answer.summary(says);
+    }
+    Ok(())
+}
+
+fn indexes(schema: &str, table: &str) -> String {
+    format!(
+        "/* covet:table-indexes */ SELECT c.relname AS index_name, i.indisvalid AS valid, \
+         (SELECT string_agg(a.attname, ',' ORDER BY k.place) FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place) \
+         JOIN pg_attribute a ON a.attrelid=i.indrelid AND a.attnum=k.number) AS columns, \
+         t.reltuples::int8 AS row_count, pg_table_size(t.oid) AS bytes \
+         FROM pg_class t JOIN pg_namespace n ON n.oid=t.relnamespace LEFT JOIN pg_index i ON i.indrelid=t.oid \
+         LEFT JOIN pg_class c ON c.oid=i.indexrelid WHERE n.nspname='{schema}' AND t.relname='{table}'"
+    )
+}
+
+async fn most_expensive(session: &DatabaseSession) -> Result<Option<i64>, DatabaseRefusal> {
+    let rows = session.ask(queries::STATEMENTS).await?;
+    let most = rows.iter().max_by(|one, other| {
+        let total = |row: &crate::config::DatabaseRow| row.number::<f64>("total_ms").unwrap_or_default();
+        total(one).total_cmp(&total(other))
+    });
+    Ok(most.and_then(|row| row.number("queryid")))
+}
+
+/// The highest `$n` in a statement.
+fn parameters(statement: &str) -> usize {
+    let numbers = statement.split('$').skip(1).filter_map(|rest| {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<usize>().ok()
+    });
+    // No statement has more; the text may be a literal.
+    numbers.max().unwrap_or_default().min(200)
+}

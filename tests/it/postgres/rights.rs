@@ -1,0 +1,105 @@
+//! What a role may not see or do is named, with the repair.
+
+use std::time::Duration;
+
+use covet_tui::config::{self, Flags};
+use covet_tui::domain::{Pick, Snapshot, Sql, Which};
+use covet_tui::eyes::Eyes;
+use covet_tui::guard::Level;
+use tokio::sync::mpsc;
+
+use super::server::{Server, now, server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_see_others_is_told_which_right_it_lacks() {
+    let server = server("").await;
+    let _app = server.connect_as("app", "shop", "web").await;
+    let bench = server.bench("blind");
+    let capacity = bench.read(Sql::DatabaseCapacity).await;
+    let repair = "GRANT pg_read_all_stats TO \"blind\"";
+    assert!(capacity.lines.iter().any(|(_, line)| line.contains(repair)), "{:?}", capacity.lines);
+    assert!(bench.read(Sql::LockTree).await.lines.iter().any(|(_, line)| line.contains(repair)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_signal_is_stopped_in_the_preview() {
+    let server = server("").await;
+    let boss = server.connect("boss", "shop").await;
+    boss.batch_execute("GRANT pg_read_all_stats TO blind").await.unwrap();
+    let leak = server.connect_as("app", "shop", "web").await;
+    leak.batch_execute("BEGIN; SELECT 1").await.unwrap();
+    let bench = server.bench("blind");
+    let pick = Pick { which: Which::IdleInTransaction, older: Duration::ZERO, role: Some("app".into()) };
+    let preview = bench.preview(Sql::TerminateSessions { pick, sessions: Vec::new() }).await.unwrap();
+    let stop = preview.hazards.iter().find(|hazard| hazard.level == Level::Stop).expect("a stop");
+    assert!(stop.says.contains("pg_signal_backend"), "{}", stop.says);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_are_not_counted_are_named_with_the_repair() {
+    let server = server("").await;
+    let boss = server.connect("boss", "shop").await;
+    boss.batch_execute("DROP EXTENSION pg_stat_statements").await.unwrap();
+    let reading = server.bench("eye").read(Sql::ExpensiveQueries { apart: Duration::from_secs(1) }).await;
+    assert!(!reading.ok && reading.summary.contains("CREATE EXTENSION pg_stat_statements"), "{reading:?}");
+}
+
+async fn watched(server: &Server, role: &str, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    let url = server.url(role, "shop");
+    let env = |name: &str| match name {
+        "DATABASE_URL" => Some(url.clone()),
+        "COVET_DATABASE_CPUS" => Some("4".to_owned()),
+        _ => None,
+    };
+    let settings = config::load(&Flags::default(), &env, None).unwrap();
+    let (out, mut heard) = mpsc::channel(64);
+    let _eyes = Eyes::open(&settings, now, out).await;
+    let mut snapshot = Snapshot::default();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !wanted(&snapshot) {
+        let heard = tokio::time::timeout_at(deadline, heard.recv()).await.expect("within a minute");
+        snapshot.fold(heard.unwrap());
+    }
+    snapshot
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eyes_see_who_holds_blocks_and_costs() {
+    let server = server("").await;
+    let boss = server.connect("boss", "postgres").await;
+    let root = server.connect_as("app", "shop", "reports").await;
+    root.batch_execute("BEGIN; UPDATE locks SET n=1 WHERE id=1").await.unwrap();
+    let waiter = server.connect_as("app", "shop", "web").await;
+    tokio::spawn(async move { waiter.batch_execute("UPDATE locks SET n=2 WHERE id=1").await });
+    server.until(&boss, "wait_event_type='Lock'", 1).await;
+    // One statement does nearly all of the work.
+    let busy = server.connect_as("app", "shop", "web").await;
+    let working = tokio::spawn(async move {
+        loop {
+            busy.query("SELECT count(*) FROM users WHERE email = $1", &[&"u7@x.example"]).await.unwrap();
+        }
+    });
+    let snapshot = watched(&server, "eye", |snapshot| {
+        snapshot
+            .activity
+            .as_ref()
+            .is_some_and(|(_, activity)| activity.top.is_some() && !activity.roots.is_empty())
+    })
+    .await;
+    working.abort();
+    let (_, activity) = snapshot.activity.unwrap();
+    assert_eq!(activity.cpus, Some(4.0));
+    assert_eq!((activity.roots.len(), activity.roots[0].blocked), (1, 1));
+    assert_eq!(
+        (&*activity.roots[0].application, &*activity.roots[0].state),
+        ("reports", "idle in transaction")
+    );
+    let top = activity.top.unwrap();
+    assert!(top.text.contains("WHERE email =") && top.share > 0.5 && top.calls_per_second > 1.0, "{top:?}");
+    assert!(activity.holders.iter().any(|holder| &*holder.application == "web"), "{:?}", activity.holders);
+    assert!(activity.unseen.is_empty(), "{:?}", activity.unseen);
+
+    let snapshot = watched(&server, "blind", |snapshot| snapshot.activity.is_some()).await;
+    let unseen = snapshot.activity.unwrap().1.unseen;
+    assert!(unseen.iter().any(|what| what.contains("GRANT pg_read_all_stats TO \"blind\"")), "{unseen:?}");
+}
