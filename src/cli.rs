@@ -104,6 +104,9 @@ pub enum Command {
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
     Man,
+    /// What a machine of the lab runs for a login
+    #[command(hide = true)]
+    LabMachine { socket: PathBuf },
 }
 
 #[derive(Args, Debug)]

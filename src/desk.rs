@@ -68,16 +68,21 @@ impl Desk {
                 }),
                 None => self.not_connected(request),
             },
-            Effect::ReadValue { request, config_map, key } => match reach {
-                Some(reach) => self.beside(request, async move {
-                    let value = reach.probes.config_value(&config_map, &key).await;
-                    Some(Event::Value { request, value })
-                }),
-                None => {
-                    let value = Err("not connected to a cluster yet".to_owned());
-                    self.beside(request, async move { Some(Event::Value { request, value }) });
+            Effect::ReadKeys { request, config_map } => {
+                if let Some(reach) = reach {
+                    self.beside(request, async move {
+                        let keys = reach.probes.config_keys(&config_map).await.ok()?;
+                        Some(Event::Keys { config_map, keys })
+                    });
                 }
-            },
+            }
+            Effect::ReadValue { request, config_map, key } => self.beside(request, async move {
+                let value = match reach {
+                    Some(reach) => reach.probes.config_value(&config_map, &key).await,
+                    None => Err("not connected to a cluster yet".to_owned()),
+                };
+                Some(Event::Value { request, value })
+            }),
             Effect::Follow { request, pod, container, previous, tail } => match reach {
                 Some(reach) => self.beside(request, async move {
                     follow(reach, request, Log { pod, container, previous, tail }, answers).await

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Some(Command::Journal { command }) => session::journal(&command),
         Some(Command::Completions { shell }) => commands::completions(shell),
         Some(Command::Man) => commands::man(),
+        Some(Command::LabMachine { socket }) => practice::lab_machine(&socket),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The lab on this machine: alone, or with a drill and the cockpit on it. Choosing a drill.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::cli::{DrillArgs, LabArgs};
 use crate::commands::{USAGE, fail, print};
 use crate::domain::shell_quote;
 use crate::lab;
-use crate::run;
+use crate::run::{self, Signals};
 use crate::session::{Environment, Session, Start, open, process_environment, runtime};
 use crate::terminal::Screen;
 use crate::ui;
@@ -35,6 +36,7 @@ pub fn drill(start: &Start, drill: DrillArgs) -> ExitCode {
         drill: Some(name.clone()),
         speed: drill.speed,
         seed: drill.seed,
+        machines: true,
         ..lab::Options::default()
     };
     // Its own threads: a busy pretend production must not make the screen wait.
@@ -59,6 +61,14 @@ pub fn drill(start: &Start, drill: DrillArgs) -> ExitCode {
     lab_runtime.block_on(lab.stop());
     lab_runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// What a machine of the lab runs for a login: asks the lab behind `socket`.
+pub fn lab_machine(socket: &Path) -> ExitCode {
+    match lab::ssh::ask(socket) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => fail(&format!("the lab is gone: {error}"), 255),
+    }
 }
 
 /// What is true of the drill, as plain values: the cockpit never sees the lab itself.
@@ -88,7 +98,7 @@ fn environment_of(lab: &lab::Lab) -> Environment {
     let own = process_environment();
     Arc::new(move |name| match name {
         "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
-        | "TMUX" | "VISUAL" | "EDITOR" => own(name),
+        | "TMUX" | "VISUAL" | "EDITOR" | "COVET_THEME" | "COVET_MOUSE" => own(name),
         "COVET_CONFIG" => Some("/dev/null".to_owned()),
         _ => served.get(name).cloned(),
     })
@@ -103,6 +113,7 @@ pub fn lab(args: LabArgs) -> ExitCode {
         pods: args.pods,
         nodes: args.nodes,
         churn: args.churn,
+        machines: true,
         kubeconfig_out: args.kubeconfig_out,
         ..lab::Options::default()
     };
@@ -136,15 +147,23 @@ fn pick(intro: Vec<String>) -> Result<Option<String>, String> {
         })
         .collect();
     let mut picker = Picker::new(intro, items);
-    let mut screen = Screen::take(false).map_err(|error| error.to_string())?;
     let runtime = runtime()?;
-    let chosen = runtime.block_on(choose(&mut picker, &mut screen));
+    let signals = {
+        let _within = runtime.enter();
+        Signals::listen().map_err(|error| error.to_string())?
+    };
+    let mut screen = Screen::take(false).map_err(|error| error.to_string())?;
+    let chosen = runtime.block_on(choose(&mut picker, &mut screen, signals));
     runtime.shutdown_background();
     chosen
 }
 
-async fn choose(picker: &mut Picker, screen: &mut Screen) -> Result<Option<String>, String> {
-    let mut signalled = std::pin::pin!(run::until_signalled());
+async fn choose(
+    picker: &mut Picker,
+    screen: &mut Screen,
+    mut signals: Signals,
+) -> Result<Option<String>, String> {
+    let mut signalled = std::pin::pin!(signals.received(false));
     screen.draw(|frame| ui::picker::view(picker, frame)).map_err(|error| error.to_string())?;
     let mut input = EventStream::new();
     loop {

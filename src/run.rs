@@ -69,8 +69,7 @@ pub enum Ended {
 }
 
 /// Runs until the person leaves, a signal says so, or the terminal is gone.
-pub async fn run(mut cockpit: Cockpit, screen: &mut Screen) -> Result<Ended> {
-    let mut signals = Signals::listen()?;
+pub async fn run(mut cockpit: Cockpit, screen: &mut Screen, mut signals: Signals) -> Result<Ended> {
     let mut input = Some(EventStream::new());
     let mut editor: Option<Editor> = None;
     let (answers, mut answered) = mpsc::channel::<Event>(256);
@@ -193,15 +192,17 @@ fn translate(app: &App, event: Input) -> Option<Event> {
     }
 }
 
-/// The signals that end a session politely.
-struct Signals {
+/// The signals that end a session politely. To be listened to before the screen is taken: one that comes in
+/// between would leave the terminal as it is then.
+pub struct Signals {
     terminate: Signal,
     hang_up: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self> {
+    /// Within a runtime. From then on these signals no longer end the process by themselves.
+    pub fn listen() -> Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
@@ -210,7 +211,7 @@ impl Signals {
     }
 
     /// Ctrl-C in an editor is the editor's, and not the end of the session.
-    async fn received(&mut self, editing: bool) {
+    pub async fn received(&mut self, editing: bool) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,

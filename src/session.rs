@@ -21,7 +21,7 @@ use crate::journal::Journal;
 use crate::playbooks::Library;
 use crate::probes::Probes;
 use crate::rules::{Thresholds, UnknownThreshold};
-use crate::run::{self, Arms, Cockpit, Ended, Reach};
+use crate::run::{self, Arms, Cockpit, Ended, Reach, Signals};
 use crate::terminal::Screen;
 use crate::{check, practice, ui};
 
@@ -305,11 +305,15 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         },
         (session.clock)(),
     );
+    let runtime = runtime().map_err(|error| fail(&error, 1))?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals::listen().map_err(|error| fail(&format!("{error:?}"), 1))?
+    };
     let mut screen =
         Screen::take(session.settings.mouse.value).map_err(|error| fail(&error.to_string(), 1))?;
     screen.draw(|frame| ui::view(&app, frame)).map_err(|error| fail(&error.to_string(), 1))?;
 
-    let runtime = runtime().map_err(|error| fail(&error, 1))?;
     let ended = runtime.block_on(async {
         let (observe, observations) = mpsc::channel::<Observation>(CHANNEL);
         let (reached, reach) = watch::channel(None);
@@ -323,7 +327,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         }
         let cockpit =
             Cockpit { app, clock, observations, observe, reach, arms, journal_folder: folder, editor };
-        let ended = run::run(cockpit, &mut screen).await;
+        let ended = run::run(cockpit, &mut screen, signals).await;
         drop(eyes);
         ended
     });

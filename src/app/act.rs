@@ -9,9 +9,9 @@ use super::line::Line;
 use super::text_view::TextView;
 use super::{App, Layer, TextLayer};
 use crate::domain::{Action, AnomalyId, Effect as Kind, Reading, Timestamp, Tone};
-use crate::guard::{Confirmation, Preview, Refusal, Undo};
+use crate::guard::{Confirmation, Preview, Refusal};
 use crate::journal::{Ending, Outcome};
-use crate::playbooks::{self, Done, Facts, MissingInput, PlannedStep, StepState};
+use crate::playbooks::{self, MissingInput, PlannedStep, StepState};
 
 /// A change under way.
 #[derive(Debug)]
@@ -38,13 +38,6 @@ pub enum Phase {
     Running { request: Request, since: Timestamp, preview: Box<Preview>, lines: Vec<String>, cancelled: bool },
     Refused(Refusal),
     Ended(Box<Outcome>),
-}
-
-/// Something that can be taken back.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Undoable {
-    pub origin: Origin,
-    pub undo: Undo,
 }
 
 impl Act {
@@ -92,18 +85,18 @@ impl App {
         if let Some(action) = planned.action.clone() {
             return self.start(id, &planned, action);
         }
-        self.layers.push(Layer::Form(Form::new(id.clone(), &planned)));
-        Vec::new()
+        self.open_form(Form::new(id.clone(), &planned))
     }
 
     /// The values of a step, to be changed by a person before it runs.
-    pub(super) fn edit_step(&mut self) {
-        let Some(id) = self.selection.anomaly.clone() else { return };
+    pub(super) fn edit_step(&mut self) -> Vec<Effect> {
+        let Some(id) = self.selection.anomaly.clone() else { return Vec::new() };
         match self.dossier().and_then(|dossier| dossier.step()).cloned() {
-            Some(step) if !step.inputs.is_empty() => self.layers.push(Layer::Form(Form::new(id, &step))),
+            Some(step) if !step.inputs.is_empty() => return self.open_form(Form::new(id, &step)),
             Some(_) => self.say(Tone::Dim, "this step has no values to change"),
             None => {}
         }
+        Vec::new()
     }
 
     pub(super) fn submit(&mut self) -> Vec<Effect> {
@@ -145,16 +138,7 @@ impl App {
         let dossier = self.dossiers.get(id)?;
         let playbook = self.options.library.get(&dossier.anomaly.rule)?;
         let known = playbook.steps.iter().find(|known| known.id == step)?;
-        let facts = Facts {
-            anomaly: &dossier.anomaly,
-            snapshot: &self.snapshot,
-            settings: &self.options.bindings,
-            systems: &self.options.systems,
-            read_only: !self.options.armed,
-            now: self.now,
-            progress: &dossier.progress,
-        };
-        Some(playbooks::bind(known, &facts, values))
+        Some(playbooks::bind(known, &self.facts(dossier), values))
     }
 
     fn start(&mut self, id: &AnomalyId, planned: &PlannedStep, action: Action) -> Vec<Effect> {
@@ -292,62 +276,7 @@ impl App {
             let tone = if matches!(outcome.result, Ending::Performed(_)) { Tone::Good } else { Tone::Bad };
             self.say(tone, format!("{title}: {}", outcome.result.as_str()));
         }
-        self.remember(origin, outcome);
-    }
-
-    fn remember(&mut self, origin: Origin, outcome: Outcome) {
-        if matches!(outcome.result, Ending::Refused(..)) {
-            return;
-        }
-        let ok = matches!(outcome.result, Ending::Performed(_) | Ending::Unverified(_));
-        if let Some(score) = self.score.as_mut().filter(|_| !matches!(outcome.result, Ending::Failed(_))) {
-            score.did(origin.undoing);
-        }
-        if origin.undoing && ok {
-            self.undos
-                .retain(|known| known.origin.step != origin.step || known.origin.anomaly != origin.anomaly);
-        } else if let Some(undo) = outcome.undo.clone() {
-            self.undos.push(Undoable { origin: origin.clone(), undo });
-        }
-        let Some(dossier) = self.dossiers.get_mut(&origin.anomaly) else { return };
-        if origin.undoing {
-            if let Some(done) = dossier.progress.steps.get_mut(&origin.step).filter(|_| ok) {
-                done.undone = true;
-            }
-        } else {
-            let says = match &outcome.result {
-                Ending::Performed(says) => says.clone(),
-                other => format!("{}: {}", other.as_str(), other.says()),
-            };
-            let done = Done {
-                at: outcome.at,
-                ok,
-                says,
-                found: Vec::new(),
-                bindings: BTreeMap::new(),
-                undone: false,
-            };
-            dossier.progress.steps.insert(origin.step.clone(), done);
-        }
-        dossier.cursor = None;
-        dossier.outcomes.insert(origin.step, outcome);
-    }
-
-    /// Previews the way back of the latest action that has one.
-    pub(super) fn undo(&mut self) -> Vec<Effect> {
-        let Some(last) = self.undos.last().cloned() else {
-            self.say(Tone::Dim, "nothing to undo");
-            return Vec::new();
-        };
-        let origin = Origin { undoing: true, ..last.origin };
-        let effects = self.preview(origin, format!("undo: {}", last.undo.says), last.undo.action.clone());
-        effects
-            .into_iter()
-            .map(|effect| match effect {
-                Effect::Preview { request, .. } => Effect::PreviewUndo { request, undo: last.undo.clone() },
-                other => other,
-            })
-            .collect()
+        self.remember(origin, title, outcome);
     }
 
     /// Leaves the act: cancels what can be cancelled, keeps watching what runs.

@@ -68,7 +68,8 @@ impl App {
             cell(pod.restarts().to_string(), if pod.restarts() > 0 { Tone::Plain } else { Tone::Dim }),
             cell(usage.map_or_else(dash, |(cpu, _)| text::cores(cpu)), Tone::Plain),
             cell(usage.map_or_else(dash, |(_, memory)| text::bytes(memory)), Tone::Plain),
-            cell(pod.node.as_deref().unwrap_or("—"), Tone::Dim),
+            // Nodes differ before the first dot.
+            cell(pod.node.as_deref().map_or("—", |node| node.split('.').next().unwrap_or(node)), Tone::Dim),
             cell(text::span_short(between(pod.created, self.now)), Tone::Dim),
             self.last_exit(pod),
             self.of_limit(pod),

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::event::Request;
-use crate::domain::{Anomaly, Reading, Timestamp};
+use crate::domain::{Action, Anomaly, Reading, Timestamp, Tone};
 use crate::journal::Outcome;
-use crate::playbooks::{Done, Plan, PlannedStep, Progress, Step, StepState, find};
+use crate::playbooks::{Done, Plan, PlannedStep, Progress, Step, StepPhase, StepState, find};
 
 #[derive(Debug)]
 pub struct Dossier {
@@ -47,11 +47,48 @@ impl Dossier {
         }
     }
 
+    /// The steps as they are listed: by phase, within a phase as the playbook has them.
+    pub fn steps(&self) -> Vec<&PlannedStep> {
+        const PHASES: [StepPhase; 4] =
+            [StepPhase::Investigate, StepPhase::Mitigate, StepPhase::Resolve, StepPhase::Verify];
+        let steps = || self.plan.iter().flat_map(|plan| &plan.steps);
+        PHASES.into_iter().flat_map(|phase| steps().filter(move |step| step.phase == phase)).collect()
+    }
+
     /// Everything the cursor can stand on: steps, then the checklist.
     pub fn places(&self) -> Vec<&str> {
-        let Some(plan) = &self.plan else { return Vec::new() };
-        let steps = plan.steps.iter().map(|step| step.id.as_str());
-        steps.chain(plan.follow_up.iter().map(|item| item.id.as_str())).collect()
+        let steps = self.steps().into_iter().map(|step| step.id.as_str());
+        let items = self.plan.iter().flat_map(|plan| &plan.follow_up);
+        steps.chain(items.map(|item| item.id.as_str())).collect()
+    }
+
+    /// The reading that tells the most: of the step the cursor is on, where it has one; else a log with
+    /// something bad in it, else whatever named a cause, else the latest.
+    pub fn telling(&self, at_cursor: bool) -> Option<(&PlannedStep, &Reading)> {
+        let read =
+            |step: &'_ PlannedStep| self.readings.get(&step.id).filter(|reading| !reading.lines.is_empty());
+        if at_cursor && let Some(step) = self.step() {
+            return Some((step, read(step)?));
+        }
+        let steps = self.steps();
+        let all = || steps.iter().filter_map(|step| Some((*step, read(step)?)));
+        let is_log = |step: &PlannedStep| matches!(step.action, Some(Action::Logs { .. }));
+        let speaks = |reading: &Reading| reading.lines.iter().any(|(tone, _)| *tone == Tone::Bad);
+        all()
+            .find(|(step, reading)| is_log(step) && (speaks(reading) || !reading.found.is_empty()))
+            .or_else(|| all().filter(|(_, reading)| !reading.found.is_empty()).next_back())
+            .or_else(|| all().find(|(_, reading)| speaks(reading)))
+            .or_else(|| all().max_by_key(|(_, reading)| reading.at))
+    }
+
+    /// It came back after it was gone: what was read then says nothing about now. What was done stays known.
+    pub fn begin_anew(&mut self) {
+        let reads: Vec<String> = self.readings.keys().cloned().collect();
+        for step in reads {
+            self.readings.remove(&step);
+            self.progress.steps.remove(&step);
+        }
+        self.cursor = None;
     }
 
     /// Where the cursor stands: where a person put it, else the suggestion, else the top.

@@ -31,10 +31,11 @@ impl App {
             return Vec::new();
         }
         let opened = !matches!(self.layers.last(), Some(Layer::Form(_)));
+        let mut effects = Vec::new();
         if opened {
             let Some(id) = self.selection.anomaly.clone() else { return Vec::new() };
             let Some(step) = self.dossier().and_then(|dossier| dossier.step()) else { return Vec::new() };
-            self.layers.push(Layer::Form(Form::new(id, step)));
+            effects = self.open_form(Form::new(id, step));
         }
         let Some(Layer::Form(form)) = self.layers.last() else { return Vec::new() };
         if form.editing.is_some() {
@@ -49,7 +50,7 @@ impl App {
                 } else if let Some(Layer::Form(form)) = self.layers.last_mut() {
                     form.wrong = Some(why);
                 }
-                Vec::new()
+                effects
             }
         }
     }
@@ -64,6 +65,32 @@ impl App {
         playbook
             .and_then(|playbook| playbook.steps.iter().find(|step| step.id == form.step))
             .is_some_and(|step| step.todo.verb.name == "set-config")
+    }
+
+    /// Opens a form. Where the key of a ConfigMap is to be given, the keys it has are asked for.
+    pub(super) fn open_form(&mut self, form: Form) -> Vec<Effect> {
+        let missing = form.fields.iter().filter(|field| field.line.is_empty());
+        let mut values = form.values();
+        values.extend(missing.map(|field| (field.name.clone(), ANY.to_owned())));
+        let asked = match self.bound(&form.anomaly, &form.step, &values) {
+            Some(Ok(Action::SetConfig { config_map, data })) if data.iter().any(|(key, _)| key == ANY) => {
+                Some(config_map)
+            }
+            _ => None,
+        };
+        self.layers.push(Layer::Form(form));
+        let request = self.request();
+        asked.map(|config_map| Effect::ReadKeys { request, config_map }).into_iter().collect()
+    }
+
+    /// The keys of the ConfigMap that the open form is about.
+    pub(super) fn keys_read(&mut self, config_map: &Key, keys: &[String]) {
+        if let Some(Layer::Form(form)) = self.layers.last_mut() {
+            form.hint = Some(match keys {
+                [] => format!("ConfigMap {} has no keys", config_map.name),
+                keys => format!("ConfigMap {} has {}", config_map.name, keys.join(", ")),
+            });
+        }
     }
 
     fn read_value(&mut self, config_map: Key, key: String, field: usize) -> Vec<Effect> {

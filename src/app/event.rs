@@ -70,6 +70,11 @@ pub enum Event {
         request: Request,
         value: Result<Option<String>, String>,
     },
+    /// The keys of a ConfigMap.
+    Keys {
+        config_map: Key,
+        keys: Vec<String>,
+    },
     /// The person left the editor: with a text, without one (it ended with an error, as by `:cq`), or it could
     /// not be started.
     Edited {
@@ -122,6 +127,11 @@ pub enum Effect {
         request: Request,
         preview: Box<Preview>,
         typed: String,
+    },
+    /// Read which keys a ConfigMap has; answered by [`Event::Keys`], or not at all.
+    ReadKeys {
+        request: Request,
+        config_map: Key,
     },
     /// Read the value of a ConfigMap's key, exactly; answered by [`Event::Value`].
     ReadValue {

@@ -18,6 +18,8 @@ pub struct Form {
     pub wrong: Option<String>,
     /// Its value is being read for the editor, or is in it.
     pub editing: Option<Editing>,
+    /// What could be given, once it is known.
+    pub hint: Option<String>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl Form {
             at: 0,
             wrong: None,
             editing: None,
+            hint: None,
         }
     }
 

@@ -31,10 +31,7 @@ impl App {
             Command::Quit => self.quit(),
             Command::Suggested => self.suggested(),
             Command::Again => self.again(),
-            Command::Edit => {
-                self.edit_step();
-                Vec::new()
-            }
+            Command::Edit => self.edit_step(),
             Command::Undo => self.undo(),
             Command::Copy => self.copy(),
             Command::Confirm => self.confirm(),

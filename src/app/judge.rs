@@ -47,12 +47,14 @@ impl App {
         }
         self.unjudged = false;
         self.judged = Some(self.now);
+        let before: Vec<AnomalyId> =
+            self.verdict.anomalies.iter().map(|anomaly| anomaly.id.clone()).collect();
         let judgement = rules::judge(&self.snapshot, &self.options.thresholds, self.now);
         self.verdict.anomalies = self.verdict.memory.remember(&judgement, self.now);
         self.verdict.incidents = incident::incidents(&self.verdict.anomalies, &self.snapshot, self.now);
         self.verdict.blind = judgement.blind();
         self.verdict.changes = incident::changes(&self.snapshot, self.now, WINDOW);
-        self.keep_dossiers();
+        self.keep_dossiers(&before);
         self.refresh_tables();
         self.select_worst();
         let effects = self.advise();
@@ -60,9 +62,12 @@ impl App {
         effects
     }
 
-    fn keep_dossiers(&mut self) {
+    fn keep_dossiers(&mut self, before: &[AnomalyId]) {
         for anomaly in &self.verdict.anomalies {
             if let Some(dossier) = self.dossiers.get_mut(&anomaly.id) {
+                if !before.contains(&anomaly.id) && anomaly.onset > dossier.anomaly.onset {
+                    dossier.begin_anew();
+                }
                 dossier.anomaly = anomaly.clone();
             }
         }

@@ -206,6 +206,7 @@ pub const KEYS: &[Binding] = &[
     row(Scope::Anywhere, &[code(KeyCode::Home), key('g')], Command::First, "", "to the top"),
     row(Scope::Anywhere, &[code(KeyCode::End), key('G')], Command::Last, "", "to the bottom"),
     row(Scope::Anywhere, &[ESC], Command::Back, "", "back; on the main screen: follow the worst"),
+    row(Scope::Anywhere, &[key('?')], Command::Help, "help", "these keys"),
     row(
         Scope::Anywhere,
         &[key(':'), ctrl('p')],
@@ -214,9 +215,8 @@ pub const KEYS: &[Binding] = &[
         "find any command, object or playbook",
     ),
     row(Scope::Anywhere, &[key('y')], Command::Copy, "copy", "copy the equivalent shell command"),
-    row(Scope::Anywhere, &[key('u')], Command::Undo, "", "preview the undo of the last action"),
+    row(Scope::Anywhere, &[key('u')], Command::Undo, "undo", "preview the undo of the last action"),
     row(Scope::Anywhere, &[key('J')], Command::Journal, "journal", "what was done"),
-    row(Scope::Anywhere, &[key('?')], Command::Help, "help", "these keys"),
     row(Scope::Anywhere, &[ctrl('l')], Command::Redraw, "", "draw the screen again"),
     row(Scope::Anywhere, &[ctrl('z')], Command::Suspend, "", "to the shell; come back with fg"),
     row(Scope::Anywhere, &[key('q'), ctrl('c')], Command::Quit, "quit", "close what is on top, then quit"),

@@ -27,6 +27,7 @@ mod rows;
 mod score;
 mod table;
 mod text_view;
+mod undo;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +38,7 @@ use crate::journal::{Orphan, Record};
 use crate::playbooks::Library;
 use crate::rules::Thresholds;
 
-pub use act::{Act, Origin as ActOrigin, Phase as ActPhase, Undoable};
+pub use act::{Act, Origin as ActOrigin, Phase as ActPhase};
 pub use board::{Health, PodBoard};
 pub use cells::{Cell, days_left, node_rank, node_status};
 pub use colours::Colours;
@@ -58,6 +59,7 @@ pub use rows::CertificateRow;
 pub use score::{Known, Score, Truth, Worse, is_like};
 pub use table::TableView;
 pub use text_view::TextView;
+pub use undo::Undoable;
 
 /// What a cockpit is told when it starts.
 #[derive(Debug, Default)]

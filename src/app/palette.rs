@@ -39,6 +39,8 @@ pub enum Does {
     Command(Command),
     Panel(Panel),
     Anomaly(AnomalyId),
+    /// A step of the playbook that is looked at: goes there, and does nothing yet.
+    Step(String),
     Object(ObjectRef),
     Playbook(String),
 }
@@ -94,6 +96,11 @@ impl App {
                 self.focus = Focus::Playbook;
                 self.advise()
             }
+            Does::Step(step) => {
+                self.layers.clear();
+                self.stand_on(Some(step));
+                Vec::new()
+            }
             Does::Object(object) => self.open_object(object),
             Does::Playbook(id) => {
                 self.open_playbook(&id);
@@ -145,6 +152,10 @@ fn fixed(app: &App) -> impl Iterator<Item = Entry> + '_ {
         key: panel.number().to_string(),
         does: Does::Panel(panel),
     });
+    let steps = app.dossier().map(super::Dossier::steps).unwrap_or_default();
+    let steps = steps
+        .into_iter()
+        .map(|step| entry("step", format!("{} ({})", step.title, step.id), Does::Step(step.id.clone())));
     let object = |kind: Kind, key: &Key| {
         let name = if kind == Kind::Node { "node" } else { "deployment" };
         entry(name, key.to_string(), Does::Object(ObjectRef::new(kind, key.clone())))
@@ -158,7 +169,7 @@ fn fixed(app: &App) -> impl Iterator<Item = Entry> + '_ {
             Does::Playbook(playbook.id.clone()),
         )
     });
-    anomalies.chain(commands).chain(panels).chain(playbooks).chain(deployments).chain(nodes)
+    anomalies.chain(steps).chain(commands).chain(panels).chain(playbooks).chain(deployments).chain(nodes)
 }
 
 fn pods(app: &App) -> impl Iterator<Item = Entry> + '_ {

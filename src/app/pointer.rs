@@ -25,6 +25,8 @@ pub enum Target {
     Suggestion,
     /// A step or an item of the checklist.
     Step(String),
+    /// The reading that is shown of a step.
+    Reading(String),
     /// A row of a full-screen list.
     Row(Key),
     /// The heading of a column.
@@ -114,7 +116,7 @@ impl App {
                 return self.advise();
             }
             Target::Suggestion => self.stand_on(None),
-            Target::Step(step) => self.stand_on(Some(step)),
+            Target::Step(step) | Target::Reading(step) => self.stand_on(Some(step)),
             Target::Row(key) => {
                 if let Some(Layer::Table(table)) = self.layers.last_mut() {
                     table.cursor = Some(key);
@@ -144,7 +146,9 @@ impl App {
             Target::Panel(panel) => self.open_panel(panel),
             Target::Changes => self.command(Command::Changes),
             Target::Suggestion => self.command(Command::Suggested),
-            Target::Anomaly(_) | Target::Step(_) | Target::Row(_) => self.command(Command::Open),
+            Target::Anomaly(_) | Target::Step(_) | Target::Reading(_) | Target::Row(_) => {
+                self.command(Command::Open)
+            }
             Target::Entry(at) => {
                 self.stand_at(at);
                 match self.layers.last() {
@@ -162,7 +166,7 @@ impl App {
         }
     }
 
-    fn stand_on(&mut self, step: Option<String>) {
+    pub(super) fn stand_on(&mut self, step: Option<String>) {
         self.focus = Focus::Playbook;
         let chosen = self.selection.anomaly.clone();
         if let Some(dossier) = chosen.as_ref().and_then(|id| self.dossiers.get_mut(id)) {

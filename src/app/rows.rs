@@ -134,7 +134,7 @@ impl App {
             8 => Rank::Number(-(pod.created.as_second() as f64)),
             9 => {
                 let ends = pod.containers.iter().filter_map(|container| container.termination()?.finished);
-                Rank::Number(-(ends.max().map_or(0, |at| at.as_second()) as f64))
+                Rank::Number(-(ends.max().map_or(0, Timestamp::as_second) as f64))
             }
             10 => Rank::Number(-self.memory_share(pod).unwrap_or_default()),
             11 => Rank::Text(pod.owner.as_ref().map(|owner| owner.name.clone()).unwrap_or_default()),

@@ -251,7 +251,7 @@ impl App {
             .collect()
     }
 
-    fn facts<'a>(&'a self, dossier: &'a super::Dossier) -> Facts<'a> {
+    pub(super) fn facts<'a>(&'a self, dossier: &'a super::Dossier) -> Facts<'a> {
         Facts {
             anomaly: &dossier.anomaly,
             snapshot: &self.snapshot,

@@ -54,6 +54,10 @@ impl App {
                 effects
             }
             Event::Value { request, value } => self.value_read(request, value),
+            Event::Keys { config_map, keys } => {
+                self.keys_read(&config_map, &keys);
+                Vec::new()
+            }
             Event::Edited { request, text } => self.edited(request, text),
             Event::Document { request, document } => {
                 if let Some(object) = self.object(request) {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{ConnectError, Door};
 use crate::config::connect::whole;
-use crate::domain::{BlindKind, text};
+use crate::domain::{BlindKind, Grant, refused_user, text};
 
 /// Labels of Prometheus' service, the likeliest first: its chart, the operator, older charts.
 const PROMETHEUS: &[&str] = &[
@@ -111,12 +111,17 @@ fn port(service: &ServiceWire, names: &[&str], usual: u16) -> Option<(&'static s
     Some((scheme, found.port))
 }
 
+fn grant(message: &str) -> Grant<'_> {
+    let user = refused_user(message);
+    Grant { verbs: &["list"], group: "", resource: "services", namespace: None, user }
+}
+
 fn refused(error: &kube::Error) -> ConnectError {
     match error {
         kube::Error::Api(status) if status.code == 403 => ConnectError::new(
             BlindKind::NotConfigured,
             "not looked for in the cluster: may not list services cluster-wide (403)",
-            "give its URL, or ask for list on services",
+            &format!("give its URL, or let an admin run: {}", grant(&status.message).as_command()),
         ),
         other => ConnectError::new(
             BlindKind::Unreachable,

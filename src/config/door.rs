@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::connect::{USER_AGENT, whole};
 use super::{ConnectError, tls};
-use crate::domain::BlindKind;
+use crate::domain::{BlindKind, Grant, refused_user};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ impl Door {
                     kube::Error::Api(status) if status.code == 403 => ConnectError::new(
                         BlindKind::Refused,
                         format!("may not reach it through the API server (403): {}", status.message),
-                        "ask for get on services/proxy, or give its URL",
+                        &proxy_repair(service, &status.message),
                     ),
                     kube::Error::Api(status) => refused(status.code, &status.message),
                     other => unreachable(other),
@@ -86,6 +86,14 @@ impl Door {
             }
         }
     }
+}
+
+/// What lets somebody through the API server's service proxy.
+fn proxy_repair(service: &str, message: &str) -> String {
+    let namespace = service.split("/namespaces/").nth(1).and_then(|rest| rest.split('/').next());
+    let user = refused_user(message);
+    let grant = Grant { verbs: &["get"], group: "", resource: "services/proxy", namespace, user };
+    format!("give its URL, or let an admin run: {}", grant.as_command())
 }
 
 /// A client for plain HTTP and HTTPS that names itself.

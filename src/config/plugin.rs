@@ -148,7 +148,7 @@ fn failed(name: &str, exec: &ExecConfig, output: &Output) -> ConnectError {
 }
 
 fn nothing(name: &str, why: &str) -> ConnectError {
-    let why = format!("the credential plugin {name} gave no credentials: {why}");
+    let why = format!("the credential plugin {name} gave nothing usable: {why}");
     ConnectError::new(BlindKind::Refused, why, "run it by hand: kubectl get --raw /version")
 }
 
@@ -161,7 +161,7 @@ fn log_in(name: &str, exec: &ExecConfig) -> String {
         "kubelogin" | "az" => "az login, or kubelogin convert-kubeconfig",
         "tsh" => "tsh login",
         _ if exec.interactive_mode == Some(ExecInteractiveMode::Always) => {
-            return "it wants a terminal: log in with it in another window".into();
+            return "log in again with it in another window: it wants a terminal".into();
         }
         _ => return "log in again with your cloud's tool in another window".into(),
     };

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
-    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, PersistentVolumeClaim, Pod, RdsLoad,
-    ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, NodeDisk, PersistentVolumeClaim, Pod,
+    RdsLoad, ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -39,6 +39,8 @@ pub enum Origin {
     Secrets,
     Leases,
     Certificates,
+    /// What kubelets say of their disks.
+    NodeDisks,
     PodUsage,
     NodeUsage,
     Prometheus,
@@ -70,6 +72,7 @@ impl Origin {
         Origin::Secrets,
         Origin::Leases,
         Origin::Certificates,
+        Origin::NodeDisks,
         Origin::PodUsage,
         Origin::NodeUsage,
         Origin::Prometheus,
@@ -105,6 +108,7 @@ impl Origin {
             Origin::Secrets => "secrets",
             Origin::Leases => "node leases",
             Origin::Certificates => "certificates",
+            Origin::NodeDisks => "node disks",
             Origin::PodUsage => "pod metrics",
             Origin::NodeUsage => "node metrics",
             Origin::Prometheus => "Prometheus",
@@ -139,6 +143,8 @@ pub enum Fact {
     Secrets(Delta<ConfigObject>),
     Leases(Delta<Lease>),
     Certificates(Delta<Certificate>),
+    /// Some nodes, not all at once.
+    NodeDisks(Vec<(Name, NodeDisk)>),
     /// All at once: pod key and container name.
     PodUsage(UsageSource, Vec<((Key, Name), Usage)>),
     /// All at once, by node name.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{
     Activity, Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject,
     Database, Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name,
-    Node, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service, Silence,
-    Table, Timestamp, Traffic, Usage, UsageSource, between,
+    Node, NodeDisk, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service,
+    Silence, Table, Timestamp, Traffic, Usage, UsageSource, between,
 };
 
 /// How long the database and cache histories reach back.
@@ -56,6 +56,10 @@ pub struct Snapshot {
     pub rds: Option<RdsLoad>,
     /// By host and port.
     pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
+    /// By node: when its kubelet was asked, and what it said of its disk.
+    pub disks: BTreeMap<Name, (Timestamp, NodeDisk)>,
+    /// By node: the free share of its disk over the last hour.
+    pub disk_free: BTreeMap<Name, Series>,
     /// What this cockpit did, oldest first.
     pub deeds: Vec<Change>,
     pub answered_in: Option<Duration>,
@@ -106,6 +110,14 @@ impl Snapshot {
             Fact::Secrets(delta) => self.secrets.fold(delta),
             Fact::Leases(delta) => self.leases.fold(delta),
             Fact::Certificates(delta) => self.certificates.fold(delta),
+            Fact::NodeDisks(disks) => {
+                for (node, disk) in disks {
+                    if let Some(free) = disk.root.free() {
+                        self.disk_free.entry(node.clone()).or_default().push(at, free, HISTORY);
+                    }
+                    self.disks.insert(node, (at, disk));
+                }
+            }
             Fact::PodUsage(source, usage) => {
                 self.usage_source = Some(source);
                 self.pod_usage = usage.into_iter().collect();
@@ -272,6 +284,7 @@ impl Snapshot {
 fn stale_after(origin: Origin) -> Option<Duration> {
     match origin {
         Origin::ApiServer => Some(Duration::from_secs(5)),
+        Origin::NodeDisks => Some(Duration::from_mins(5)),
         Origin::PodUsage | Origin::NodeUsage => Some(Duration::from_secs(90)),
         Origin::Prometheus | Origin::Alertmanager => Some(Duration::from_secs(45)),
         Origin::Postgres | Origin::Redis => Some(Duration::from_secs(15)),

@@ -21,6 +21,10 @@ const _: () = assert!(BEAT.as_millis() + PATIENCE.as_millis() < 5_000);
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
 /// Connecting takes no time, unless a credential plugin takes it; after this long a person is told.
 const SOON: Duration = Duration::from_secs(4);
+/// A credential plugin that failed after this long waited for somebody (a browser, a prompt) …
+const ASKED: Duration = Duration::from_secs(20);
+/// … and is left alone for this long.
+const ASK_AGAIN: Duration = Duration::from_mins(5);
 
 /// A way to the API server, good until the next is announced.
 #[derive(Clone)]
@@ -66,7 +70,10 @@ pub(super) struct Announce {
 pub(super) async fn keep(settings: Settings, tell: Tell, announce: Announce) {
     let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(15));
     loop {
+        let began = Instant::now();
         let Ok(built) = connect(&settings, &tell).await else { return };
+        // One that took long asked a person for something, and must not ask again and again.
+        let asked_somebody = built.is_err() && began.elapsed() >= ASKED;
         let ended = match built {
             Ok(Connected { client, expires }) => {
                 announce.clients.send_replace(Some(Ok(client.clone())));
@@ -83,7 +90,7 @@ pub(super) async fn keep(settings: Settings, tell: Tell, announce: Announce) {
         if ended.is_err() {
             return;
         }
-        tell.rest(backoff.next()).await;
+        tell.rest(if asked_somebody { ASK_AGAIN } else { backoff.next() }).await;
     }
 }
 

@@ -7,9 +7,10 @@ use tokio::time::timeout;
 
 use super::doctor::DoctorRow;
 use super::kubernetes::names::Names;
+use super::kubernetes::page::get;
 use super::{alertmanager, postgres, prometheus, redis, tls};
 use crate::config::aws::{Aws, find_cluster, host_of, is_rds, region_of};
-use crate::config::{ConnectError, DatabaseRefusal, Settings};
+use crate::config::{self, ConnectError, DatabaseRefusal, Settings};
 use crate::domain::{BlindKind, Fact, Handshake, Timestamp, aws_region, text};
 
 /// A check takes at most this long, whatever the clients' own patience adds up to.
@@ -21,15 +22,16 @@ pub(super) async fn outside(
     client: Option<&kube::Client>,
     now: Timestamp,
 ) -> Vec<DoctorRow> {
-    let (prometheus, alertmanager, database, cache, aws, mut hosts) = tokio::join!(
+    let (prometheus, alertmanager, database, cache, aws, machines, mut hosts) = tokio::join!(
         check("Prometheus", ask_prometheus(settings, client)),
         check("Alertmanager", ask_alertmanager(settings, client, now)),
         check("PostgreSQL", ask_database(settings, client)),
         check("Redis", ask_cache(settings)),
         check("AWS", ask_aws(settings, client)),
+        check("SSH", ask_a_machine(settings, client)),
         certificates(settings, client, now),
     );
-    let mut rows = vec![prometheus, alertmanager, database, cache, aws];
+    let mut rows = vec![prometheus, alertmanager, database, cache, aws, machines];
     rows.append(&mut hosts);
     rows
 }
@@ -124,6 +126,34 @@ async fn nodes_region(client: Option<&kube::Client>) -> Option<String> {
     let listed = nodes.list(&kube::api::ListParams::default().limit(1)).await.ok()?;
     let id = listed.items.first()?.spec.as_ref()?.provider_id.clone()?;
     aws_region(&id)
+}
+
+/// Logs in to one node's machine, the first by name.
+async fn ask_a_machine(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+    let Some(ssh) = config::Outside::of(settings).ssh else {
+        let repair = "set [ssh] user, e.g. ec2-user";
+        return Err(ConnectError::new(
+            BlindKind::NotConfigured,
+            "nobody logs in to the nodes' machines",
+            repair,
+        ));
+    };
+    let unknown = || ConnectError::new(BlindKind::Unreachable, "no node is known to try it on", "");
+    let request = get("/api/v1/nodes", &[("limit", "1".to_owned())], "application/json");
+    let request = request.map_err(|_| unknown())?;
+    let list = client.ok_or_else(unknown)?.request::<serde_json::Value>(request).await;
+    let list = list.map_err(|_| unknown())?;
+    let node = list.pointer("/items/0").ok_or_else(unknown)?;
+    let name = node.pointer("/metadata/name").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let machine = ssh.connect(&ssh.address(name, node)?).await?;
+    let root = machine.look_as_root(&["true"], Duration::from_secs(5)).await;
+    let says = match (machine.is_root(), root) {
+        (true, _) => format!("logged in to {name} ({}) as root", machine.host()),
+        (false, Ok(_)) => format!("logged in to {name} ({}), with sudo", machine.host()),
+        (false, Err(none)) => format!("logged in to {name} ({}); {none}", machine.host()),
+    };
+    machine.close().await;
+    Ok(says)
 }
 
 async fn certificates(settings: &Settings, client: Option<&kube::Client>, now: Timestamp) -> Vec<DoctorRow> {

@@ -6,6 +6,7 @@ mod api_server;
 mod certificate;
 mod cloudwatch;
 mod discover;
+mod disks;
 mod doctor;
 mod doctor_outside;
 mod kubernetes;
@@ -67,6 +68,7 @@ impl Eyes {
             prometheus,
             tell.clone(),
         ));
+        tasks.spawn(disks::watch(sessions.clone(), tell.clone()));
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));

@@ -6,9 +6,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use similar::{ChangeTag, TextDiff};
 
-use crate::domain::{Name, mask, text};
+use crate::domain::{Action, Name, mask, text};
 use crate::guard::DiffTone;
-use crate::probes::object::yaml;
+use crate::probes::object::{string, yaml};
 
 /// Lines of unchanged text around a change.
 const AROUND: usize = 3;
@@ -41,10 +41,58 @@ pub(super) fn essence(object: &Value, with_status: bool) -> Value {
     object
 }
 
+/// What of an object an action is about, apart from what people write into it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Regard {
+    pub(super) status: bool,
+    /// Autoscalers change them all the time; only who scales cares.
+    pub(super) replicas: bool,
+}
+
+impl Regard {
+    /// Everything people decide.
+    pub(super) const SPEC: Regard = Regard { status: false, replicas: true };
+
+    pub(super) fn of(action: &Action) -> Regard {
+        let indifferent = matches!(
+            action,
+            Action::SetImage { .. }
+                | Action::SetResources { .. }
+                | Action::RolloutRestart { .. }
+                | Action::RolloutUndo { .. }
+                | Action::RolloutPause { .. }
+                | Action::RolloutResume { .. }
+                | Action::ReferencePullSecret { .. }
+                | Action::Annotate { .. }
+                | Action::Label { .. }
+        );
+        Regard { status: matches!(action, Action::PatchStatus { .. }), replicas: !indifferent }
+    }
+}
+
 /// A hash of what people decide about the object.
-pub(super) fn content(object: &Value, with_status: bool) -> Name {
-    let hash = Sha256::digest(essence(object, with_status).to_string().as_bytes());
+pub(super) fn content(object: &Value, regard: Regard) -> Name {
+    let mut object = essence(object, regard.status);
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        if !regard.replicas {
+            spec.remove("replicas");
+        }
+        // Controllers follow a node's state with taints of their own.
+        if let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut) {
+            taints.retain(|taint| !is_followed(string(taint, "/key")));
+            if taints.is_empty() {
+                spec.remove("taints");
+            }
+        }
+    }
+    let hash = Sha256::digest(object.to_string().as_bytes());
     hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+}
+
+fn is_followed(taint: &str) -> bool {
+    taint.starts_with("node.kubernetes.io/")
+        || taint.starts_with("node.cloudprovider.kubernetes.io/")
+        || taint == "DeletionCandidateOfClusterAutoscaler"
 }
 
 /// The object as it may be shown and kept: without noise and secrets.
@@ -130,8 +178,21 @@ mod tests {
         let mut after = before.clone();
         after["metadata"]["resourceVersion"] = json!("2");
         after["status"]["replicas"] = json!(3);
-        assert_eq!(content(&before, false), content(&after, false));
-        assert_ne!(content(&before, true), content(&after, true));
+        assert_eq!(content(&before, Regard::SPEC), content(&after, Regard::SPEC));
+        let with_status = Regard { status: true, ..Regard::SPEC };
+        assert_ne!(content(&before, with_status), content(&after, with_status));
+        let mut scaled = before.clone();
+        scaled["spec"]["replicas"] = json!(7);
+        let any = Regard { replicas: false, ..Regard::SPEC };
+        assert_ne!(content(&before, Regard::SPEC), content(&scaled, Regard::SPEC));
+        assert_eq!(content(&before, any), content(&scaled, any));
+        let node = json!({"kind": "Node", "metadata": {"name": "n"}, "spec": {"unschedulable": true}});
+        let mut tainted = node.clone();
+        tainted["spec"]["taints"] =
+            json!([{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]);
+        assert_eq!(content(&node, Regard::SPEC), content(&tainted, Regard::SPEC));
+        tainted["spec"]["taints"] = json!([{"key": "team", "effect": "NoSchedule"}]);
+        assert_ne!(content(&node, Regard::SPEC), content(&tainted, Regard::SPEC));
         assert!(diff(Some(&before), Some(&after), false).is_empty());
         after["spec"]["template"]["spec"]["containers"][0]["image"] = json!("a:2");
         let lines = diff(Some(&before), Some(&after), false);

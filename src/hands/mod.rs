@@ -117,11 +117,11 @@ impl Hands {
 
     /// The same for a way back, which is refused when somebody moved the object since.
     pub async fn preview_undo(&self, armed: &Armed, undo: &Undo, now: Timestamp) -> Result<Preview, Refusal> {
-        let with_status = matches!(undo.action, Action::PatchStatus { .. });
+        let regard = difference::Regard::of(&undo.action);
         for left in &undo.left {
             let found = self.cluster.find(&left.object).await;
             let found = found.map_err(|trouble| Refusal { says: trouble.says, repair: trouble.repair })?;
-            if !kubernetes::still(left, found.as_ref(), with_status) {
+            if !kubernetes::still(left, found.as_ref(), regard) {
                 let says = format!("{} was changed since: undoing now would undo that too", left.object);
                 return Err(Refusal::new(says).repair("look at it, then choose the step you want"));
             }

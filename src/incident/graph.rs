@@ -120,6 +120,7 @@ pub(super) fn root(
 fn layer(rule: &str) -> f64 {
     match rule {
         "node-notready" => 0.85,
+        "disk-full" => 0.8,
         "db-pool" | "db-cpu" => 0.6,
         "cert-expiry" => 0.45,
         "crash-loop" | "image-pull" | "rollout-stuck" | "hpa-max" => 0.3,

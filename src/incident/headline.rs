@@ -59,6 +59,8 @@ impl Title {
 fn name(change: &Change) -> String {
     match change.kind {
         ChangeKind::Rollout => change.says.split(':').next().unwrap_or_default().to_owned(),
+        // What we did is named by what it was done to: the rest is on the line of changes.
+        ChangeKind::Ours => format!("our change to {}", change.object.key.name),
         _ => change.says.clone(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
+use crate::domain::{Anomaly, Kind, ObjectRef, Severity, Subject, cause};
 
 /// Onsets are estimates, and clocks differ.
 const SLACK: SignedDuration = SignedDuration::from_secs(60);
@@ -102,6 +102,57 @@ static CAUSATIONS: &[Causation] = &[
         0.9,
         "the autoscaler replaces replicas lost with the node",
     ),
+    row(
+        ("disk-full", "node-notready"),
+        Join::Object(Kind::Node),
+        60,
+        0.85,
+        "a kubelet without disk cannot do its work",
+    ),
+    when(
+        row(
+            ("disk-full", "image-pull"),
+            Join::Object(Kind::Node),
+            60,
+            0.85,
+            "the node has no space for the image",
+        ),
+        |_, effect| has_cause(effect, &[cause::IMAGE_DISK]),
+    ),
+    when(
+        row(("disk-full", "crash-loop"), Join::Object(Kind::Pod), 60, 0.85, "its containers cannot write"),
+        |_, effect| has_cause(effect, &[cause::NO_SPACE]),
+    ),
+    of_rollout(when(
+        row(
+            ("disk-full", "rollout-stuck"),
+            Join::Object(Kind::Deployment),
+            60,
+            0.7,
+            "its pods are evicted from the node without disk, or not placed there",
+        ),
+        |cause, _| cause.severity == Severity::Critical,
+    )),
+    when(
+        row(
+            ("disk-full", "high-5xx"),
+            Join::Namespace,
+            60,
+            0.6,
+            "pods are evicted from the node without disk",
+        ),
+        |cause, _| is_out_of_disk(cause),
+    ),
+    when(
+        row(
+            ("disk-full", "high-latency"),
+            Join::Namespace,
+            60,
+            0.6,
+            "pods are evicted from the node without disk",
+        ),
+        |cause, _| is_out_of_disk(cause),
+    ),
     row(("crash-loop", "high-5xx"), Join::Namespace, 30, 0.85, "requests fail while pods crash"),
     row(("crash-loop", "high-latency"), Join::Namespace, 30, 0.7, "fewer pods carry the load"),
     row(
@@ -192,6 +243,11 @@ const DATABASE: &[&str] =
 
 fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
     anomaly.causes.iter().any(|cause| names.contains(&cause.name))
+}
+
+/// A node that evicts, rather than one that soon might.
+fn is_out_of_disk(anomaly: &Anomaly) -> bool {
+    anomaly.severity == Severity::Critical && !has_cause(anomaly, &[cause::CLAIM_FULL])
 }
 
 /// Every link that holds among these anomalies.

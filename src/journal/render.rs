@@ -3,6 +3,9 @@
 use super::record::Record;
 use crate::domain::text;
 
+/// Moments to the second, in UTC.
+const CLOCK: &str = "%Y-%m-%d %H:%M:%S UTC";
+
 /// One line per action: id, result, who, what.
 pub fn list(records: &[Record]) -> Vec<String> {
     records
@@ -35,7 +38,7 @@ pub fn show(records: &[Record], id: &str) -> Result<Vec<String>, String> {
         format!("{:<10}{}", "what", text::clean(&record.title)),
         format!("{:<10}{}", "command", text::clean(&record.command)),
         format!("{:<10}{}", "who", record.who),
-        format!("{:<10}{}", "confirmed", record.at),
+        format!("{:<10}{}", "confirmed", record.at.strftime(CLOCK)),
     ];
     for target in &record.targets {
         lines.push(format!("{:<10}{}", "target", text::clean(target)));
@@ -54,7 +57,7 @@ pub fn show(records: &[Record], id: &str) -> Result<Vec<String>, String> {
                 lines.push(format!("{:<10}{}", "", text::clean(line)));
             }
             lines.push(format!("{:<10}{}: {}", "result", closing.result, text::clean(&closing.says)));
-            lines.push(format!("{:<10}{}", "ended", closing.at));
+            lines.push(format!("{:<10}{}", "ended", closing.at.strftime(CLOCK)));
         }
     }
     let undo = record.closing.as_ref().and_then(|closing| closing.undo.as_ref()).or(record.undo.as_ref());

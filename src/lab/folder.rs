@@ -21,6 +21,10 @@ impl Folder {
         Ok(Self { path, outside: Vec::new() })
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes a file of that name and gives its path.
     ///
     /// # Errors

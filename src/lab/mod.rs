@@ -18,6 +18,7 @@ pub mod resources;
 pub mod rules;
 mod running;
 pub mod signals;
+pub mod ssh;
 mod start;
 pub mod store;
 mod ticker;

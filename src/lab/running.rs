@@ -12,6 +12,7 @@ use super::access::Files;
 use super::api::{self, Running};
 use super::folder::Folder;
 use super::moves::{EVALUATE, Moves};
+use super::ssh::Machines;
 use super::start::LabError;
 use super::store::Store;
 use super::ticker::Ticker;
@@ -29,6 +30,8 @@ pub struct Lab {
     pub(super) moves: Moves,
     pub(super) addresses: Addresses,
     pub(super) files: Files,
+    /// Where there is an sshd to serve the nodes' machines with.
+    pub(super) machines: Option<Machines>,
     pub(super) api: Running,
     pub(super) routes: api::ProxyRoutes,
     pub(super) tickers: Vec<Ticker>,
@@ -58,7 +61,7 @@ impl Lab {
     /// the ingress's certificates, and what tells whether users are served.
     pub fn env(&self) -> Vec<(&'static str, String)> {
         let Addresses { prometheus, alertmanager, database, cache, http, .. } = self.addresses;
-        vec![
+        let mut env = vec![
             ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
             ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
             ("COVET_DATABASE_CPUS", crate::lab::world::DATABASE_CPUS.to_string()),
@@ -67,7 +70,11 @@ impl Lab {
             ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
             ("COVET_TLS_AUTHORITY", self.files.web_authority.display().to_string()),
             ("COVET_PROBE_URL", format!("http://{http}/health/ready")),
-        ]
+        ];
+        env.extend(
+            self.machines.as_ref().map(|ssh| ("COVET_SSH_CONFIG", ssh.config().display().to_string())),
+        );
+        env
     }
 
     /// The kubeconfig of somebody who may do everything.

@@ -22,6 +22,7 @@ use super::prometheus::{self, Prometheus};
 use super::rules::{Rules, RulesError};
 use super::running::{Addresses, Lab};
 use super::signals::Signals;
+use super::ssh::Machines;
 use super::store::Store;
 use super::tsdb::Tsdb;
 use super::world::{self, Scale, World};
@@ -41,6 +42,8 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// Pod status updates per second of the filled cluster.
     pub churn: f64,
+    /// Serve the nodes' machines over SSH, where there is an sshd to do it with.
+    pub machines: bool,
     /// The time in the lab: its servers, objects and samples know no other.
     pub clock: fn() -> Timestamp,
     /// Nothing moves by itself: whoever moves the clock calls [`Lab::step`].
@@ -58,6 +61,7 @@ impl Default for Options {
             pods: None,
             nodes: None,
             churn: 0.0,
+            machines: false,
             clock: Timestamp::now,
             by_hand: false,
             kubeconfig_out: None,
@@ -165,9 +169,11 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         world
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
-    let stopping = stopping.drop_guard();
     let generator = format!("http://{}", addresses.prometheus);
     let moves = Moves::new(clock, world, Evaluation::new(rules, tsdb, alertmanager, generator));
+    routes.answer_for_kubelets(kubelets(&moves));
+    let machines = if options.machines { Machines::serve(&folder, &moves).await } else { None };
+    let stopping = stopping.drop_guard();
     let mut lab = Lab {
         drill,
         moves,
@@ -176,6 +182,7 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         files,
         api,
         routes,
+        machines,
         tickers: Vec::new(),
         servers,
         _folder: folder,
@@ -185,6 +192,12 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         lab.live()?;
     }
     Ok(lab)
+}
+
+/// Kubelets answer from the one state of the world.
+fn kubelets(moves: &Moves) -> api::Summaries {
+    let moves = moves.clone();
+    Arc::new(move |node| moves.world(|world| world.disk_summary(node)))
 }
 
 /// The world that was asked for.

@@ -20,6 +20,7 @@ pub const RULES: &[&str] = &[
     "rollout-stuck",
     "image-pull",
     "node-notready",
+    "disk-full",
     "hpa-max",
     "db-pool",
     "db-cpu",

@@ -20,16 +20,19 @@ pub enum PodSet {
     WaitingForImage,
     /// All pods of the node.
     OnNode,
+    /// The pod that fills the node's disk.
+    Hog,
 }
 
 impl PodSet {
-    pub const ALL: [(&'static str, PodSet); 6] = [
+    pub const ALL: [(&'static str, PodSet); 7] = [
         ("all", PodSet::All),
         ("failing", PodSet::Failing),
         ("worst", PodSet::Worst),
         ("newest-unready", PodSet::NewestUnready),
         ("waiting-for-image", PodSet::WaitingForImage),
         ("on-node", PodSet::OnNode),
+        ("hog", PodSet::Hog),
     ];
 
     pub fn parse(name: &str) -> Option<PodSet> {
@@ -50,6 +53,7 @@ impl PodSet {
             PodSet::NewestUnready => view.failing().into_iter().filter(|pod| view.is_newest(pod)).collect(),
             PodSet::WaitingForImage => view.pods.iter().copied().filter(|pod| waits_for_image(pod)).collect(),
             PodSet::OnNode => view.on_node(),
+            PodSet::Hog => view.hog().into_iter().collect(),
         }
     }
 }

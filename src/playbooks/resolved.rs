@@ -1,5 +1,7 @@
 //! When an anomaly is over: conditions that are seen on the Snapshot, and since when they have held.
 
+mod disk;
+
 use std::time::Duration;
 
 use crate::domain::{Pod, Series, Status, Subject, Timestamp, between, text};
@@ -21,6 +23,10 @@ pub enum Condition {
     /// No pod waits for its image.
     ImagesPulled,
     NodeReady,
+    /// No DiskPressure, more than a fifth of its disk free, and nothing evicted since.
+    DiskFree,
+    /// The volume has room again.
+    ClaimFree,
     /// The node takes pods again, or somebody else wants it cordoned.
     NodeSchedulable,
     /// No pod of the namespace waits for a node.
@@ -46,12 +52,14 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 17] = [
+    pub const ALL: [(&'static str, Condition); 19] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
         ("images-pulled", Condition::ImagesPulled),
         ("node-ready", Condition::NodeReady),
+        ("disk-free", Condition::DiskFree),
+        ("claim-free", Condition::ClaimFree),
         ("node-schedulable", Condition::NodeSchedulable),
         ("pods-scheduled", Condition::PodsScheduled),
         ("hpa-has-room", Condition::HpaHasRoom),
@@ -181,6 +189,8 @@ impl Condition {
                 // Replaced: what is gone cannot be unready, and its pods are another condition's matter.
                 None => Ok(None),
             },
+            Condition::DiskFree => disk::free(view),
+            Condition::ClaimFree => disk::claim_free(view),
             Condition::NodeSchedulable => match view.node {
                 Some(node) if node.unschedulable => Err("the node is still cordoned".into()),
                 _ => Ok(None),

@@ -45,6 +45,16 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("node_group", "the cloud's group of the node"),
     ("node", "the node's name"),
     ("node_ip", "the node's internal address"),
+    ("runtime", "the node's container runtime, containerd or docker"),
+    ("hog", "the pod that fills the node's disk"),
+    ("hog_namespace", "its namespace"),
+    ("hog_container", "its first container"),
+    ("root_source", "the device that / is mounted from"),
+    ("large_logs", "large files under /var/log, separated by spaces"),
+    ("journal_size", "the size of the system journal"),
+    ("claim", "the PersistentVolumeClaim that is full"),
+    ("claim_size", "its size"),
+    ("claim_suggestion", "half as much again"),
     ("instance", "the cloud's id of the node's machine"),
     ("revision", "the newest revision's number"),
     ("bad_revision", "the failing revision's number"),
@@ -92,6 +102,29 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("max_connections", "the server's max_connections"),
     ("connections_used", "connections in use"),
     ("connections_usable", "connections that ordinary roles can use"),
+    ("idle_in_transaction", "sessions that are idle in a transaction"),
+    ("stuck_sessions", "sessions that have been idle in a transaction for over five minutes"),
+    ("idle_age", "how long a session may idle in a transaction before it is ended"),
+    ("picked_sessions", "how many sessions such a step would mean"),
+    ("lock_root", "the process id at the root of the longest lock chain"),
+    ("lock_root_state", "active or idle: an idle one cannot be cancelled"),
+    ("lock_waiters", "how many sessions wait behind it"),
+    ("top_query", "the id of the statement that costs most"),
+    ("top_query_share", "its share of the database's time in per cent"),
+    ("on_cpu", "sessions on a CPU of the database, or wanting one"),
+    ("cpu_load", "sessions on a CPU for each CPU, in per cent"),
+    ("database_load", "seconds of work per second that statements cost"),
+    ("index_table", "the table that lacks an index"),
+    ("index_columns", "the columns of that index"),
+    ("index_table_bytes", "the size of that table in bytes"),
+    ("invalid_index", "an index that was never finished"),
+    ("pool_budget", "the connections that all pools may take at most"),
+    ("pool_size_suggestion", "a pool size per process that fits the database"),
+    ("pool_overflow_suggestion", "the overflow that goes with it"),
+    ("replicas_that_fit", "how many replicas the database has connections for"),
+    ("replica_lag_seconds", "how far the replicas are behind"),
+    ("attacked_accounts", "accounts with many failed logins, separated by commas"),
+    ("breached_accounts", "those of them that got in afterwards"),
     ("region", "the AWS region of the nodes"),
     ("instance_state", "the state of the node's machine at EC2"),
     ("auto_scaling_group", "the Auto Scaling group of the node's machine"),
@@ -127,29 +160,6 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("blocked_addresses", "the networks that are blocked already"),
     ("account_denials", "how many calls to AWS were refused"),
     ("secret_previous", "the version of the secret before the current one"),
-    ("idle_in_transaction", "sessions that are idle in a transaction"),
-    ("stuck_sessions", "sessions that have been idle in a transaction for over five minutes"),
-    ("idle_age", "how long a session may idle in a transaction before it is ended"),
-    ("picked_sessions", "how many sessions such a step would mean"),
-    ("lock_root", "the process id at the root of the longest lock chain"),
-    ("lock_root_state", "active or idle: an idle one cannot be cancelled"),
-    ("lock_waiters", "how many sessions wait behind it"),
-    ("top_query", "the id of the statement that costs most"),
-    ("top_query_share", "its share of the database's time in per cent"),
-    ("on_cpu", "sessions on a CPU of the database, or wanting one"),
-    ("cpu_load", "sessions on a CPU for each CPU, in per cent"),
-    ("database_load", "seconds of work per second that statements cost"),
-    ("index_table", "the table that lacks an index"),
-    ("index_columns", "the columns of that index"),
-    ("index_table_bytes", "the size of that table in bytes"),
-    ("invalid_index", "an index that was never finished"),
-    ("pool_budget", "the connections that all pools may take at most"),
-    ("pool_size_suggestion", "a pool size per process that fits the database"),
-    ("pool_overflow_suggestion", "the overflow that goes with it"),
-    ("replicas_that_fit", "how many replicas the database has connections for"),
-    ("replica_lag_seconds", "how far the replicas are behind"),
-    ("attacked_accounts", "accounts with many failed logins, separated by commas"),
-    ("breached_accounts", "those of them that got in afterwards"),
     ("now", "the present moment"),
 ];
 
@@ -204,11 +214,15 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
     put("image", sick.map(|container| container.image.to_string()));
     put("memory_limit", sick.and_then(|container| container.limits.memory_bytes).map(text::quantity));
     put("memory_request", sick.and_then(|container| container.requests.memory_bytes).map(text::quantity));
+    let hog = view.hog().and_then(|pod| pod.containers.iter().find(|container| !container.init));
+    put("hog_container", hog.map(|container| container.name.to_string()));
     if let Some(node) = view.node {
         put("node", Some(node.key.name.to_string()));
         put("node_ip", node.internal_ip.as_deref().map(ToOwned::to_owned));
         let machine = node.provider_id.as_deref().and_then(|id| id.rsplit('/').next());
         put("instance", machine.map(ToOwned::to_owned));
+        let runtime = node.container_runtime.as_deref().and_then(|runtime| runtime.split(':').next());
+        put("runtime", runtime.map(ToOwned::to_owned));
     }
     let mut nodes = view.node.into_iter().chain(view.snapshot().nodes.iter());
     put("region", nodes.find_map(|node| aws_region(node.provider_id.as_deref()?)));

@@ -131,6 +131,22 @@ impl<'a> View<'a> {
         })
     }
 
+    /// The pod that fills the node's disk: as a read found it, else as the rule saw it.
+    pub fn hog(&self) -> Option<&'a Pod> {
+        let reads = self.facts.progress.steps.values().filter(|done| !done.undone);
+        let read = reads.max_by_key(|done| (done.bindings.contains_key("hog"), done.at));
+        let read = read.and_then(|done| {
+            let (namespace, name) = (done.bindings.get("hog_namespace")?, done.bindings.get("hog")?);
+            Some(Key::new(namespace.as_str(), name.as_str()))
+        });
+        let bindings = &self.facts.anomaly.bindings;
+        let seen = || {
+            let (namespace, name) = (bindings.get("hog_namespace")?, bindings.get("hog")?);
+            Some(Key::new(namespace.as_str(), name.as_str()))
+        };
+        self.snapshot().pods.get(&read.or_else(seen)?)
+    }
+
     /// Nodes that are not Ready, and all nodes.
     pub fn nodes_down(&self) -> (usize, usize) {
         let nodes = &self.snapshot().nodes;

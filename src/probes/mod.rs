@@ -134,6 +134,11 @@ impl Probes {
         follow::follow(self.cluster.clone(), pod.clone(), container, previous, tail)
     }
 
+    /// The keys of a ConfigMap whose values are text.
+    pub async fn config_keys(&self, config_map: &Key) -> Result<Vec<String>, String> {
+        value::keys(&self.cluster, config_map).await
+    }
+
     /// One value of a ConfigMap exactly as it is, for the person's editor; None when there is no such key.
     pub async fn config_value(&self, config_map: &Key, key: &str) -> Result<Option<String>, String> {
         value::of(&self.cluster, config_map, key).await

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::cluster::Cluster;
-use crate::domain::{Key, Kind, ObjectRef};
+use crate::domain::{Key, Kind, ObjectRef, text};
 
 /// None when the ConfigMap has no such key. Errors are sentences for the person.
 pub(super) async fn of(cluster: &Cluster, config_map: &Key, key: &str) -> Result<Option<String>, String> {
@@ -17,4 +17,12 @@ pub(super) async fn of(cluster: &Cluster, config_map: &Key, key: &str) -> Result
         return Err(format!("{key} in {object} is binary data, not text"));
     }
     Ok(found.get("data").and_then(|data| data.get(key)).and_then(Value::as_str).map(str::to_owned))
+}
+
+/// The keys whose values are text.
+pub(super) async fn keys(cluster: &Cluster, config_map: &Key) -> Result<Vec<String>, String> {
+    let object = ObjectRef::new(Kind::ConfigMap, config_map.clone());
+    let found = cluster.get(&object).await.map_err(|trouble| trouble.to_string())?;
+    let data = found.get("data").and_then(Value::as_object);
+    Ok(data.map(|data| data.keys().map(|key| text::clean(key)).collect()).unwrap_or_default())
 }

@@ -10,6 +10,7 @@ mod crash_loop;
 mod crash_words;
 mod db_cpu;
 mod db_pool;
+mod disk_full;
 mod high_5xx;
 mod high_latency;
 mod hpa_max;
@@ -79,6 +80,7 @@ pub static RULES: &[&Rule] = &[
     &rollout_stuck::RULE,
     &image_pull::RULE,
     &node_notready::RULE,
+    &disk_full::RULE,
     &high_5xx::RULE,
     &high_latency::RULE,
     &hpa_max::RULE,

@@ -206,7 +206,7 @@ fn of_cluster(scene: &Scene<'_>, ill: &[(&Node, Ailment)], down: usize, pods: &[
     })
 }
 
-fn touches(scene: &Scene<'_>, nodes: &[&Node], pods: &[&Pod]) -> Vec<ObjectRef> {
+pub(super) fn touches(scene: &Scene<'_>, nodes: &[&Node], pods: &[&Pod]) -> Vec<ObjectRef> {
     let mut touches: Vec<ObjectRef> =
         nodes.iter().map(|node| ObjectRef::new(Kind::Node, node.key.clone())).collect();
     for pod in pods {
@@ -218,7 +218,7 @@ fn touches(scene: &Scene<'_>, nodes: &[&Node], pods: &[&Pod]) -> Vec<ObjectRef> 
     touches
 }
 
-fn bindings(node: &Node, load: &Load) -> Bindings {
+pub(super) fn bindings(node: &Node, load: &Load) -> Bindings {
     let mut bindings = Bindings::from([
         ("node", node.key.name.to_string()),
         ("cordoned", node.unschedulable.to_string()),

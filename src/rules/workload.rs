@@ -42,9 +42,15 @@ pub(super) fn groups<'a>(
     is_sick: impl Fn(&Scene<'a>, &'a Pod, &'a Container) -> bool,
 ) -> Vec<Group<'a>> {
     let mut groups: BTreeMap<ObjectRef, Group<'a>> = BTreeMap::new();
+    // Pods of an operator's own kind belong together, too: the first of them stands for all.
+    let mut families: BTreeMap<&str, ObjectRef> = BTreeMap::new();
     for pod in scene.unwell() {
         for container in pod.containers.iter().filter(|container| is_sick(scene, pod, container)) {
             let (object, deployment) = scene.workload_of(pod);
+            let object = match operated_by(pod).filter(|_| object.kind == Kind::Pod) {
+                Some(owner) => families.entry(owner).or_insert(object).clone(),
+                None => object,
+            };
             groups
                 .entry(object.clone())
                 .or_insert_with(|| Group { object, deployment, sick: Vec::new() })
@@ -53,6 +59,12 @@ pub(super) fn groups<'a>(
         }
     }
     groups.into_values().collect()
+}
+
+/// The owner of a pod that is neither its node nor of a kind we know.
+fn operated_by(pod: &Pod) -> Option<&str> {
+    let owner = pod.owner.as_ref()?;
+    (&*owner.kind != "Node").then_some(&*owner.uid)
 }
 
 impl<'a> Group<'a> {
@@ -80,7 +92,9 @@ impl<'a> Group<'a> {
                     None => Standing { desired: self.pods().len() as u32, available: ready(&self.pods()) },
                 }
             }
-            Kind::Pod => Standing { desired: self.pods().len() as u32, available: ready(&self.pods()) },
+            Kind::Pod if self.sick.iter().all(|(pod, _)| operated_by(pod).is_none()) => {
+                Standing { desired: self.pods().len() as u32, available: ready(&self.pods()) }
+            }
             _ => {
                 let owner = self.sick.first().and_then(|(pod, _)| pod.owner.as_ref());
                 let all = owner.map_or(&[][..], |owner| scene.siblings(&owner.uid));

@@ -19,14 +19,14 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let (lines, foot) = match &act.phase {
         ActPhase::Previewing { since, .. } => (waiting(app, look, act, *since), Vec::new()),
         ActPhase::Confirming { preview, typed, refused } => (
-            preview_lines(look, preview, cells),
+            preview_lines(app, look, act, preview, cells),
             confirm_lines(look, preview, typed.text(), refused.as_ref(), cells),
         ),
         ActPhase::Running { since, lines, cancelled, .. } => {
             (running(app, look, act, *since, lines, cells), running_foot(look, *cancelled))
         }
         ActPhase::Refused(refusal) => (refusal_lines(look, refusal, cells), Vec::new()),
-        ActPhase::Ended(outcome) => (outcome_lines(app, look, outcome, cells), Vec::new()),
+        ActPhase::Ended(outcome) => (outcome_lines(app, look, act, outcome, cells), Vec::new()),
     };
     let wanted = (lines.len() + foot.len() + 2).max(7) as u16;
     let place = popup(area, width, wanted, buffer);
@@ -91,7 +91,7 @@ fn waiting<'a>(app: &App, look: &Look, act: &Act, since: crate::domain::Timestam
 }
 
 /// What would happen, to what, and what to know first.
-fn preview_lines<'a>(look: &Look, preview: &Preview, cells: usize) -> Vec<Line<'a>> {
+fn preview_lines<'a>(app: &App, look: &Look, act: &Act, preview: &Preview, cells: usize) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
     let mut say = |words: &str, indent: &str, style| {
         let wrapped = fit::wrap(&text::clean(words), cells.saturating_sub(fit::width(indent)));
@@ -101,20 +101,27 @@ fn preview_lines<'a>(look: &Look, preview: &Preview, cells: usize) -> Vec<Line<'
         }
     };
     say(&preview.title, "", look.strong);
+    let dossier = app.dossiers.get(&act.origin.anomaly);
+    let holds = dossier
+        .and_then(|dossier| dossier.plan.as_ref())
+        .is_some_and(|plan| plan.resolved.reached || plan.resolved.holds_since.is_some());
+    if act.origin.undoing && (holds || app.verdict.anomaly(&act.origin.anomaly).is_none()) {
+        say("this takes back what was done before the trouble went away: it may return", "▲ ", look.warn);
+    }
     for hazard in &preview.hazards {
         let (sign, style) = match hazard.level {
             Level::Stop => ("⊘ ", look.bad),
             Level::Warn => ("▲ ", look.warn),
             Level::Note => ("· ", look.text),
         };
-        say(&format!("{} ({})", hazard.says, hazard.guard.as_str()), sign, style);
+        say(&hazard.says, sign, style);
     }
     say(&format!("targets: {}", preview.targets.join(", ")), "", look.text);
     match &preview.undo {
         Some(undo) => say(&format!("undo: {}", undo.says), "", look.text),
         None => say("cannot be undone", "", look.warn),
     }
-    say(&preview.command, "$ ", look.dim);
+    say(&shortened(&preview.command, cells * 3), "$ ", look.dim);
     lines.push(Line::styled("─".repeat(cells), look.border));
     for (tone, words) in &preview.diff {
         let (sign, style) = match tone {
@@ -129,6 +136,15 @@ fn preview_lines<'a>(look: &Look, preview: &Preview, cells: usize) -> Vec<Line<'
         lines.push(Line::styled("the server reports no difference", look.dim));
     }
     lines
+}
+
+/// A command may carry a whole file; the key that copies it copies all of it.
+fn shortened(command: &str, most: usize) -> String {
+    if command.chars().count() <= most {
+        return command.to_owned();
+    }
+    let kept: String = command.chars().take(most).collect();
+    format!("{kept} … ({} characters)", command.chars().count())
 }
 
 fn confirm_lines<'a>(
@@ -201,7 +217,12 @@ fn refusal_lines<'a>(look: &Look, refusal: &Refusal, cells: usize) -> Vec<Line<'
     lines
 }
 
-fn outcome_lines<'a>(app: &App, look: &Look, outcome: &Outcome, cells: usize) -> Vec<Line<'a>> {
+/// What `u` leads to after this.
+fn back(act: &Act) -> &'static str {
+    if act.origin.undoing { "doing it again" } else { "the undo" }
+}
+
+fn outcome_lines<'a>(app: &App, look: &Look, act: &Act, outcome: &Outcome, cells: usize) -> Vec<Line<'a>> {
     let (sign, style) = match &outcome.result {
         Ending::Performed(_) => (sign::OK, look.good),
         Ending::Unverified(_) => (sign::STALE, look.warn),
@@ -216,7 +237,7 @@ fn outcome_lines<'a>(app: &App, look: &Look, outcome: &Outcome, cells: usize) ->
     match (&outcome.undo, app.undos.is_empty()) {
         (Some(undo), false) => lines.push(Line::from(vec![
             Span::styled(key_for(Command::Undo, Scope::Outcome), look.accent.patch(look.strong)),
-            fit::span(format!(" previews the undo: {}", undo.says), look.text),
+            fit::span(format!(" previews {}: {}", back(act), undo.says), look.text),
         ])),
         _ => lines.push(Line::styled("there is nothing to undo", look.dim)),
     }

@@ -80,6 +80,16 @@ fn compose<'a>(
     (lines, owners, first)
 }
 
+/// Lines the whole list needs, with its frame.
+pub fn height(app: &App, look: &Look, area: Rect) -> u16 {
+    let inside = frame::inside(area);
+    let list = list(app, inside);
+    let (lines, ..) = compose(app, look, &app.rows(), list, true);
+    let links = links(app, look, usize::from(inside.width));
+    let taken = usize::from(area.height - list.height);
+    u16::try_from(lines.len() + links.len() + taken).unwrap_or(u16::MAX)
+}
+
 /// The anomaly at a row of the screen.
 pub fn at(app: &App, look: &Look, area: Rect, y: u16) -> Option<AnomalyId> {
     let inside = frame::inside(area);
@@ -180,7 +190,8 @@ fn entry<'a>(
         _ => look.text,
     };
     let lead = 4 + fit::width(indent);
-    let mut wrapped = fit::wrap(&text::clean(words), cells.saturating_sub(lead + 5)).into_iter();
+    let room = cells.saturating_sub(lead);
+    let mut wrapped = fit::wrap_first(&text::clean(words), room.saturating_sub(5), room).into_iter();
     let left = vec![
         Span::styled(format!("{mark} "), mark_style),
         Span::styled(indent, look.border),
@@ -188,7 +199,7 @@ fn entry<'a>(
         Span::styled(wrapped.next().unwrap_or_default(), plain),
     ];
     let mut lines = vec![fit::two_ends(left, vec![age], cells)];
-    for more in wrapped.take(2) {
+    for more in wrapped.take(3) {
         lines.push(Line::styled(format!("{:lead$}{more}", ""), plain));
     }
     lines.extend(below(app, look, row, anomaly, style, cells));
@@ -234,7 +245,7 @@ pub fn highlight(mut line: Line<'_>, style: Style, cells: usize) -> Line<'_> {
     let gap = cells.saturating_sub(line.width());
     line.spans.push(Span::raw(" ".repeat(gap)));
     for span in &mut line.spans {
-        span.style = span.style.patch(style);
+        span.style = Look::select(style, line.style.patch(span.style));
     }
     line
 }
@@ -248,6 +259,12 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     };
     let rules = crate::rules::RULES.len();
     let blind = &app.verdict.blind;
+    // Whoever practises for the first time wonders whether it works.
+    if app.options.drill.is_some() && app.verdict.memory.resolved().is_empty() {
+        let words = "a drill: within a minute something will go wrong, and the line at the top will say what";
+        say(words.into(), look.accent);
+        say(String::new(), look.text);
+    }
     if app.is_starting() && app.verdict.anomalies.is_empty() && blind.len() == rules {
         say("looking…".into(), look.dim);
         return lines;
@@ -259,14 +276,35 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
         say(format!("{} {words}", sign::BLIND), look.note);
     }
     lines.push(Line::default());
+    lines.extend(blind_rules(app, look, cells));
     lines.push(Line::styled(" Watching for", look.dim.patch(look.strong)));
     for rule in crate::rules::RULES {
-        let why = blind.iter().find(|(blind, _)| blind.name == rule.name).map(|(_, why)| why);
-        let (sign, style) = if why.is_some() { (sign::BLIND, look.note) } else { (sign::OK, look.good) };
-        let mut left = vec![Span::styled(format!(" {sign} "), style), Span::styled(rule.title, look.text)];
-        left.extend(why.map(|why| fit::span(format!("  {}", why.why), look.dim)));
-        let right = if why.is_some() { Vec::new() } else { vec![Span::styled("clear ", look.dim)] };
-        lines.push(fit::two_ends(left, right, cells));
+        if blind.iter().all(|(blind, _)| blind.name != rule.name) {
+            let left =
+                vec![Span::styled(format!(" {} ", sign::OK), look.good), Span::styled(rule.title, look.text)];
+            lines.push(fit::two_ends(left, vec![Span::styled("clear ", look.dim)], cells));
+        }
+    }
+    lines
+}
+
+/// What blinds rules, each reason once and whole, with the rules it blinds.
+fn blind_rules<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
+    let mut lines = Vec::new();
+    let mut reasons: Vec<&str> = app.verdict.blind.iter().map(|(_, why)| &*why.why).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for reason in reasons {
+        let rules = app.verdict.blind.iter().filter(|(_, why)| *why.why == *reason);
+        let titles: Vec<&str> = rules.map(|(rule, _)| rule.title).collect();
+        let wrapped = fit::wrap(&text::clean(reason), cells.saturating_sub(4)).into_iter().enumerate();
+        lines.extend(wrapped.map(|(at, line)| {
+            let lead = if at == 0 { format!(" {} ", sign::BLIND) } else { "   ".into() };
+            Line::styled(format!("{lead}{line}"), look.note)
+        }));
+        let wrapped = fit::wrap(&titles.join(" · "), cells.saturating_sub(4));
+        lines.extend(wrapped.into_iter().map(|line| Line::styled(format!("   {line}"), look.dim)));
+        lines.push(Line::default());
     }
     lines
 }

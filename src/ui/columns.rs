@@ -28,7 +28,12 @@ pub fn draw(app: &App, look: &Look, chooser: &Chooser, area: Rect, buffer: &mut 
             Span::styled(fit::pad(column.title, 11, false), look.strong),
             Span::styled(column.says, look.dim),
         ];
-        let right = if wanted && !fits { vec![Span::styled("no room now", look.warn)] } else { Vec::new() };
+        let one = column.title == "NAMESPACE" && app.options.namespace.is_some();
+        let right = match (wanted && !fits, one) {
+            (true, true) => vec![Span::styled("only one is looked at", look.dim)],
+            (true, false) => vec![Span::styled("no room now", look.warn)],
+            (false, _) => Vec::new(),
+        };
         let line = fit::two_ends(left, right, cells);
         if at == chooser.at { highlight(line, look.selected, cells) } else { line }
     });

@@ -98,6 +98,53 @@ pub fn wrap(words: &str, cells: usize) -> Vec<String> {
     lines
 }
 
+/// Text that keeps its blanks, in lines of exactly so many cells: logs, code.
+pub fn chop(words: &str, cells: usize) -> Vec<String> {
+    let cells = cells.max(1);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for character in words.chars() {
+        let wide = character.width().unwrap_or(0);
+        if used + wide > cells {
+            lines.push(String::new());
+            used = 0;
+        }
+        used += wide;
+        if let Some(line) = lines.last_mut() {
+            line.push(character);
+        }
+    }
+    lines
+}
+
+/// Words in lines, with another width for the first one.
+pub fn wrap_first(words: &str, first: usize, cells: usize) -> Vec<String> {
+    let mut lines = wrap(words, first);
+    if lines.len() > 1 {
+        let rest = words.get(lines[0].len()..).unwrap_or_default().trim_start().to_owned();
+        lines.truncate(1);
+        lines.extend(wrap(&rest, cells));
+    }
+    lines
+}
+
+/// Groups that belong together, as many as fit whole.
+pub fn whole(groups: Vec<Vec<Span<'_>>>, cells: usize) -> Vec<Span<'_>> {
+    let mut room = cells;
+    let mut line = Vec::new();
+    for group in groups {
+        let gap = if line.is_empty() { 0 } else { 2 };
+        let wide = group.iter().map(Span::width).sum::<usize>() + gap;
+        let Some(left) = room.checked_sub(wide) else { break };
+        room = left;
+        if gap > 0 {
+            line.push(Span::raw("  "));
+        }
+        line.extend(group);
+    }
+    line
+}
+
 /// Writes a line, cut at the edge.
 pub fn put(line: &Line<'_>, area: Rect, y: u16, buffer: &mut Buffer) {
     if y < area.height {

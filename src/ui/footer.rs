@@ -23,10 +23,11 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         return fit::put(&fit::cut(&line, cells), area, 0, buffer);
     }
     let right = running(app, look);
-    let mut left = vec![Span::raw(" ")];
-    for (_, hint) in placed(app, look, cells) {
+    let mut left = Vec::new();
+    for (at, (_, hint)) in placed(app, look, cells).into_iter().enumerate() {
+        left.push(Span::raw(if at == 0 { " " } else { "  " }));
         left.extend([Span::styled(hint.press.name(), look.accent), Span::raw(" ")]);
-        left.extend([Span::styled(hint.label, look.dim), Span::raw("  ")]);
+        left.push(Span::styled(hint.label, look.dim));
     }
     fit::put(&fit::two_ends(left, right, cells), area, 0, buffer);
 }
@@ -110,6 +111,9 @@ fn hints(app: &App) -> Vec<Hint> {
 
 /// On the main screen a key says what it does here; empty when it would do nothing.
 fn label(app: &App, command: Command, label: &'static str) -> &'static str {
+    if command == Command::Undo && app.undos.is_empty() {
+        return "";
+    }
     if let Some(Layer::Table(table)) = app.layers.last() {
         let chart = crate::app::columns(table.panel).is_empty();
         let on_rows = matches!(
@@ -125,11 +129,16 @@ fn label(app: &App, command: Command, label: &'static str) -> &'static str {
     match (command, app.focus) {
         (Command::Open, Focus::Anomalies) if app.selection.anomaly.is_some() => "playbook",
         (Command::Open, Focus::Anomalies) => "",
+        (Command::Open, Focus::Playbook) if on_checklist(app) => "tick",
         (Command::Open, Focus::Playbook) if plan.is_some() => "run step",
         (Command::Open, Focus::Playbook) => "",
         (Command::Suggested, _) if plan.is_none_or(|plan| plan.suggested.is_none()) => "",
         _ => label,
     }
+}
+
+fn on_checklist(app: &App) -> bool {
+    app.dossier().is_some_and(|dossier| dossier.place().is_some() && dossier.step().is_none())
 }
 
 fn enter(app: &App) -> &'static str {

@@ -48,6 +48,11 @@ fn lines<'a>(app: &App, look: &Look, form: &Form, cells: usize) -> Vec<Line<'a>>
         let wrapped = fit::wrap(&text::clean(&format!("{} {wrong}", sign::WARN)), cells);
         lines.extend(wrapped.into_iter().map(|line| Line::styled(line, look.bad)));
     }
+    if let Some(hint) = form.hint.as_ref().filter(|_| form.editing.is_none()) {
+        let wrapped = fit::wrap(&text::clean(hint), cells);
+        lines.extend(wrapped.into_iter().map(|line| Line::styled(line, look.text)));
+        lines.push(Line::default());
+    }
     let words = match &form.editing {
         Some(editing) => {
             let took = text::span(between(editing.since, app.now));

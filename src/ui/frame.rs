@@ -59,6 +59,22 @@ pub fn inside(area: Rect) -> Rect {
     Block::bordered().inner(area)
 }
 
+/// Lines that are scrolled, with how many lie beyond the edges.
+pub fn scrolled(
+    look: &Look,
+    lines: Vec<Line<'_>>,
+    scroll: usize,
+    area: Rect,
+    inside: Rect,
+    buffer: &mut Buffer,
+) {
+    let height = usize::from(inside.height);
+    let count = lines.len();
+    let first = scroll.min(count.saturating_sub(height));
+    fit::put_all(lines.into_iter().skip(first), inside, buffer);
+    more(look, first, count.saturating_sub(first + height), area, buffer);
+}
+
 /// How many things lie above and below what is shown, on the lower edge.
 pub fn more(look: &Look, above: usize, below: usize, area: Rect, buffer: &mut Buffer) {
     let mut spans = Vec::new();
@@ -113,11 +129,8 @@ pub fn panel(app: &App, look: &Look, panel: Panel, area: Rect, buffer: &mut Buff
             }
             // What was last seen stays, below the reason: in full where there is room, else in one line.
             if lines.len() + 4 > usize::from(inside.height) {
-                let ago = text::span(between(blind.since, app.now));
-                lines = vec![Line::from(vec![
-                    Span::styled(format!("Blind {ago} "), look.note.add_modifier(Modifier::BOLD)),
-                    fit::span(&blind.why, look.note),
-                ])];
+                // That it is blind, and since when, stands in the title.
+                lines = vec![Line::from(fit::span(&blind.why, look.note.add_modifier(Modifier::BOLD)))];
             }
             let taken = (lines.len() as u16).min(inside.height);
             fit::put_all(lines, inside, buffer);

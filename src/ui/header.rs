@@ -39,7 +39,7 @@ impl Sources {
 
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let cells = usize::from(area.width);
-    let mut left = place(app, look);
+    let mut left = place(app, look, cells);
     if cells >= 110 {
         left.insert(0, Span::styled(" covet-tui ", look.dim));
     } else {
@@ -50,17 +50,15 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Context, namespace, and whether something can be changed here.
-fn place<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
+fn place<'a>(app: &App, look: &Look, cells: usize) -> Vec<Span<'a>> {
     let options = &app.options;
     let mut spans = Vec::new();
     if options.trouble.is_some() {
         return vec![Span::styled("no cluster", look.strong)];
     }
     if let Some(drill) = &options.drill {
-        spans.push(fit::span(
-            format!(" DRILL {drill} "),
-            look.accent.add_modifier(ratatui::style::Modifier::REVERSED),
-        ));
+        let words = if cells >= 100 { format!(" DRILL {drill} ") } else { " DRILL ".into() };
+        spans.push(fit::span(words, look.accent.add_modifier(ratatui::style::Modifier::REVERSED)));
         spans.push(Span::raw(" "));
     }
     let context = if options.context.is_empty() { "no cluster" } else { &options.context };
@@ -94,7 +92,7 @@ fn state<'a>(app: &App, look: &Look, cells: usize) -> Vec<Span<'a>> {
     count(sign::LIVE, sources.live, "live", look.dim);
     count(sign::STALE, sources.stale, "stale", look.warn);
     count(sign::BLIND, sources.blind, "blind", look.note);
-    if sources.live + sources.blind + sources.stale == 0 {
+    if sources.live + sources.blind + sources.stale == 0 && app.options.trouble.is_none() {
         spans.push(Span::styled("connecting  ", look.dim));
     }
     let blind = app.verdict.blind.len();

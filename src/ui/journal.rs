@@ -24,10 +24,8 @@ pub fn draw(app: &App, look: &Look, view: &JournalView, area: Rect, buffer: &mut
     let chosen = app.journal.iter().rev().nth(view.cursor);
     if let (true, Some(record)) = (view.open, chosen) {
         let lines = journal::show(&app.journal, &record.id.0).unwrap_or_else(|why| vec![why]);
-        let first = view.scroll.min(lines.len().saturating_sub(usize::from(inside.height)));
-        let lines =
-            lines.iter().skip(first).map(|line| fit::cut(&Line::from(fit::span(line, look.text)), cells));
-        return fit::put_all(lines, inside, buffer);
+        let lines: Vec<Line<'_>> = lines.iter().flat_map(|line| part(look, line, cells)).collect();
+        return frame::scrolled(look, lines, view.scroll, area, inside, buffer);
     }
     let height = usize::from(inside.height);
     let first = scrolled((view.cursor, 1), app.journal.len(), height);
@@ -36,6 +34,25 @@ pub fn draw(app: &App, look: &Look, view: &JournalView, area: Rect, buffer: &mut
         if at == view.cursor { highlight(line, look.selected, cells) } else { line }
     });
     fit::put_all(rows, inside, buffer);
+}
+
+/// A line of a record: what it is about stands out, and what is long goes on beside it.
+fn part<'a>(look: &Look, line: &str, cells: usize) -> Vec<Line<'a>> {
+    const NAME: usize = 10;
+    let line = text::clean(line);
+    let name: String = line.chars().take(NAME).collect();
+    let value: String = line.chars().skip(NAME).collect();
+    // The object as it was before is JSON: it keeps its own lines.
+    if line.starts_with("  ") && !name.trim().is_empty() || value.is_empty() {
+        return vec![fit::cut(&Line::from(fit::span(line, look.text)), cells)];
+    }
+    let wrapped = fit::wrap(&value, cells.saturating_sub(NAME)).into_iter().enumerate();
+    wrapped
+        .map(|(at, words)| {
+            let name = if at == 0 { name.clone() } else { " ".repeat(NAME) };
+            Line::from(vec![Span::styled(name, look.dim), Span::styled(words, look.text)])
+        })
+        .collect()
 }
 
 /// The record at a row of the screen, newest first.

@@ -31,8 +31,8 @@ pub fn places(area: Rect) -> Places {
     let header = top(1);
     let headline = top(1);
     let tall = area.height >= 32 && area.width >= 96;
-    let (panels, gauges) = if tall && area.width >= 180 {
-        let height = (area.height / 4).clamp(9, 16);
+    let (panels, gauges) = if tall && area.width >= 240 {
+        let height = (area.height / 4).clamp(9, 13);
         (grid(top(height), 6), false)
     } else if tall {
         let height = match area.height {
@@ -58,9 +58,8 @@ pub fn places(area: Rect) -> Places {
     let body = Rect { height: rest.height.saturating_sub(1), ..rest };
     let (anomalies, playbook) = if area.width >= 76 {
         let share = match area.width {
-            0..100 => body.width * 2 / 5,
-            100..150 => body.width * 2 / 5,
-            _ => (body.width * 3 / 8).min(90),
+            0..150 => body.width * 2 / 5,
+            _ => (body.width * 9 / 20).min(130),
         };
         split(body, share)
     } else {

@@ -20,6 +20,7 @@ mod panels;
 pub mod picker;
 mod playbook;
 mod pointer;
+mod reading;
 mod score;
 mod shapes;
 mod sign;
@@ -102,7 +103,11 @@ fn main_screen(app: &App, look: &Look, places: &layout::Places, buffer: &mut Buf
         }
     }
     timeline::draw(app, look, places.timeline, buffer);
-    anomalies::draw(app, look, places.anomalies, buffer);
+    let (list, told) = reading::split(app, look, places.anomalies);
+    anomalies::draw(app, look, list, buffer);
+    if let Some(told) = told {
+        reading::draw(app, look, told, buffer);
+    }
     playbook::draw(app, look, places.playbook, buffer);
 }
 
@@ -127,10 +132,12 @@ fn below(area: Rect) -> Rect {
 
 /// Even here the worst must be told.
 fn too_small(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
+    header::headline(app, look, Rect { height: area.height.min(1), ..area }, buffer);
     let words = [
-        format!("terminal too small ({}×{})", area.width, area.height),
-        format!("at least {}×{}", layout::SMALLEST.0, layout::SMALLEST.1),
         format!("{} anomalies", app.verdict.anomalies.len()),
+        format!("this terminal is {}×{}", area.width, area.height),
+        format!("the cockpit needs {}×{}", layout::SMALLEST.0, layout::SMALLEST.1),
     ];
-    fit::put_all(words.into_iter().map(|words| Line::styled(words, look.text)), area, buffer);
+    let rest = Rect { y: area.y + area.height.min(1), height: area.height.saturating_sub(1), ..area };
+    fit::put_all(words.into_iter().map(|words| Line::styled(words, look.text)), rest, buffer);
 }

@@ -28,8 +28,7 @@ pub fn draw(app: &App, look: &Look, page: Page, scroll: usize, area: Rect, buffe
         Page::Blindness => blindness(app, look, cells),
         Page::Score => score::lines(app, look, cells),
     };
-    let first = scroll.min(lines.len().saturating_sub(usize::from(inside.height)));
-    fit::put_all(lines.into_iter().skip(first), inside, buffer);
+    frame::scrolled(look, lines, scroll, area, inside, buffer);
 }
 
 /// The one table of keys, in as many columns as fit.
@@ -37,7 +36,8 @@ fn help<'a>(look: &Look, cells: usize) -> Vec<Line<'a>> {
     const WIDE: usize = 57;
     let columns = (cells / WIDE).clamp(1, 3);
     let wide = cells / columns;
-    let blocks: Vec<Vec<Line<'_>>> = Scope::ALL.iter().map(|scope| block(look, *scope, wide)).collect();
+    let mut blocks: Vec<Vec<Line<'_>>> = Scope::ALL.iter().map(|scope| block(look, *scope, wide)).collect();
+    blocks.push(mouse(look));
     let total: usize = blocks.iter().map(Vec::len).sum();
     let mut sides: Vec<Vec<Line<'_>>> = vec![Vec::new(); columns];
     let mut side = 0;
@@ -63,6 +63,25 @@ fn help<'a>(look: &Look, cells: usize) -> Vec<Line<'a>> {
             Line::from(spans)
         })
         .collect()
+}
+
+/// The mouse is never needed.
+fn mouse<'a>(look: &Look) -> Vec<Line<'a>> {
+    const DOES: [(&str, &str); 4] = [
+        ("click", "select; in the footer, press the key"),
+        ("double click", "open, or take the step"),
+        ("wheel", "scroll what is under the pointer"),
+        ("", "no click ever confirms a change"),
+    ];
+    let mut lines = vec![Line::styled("Mouse", look.strong)];
+    lines.extend(DOES.map(|(what, does)| {
+        Line::from(vec![
+            Span::styled(format!("  {} ", fit::pad(what, 12, false)), look.accent),
+            Span::styled(does, look.text),
+        ])
+    }));
+    lines.push(Line::default());
+    lines
 }
 
 fn block<'a>(look: &Look, scope: Scope, cells: usize) -> Vec<Line<'a>> {

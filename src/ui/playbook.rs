@@ -46,7 +46,13 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
 /// The head, cut to its share of the panel, and what is left for the steps.
 fn split(mut head: Vec<Line<'_>>, inside: Rect) -> (Vec<Line<'_>>, Rect) {
     let high = (head.len() as u16).min(inside.height.saturating_sub(1)).min(inside.height * 2 / 3);
-    head.truncate(usize::from(high));
+    if head.len() > usize::from(high)
+        && let Some(edge) = head.pop()
+    {
+        // The line that ends it stays.
+        head.truncate(usize::from(high).saturating_sub(1));
+        head.push(edge);
+    }
     (head, Rect { y: inside.y + high, height: inside.height - high, ..inside })
 }
 
@@ -112,9 +118,20 @@ fn head<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, cells: usize
 fn suggestion<'a>(look: &Look, plan: &Plan, step: &PlannedStep, cells: usize) -> Vec<Line<'a>> {
     let strong = look.accent.patch(look.strong);
     let key = keys::key_for(keys::Command::Suggested, keys::Scope::Main);
-    let left = vec![Span::styled(format!("{} ", sign::NEXT), strong), fit::span(&step.title, strong)];
-    let right = vec![effect(step.effect, look), Span::styled(format!("  press {key}"), look.accent)];
+    let mut right = Vec::new();
+    if step.effect != Effect::Read {
+        right.extend([effect(step.effect, look), Span::raw("  ")]);
+    }
+    right.push(Span::styled(format!("press {key}"), look.accent));
+    let taken = right.iter().map(Span::width).sum::<usize>() + 3;
+    let title = text::clean(&step.title);
+    let mut title = fit::wrap_first(&title, cells.saturating_sub(taken), cells.saturating_sub(2)).into_iter();
+    let left = vec![
+        Span::styled(format!("{} ", sign::NEXT), strong),
+        Span::styled(title.next().unwrap_or_default(), strong),
+    ];
     let mut lines = vec![fit::two_ends(left, right, cells)];
+    lines.extend(title.map(|more| Line::styled(format!("  {more}"), strong)));
     for line in fit::wrap(&text::clean(&plan.why), cells.saturating_sub(2)) {
         lines.push(Line::styled(format!("  {line}"), look.text));
     }
@@ -122,7 +139,9 @@ fn suggestion<'a>(look: &Look, plan: &Plan, step: &PlannedStep, cells: usize) ->
         let note = Line::from(vec![Span::styled("  ! ", look.warn), fit::span(note, look.dim)]);
         lines.push(fit::cut(&note, cells));
     }
-    let others = plan.alternatives.iter().filter_map(|at| plan.steps.get(*at));
+    // While everything holds there is nothing to weigh.
+    let weighed = plan.alternatives.iter().filter(|_| plan.resolved.holds_since.is_none());
+    let others = weighed.filter_map(|at| plan.steps.get(*at));
     let others: Vec<&str> = others.map(|step| step.title.as_str()).collect();
     if !others.is_empty() {
         let words = fit::span(format!("  or {}", others.join("  ·  or ")), look.dim);
@@ -154,7 +173,11 @@ fn resolution<'a>(look: &Look, plan: &Plan, cells: usize) -> Vec<Line<'a>> {
         (sign::OPEN, look.dim)
     };
     // The plan says when it is resolved; until then the words need their subject.
-    let lead = if resolved.reached { "" } else { "resolved? " };
+    let lead = match (resolved.reached, resolved.holds_since) {
+        (true, _) => "",
+        (false, Some(_)) => "the fix ",
+        (false, None) => "resolved? ",
+    };
     let words = format!("{lead}{}", text::clean(&resolved.says));
     let wrapped = fit::wrap(&words, cells.saturating_sub(2)).into_iter().take(3).enumerate();
     wrapped
@@ -181,7 +204,7 @@ fn body<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, focused: boo
     let mut chosen = (0, 1);
     let mut phase = None;
     let place = dossier.place();
-    for step in &plan.steps {
+    for step in dossier.steps() {
         if phase != Some(step.phase) {
             phase = Some(step.phase);
             let mut heading = step.phase.as_str().to_owned();
@@ -227,41 +250,71 @@ fn body<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, focused: boo
 /// Causes with their weight, then what speaks for them.
 fn evidence<'a>(look: &Look, dossier: &Dossier, cells: usize) -> Vec<Line<'a>> {
     let mut lines = Vec::new();
-    let causes = dossier.anomaly.causes.iter().take(3);
-    let wide = causes.clone().map(|cause| cause.name.len()).max().unwrap_or_default();
+    let causes: Vec<_> = dossier.anomaly.causes.iter().take(3).collect();
+    // What a read found that was known before says nothing new.
+    let mut found: Vec<_> = dossier.progress.steps.values().flat_map(|done| &done.found).collect();
+    found.retain(|found| causes.iter().all(|cause| cause.name != &*found.cause));
+    found.sort_by(|one, other| one.cause.cmp(&other.cause));
+    found.dedup_by(|one, other| one.cause == other.cause);
+    found.truncate(4);
+    let names = causes.iter().map(|cause| cause.name.len());
+    let wide = names.chain(found.iter().map(|found| found.cause.len())).max().unwrap_or_default();
     for cause in causes {
-        let left = vec![
-            Span::styled("cause ", look.dim),
-            Span::styled(format!("{:wide$}", cause.name), look.strong),
-            fit::span(format!("  {}", cause.says), look.text),
-        ];
+        let lead =
+            [Span::styled("cause ", look.dim), Span::styled(format!("{:wide$}  ", cause.name), look.strong)];
         let sure = Span::styled(format!("{:>3.0}%", cause.weight * 100.0), look.dim);
-        lines.push(fit::two_ends(left, vec![sure], cells));
+        lines.extend(hanging(lead.to_vec(), &cause.says, look.text, Some(sure), 3, cells));
     }
-    let found = dossier.progress.steps.values().flat_map(|done| &done.found);
-    for found in found.take(4) {
-        lines.push(fit::cut(
-            &Line::from(vec![
-                Span::styled("found ", look.dim),
-                fit::span(format!("{:wide$}", found.cause), look.strong),
-                fit::span(format!("  {}", found.says), look.text),
-            ]),
-            cells,
-        ));
+    for found in found {
+        let name = format!("{:wide$}  ", found.cause);
+        let lead = vec![Span::styled("found ", look.dim), fit::span(name, look.strong)];
+        lines.extend(hanging(lead, &found.says, look.text, None, 2, cells));
     }
-    for evidence in dossier.anomaly.evidence.iter().take(4) {
+    let known: Vec<_> = dossier.anomaly.causes.iter().map(|cause| &cause.says).collect();
+    let evidence = dossier.anomaly.evidence.iter().filter(|evidence| !known.contains(&&evidence.says));
+    for evidence in evidence.take(4) {
         let when = evidence.at.map(|at| at.strftime("%H:%M:%S ").to_string()).unwrap_or_default();
-        lines.push(fit::cut(
-            &Line::from(vec![
-                Span::styled(format!("· {when}"), look.dim),
-                fit::span(&evidence.says, look.text),
-                Span::styled(format!("  {}", evidence.from.as_str()), look.dim),
-            ]),
-            cells,
-        ));
+        let lead = vec![Span::styled(format!("· {when}"), look.dim)];
+        let from = Span::styled(evidence.from.as_str(), look.dim);
+        lines.extend(hanging(lead, &evidence.says, look.text, Some(from), 2, cells));
     }
     if !lines.is_empty() {
         lines.push(Line::default());
+    }
+    lines
+}
+
+/// Words beside their lead, in so many lines at most, with something at the right edge of the first.
+fn hanging<'a>(
+    lead: Vec<Span<'a>>,
+    words: &str,
+    style: Style,
+    right: Option<Span<'a>>,
+    most: usize,
+    cells: usize,
+) -> Vec<Line<'a>> {
+    let indent: usize = lead.iter().map(Span::width).sum();
+    let taken = right.as_ref().map_or(0, |right| right.width() + 1);
+    let room = cells.saturating_sub(indent + taken);
+    let wrapped = fit::wrap(&text::clean(words), room.max(8));
+    let more = wrapped.len() > most;
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    if room < 26 {
+        // Too narrow to stand beside each other.
+        lines.push(fit::two_ends(lead, right.into_iter().collect(), cells));
+        let wrapped = fit::wrap(&text::clean(words), cells.saturating_sub(2).max(8));
+        lines.extend(wrapped.into_iter().take(most).map(|line| Line::styled(format!("  {line}"), style)));
+        return lines;
+    }
+    let mut lead = Some(lead);
+    for (at, mut line) in wrapped.into_iter().take(most).enumerate() {
+        if at + 1 == most && more {
+            line = fit::fit(&format!("{line} …"), room.max(8)).into_owned();
+        }
+        let mut left = lead.take().unwrap_or_else(|| vec![Span::raw(" ".repeat(indent))]);
+        left.push(Span::styled(line, style));
+        let right = right.iter().filter(|_| at == 0).cloned().collect();
+        lines.push(fit::two_ends(left, right, cells));
     }
     lines
 }
@@ -276,14 +329,24 @@ fn entry<'a>(
     cells: usize,
 ) -> Vec<Line<'a>> {
     let (sign, style, words, note) = state(app, look, dossier, step);
-    let left = vec![Span::styled(format!("{sign} "), style), fit::span(&step.title, words)];
     let mut right = Vec::new();
     if step.effect != Effect::Read {
         right.push(effect(step.effect, look));
     }
     let mut lines = Vec::new();
-    let head = fit::two_ends(left, right, cells);
-    lines.push(if here { highlight(head, look.selected, cells) } else { head });
+    // Where the cursor is, the whole title is read.
+    let taken = right.iter().map(Span::width).sum::<usize>() + 3;
+    let title = text::clean(&step.title);
+    let mut wrapped = fit::wrap_first(&title, cells.saturating_sub(taken), cells.saturating_sub(2));
+    if !here {
+        wrapped = vec![title];
+    }
+    let mut wrapped = wrapped.into_iter();
+    let first = Span::styled(wrapped.next().unwrap_or_default(), words);
+    let mut head = vec![fit::two_ends(vec![Span::styled(format!("{sign} "), style), first], right, cells)];
+    head.extend(wrapped.map(|line| Line::styled(format!("  {line}"), words)));
+    lines
+        .extend(head.into_iter().map(|line| if here { highlight(line, look.selected, cells) } else { line }));
     if let Some((note, style)) = note {
         lines.push(fit::cut(&Line::from(vec![Span::raw("  "), fit::span(note, style)]), cells));
     }

@@ -3,7 +3,9 @@
 use ratatui::layout::{Position, Rect};
 
 use super::style::Look;
-use super::{anomalies, below, columns, footer, form, journal, layout, object, palette, playbook, table};
+use super::{
+    anomalies, below, columns, footer, form, journal, layout, object, palette, playbook, reading, table,
+};
 use crate::app::{App, Layer, Panel, Target};
 
 /// The target at a column and row of a screen of this size.
@@ -39,10 +41,12 @@ fn on_main(app: &App, look: &Look, places: &layout::Places, (x, y): (u16, u16)) 
     if hit(places.timeline) {
         return Some(Target::Changes);
     }
-    if hit(places.anomalies) {
-        return Some(
-            anomalies::at(app, look, places.anomalies, y).map_or(Target::Anomalies, Target::Anomaly),
-        );
+    let (list, told) = reading::split(app, look, places.anomalies);
+    if hit(list) {
+        return Some(anomalies::at(app, look, list, y).map_or(Target::Anomalies, Target::Anomaly));
+    }
+    if told.is_some_and(hit) {
+        return reading::step(app).map(Target::Reading);
     }
     hit(places.playbook).then(|| playbook::at(app, look, places.playbook, y))
 }

@@ -21,6 +21,7 @@ struct Theme {
     bad: String,
     note: String,
     line: String,
+    text: String,
     selected: String,
     banner: String,
 }
@@ -47,7 +48,7 @@ pub struct Look {
     pub note: Style,
     /// Lines of charts, bars without a state.
     pub line: Style,
-    /// The selected row.
+    /// The selected row; its ink is for words that have none of their own (see [`Look::select`]).
     pub selected: Style,
     /// Production, and whatever else must not be overlooked.
     pub banner: Style,
@@ -83,7 +84,10 @@ impl Look {
             bad: ink(|theme| &theme.bad).add_modifier(Modifier::BOLD),
             note: ink(|theme| &theme.note),
             line: ink(|theme| &theme.line),
-            selected: Style::new().bg(colour(|theme| &theme.selected)).add_modifier(Modifier::BOLD),
+            selected: Style::new()
+                .bg(colour(|theme| &theme.selected))
+                .fg(colour(|theme| &theme.text))
+                .add_modifier(Modifier::BOLD),
             banner: Style::new()
                 .bg(colour(|theme| &theme.banner))
                 .fg(Color::Indexed(231))
@@ -127,6 +131,16 @@ impl Look {
             selected: plain.add_modifier(Modifier::REVERSED),
             banner: strong.add_modifier(Modifier::REVERSED),
         }
+    }
+
+    /// A style in the selected row: readable whatever the terminal's own colours are.
+    pub fn select(selected: Style, style: Style) -> Style {
+        if selected.add_modifier.contains(Modifier::REVERSED) {
+            // Reversed, a dim or coloured word would be a stain.
+            return selected.add_modifier(style.add_modifier.difference(Modifier::DIM));
+        }
+        let ink = style.fg.or(selected.fg);
+        Style { fg: ink, ..style.patch(selected) }
     }
 
     pub fn severity(&self, severity: Severity) -> Style {

@@ -14,8 +14,11 @@ use crate::domain::{Age, Key, Tone, text};
 
 pub fn draw(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut Buffer) {
     let age = frame::age(app, table.panel);
-    let mut note = vec![Span::styled("as of ", look.dim)];
-    note.extend(frame::age_note(&age, look));
+    let mut note = frame::age_note(&age, look);
+    if matches!(age, Age::Live(_)) {
+        note.insert(0, Span::styled("seen ", look.dim));
+        note.push(Span::styled(" ago", look.dim));
+    }
     let title = vec![Span::styled(table.panel.title(), look.strong), Span::styled(counted(table), look.dim)];
     let inside = frame::frame(title, note, true, look, area, buffer);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
@@ -37,6 +40,9 @@ pub fn draw(app: &App, look: &Look, table: &TableView, area: Rect, buffer: &mut 
         fit::put(&Line::from(line), filter, 0, buffer);
     }
     draw_rows(app, look, table, rows, buffer);
+    let high = usize::from(rows.height.saturating_sub(1));
+    let first = scrolled((table.position(), 1), table.order.len(), high);
+    frame::more(look, first, table.order.len().saturating_sub(first + high), area, buffer);
 }
 
 /// Where the parts of a full-screen panel are; parts that are not there have no height.
@@ -129,6 +135,8 @@ pub fn shown_columns(
     width: u16,
 ) -> Vec<(usize, &'static Column, usize)> {
     const NAME: u16 = 28;
+    /// With the sign before it; most names are shorter than the 63 characters Kubernetes allows.
+    const LONGEST_NAME: u16 = 56;
     let one_namespace = app.options.namespace.is_some();
     let mut left = width.saturating_sub(NAME);
     let mut shown = Vec::new();
@@ -142,9 +150,16 @@ pub fn shown_columns(
             shown.push((at, column, usize::from(wide) - 2));
         }
     }
-    let name = usize::from((NAME + left).min(width)).saturating_sub(2);
+    // What is left goes to the name first, then to words that are often longer than their column.
+    let name = (NAME + left).min(width).min(LONGEST_NAME + 2);
+    let mut left = (NAME + left).saturating_sub(name);
+    for (_, column, wide) in shown.iter_mut().filter(|(_, column, _)| !column.right) {
+        let more = left.min(column.width / 2);
+        *wide += usize::from(more);
+        left -= more;
+    }
     if let Some(first) = columns(panel).first() {
-        shown.insert(0, (0, first, name.min(64)));
+        shown.insert(0, (0, first, usize::from(name).saturating_sub(2)));
     }
     shown
 }

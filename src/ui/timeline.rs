@@ -25,11 +25,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     axis(app, look, onset, Rect { height: 1, ..area }, buffer);
     for (row, line) in nearest(app, onset).into_iter().take(usize::from(area.height - 1)).enumerate() {
         let mut spans = vec![Span::raw(" ".repeat(LABEL.len()))];
-        spans.extend(change(app, look, line, onset));
-        // Who did it is said whole or not at all.
-        if spans.iter().map(Span::width).sum::<usize>() > usize::from(area.width) && line.by.is_some() {
-            spans.pop();
-        }
+        spans.extend(change(app, look, line, onset, usize::from(area.width) - LABEL.len()));
         fit::put(&Line::from(spans), area, row as u16 + 1, buffer);
     }
     if app.changes().is_empty() {
@@ -100,24 +96,43 @@ fn nearest(app: &App, onset: Option<Timestamp>) -> Vec<&Change> {
     changes
 }
 
-fn change<'a>(app: &App, look: &Look, change: &Change, onset: Option<Timestamp>) -> Vec<Span<'a>> {
-    let mut spans = vec![
+/// A change in so many cells: who did it is said whole or not at all, and long words give way to when it was.
+fn change<'a>(
+    app: &App,
+    look: &Look,
+    change: &Change,
+    onset: Option<Timestamp>,
+    cells: usize,
+) -> Vec<Span<'a>> {
+    let head = vec![
         Span::styled(format!("{} ", sign::change(change.kind)), look.accent.patch(look.strong)),
         Span::styled(format!("{} ", change.at.strftime("%H:%M:%S")), look.dim),
-        fit::span(format!("{} ", change.object), look.text),
-        fit::span(&change.says, look.text),
     ];
+    // Some changes name what they were done to.
+    let named = change.says.contains(&*change.object.key.name);
+    let says = if named { change.says.clone() } else { format!("{} {}", change.object, change.says) };
+    let apart = |onset: Timestamp| between(change.at.min(onset), change.at.max(onset));
     let note = match onset {
-        Some(onset) if change.at <= onset => {
-            format!("  {} before the onset", text::span(between(change.at, onset)))
+        Some(onset) if apart(onset).as_secs() == 0 => "  at the onset".to_owned(),
+        Some(onset) => {
+            let side = if change.at <= onset { "before" } else { "after" };
+            format!("  {} {side} the onset", text::span(apart(onset)))
         }
-        Some(onset) => format!("  {} after the onset", text::span(between(onset, change.at))),
         None => format!("  {} ago", text::span(between(change.at, app.now))),
     };
     let near = onset.is_some_and(|onset| change.at <= onset && between(change.at, onset).as_secs() <= 300);
-    spans.push(Span::styled(note, if near { look.warn } else { look.dim }));
+    let note = Span::styled(note, if near { look.warn } else { look.dim });
+    let taken = head.iter().map(Span::width).sum::<usize>() + note.width();
+    let says = text::clean(&says);
+    let room = cells.saturating_sub(taken);
+    let mut spans = head;
+    spans.push(Span::styled(fit::fit(&says, room).into_owned(), look.text));
+    spans.push(note);
     if let Some(by) = &change.by {
-        spans.push(fit::span(format!("  by {by}"), look.dim));
+        let by = fit::span(format!("  by {by}"), look.dim);
+        if fit::width(&says) + by.width() <= room {
+            spans.push(by);
+        }
     }
     spans
 }
@@ -126,7 +141,7 @@ fn change<'a>(app: &App, look: &Look, change: &Change, onset: Option<Timestamp>)
 fn words<'a>(app: &App, look: &Look, onset: Option<Timestamp>, cells: usize) -> Line<'a> {
     let mut spans = vec![Span::styled(" Δ ", look.strong)];
     match nearest(app, onset).first() {
-        Some(first) => spans.extend(change(app, look, first, onset)),
+        Some(first) => spans.extend(change(app, look, first, onset, cells.saturating_sub(3))),
         None => spans.push(Span::styled("nothing changed in the last 30 minutes", look.dim)),
     }
     fit::cut(&Line::from(spans), cells)

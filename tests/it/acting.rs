@@ -8,6 +8,7 @@ mod journaling;
 mod pods_and_nodes;
 mod reading;
 mod revisions;
+mod servers;
 mod trouble;
 mod wire;
 

@@ -81,14 +81,31 @@ fn an_incident_is_led_from_its_first_symptom_to_the_fix_its_undo_and_the_journal
     assert!(preview.contains("kubectl rollout undo deployment/covetpy-app"), "{preview}");
     confirm(&mut terminal);
     terminal.wait("the outcome", |screen| screen.contains("previews the undo"));
+    terminal.press("\r");
+    terminal.wait("a world that heals", |screen| screen.contains("resolved in"));
     terminal.press("u");
     let undo = terminal.wait("the undo's preview", |screen| screen.contains("and Enter:"));
-    assert!(undo.contains("--to-revision=7"), "{undo}");
+    assert!(undo.contains("--to-revision=7") && undo.contains("it may return"), "{undo}");
+    // To its end: the bad revision comes back, and the screen says that it does not work.
+    confirm(&mut terminal);
+    terminal.wait("the symptom again", |screen| {
+        screen.contains("Running: Undo") && screen.contains("crash-looping: OOMKilled")
+    });
     terminal.press("\x1b");
-    // A letter right behind Esc would be Alt and that letter.
-    terminal.wait("the main screen", |screen| !screen.contains("and Enter:"));
+    let ended = terminal.wait("the undo's end", |screen| screen.contains("Done, not verified"));
+    assert!(ended.contains("watching was called off"), "{ended}");
+    assert!(ended.contains("previews doing it again"), "what was taken back can be done again: {ended}");
+    // And back to health, by the way back of the way back.
+    terminal.press("u");
+    let again = terminal.wait("doing it again", |screen| screen.contains("and Enter:"));
+    assert!(again.contains("Do again") && again.contains("--to-revision=8"), "{again}");
+    confirm(&mut terminal);
+    terminal.wait("its end", |screen| screen.contains("Done: Do again"));
+    terminal.press("\r");
+    terminal.wait("the main screen", |screen| !screen.contains("Done: Do again"));
     terminal.press("J");
-    terminal.wait("the journal", |screen| screen.contains("performed"));
+    let journal = terminal.wait("the journal", |screen| screen.matches("performed").count() == 2);
+    assert!(journal.contains("unverified"), "{journal}");
     terminal.press("\x03");
     std::thread::sleep(std::time::Duration::from_millis(300));
     terminal.signal(rustix::process::Signal::TERM);
@@ -102,4 +119,85 @@ fn an_incident_is_led_from_its_first_symptom_to_the_fix_its_undo_and_the_journal
         .expect("the journal is listed");
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(text.contains("performed") && text.contains("covetpy-app"), "{text}");
+}
+
+/// An editor that says what it was given, and does what it is told on the terminal.
+const EDITOR: &str = r#"#!/bin/sh
+{ stty -a; stat -c '%a' "$1" "$(dirname "$1")"; cat "$1"; } > "$HOME/seen"
+echo "EDITING $1"
+read answer
+case $answer in
+  save) printf '3600\n' > "$1" ;;
+  same) ;;
+  *) exit 1 ;;
+esac
+"#;
+
+#[test]
+fn a_value_is_edited_in_the_persons_editor_and_taken_back() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = home();
+    let editor = home.path().join("editor");
+    std::fs::write(&editor, EDITOR).expect("a script");
+    std::fs::set_permissions(&editor, std::fs::Permissions::from_mode(0o755)).expect("it may run");
+    let private = home.path().join("private");
+    std::fs::create_dir(&private).expect("a folder");
+    let environment = [
+        ("VISUAL", editor.to_str().expect("a path")),
+        ("XDG_RUNTIME_DIR", private.to_str().expect("a path")),
+    ];
+    let drill = ["drill", "crash-loop.config", "--seed", "7"];
+    let mut terminal = Terminal::open_with(&drill, home.path(), 160, 60, &environment);
+    terminal.wait("the cause", |screen| screen.contains("config-error") && screen.contains("Roll back"));
+    let open = |terminal: &mut Terminal| {
+        terminal.press(":");
+        terminal.wait_for("Commands");
+        terminal.press("correct a value");
+        terminal.wait_for("(fix-config)");
+        terminal.press("\r");
+    };
+    open(&mut terminal);
+    terminal.press("e");
+    terminal.wait("the keys it has", |screen| {
+        screen.contains("covetpy-config has") && screen.contains("CACHE_TTL")
+    });
+    terminal.press("CACHE_TTL");
+    terminal.press("\x0f");
+    terminal.wait_for("EDITING ");
+    assert!(!terminal.is_full_screen(), "the editor has the terminal");
+    assert!(terminal.raw_text().contains("\x1b[?1000l"), "the mouse is the editor's");
+    // Keys go to the editor and to nobody else.
+    terminal.press("no\r");
+    terminal.wait("back", |screen| screen.contains("without saving: nothing was changed"));
+    assert!(terminal.is_full_screen());
+    let seen = std::fs::read_to_string(home.path().join("seen")).expect("what the editor saw");
+    assert!(seen.contains(" icanon") && seen.contains(" echo "), "the terminal is as a shell has it: {seen}");
+    assert!(seen.ends_with("600\n700\n1h"), "{seen}");
+
+    terminal.press("e");
+    terminal.wait_for("covetpy-config has");
+    terminal.press("CACHE_TTL\x0f");
+    terminal.wait_for("EDITING ");
+    terminal.press("save\r");
+    let preview = terminal.wait("the difference", |screen| screen.contains("y does it"));
+    assert!(
+        preview.contains("-   CACHE_TTL: 1h") && preview.contains("+   CACHE_TTL: \"3600\""),
+        "{preview}"
+    );
+    let left = std::fs::read_dir(&private).expect("the folder").count();
+    assert_eq!(left, 0, "the file does not stay");
+    terminal.press("y");
+    terminal.wait_for("previews the undo");
+    terminal.press("u");
+    let undo = terminal.wait("the undo's preview", |screen| screen.contains("y does it"));
+    assert!(undo.contains("+   CACHE_TTL: 1h"), "{undo}");
+    terminal.press("y");
+    let ended = terminal.wait("the undo's end", |screen| screen.contains("Done: Undo"));
+    assert!(ended.contains("read back"), "{ended}");
+    terminal.press("\r");
+    terminal.wait("the main screen", |screen| !screen.contains("Done: Undo"));
+    terminal.press("J");
+    terminal.wait("the journal", |screen| screen.matches("performed").count() == 2);
+    terminal.signal(rustix::process::Signal::TERM);
+    assert!(terminal.ended().success());
 }

@@ -14,10 +14,13 @@ mod doctor;
 mod gate;
 mod kubernetes;
 mod outside;
+mod plugin;
 mod real;
 mod scripted;
+mod server;
 mod settings;
 mod trouble;
+mod ways;
 
 /// Settings as the environment of a lab makes them.
 fn settings(lab: &Lab, kubeconfig: &Path, more: &[(&str, &str)]) -> Settings {

@@ -24,6 +24,17 @@ struct Seen {
 impl Terminal {
     /// The program with these arguments, its state below `home`, nothing of this machine's clusters.
     pub fn open(args: &[&str], home: &Path, columns: u16, rows: u16) -> Self {
+        Self::open_with(args, home, columns, rows, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn open_with(
+        args: &[&str],
+        home: &Path,
+        columns: u16,
+        rows: u16,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).expect("a pty");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_covet-tui"));
@@ -33,6 +44,9 @@ impl Terminal {
         command.env("PATH", std::env::var("PATH").unwrap_or_default());
         command.env("TERM", "xterm-256color");
         command.env("COLORTERM", "truecolor");
+        for (name, value) in environment {
+            command.env(name, value);
+        }
         command.cwd(home);
         let child = pty.slave.spawn_command(command).expect("the program starts");
         drop(pty.slave);
@@ -70,6 +84,11 @@ impl Terminal {
     /// Everything the program ever wrote.
     pub fn raw(&self) -> Vec<u8> {
         self.screen.lock().expect("nobody panicked").raw.clone()
+    }
+
+    /// The same, as text.
+    pub fn raw_text(&self) -> String {
+        String::from_utf8_lossy(&self.raw()).into_owned()
     }
 
     pub fn press(&mut self, keys: &str) {

@@ -1,6 +1,7 @@
 //! Scenario files in, exact findings out. Each file in `tests/scenarios/` is a small world in compact rows and
 //! everything that the rules and the incidents must say about it: no more, no less.
 
+mod disks;
 mod rows;
 mod workloads;
 pub mod world;

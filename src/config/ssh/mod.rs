@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use openssh::Session;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -101,6 +102,25 @@ impl AddressOf {
 }
 
 impl Ssh {
+    /// The address of a node's machine, of the kind that the settings choose.
+    ///
+    /// # Errors
+    /// The node has none of that kind.
+    pub fn address(&self, node: &str, object: &Value) -> Result<String, ConnectError> {
+        let Some(kind) = self.address.kind() else { return Ok(node.to_owned()) };
+        let addresses = object.pointer("/status/addresses").and_then(Value::as_array);
+        let addresses = addresses.map_or(&[][..], Vec::as_slice);
+        let text = |address: &Value, name: &str| {
+            address.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let of_kind = addresses.iter().find(|address| text(address, "type") == kind);
+        of_kind.map(|address| text(address, "address")).ok_or_else(|| {
+            let has: Vec<String> = addresses.iter().map(|address| text(address, "type")).collect();
+            let why = format!("node {node} has no {kind}; it has {}", has.join(", "));
+            ConnectError::new(BlindKind::Broken, why, "choose another with [ssh] address")
+        })
+    }
+
     /// The words before a command, for a person to paste: `ssh -p 2222 ec2-user@10.0.0.7`.
     pub fn as_command(&self, host: &str) -> String {
         let mut line = String::from("ssh");
@@ -137,10 +157,13 @@ impl Ssh {
             let why = format!("no private folder for the connection's socket: {error}");
             ConnectError::new(BlindKind::Broken, why, "make $XDG_RUNTIME_DIR or /tmp writable")
         })?;
-        let mut master = self.master(host, &folder).map_err(|error| words::spawning(&error))?;
+        let background = format!("ControlPersist={IDLE_SECONDS}");
+        let mut master = self
+            .start(host, &folder, &["-M", "-N", "-f", "-o", &background], &[])
+            .map_err(|error| words::spawning(&error))?;
         match timeout(LOGIN, master.wait()).await {
             Ok(Ok(status)) if status.success() => {}
-            Ok(Ok(_)) => return Err(words::refused(&folder.log(), self, host)),
+            Ok(Ok(_)) => return Err(self.explain(host, &folder).await),
             Ok(Err(error)) => return Err(words::spawning(&error)),
             Err(_) => {
                 let why =
@@ -158,11 +181,33 @@ impl Ssh {
         Ok(machine)
     }
 
-    /// Starts ssh; it goes into the background once it is logged in, and its end until then is the answer.
-    fn master(&self, host: &str, folder: &Folder) -> std::io::Result<tokio::process::Child> {
+    /// Why there is no connection. A connection that is meant to stay keeps the words of hosts on the way to
+    /// itself: one more attempt, in the foreground, hears them.
+    async fn explain(&self, host: &str, folder: &Folder) -> ConnectError {
+        let log = folder.log();
+        if log.contains("UNKNOWN port")
+            && let Ok(mut again) = self.start(host, folder, &["-o", "ControlPath=none"], &["true"])
+        {
+            let _ = timeout(LOGIN, again.wait()).await;
+            return words::refused(&folder.log(), self, host);
+        }
+        words::refused(&log, self, host)
+    }
+
+    /// Starts ssh. A connection that stays goes into the background once it is logged in; its end until then
+    /// is the answer.
+    fn start(
+        &self,
+        host: &str,
+        folder: &Folder,
+        options: &[&str],
+        command: &[&str],
+    ) -> std::io::Result<tokio::process::Child> {
         let mut ssh = Command::new("ssh");
-        ssh.arg("-F").arg(folder.config()).arg("-S").arg(folder.socket());
-        ssh.args(["-M", "-N", "-f", "-o", &format!("ControlPersist={IDLE_SECONDS}")]);
+        ssh.arg("-F").arg(folder.config()).args(options);
+        if command.is_empty() {
+            ssh.arg("-S").arg(folder.socket());
+        }
         if let Some(user) = &self.user {
             ssh.arg("-l").arg(user);
         }
@@ -172,7 +217,7 @@ impl Ssh {
         if let Some(jump) = &self.jump {
             ssh.arg("-J").arg(jump);
         }
-        ssh.arg("--").arg(host);
+        ssh.arg("--").arg(host).args(command);
         // Its words are read by us, and nothing may ask a person: neither on the screen nor in a window.
         ssh.env("LC_ALL", "C").env("SSH_ASKPASS_REQUIRE", "never").env_remove("SSH_ASKPASS");
         ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(folder.log_file()?);
@@ -231,25 +276,26 @@ impl Machine {
 
     async fn send(&self, command: &MachineCommand, within: Duration) -> Result<Ran, NoResult> {
         let words = command.words(self.is_root);
+        let line = command.line(self.is_root);
         let ran = match timeout(within, self.exchange(&words)).await {
             Ok(Ok(ran)) => ran,
-            Ok(Err(openssh::Error::Disconnected)) => {
+            // Its code for a program that is not there is an answer.
+            Ok(Err(openssh::Error::Remote(error))) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ran { code: 127, out: String::new(), err: "command not found".into() }
+            }
+            Ok(Err(openssh::Error::Disconnected | openssh::Error::RemoteProcessTerminated)) => {
                 return Err(NoResult {
-                    says: format!("the connection to {} was lost during `{command}`", self.host),
+                    says: format!("the connection to {} was lost during `{line}`", self.host),
                     repair: Some("look at it again".into()),
                 });
             }
             Ok(Err(error)) => {
-                let says = format!("`{command}` could not be sent to {}: {}", self.host, whole(&error));
+                let says = format!("`{line}` could not be sent to {}: {}", self.host, whole(&error));
                 return Err(NoResult { says, repair: None });
             }
             Err(_) => {
                 return Err(NoResult {
-                    says: format!(
-                        "`{command}` on {} gave no answer within {}",
-                        self.host,
-                        text::span(within)
-                    ),
+                    says: format!("`{line}` on {} gave no answer within {}", self.host, text::span(within)),
                     repair: Some("the machine may be too busy: try again, or look at its console".into()),
                 });
             }

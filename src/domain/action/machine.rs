@@ -160,10 +160,15 @@ impl MachineCommand {
         Self { as_root: true, ..Self::user(argv) }
     }
 
+    /// As one line; `root` when we are root already.
+    pub fn line(&self, root: bool) -> String {
+        self.words(root).iter().map(|word| shell_quote(word)).collect::<Vec<_>>().join(" ")
+    }
+
     /// As one line, after `ssh` and where to: ssh joins its arguments, and the far shell takes them apart
     /// again.
-    pub fn over(&self, ssh: &str) -> String {
-        let line = self.to_string();
+    pub fn over(&self, ssh: &str, root: bool) -> String {
+        let line = self.line(root);
         let special = ['\'', '"', '\\', '$', '*', ';', '&', '|', '<', '>', '`', '(', ')'];
         if line.contains(special) { format!("{ssh} {}", shell_quote(&line)) } else { format!("{ssh} {line}") }
     }
@@ -177,8 +182,7 @@ impl MachineCommand {
 
 impl std::fmt::Display for MachineCommand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let words: Vec<String> = self.words(false).iter().map(|word| shell_quote(word)).collect();
-        f.write_str(&words.join(" "))
+        f.write_str(&self.line(false))
     }
 }
 
@@ -306,7 +310,7 @@ impl OnMachine {
     /// The line a person could paste into a shell.
     pub(super) fn as_command(&self) -> String {
         let ssh = format!("ssh {}", shell_quote(self.node()));
-        let lines: Vec<String> = self.commands().iter().map(|command| command.over(&ssh)).collect();
+        let lines: Vec<String> = self.commands().iter().map(|command| command.over(&ssh, false)).collect();
         match self {
             OnMachine::GrowFilesystem { .. } => {
                 format!("{}   # then growpart, and xfs_growfs or resize2fs by its answer", lines.join("; "))

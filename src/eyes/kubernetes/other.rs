@@ -363,3 +363,36 @@ pub(in crate::eyes) fn certificate(wire: CertificateWire, names: &mut Names) -> 
         conditions: conditions(status.conditions.as_ref(), names),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_the_new_api_as_the_old_one_shows_them() {
+        let read = |text: &str| {
+            let wire: EventWire = serde_json::from_str(text).expect("an event");
+            event(wire, &mut Names::default()).expect("a name")
+        };
+        let new = read(
+            r#"{"metadata": {"name": "a", "namespace": "shop", "creationTimestamp": "2026-03-01T03:00:00Z"},
+            "involvedObject": {"kind": "Pod", "name": "web", "namespace": "shop"}, "type": "Warning", "reason": "Failed",
+            "message": "no", "source": {}, "firstTimestamp": null, "lastTimestamp": null, "count": 0,
+            "eventTime": "2026-03-01T03:00:00.123456Z", "reportingComponent": "kubelet", "reportingInstance": "n1",
+            "series": {"count": 7, "lastObservedTime": "2026-03-01T03:09:00.000000Z"}}"#,
+        );
+        assert_eq!((new.count, new.source.as_deref()), (7, Some("kubelet")));
+        assert_eq!(new.last.to_string(), "2026-03-01T03:09:00Z");
+        assert_eq!(new.first.to_string(), "2026-03-01T03:00:00.123456Z");
+        let bare = read(
+            r#"{"metadata": {"name": "b", "creationTimestamp": "2026-03-01T03:00:00Z"}, "involvedObject": {},
+            "source": {"component": ""}, "reportingComponent": "", "eventTime": null}"#,
+        );
+        assert_eq!((bare.count, bare.source), (1, None));
+        assert_eq!(
+            bare.last.to_string(),
+            "2026-03-01T03:00:00Z",
+            "when nothing else is known, when it was made"
+        );
+    }
+}

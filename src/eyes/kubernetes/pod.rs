@@ -185,3 +185,47 @@ fn terminated(raw: &TerminatedWire, names: &mut Names) -> Terminated {
         message: maybe_says(raw.message.as_ref()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(text: &str) -> Pod {
+        let wire: PodWire = serde_json::from_str(text).expect("a pod");
+        read(wire, &mut Names::default()).expect("a name")
+    }
+
+    #[test]
+    fn sidecars_count_as_containers_and_debuggers_do_not() {
+        let pod = pod(r#"{"metadata": {"name": "web"}, "spec": {
+                "initContainers": [{"name": "migrate", "image": "m"}, {"name": "proxy", "image": "p", "restartPolicy": "Always"}],
+                "containers": [{"name": "app", "image": "a"}],
+                "ephemeralContainers": [{"name": "debugger-x", "image": "busybox"}]},
+            "status": {"phase": "Running",
+                "initContainerStatuses": [
+                    {"name": "migrate", "ready": true, "restartCount": 0, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
+                    {"name": "proxy", "ready": false, "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}],
+                "containerStatuses": [{"name": "app", "ready": true, "restartCount": 0, "state": {"running": {}}}],
+                "ephemeralContainerStatuses": [{"name": "debugger-x", "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 1}}}],
+                "conditions": [{"type": "PodReadyToStartContainers", "status": "True"}, {"type": "PodResizePending", "status": "True", "reason": "Deferred"}]}}"#);
+        let names: Vec<(&str, bool)> = pod.containers.iter().map(|row| (&*row.name, row.init)).collect();
+        assert_eq!(names, [("migrate", true), ("proxy", false), ("app", false)]);
+        assert_eq!(pod.restarts(), 4);
+    }
+
+    #[test]
+    fn pods_of_which_little_is_known() {
+        let gated = pod(
+            r#"{"metadata": {"name": "held"}, "spec": {"schedulingGates": [{"name": "kueue.x-k8s.io/admission"}],
+                "containers": [{"name": "app", "image": "a"}]},
+            "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}}"#,
+        );
+        assert_eq!(gated.containers[0].state, ContainerState::Unreported);
+        assert_eq!(
+            gated.condition("PodScheduled").and_then(|row| row.reason.as_deref()),
+            Some("SchedulingGated")
+        );
+        let bare = pod(r#"{"metadata": {"name": "new"}}"#);
+        assert!(bare.containers.is_empty() && bare.phase == Phase::Pending && !bare.is_ready());
+    }
+}

@@ -11,6 +11,7 @@ use super::write::Mode;
 use super::{change, pin, pods};
 use crate::domain::{Action, DrainOptions, Key, Kind, Name, ObjectRef, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Undo, Warrant};
+use crate::hands::difference::Regard;
 use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene, blockers, budgets};
 use crate::hands::task::Task;
@@ -113,7 +114,7 @@ pub(super) async fn draft(
         ),
         targets: targets(node, &sorted.go),
         diff,
-        pins: vec![pin(&object, Some(&found), false)],
+        pins: vec![pin(&object, Some(&found), Regard::SPEC)],
         before: crate::hands::difference::shown(&found, false),
         undo: (!flag(&found, "/spec/unschedulable")).then(|| uncordon(node)),
         command: action.as_command(),
@@ -136,7 +137,8 @@ pub(super) async fn drain(
         Ok(found) => found,
         Err(trouble) => return Done::failed(&trouble),
     };
-    let as_pinned = warrant.preview().pins.first().is_some_and(|pin| still(pin, found.as_ref(), false));
+    let as_pinned =
+        warrant.preview().pins.first().is_some_and(|pin| still(pin, found.as_ref(), Regard::SPEC));
     let here = match on(hands, node).await {
         Ok(pods) => Sorted::of(pods).go,
         Err(trouble) => return Done::failed(&trouble),
@@ -308,7 +310,7 @@ async fn on(hands: &Hands, node: &Name) -> Result<Vec<Value>, Trouble> {
 async fn left_as(hands: &Hands, node: &Name) -> Undo {
     let object = reference(node);
     let found = hands.cluster.find(&object).await.ok().flatten();
-    Undo { left: vec![pin(&object, found.as_ref(), false)], ..uncordon(node) }
+    Undo { left: vec![pin(&object, found.as_ref(), Regard::SPEC)], ..uncordon(node) }
 }
 
 fn uncordon(node: &Name) -> Undo {

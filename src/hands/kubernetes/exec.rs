@@ -11,6 +11,7 @@ use super::pin;
 use super::single::refusal;
 use crate::domain::{Action, Key, Kind, Name, ObjectRef, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Warrant};
+use crate::hands::difference::Regard;
 use crate::hands::done::Done;
 use crate::hands::task::{Stopped, Task};
 use crate::hands::{Hands, hazards, permission};
@@ -48,7 +49,7 @@ pub(super) async fn draft(
     }
     hazards.extend(hazards::protected(hands));
     let shown = action.masked().as_command();
-    let mut pinned = pin(&object, Some(&found), false);
+    let mut pinned = pin(&object, Some(&found), Regard::SPEC);
     // A label more or less makes it no other container.
     pinned.content = None;
     Ok(Draft {

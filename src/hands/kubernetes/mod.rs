@@ -15,7 +15,7 @@ pub(crate) mod write;
 use serde_json::Value;
 
 use super::Hands;
-use super::difference::content;
+use super::difference::{Regard, content};
 use super::done::Done;
 use super::task::Task;
 use crate::domain::{Action, ObjectRef, Timestamp};
@@ -49,11 +49,11 @@ pub(super) async fn perform(hands: &Hands, warrant: &Warrant, task: &mut Task) -
 }
 
 /// An object as it is seen now.
-fn pin(object: &ObjectRef, found: Option<&Value>, with_status: bool) -> Pin {
+fn pin(object: &ObjectRef, found: Option<&Value>, regard: Regard) -> Pin {
     Pin {
         object: object.clone(),
         uid: found.map(|found| string(found, "/metadata/uid").into()),
         resource_version: found.map(|found| string(found, "/metadata/resourceVersion").into()),
-        content: found.map(|found| content(found, with_status)),
+        content: found.map(|found| content(found, regard)),
     }
 }

@@ -10,6 +10,7 @@ use super::write::Mode;
 use super::{pin, pods, watching};
 use crate::domain::{Action, Key, Kind, Name, ObjectRef, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Warrant};
+use crate::hands::difference::Regard;
 use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene};
 use crate::hands::task::Task;
@@ -47,7 +48,7 @@ pub(super) async fn draft_delete(
         title: format!("delete node {node} with its {}", text::count(here.len(), "pod")),
         targets: vec![object.to_string()],
         diff,
-        pins: vec![pin(&object, Some(&found), false)],
+        pins: vec![pin(&object, Some(&found), Regard::SPEC)],
         before: crate::hands::difference::shown(&found, false),
         undo: None,
         command: action.as_command(),
@@ -63,7 +64,8 @@ pub(super) async fn delete(hands: &Hands, warrant: &Warrant, node: &Name, task: 
         Ok(found) => found,
         Err(trouble) => return Done::failed(&trouble),
     };
-    let as_pinned = warrant.preview().pins.first().is_some_and(|pin| still(pin, found.as_ref(), false));
+    let as_pinned =
+        warrant.preview().pins.first().is_some_and(|pin| still(pin, found.as_ref(), Regard::SPEC));
     let Some(found) = found.filter(|_| as_pinned) else {
         let refusal = Refusal::new(format!("node {node} changed since you saw it; nothing was done"));
         let fresh = draft_delete(hands, warrant.action(), node, (hands.clock)()).await.ok();

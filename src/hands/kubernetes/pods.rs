@@ -14,6 +14,7 @@ use super::write::{Mode, post};
 use super::{pin, watching};
 use crate::domain::{Action, Kind, ObjectRef, PodTarget, Timestamp, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Refusal, Warrant};
+use crate::hands::difference::Regard;
 use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene, blockers, budgets};
 use crate::hands::task::{Stopped, Task};
@@ -101,7 +102,7 @@ async fn draft(
         title,
         targets: found.iter().map(|pod| format!("pod/{}", key(pod))).collect(),
         diff: found.iter().map(|pod| (DiffTone::Removed, line(pod))).collect(),
-        pins: found.iter().map(|pod| pin(&of(pod), Some(pod), false)).collect(),
+        pins: found.iter().map(|pod| pin(&of(pod), Some(pod), Regard::SPEC)).collect(),
         before: Value::Array(found.iter().map(|pod| crate::hands::difference::shown(pod, false)).collect()),
         undo: None,
         command: action.as_command(),

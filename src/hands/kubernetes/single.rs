@@ -13,7 +13,7 @@ use super::way_back;
 use super::write::{How, Mode, Part, Write};
 use crate::domain::{Action, ObjectRef, Timestamp, shell_quote, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Pin, Refusal, Undo, Warrant};
-use crate::hands::difference::{content, diff, shown};
+use crate::hands::difference::{Regard, content, diff, shown};
 use crate::hands::done::Done;
 use crate::hands::hazards::{self, Scene};
 use crate::hands::task::Task;
@@ -70,7 +70,7 @@ pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Resul
         title: write.title.clone(),
         targets: vec![describe(&object)],
         diff: lines,
-        pins: vec![pin(&object, before.as_ref(), with_status)],
+        pins: vec![pin(&object, before.as_ref(), Regard::of(&action))],
         before: before.as_ref().map(|before| shown(before, with_status)).unwrap_or_default(),
         undo: way_back::undo(&action, before.as_ref(), after.as_ref(), &history),
         command: action.as_command(),
@@ -96,7 +96,7 @@ pub(super) async fn perform(hands: &Hands, warrant: &Warrant, task: &mut Task) -
     let seen = verify(hands, &object, proof, &after, task).await;
     let undo = way_back::undo(action, before.as_ref(), Some(&after), &history);
     let undo = match undo.map(|undo| keep(hands, undo, before.as_ref())) {
-        Some(undo) => Some(leave(hands, undo, &object, matches!(action, Action::PatchStatus { .. })).await),
+        Some(undo) => Some(leave(hands, undo, &object).await),
         None => None,
     };
     match seen {
@@ -127,7 +127,7 @@ async fn put(
             return Err(Done::refused(Refusal::new("called off before anything was written")));
         }
         let before = hands.cluster.find(object).await.map_err(|trouble| Done::failed(&trouble))?;
-        if !still(pin, before.as_ref(), matches!(action, Action::PatchStatus { .. })) {
+        if !still(pin, before.as_ref(), Regard::of(action)) {
             return Err(moved(hands, warrant, object).await);
         }
         let history = history(hands, action, before.as_ref()).await.map_err(Done::refused)?;
@@ -180,8 +180,8 @@ async fn find_out(
     write: &Write,
     task: &mut Task,
 ) -> Result<Value, String> {
-    let with_status = write.part == Part::Status;
-    let wanted = content(expected, with_status);
+    let regard = Regard { status: write.part == Part::Status, ..Regard::SPEC };
+    let wanted = content(expected, regard);
     let mut last = String::new();
     for _ in 0..4 {
         match hands.cluster.find(object).await {
@@ -189,7 +189,7 @@ async fn find_out(
                 task.say("no answer came, but a read shows that it is gone");
                 return Ok(Value::Null);
             }
-            Ok(Some(found)) if content(&found, with_status) == wanted => {
+            Ok(Some(found)) if content(&found, regard) == wanted => {
                 task.say("no answer came, but a read shows that it was written");
                 return Ok(found);
             }
@@ -210,21 +210,21 @@ async fn moved(hands: &Hands, warrant: &Warrant, object: &ObjectRef) -> Done {
 }
 
 /// Whether the object is still what was pinned.
-pub(in crate::hands) fn still(pin: &Pin, found: Option<&Value>, with_status: bool) -> bool {
+pub(in crate::hands) fn still(pin: &Pin, found: Option<&Value>, regard: Regard) -> bool {
     match (found, &pin.uid) {
         (None, None) => true,
         (Some(found), Some(uid)) => {
             string(found, "/metadata/uid") == &**uid
-                && pin.content.as_ref().is_none_or(|pinned| content(found, with_status) == *pinned)
+                && pin.content.as_ref().is_none_or(|pinned| content(found, regard) == *pinned)
         }
         _ => false,
     }
 }
 
 /// The way back, pinned to the object as it was left.
-async fn leave(hands: &Hands, undo: Undo, object: &ObjectRef, with_status: bool) -> Undo {
+async fn leave(hands: &Hands, undo: Undo, object: &ObjectRef) -> Undo {
     let left = hands.cluster.find(object).await.ok().flatten();
-    Undo { left: vec![pin(object, left.as_ref(), with_status)], ..undo }
+    Undo { left: vec![pin(object, left.as_ref(), Regard::of(&undo.action))], ..undo }
 }
 
 async fn has_moved(hands: &Hands, object: &ObjectRef, version: Option<&str>) -> bool {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::super::Hands;
-use super::super::difference::content;
+use super::super::difference::{Regard, content};
 use super::super::task::Task;
 use super::watching;
 use crate::domain::{Kind, ObjectRef};
@@ -95,7 +95,9 @@ pub(super) async fn verify(
 /// A second read: what a controller or GitOps makes of it at once is seen.
 async fn stored(hands: &Hands, object: &ObjectRef, after: &Value) -> Seen {
     match hands.cluster.get(object).await {
-        Ok(found) if content(&found, false) == content(after, false) => Seen::Yes("read back".into()),
+        Ok(found) if content(&found, Regard::SPEC) == content(after, Regard::SPEC) => {
+            Seen::Yes("read back".into())
+        }
         Ok(_) => Seen::No("it reads differently already: somebody changed it right after us".into()),
         Err(trouble) => Seen::No(format!("it could not be read back: {trouble}")),
     }

@@ -40,8 +40,10 @@ async fn looked_up(
     {
         hazards.push(Hazard::stop(Guard::Permission, none.to_string()));
     }
-    let mut diff: Vec<(DiffTone, String)> =
-        lines.iter().map(|line| (DiffTone::Place, text::clean(&format!("$ {line}")))).collect();
+    let mut diff: Vec<(DiffTone, String)> = lines
+        .iter()
+        .map(|line| (DiffTone::Place, text::clean(&format!("$ {}", line.line(machine.is_root())))))
+        .collect();
     let title = describe(command, &facts, &mut diff, &mut hazards);
     if matches!(command, OnMachine::PruneImages { .. } | OnMachine::DockerPrune { .. }) {
         hazards.extend(pulls_fail(hands).await);
@@ -50,7 +52,7 @@ async fn looked_up(
     hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));
     diff.truncate(2_000);
     let ssh = reached.ssh.as_command(machine.host());
-    let pasted: Vec<String> = lines.iter().map(|line| line.over(&ssh)).collect();
+    let pasted: Vec<String> = lines.iter().map(|line| line.over(&ssh, machine.is_root())).collect();
     Ok(Draft {
         at,
         title,

@@ -108,11 +108,12 @@ async fn run(
         if task.is_called_off() {
             return Err(Ended::Failed("called off before it was sent".into()));
         }
-        task.say(format!("$ {line}"));
+        let shown = line.line(machine.is_root());
+        task.say(format!("$ {shown}"));
         let ran = send(hands, machine, &line, task).await?;
         report(&ran, task);
         if !ran.is_ok() && !change::is_fine(&line, &ran) {
-            return Err(Ended::Failed(format!("`{line}` ended with {}: {}", ran.code, ran.complaint())));
+            return Err(Ended::Failed(format!("`{shown}` ended with {}: {}", ran.code, ran.complaint())));
         }
     }
     Ok(())
@@ -121,15 +122,16 @@ async fn run(
 #[expect(clippy::disallowed_methods, reason = "the hands are the room that changes machines")]
 async fn send(hands: &Hands, machine: &Machine, line: &MachineCommand, task: &Task) -> Result<Ran, Ended> {
     let patience = hands.patience.rollout;
+    let shown = line.line(machine.is_root());
     let deadline = tokio::time::Instant::now() + patience;
     match task.until(deadline, machine.run(line, patience)).await {
         Ok(Ok(ran)) => Ok(ran),
         Ok(Err(none)) => Err(Ended::Unknown(none.says)),
         Err(Stopped::CalledOff) => {
-            Err(Ended::Unknown(format!("called off; `{line}` may still be running on {}", machine.host())))
+            Err(Ended::Unknown(format!("called off; `{shown}` may still be running on {}", machine.host())))
         }
         Err(Stopped::TimedOut) => Err(Ended::Unknown(format!(
-            "`{line}` has not ended on {} within {}",
+            "`{shown}` has not ended on {} within {}",
             machine.host(),
             text::span(patience)
         ))),

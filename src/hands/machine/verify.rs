@@ -115,5 +115,5 @@ async fn service(
 async fn heard(hands: &Hands, node: &Name, began: Timestamp) -> Option<()> {
     let lease = ObjectRef::new(Kind::Lease, Key::new("kube-node-lease", node.clone()));
     let lease = hands.cluster.find(&lease).await.ok().flatten()?;
-    (time(&lease, "/spec/renewTime")? > began).then_some(())
+    (time(&lease, "/spec/renewTime")? >= began).then_some(())
 }

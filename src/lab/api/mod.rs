@@ -51,7 +51,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub use auth::{Role, Tokens};
-pub use proxy::ProxyRoutes;
+pub use proxy::{ProxyRoutes, Summaries};
 pub use server::{Running, serve};
 pub use tls::{Authority, TlsError};
 

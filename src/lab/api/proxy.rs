@@ -17,9 +17,13 @@ use super::status::Status;
 
 /// namespace, service, port → the address that answers. Cheap to clone; routes can be added at any time.
 #[derive(Clone, Default)]
-pub struct ProxyRoutes(Arc<RwLock<HashMap<Backend, SocketAddr>>>);
+pub struct ProxyRoutes(Arc<RwLock<HashMap<Backend, SocketAddr>>>, Kubelets);
 
 type Backend = (String, String, u16);
+
+/// What kubelets answer to `stats/summary`, by node; None while one is silent.
+type Kubelets = Arc<RwLock<Option<Summaries>>>;
+pub type Summaries = Arc<dyn Fn(&str) -> Option<Value> + Send + Sync>;
 
 impl ProxyRoutes {
     /// `port` is the Service's port; the server there speaks plain HTTP/1.1. A pod in the place of the service is
@@ -27,6 +31,11 @@ impl ProxyRoutes {
     pub fn add(&self, namespace: &str, service: &str, port: u16, to: SocketAddr) {
         let key = (namespace.to_owned(), service.to_owned(), port);
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, to);
+    }
+
+    /// Who answers for the kubelets.
+    pub fn answer_for_kubelets(&self, summaries: Summaries) {
+        *self.1.write().unwrap_or_else(PoisonError::into_inner) = Some(summaries);
     }
 
     pub fn remove(&self, namespace: &str, service: &str, port: u16) {
@@ -46,6 +55,9 @@ pub async fn forward(
     target: &Target,
     uri: &http::Uri,
 ) -> Result<Response<Body>, Status> {
+    if target.resource.plural == "nodes" {
+        return kubelet(api, target).await;
+    }
     let (name, port) = parts(target.name());
     let to = match target.resource.plural {
         "services" => service(api, target, name, port)?,
@@ -77,6 +89,29 @@ pub async fn forward(
     for hop in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE] {
         response.headers_mut().remove(hop);
     }
+    Ok(response)
+}
+
+/// A kubelet answers one path only.
+async fn kubelet(api: &Api, target: &Target) -> Result<Response<Body>, Status> {
+    let node = target.name().to_owned();
+    if api.store.get("nodes", "", &node).is_none() {
+        return Err(Status::not_found(target.resource, &node));
+    }
+    if target.rest != "stats/summary" {
+        return Err(Status::no_path());
+    }
+    let summaries = api.routes.1.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(summaries) = summaries else { return Err(Status::no_path()) };
+    let asked = node.clone();
+    let summary = tokio::task::spawn_blocking(move || summaries(&asked)).await.ok().flatten();
+    let summary = summary.ok_or_else(|| {
+        let message =
+            format!("error trying to reach service: dial tcp {node}:10250: connect: connection refused");
+        Status::new(503, "ServiceUnavailable", message)
+    })?;
+    let mut response = Response::new(Body::from(summary.to_string()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 

@@ -40,7 +40,14 @@ impl Kubelet {
     pub(super) fn pull(&mut self, cluster: &mut Cluster, at: Spot<'_>, slot: &mut Slot, began: Timestamp) {
         let image = &at.container.image;
         let credentials = env::pull_credentials(cluster, at.pod);
-        match self.registry.pull(image, &credentials, cluster.now) {
+        let pulled = if self.is_full(&at.pod.spec.node_name) {
+            Err(format!(
+                "failed to pull and unpack image \"{image}\": failed to extract layer: write /var/lib/containerd/tmpmounts/layer: no space left on device"
+            ))
+        } else {
+            self.registry.pull(image, &credentials, cluster.now)
+        };
+        match pulled {
             Ok(_) => {
                 slot.pull_delay = 0.0;
                 self.cache_image(&at.pod.spec.node_name, image);

@@ -78,6 +78,9 @@ pub struct Furnishing {
     /// `spec.progressDeadlineSeconds` of the app; by default 600.
     #[serde(default)]
     pub progress_deadline_seconds: Option<u32>,
+    /// What the workers ask of the node's disk: a kubelet spares a pod that keeps within it.
+    #[serde(default)]
+    pub worker_storage: Option<String>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
@@ -120,9 +123,23 @@ pub enum Fault {
     LockRoot,
     /// Somebody drops an index of the database.
     IndexMissing { index: String },
+    /// The disk of a node that runs a worker fills up.
+    DiskFills { with: Filling },
 }
 
-const FILES: [&str; 15] = [
+/// What fills a disk.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filling {
+    /// The log of one pod.
+    Logs,
+    /// Images that nothing uses.
+    Images,
+    /// Small files of one pod, until no inode is left.
+    Files,
+}
+
+const FILES: &[&str] = &[
     include_str!("../../../assets/drills/crash-loop.oom.toml"),
     include_str!("../../../assets/drills/crash-loop.secret.toml"),
     include_str!("../../../assets/drills/crash-loop.config.toml"),
@@ -138,6 +155,9 @@ const FILES: [&str; 15] = [
     include_str!("../../../assets/drills/db-pool.scale.toml"),
     include_str!("../../../assets/drills/db-cpu.index.toml"),
     include_str!("../../../assets/drills/db-cpu.lock.toml"),
+    include_str!("../../../assets/drills/disk-full.logs.toml"),
+    include_str!("../../../assets/drills/disk-full.images.toml"),
+    include_str!("../../../assets/drills/disk-full.inodes.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Secret, later};
-use super::drill::{Drill, Fault};
+use super::drill::{Drill, Fault, Filling};
 use super::objects::{Config, Deployment, Map, drop_nulls};
 use super::registry;
 use super::shelf::Key;
@@ -106,6 +106,11 @@ impl World {
             Fault::IndexMissing { index } => {
                 self.signals.write(|shown| shown.database.indexes.retain(|known| known.name != *index));
             }
+            Fault::DiskFills { with } => match with {
+                Filling::Logs => self.disks.spam(cluster),
+                Filling::Images => self.disks.pile(cluster),
+                Filling::Files => self.disks.litter(cluster),
+            },
             Fault::KubeletStops => {
                 if let Some(node) = victim(cluster) {
                     self.kubelet.stop(&node);

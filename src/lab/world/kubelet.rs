@@ -24,6 +24,8 @@ pub struct Kubelet {
     pub(super) runs: HashMap<Key, Run>,
     pub(super) images: HashMap<String, HashSet<String>>,
     stopped: HashSet<String>,
+    /// Nodes without space for another image.
+    full: HashSet<String>,
     pub registry: Registry,
     pub behaviours: Vec<Behaviour>,
     /// Pods whose readiness endpoint answers 503 at the moment.
@@ -83,6 +85,30 @@ impl Kubelet {
     /// Images a node need not pull.
     pub fn cache_image(&mut self, node: &str, image: &str) {
         self.images.entry(node.to_owned()).or_default().insert(image.to_owned());
+    }
+
+    /// The image has to be pulled again there.
+    pub fn forget_image(&mut self, node: &str, image: &str) {
+        if let Some(images) = self.images.get_mut(node) {
+            images.remove(image);
+        }
+    }
+
+    pub fn images_on(&self, node: &str) -> impl Iterator<Item = &String> {
+        self.images.get(node).into_iter().flatten()
+    }
+
+    /// Whether a node's disk is so full that nothing can be written.
+    pub fn set_full(&mut self, node: &str, full: bool) {
+        if full {
+            self.full.insert(node.to_owned());
+        } else {
+            self.full.remove(node);
+        }
+    }
+
+    pub fn is_full(&self, node: &str) -> bool {
+        self.full.contains(node)
     }
 
     pub fn run(&self, key: &Key) -> Option<&Run> {

@@ -9,6 +9,7 @@ mod course;
 mod database;
 mod database_work;
 mod deployment;
+mod disk;
 mod drill;
 mod endpoints;
 mod env;
@@ -18,6 +19,7 @@ mod furnish;
 mod hpa;
 mod kinds;
 mod kubelet;
+mod machine;
 mod neighbours;
 mod node_lifecycle;
 mod objects;
@@ -46,10 +48,12 @@ use jiff::{SignedDuration, Timestamp};
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
 pub use self::database_work::CPUS as DATABASE_CPUS;
+use self::disk::Disks;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
 use self::fault::Faults;
 use self::hpa::Autoscaler;
 use self::kubelet::Kubelet;
+pub use self::machine::Ran;
 use self::node_lifecycle::NodeLifecycle;
 use self::samples::Sampler;
 use self::scale::Churn;
@@ -93,6 +97,9 @@ pub struct World {
     cluster: Cluster,
     kubelet: Kubelet,
     nodes: NodeLifecycle,
+    disks: Disks,
+    /// How often a service was restarted on each machine.
+    machine_restarts: std::collections::HashMap<String, u32>,
     autoscaler: Autoscaler,
     vault: Vault,
     traffic: Traffic,
@@ -120,6 +127,8 @@ impl World {
             cluster: Cluster::new(store, logs, now, seed, 1.0),
             kubelet: Kubelet::default(),
             nodes: NodeLifecycle::default(),
+            disks: Disks::default(),
+            machine_restarts: std::collections::HashMap::new(),
             autoscaler: Autoscaler::default(),
             vault: Vault::default(),
             traffic: Traffic::new(seed),
@@ -145,6 +154,7 @@ impl World {
         self.cluster.drain();
         self.strike();
         self.nodes.tick(&mut self.cluster, &self.kubelet);
+        self.disks.tick(&mut self.cluster, &mut self.kubelet);
         self.work();
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
@@ -171,6 +181,15 @@ impl World {
         for pod in self.cluster.pods_on(node) {
             self.cluster.enqueue(Work::Pod(Key::of(&*pod)));
         }
+        self.work();
+    }
+
+    /// Every node there is, with the address of its machine.
+    pub fn machines(&self) -> Vec<(String, String)> {
+        let address = |node: &objects::Node| {
+            node.status.addresses.first().map(|first| first.address.clone()).unwrap_or_default()
+        };
+        self.cluster.nodes.iter().map(|(key, node)| (key.name.clone(), address(node))).collect()
     }
 
     /// Nodes whose kubelet is stopped.

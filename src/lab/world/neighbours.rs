@@ -56,7 +56,7 @@ fn workload(
     })
 }
 
-pub fn deployments() -> Vec<Value> {
+pub fn deployments(worker_storage: Option<&str>) -> Vec<Value> {
     let mut worker = workload(
         (NAMESPACE, "covetpy-worker"),
         "covetpy-worker",
@@ -70,6 +70,9 @@ pub fn deployments() -> Vec<Value> {
     // It works on one job at a time in each of its threads.
     spec["containers"][0]["env"] =
         json!([{ "name": "DB_POOL_SIZE", "value": "3" }, { "name": "DB_POOL_MAX_OVERFLOW", "value": "0" }]);
+    if let Some(storage) = worker_storage {
+        spec["containers"][0]["resources"]["requests"]["ephemeral-storage"] = storage.into();
+    }
     let prometheus = vec![
         container(
             "prometheus-server-configmap-reload",

@@ -265,7 +265,7 @@ fn ready_again(status: &mut Value, at: &str) {
     }
 }
 
-fn set_taint(node: &mut Value, key: &str, effects: &[&str], wanted: bool, at: &str) {
+pub(super) fn set_taint(node: &mut Value, key: &str, effects: &[&str], wanted: bool, at: &str) {
     let spec = &mut node["spec"];
     let mut taints = spec["taints"].as_array().cloned().unwrap_or_default();
     taints.retain(|taint| taint["key"] != key);

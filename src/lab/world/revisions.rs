@@ -34,7 +34,7 @@ pub fn of(cluster: &mut Cluster, kind: &str, meta: &Meta, template: &Value) -> S
         }
         return name;
     }
-    let hash = format!("{}{}", cluster.store.suffix(), cluster.store.suffix());
+    let hash = hash(&data.to_string());
     let name = format!("{}-{hash}", meta.name);
     let mut labels = template["metadata"]["labels"].clone();
     labels["controller.kubernetes.io/hash"] = hash.into();
@@ -49,6 +49,14 @@ pub fn of(cluster: &mut Cluster, kind: &str, meta: &Meta, template: &Value) -> S
     let made = cluster.store.create(RESOURCE, revision, cluster.now);
     debug_assert!(made.is_ok(), "{:?}", made.err());
     name
+}
+
+/// The same template has the same hash, as in life; ten letters that spell nothing (FNV-1a).
+fn hash(text: &str) -> String {
+    const LETTERS: &[u8; 16] = b"4567bcdfghjklmnx";
+    let fold = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+    (0..10).map(|place| char::from(LETTERS[(sum >> (place * 4) & 15) as usize])).collect()
 }
 
 /// A patch that puts the template back, as the controllers record it.

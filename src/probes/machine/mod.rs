@@ -15,10 +15,9 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::cluster::Cluster;
-use super::object::{items, string};
 use super::trouble::Trouble;
-use crate::config::Outside;
 use crate::config::ssh::{Machine, NoResult, Ran, Ssh};
+use crate::config::{ConnectError, Outside};
 use crate::domain::{Key, Kind, Name, ObjectRef, OnMachine, System, Tone};
 
 pub use block::{Growth, growth};
@@ -115,25 +114,9 @@ pub async fn find(cluster: &Cluster, node: &Name) -> Result<Value, OutOfReach> {
 /// # Errors
 /// No such address, or no way to it.
 pub async fn connect(ssh: &Ssh, node: &Name, object: &Value) -> Result<Machine, OutOfReach> {
-    let address = address(ssh, node, object)?;
-    ssh.connect(&address).await.map_err(|error| OutOfReach { says: error.why, repair: error.repair })
-}
-
-/// The address of a node's machine.
-///
-/// # Errors
-/// The node has none of the kind that the settings choose.
-pub fn address(ssh: &Ssh, node: &Name, object: &Value) -> Result<String, OutOfReach> {
-    let Some(kind) = ssh.address.kind() else { return Ok(node.to_string()) };
-    let addresses = items(object, "/status/addresses");
-    let of_kind = addresses.iter().find(|address| string(address, "/type") == kind);
-    of_kind.map(|address| string(address, "/address").to_owned()).ok_or_else(|| {
-        let has: Vec<&str> = addresses.iter().map(|address| string(address, "/type")).collect();
-        OutOfReach {
-            says: format!("node {node} has no {kind}; it has {}", has.join(", ")),
-            repair: Some("choose another with [ssh] address".into()),
-        }
-    })
+    let out = |error: ConnectError| OutOfReach { says: error.why, repair: error.repair };
+    let address = ssh.address(node, object).map_err(out)?;
+    ssh.connect(&address).await.map_err(out)
 }
 
 /// The lines of a command, under a heading that says which.

@@ -54,6 +54,8 @@ pub fn gauge(app: &App, look: &Look, panel: Panel, area: Rect, buffer: &mut Buff
         Span::raw(" "),
         Span::styled(fit::pad(short(panel), 6, false), look.strong),
     ];
+    // A gap to the gauge beside it.
+    let room = usize::from(area.width).saturating_sub(left.iter().map(Span::width).sum::<usize>() + 1);
     let age = frame::age(app, panel);
     let mut note = Vec::new();
     match &age {
@@ -66,24 +68,24 @@ pub fn gauge(app: &App, look: &Look, panel: Panel, area: Rect, buffer: &mut Buff
             if last.is_none() {
                 left.push(fit::span(&blind.why, look.note));
             } else {
-                left.extend(words(app, look, panel));
+                left.extend(words(app, look, panel, room));
             }
             let ago = text::span_short(crate::domain::between(blind.since, app.now));
             note.push(Span::styled(format!("blind {ago} "), look.note));
         }
         Age::Stale(seen) => {
-            left.extend(words(app, look, panel));
+            left.extend(words(app, look, panel, room));
             note.push(Span::styled(format!("stale {} ", text::span_short(*seen)), look.warn));
         }
-        Age::Live(_) => left.extend(words(app, look, panel)),
+        Age::Live(_) => left.extend(words(app, look, panel, room)),
     }
     fit::put(&fit::two_ends(left, note, usize::from(area.width)), area, 0, buffer);
 }
 
-fn words<'a>(app: &App, look: &Look, panel: Panel) -> Vec<Span<'a>> {
+fn words<'a>(app: &App, look: &Look, panel: Panel, cells: usize) -> Vec<Span<'a>> {
     match panel {
-        Panel::Pods => pods::gauge(app, look),
-        Panel::Nodes => nodes::gauge(app, look),
+        Panel::Pods => pods::gauge(app, look, cells),
+        Panel::Nodes => nodes::gauge(app, look, cells),
         Panel::Autoscalers => autoscalers::gauge(app, look),
         Panel::Database => database::gauge(app, look),
         Panel::Latency => latency::gauge(app, look),
@@ -110,7 +112,7 @@ fn threshold(app: &App, rule: &str, unit: Unit) -> Option<f64> {
 
 /// `12 ready`, the number in its state's style.
 fn counted<'a>(count: usize, word: &str, style: Style, look: &Look) -> Vec<Span<'a>> {
-    vec![Span::styled(count.to_string(), style), Span::styled(format!(" {word}  "), look.dim)]
+    vec![Span::styled(count.to_string(), style), Span::styled(format!(" {word}"), look.dim)]
 }
 
 fn percent(share: f64) -> String {

@@ -18,21 +18,33 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     }
     let mut rest = area;
     if nodes.len() > usize::from(area.height) || area.height > 6 {
-        fit::put(&Line::from(summary(app, look)), area, 0, buffer);
+        fit::put(&Line::from(summary(app, look, usize::from(area.width))), area, 0, buffer);
         rest = Rect { y: area.y + 1, height: area.height - 1, ..area };
     }
     // A map of all nodes when there are more than lines.
     if nodes.len() > usize::from(rest.height) && rest.height > 2 {
-        let cells = usize::from(rest.width);
-        let signs = nodes.iter().take(cells).map(|node| {
-            let (sign, style) = mark(node, look);
-            Span::styled(if sign == sign::OK { "■" } else { sign }, style)
-        });
-        fit::put(&Line::from(signs.collect::<Vec<_>>()), rest, 0, buffer);
-        rest = Rect { y: rest.y + 1, height: rest.height - 1, ..rest };
+        let high = map(&nodes, look, Rect { height: rest.height / 2, ..rest }, buffer);
+        rest = Rect { y: rest.y + high, height: rest.height - high, ..rest };
     }
     let shown = nodes.iter().take(usize::from(rest.height));
     fit::put_all(shown.map(|node| row(app, look, node, usize::from(rest.width))), rest, buffer);
+}
+
+/// One sign for each node, or for several of the same state where there are too many; says how high it is.
+fn map(nodes: &[&Node], look: &Look, area: Rect, buffer: &mut Buffer) -> u16 {
+    let (wide, high) = (usize::from(area.width), usize::from(area.height));
+    // Every state keeps a cell: one bad node of hundreds must be seen.
+    let each = nodes.len().div_ceil((wide * high).saturating_sub(4).max(1)).max(1);
+    let signs = nodes.chunk_by(|one, other| node_rank(one) == node_rank(other)).flat_map(|alike| {
+        let (sign, style) = mark(alike[0], look);
+        let sign = if sign == sign::OK { "■" } else { sign };
+        std::iter::repeat_n(Span::styled(sign, style), alike.len().div_ceil(each))
+    });
+    let signs: Vec<Span<'_>> = signs.take(wide * high).collect();
+    let rows = signs.chunks(wide.max(1)).map(|row| Line::from(row.to_vec()));
+    let count = signs.len().div_ceil(wide.max(1));
+    fit::put_all(rows, area, buffer);
+    count as u16
 }
 
 fn row<'a>(app: &App, look: &Look, node: &Node, cells: usize) -> Line<'a> {
@@ -90,7 +102,7 @@ fn mark(node: &Node, look: &Look) -> (&'static str, Style) {
     }
 }
 
-fn summary<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
+fn summary<'a>(app: &App, look: &Look, cells: usize) -> Vec<Span<'a>> {
     let mut counts = [0usize; 4];
     for node in app.snapshot.nodes.iter() {
         counts[usize::from(node_rank(node))] += 1;
@@ -101,14 +113,19 @@ fn summary<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
         (sign::AGAINST, "cordoned", look.note),
         (sign::OK, "ready", look.good),
     ];
-    let mut spans = Vec::new();
-    for (count, (sign, word, style)) in counts.into_iter().zip(words).filter(|(count, _)| *count > 0) {
-        spans.push(Span::styled(format!("{sign} "), style));
+    let there = counts.into_iter().zip(words).filter(|(count, _)| *count > 0);
+    let group = |(count, (sign, word, style)): (usize, (&'static str, &'static str, Style))| {
+        let mut spans = vec![Span::styled(format!("{sign} "), style)];
         spans.extend(counted(count, word, look.text, look));
-    }
-    spans
+        spans
+    };
+    fit::whole(there.map(group).collect(), cells)
 }
 
-pub fn gauge<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
-    if app.snapshot.nodes.is_empty() { vec![Span::styled("none", look.dim)] } else { summary(app, look) }
+pub fn gauge<'a>(app: &App, look: &Look, cells: usize) -> Vec<Span<'a>> {
+    if app.snapshot.nodes.is_empty() {
+        vec![Span::styled("none", look.dim)]
+    } else {
+        summary(app, look, cells)
+    }
 }

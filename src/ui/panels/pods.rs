@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 
 use super::{counted, nothing};
 use crate::app::{App, Health};
-use crate::domain::{between, text};
+use crate::domain::{Name, Pod, between, text};
 use crate::ui::style::Look;
 use crate::ui::{fit, sign};
 
@@ -18,7 +18,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     if app.board.is_empty() {
         return fit::put(&nothing("no pods in this namespace", look), area, 0, buffer);
     }
-    fit::put(&Line::from(summary(app, look)), area, 0, buffer);
+    fit::put(&Line::from(summary(app, look, usize::from(area.width))), area, 0, buffer);
     let rest = Rect { y: area.y + 1, height: area.height - 1, ..area };
     let bad: usize =
         Health::ALL.iter().filter(|health| health.is_bad()).map(|health| app.board.count(*health)).sum();
@@ -45,7 +45,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         };
         let age = format!(" {}", text::span_short(between(pod.created, app.now)));
         let mut right = vec![
-            fit::span(pod.headline(), style(health, look)),
+            fit::span(says(pod, health), style(health, look)),
             Span::styled(restarts, look.dim),
             Span::styled(age, look.dim),
         ];
@@ -99,21 +99,29 @@ pub fn style(health: Health, look: &Look) -> Style {
     }
 }
 
-fn summary<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
-    let mut spans = Vec::new();
-    for health in Health::ALL {
-        let count = app.board.count(health);
-        if count > 0 {
-            spans.push(Span::styled(format!("{} ", sign::health(health)), style(health, look)));
-            spans.extend(counted(count, health.as_str(), look.text, look));
-        }
-    }
-    spans
+fn summary<'a>(app: &App, look: &Look, cells: usize) -> Vec<Span<'a>> {
+    let there = Health::ALL.into_iter().filter(|health| app.board.count(*health) > 0);
+    let group = |health: Health| {
+        let mut spans = vec![Span::styled(format!("{} ", sign::health(health)), style(health, look))];
+        spans.extend(counted(app.board.count(health), health.as_str(), look.text, look));
+        spans
+    };
+    fit::whole(there.map(group).collect(), cells)
 }
 
-pub fn gauge<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
+/// What a pod says of itself; while one that keeps crashing is up for a moment, how it last ended.
+fn says(pod: &Pod, health: Health) -> Name {
+    let headline = pod.headline();
+    if health != Health::Failing || &*headline != "Running" {
+        return headline;
+    }
+    let last = pod.containers.iter().filter_map(|container| container.last.as_ref());
+    last.max_by_key(|end| end.finished).map_or(headline, |end| end.reason.clone())
+}
+
+pub fn gauge<'a>(app: &App, look: &Look, cells: usize) -> Vec<Span<'a>> {
     if app.board.is_empty() {
         return vec![Span::styled("none", look.dim)];
     }
-    summary(app, look)
+    summary(app, look, cells)
 }

@@ -94,7 +94,7 @@ async fn a_refused_read_names_the_rule_it_takes() {
     let reading = bench.probes.read(&action, now()).await;
     assert!(!reading.ok);
     assert!(reading.summary.contains("ann may not list pods in shop"), "{}", reading.summary);
-    assert!(reading.summary.contains(r#"verbs ["list"]"#), "{}", reading.summary);
+    assert!(reading.summary.contains("--verb=list --resource=pods"), "{}", reading.summary);
 }
 
 #[tokio::test(flavor = "multi_thread")]

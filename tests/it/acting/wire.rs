@@ -37,6 +37,10 @@ pub enum Fault {
     /// Lose the request itself.
     LoseRequest,
     Forbid,
+    /// A Status with this code and message instead of an answer.
+    Say(u16, &'static str),
+    /// Let it through, and add a `Warning` header.
+    Warn(&'static str),
 }
 
 type Break = Box<dyn Fn(&Sent) -> Option<Fault> + Send + Sync>;
@@ -119,6 +123,17 @@ impl Wire {
                 std::future::pending().await
             }
             Some(Fault::LoseRequest) => std::future::pending().await,
+            Some(Fault::Warn(says)) => {
+                let mut answer = self.inner.send(request).await?;
+                answer.headers_mut().append(http::header::WARNING, http::HeaderValue::from_static(says));
+                Ok(answer)
+            }
+            Some(Fault::Say(code, says)) => {
+                let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                    "reason": "Test", "code": code, "message": says});
+                let body = Body::from(status.to_string().into_bytes());
+                Ok(Response::builder().status(code).body(body).unwrap())
+            }
             Some(Fault::Forbid) => {
                 let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
                     "code": 403, "message": "pods \"a\" is forbidden: User \"ann\" cannot list resource \"pods\" in API group \"\" in the namespace \"shop\""});

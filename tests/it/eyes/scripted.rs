@@ -17,8 +17,13 @@ pub struct Script {
     pub version: u64,
     /// Lines for the next watches of pods, one list for each watch; then watches stay silent.
     pub watches: Vec<Vec<Value>>,
-    /// Every target that was asked for.
+    /// Every target that was asked for, and when.
     pub asked: Vec<String>,
+    pub asked_at: Vec<std::time::Instant>,
+    /// Status objects for the next watches of pods, before any other answer.
+    pub refusals: Vec<Value>,
+    /// Lists of other resources by path; they refuse to be streamed, as servers before 1.32 do.
+    pub lists: std::collections::BTreeMap<String, Value>,
 }
 
 pub type Shared = Arc<Mutex<Script>>;
@@ -77,6 +82,7 @@ async fn answer(
 ) -> Response {
     let mut script = script.lock().unwrap();
     script.asked.push(request.uri().to_string());
+    script.asked_at.push(std::time::Instant::now());
     let authorized = format!("Bearer {}", script.token);
     if request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())
         != Some(&*authorized)
@@ -85,6 +91,24 @@ async fn answer(
     }
     match request.uri().path() {
         "/readyz" => "ok".into_response(),
+        "/api/v1/namespaces/shop/pods" if query.contains_key("watch") && !script.refusals.is_empty() => {
+            let refusal = script.refusals.remove(0);
+            let code = StatusCode::from_u16(refusal["code"].as_u64().unwrap() as u16).unwrap();
+            (code, [(header::CONTENT_TYPE, "application/json")], refusal.to_string()).into_response()
+        }
+        path if script.lists.contains_key(path) && query.contains_key("sendInitialEvents") => status(
+            422,
+            "ListOptions.meta.k8s.io \"\" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+        ),
+        path if script.lists.contains_key(path) && query.contains_key("watch") => {
+            Body::from_stream(futures::stream::pending::<Result<String, std::convert::Infallible>>())
+                .into_response()
+        }
+        path if script.lists.contains_key(path) => {
+            // As servers answer whoever looks like a browser or like kubectl.
+            let pretty = serde_json::to_string_pretty(&script.lists[path]).unwrap();
+            ([(header::CONTENT_TYPE, "application/json")], pretty).into_response()
+        }
         "/api/v1/namespaces/shop/pods" if query.contains_key("watch") => {
             let lines = if script.watches.is_empty() { None } else { Some(script.watches.remove(0)) };
             let silent = lines.is_none();

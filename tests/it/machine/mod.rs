@@ -3,6 +3,7 @@
 
 mod changing;
 mod connecting;
+mod lab;
 mod reading;
 mod scripts;
 mod server;

@@ -4,6 +4,7 @@ mod asking;
 mod catalogue;
 mod decisions;
 mod deliveries;
+mod disks;
 mod finding;
 mod linter;
 mod nodes;

@@ -11,7 +11,54 @@ fn silent(all: usize, down: usize) -> World {
     for index in 0..down {
         world.nodes[index] = node(&format!("node-{}", index + 1), false, 180);
     }
-    about_node(world, "node-1").cause(cause::KUBELET_SILENT, "no heartbeat for 3m").read()
+    let mut world = about_node(world, "node-1").cause(cause::KUBELET_SILENT, "no heartbeat for 3m").read();
+    // The machines are out of reach, unless a test says otherwise.
+    world.systems.remove(&System::Ssh);
+    world
+}
+
+/// The same with a way to the machines, whose kubelet's log was read.
+fn reachable(all: usize, down: usize) -> World {
+    let mut world = silent(all, down);
+    world.systems.insert(System::Ssh);
+    world.did("kubelet-log")
+}
+
+#[test]
+fn a_kubelet_that_can_be_reached_is_restarted_before_anything_is_moved() {
+    let world = reachable(4, 1).began(150);
+    let plan = world.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(step.id, "restart-kubelet");
+    let restart = OnMachine::RestartService { node: "node-1".into(), unit: Unit::Kubelet };
+    assert_eq!((step.action.clone(), step.effect), (Some(Action::Machine(restart)), Effect::Disruptive));
+    // Not before its log is read, and not for a third of the nodes.
+    let mut unread = silent(4, 1).began(150);
+    unread.systems.insert(System::Ssh);
+    unread.progress.steps.remove("kubelet-log");
+    assert_eq!(unread.suggested().0, "kubelet-log");
+    assert_eq!(reachable(4, 2).began(900).plan().suggestion().unwrap().effect, Effect::Read);
+    // It did not help: then the node is cordoned.
+    let tried = reachable(4, 1)
+        .began(400)
+        .did_at("restart-kubelet", 120, true)
+        .did_at("nodes-again", 60, true)
+        .did_at("kubelet-active", 60, true);
+    assert_eq!(tried.suggested().0, "cordon");
+}
+
+#[test]
+fn what_the_kubelets_log_says_decides() {
+    for (found, step) in [
+        (cause::RUNTIME, "restart-runtime"),
+        (cause::KUBELET_CERTIFICATE, "kubelet-log"),
+        (cause::API_UNREACHABLE, "kubelet-log"),
+        (cause::NODE_OOM, "host-resources"),
+    ] {
+        let mut world = reachable(5, 1).found("kubelet-log", found, "as its log says").began(200);
+        world.nodes[0].container_runtime = Some("containerd://2.1.5".into());
+        assert_eq!(world.suggested().0, step, "{found}");
+    }
 }
 
 fn why_not(plan: &Plan, id: &str) -> String {

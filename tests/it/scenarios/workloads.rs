@@ -194,6 +194,7 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
     let status = |holds: bool| if holds { Status::True } else { Status::False };
     let created = ago(&row.age);
     let homeless = row.is == "unschedulable";
+    let evicted = row.is == "failed" && row.reason == "Evicted";
     let scheduled = if homeless {
         condition("PodScheduled", Status::False, "Unschedulable", &row.message, created)
     } else {
@@ -214,8 +215,8 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
             "unschedulable" | "creating" | "waiting" | "init-crash" | "init-running" => Phase::Pending,
             _ => Phase::Running,
         },
-        reason: row.status_reason.as_deref().map(Name::from),
-        message: None,
+        reason: row.status_reason.as_deref().map(Name::from).or_else(|| evicted.then(|| "Evicted".into())),
+        message: evicted.then(|| row.message.as_str().into()),
         conditions: Box::new([scheduled, condition("Ready", status(is_ready), "", "", created)]),
         containers,
         has_empty_dir: row.empty_dir,

@@ -12,6 +12,7 @@ use covet_tui::domain::{
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::disks::{self, DiskRow};
 use super::rows::{
     ActivityRow, AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow,
     HandshakeRow, NodeRow, PodRow, ServiceRow, TrafficRow,
@@ -26,6 +27,7 @@ pub struct World {
     /// Origins whose list is not complete yet.
     waiting: Vec<Origin>,
     pub nodes: Vec<NodeRow>,
+    disks: Vec<DiskRow>,
     pub deployments: Vec<DeploymentRow>,
     pub pods: Vec<PodRow>,
     events: Vec<EventRow>,
@@ -164,6 +166,7 @@ impl World {
         for row in &self.deeds {
             see(Origin::Cockpit, Fact::Acted(deed(row)));
         }
+        all.extend(disks::looks(&self.disks));
         all.extend(self.database_looks());
         for (origin, kind) in &self.blind {
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });

@@ -122,6 +122,51 @@ fn sorting_filtering_and_copying_a_table() {
     assert!(command.starts_with("kubectl describe pod "), "{command}");
 }
 
+/// Lets the world be like this for some seconds; answers with the steps whose reads were asked for.
+fn live(app: &mut App, bad: bool, from: i64, seconds: i64) -> Vec<Effect> {
+    let mut asked = Vec::new();
+    for second in 0..seconds {
+        let now = world::ago(-(from + second));
+        let mut seen = world::observations(bad);
+        for observation in &mut seen {
+            observation.at = now;
+        }
+        asked.extend(app.update(Event::Observed(seen), now));
+        asked.extend(app.update(Event::Tick, now));
+    }
+    asked.retain(|effect| matches!(effect, Effect::Read { .. }));
+    asked
+}
+
+#[test]
+fn what_comes_back_is_read_anew() {
+    let options = Options { library: covet_tui::playbooks::Library::built_in(), ..world::options() };
+    let mut app = App::new(options, world::now());
+    let asked = live(&mut app, true, 0, 5);
+    assert!(!asked.is_empty(), "reads run by themselves");
+    for effect in asked {
+        let Effect::Read { request, .. } = effect else { continue };
+        let reading = covet_tui::domain::Reading {
+            at: world::ago(-5),
+            took: std::time::Duration::ZERO,
+            summary: "as it was the first time".into(),
+            lines: vec![(covet_tui::domain::Tone::Plain, "a line of the first time".into())],
+            found: Vec::new(),
+            bindings: std::collections::BTreeMap::new(),
+            dropped: 0,
+            ok: true,
+        };
+        app.update(Event::Read { request, reading }, world::ago(-5));
+    }
+    let screen = text(&drawn(&app, (160, 50)));
+    assert!(screen.contains("a line of the first time"), "it is on the main screen: {screen}");
+    live(&mut app, false, 10, 180);
+    assert!(app.verdict.anomalies.is_empty(), "it is over");
+    let again = live(&mut app, true, 200, 5);
+    assert!(!again.is_empty(), "it is read again");
+    assert!(!text(&drawn(&app, (160, 50))).contains("a line of the first time"));
+}
+
 #[test]
 fn the_list_of_anomalies_can_be_filtered() {
     let mut app = world::crashing(world::options());

@@ -12,7 +12,7 @@ pub fn check(name: &str, app: App) {
     check_at(name, app, &SIZES);
 }
 
-fn check_at(name: &str, mut app: App, sizes: &[(u16, u16)]) {
+pub fn check_at(name: &str, mut app: App, sizes: &[(u16, u16)]) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../../snapshots/screen");
     settings.set_prepend_module_to_snapshot(false);

@@ -44,6 +44,33 @@ fn double_click(app: &mut App, words: &str, now: Timestamp) -> Vec<Effect> {
     point(app, cell, Gesture::Click, now + jiff::SignedDuration::from_millis(180))
 }
 
+/// With a reading on the screen.
+fn reading() -> App {
+    let mut app = crashing();
+    let id = app.selection.anomaly.clone().expect("an anomaly");
+    let dossier = app.dossiers.get_mut(&id).expect("its dossier");
+    let reading = covet_tui::domain::Reading {
+        at: world::now(),
+        took: std::time::Duration::ZERO,
+        summary: "it ends in an error".into(),
+        lines: vec![(covet_tui::domain::Tone::Bad, "MemoryError: catalogue".into())],
+        found: Vec::new(),
+        bindings: std::collections::BTreeMap::new(),
+        dropped: 0,
+        ok: true,
+    };
+    dossier.readings.insert("logs".into(), reading);
+    app
+}
+
+#[test]
+fn the_reading_on_the_screen_opens() {
+    let mut app = reading();
+    double_click(&mut app, "MemoryError", world::now());
+    assert!(matches!(app.layers.last(), Some(Layer::Text(_))));
+    assert_eq!(app.dossier().and_then(|dossier| dossier.place()), Some("logs"));
+}
+
 fn crashing() -> App {
     let mut app = world::crashing(world::options());
     app.size = SIZE;

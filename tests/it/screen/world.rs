@@ -82,6 +82,7 @@ pub fn judged(app: &mut App) {
     let mut dossier = Dossier::new(crash_loop());
     dossier.progress = progress();
     dossier.plan = Some(plan());
+    dossier.readings.insert("logs".into(), log_reading());
     app.dossiers.insert(ids[0].clone(), dossier);
 }
 
@@ -136,6 +137,28 @@ fn high_latency() -> Anomaly {
         id: AnomalyId("high-latency/traffic/covetpy".into()),
         subject: Subject::Traffic("covetpy".into()),
         ..anomaly("high-latency", Severity::Warning, "p95 1.24 s, above 0.50 s", 210)
+    }
+}
+
+/// The last lines of the container that crashed.
+fn log_reading() -> Reading {
+    let line = |tone, words: &str| (tone, words.to_owned());
+    Reading {
+        at: ago(38),
+        took: Duration::from_millis(41),
+        summary: "ends in the middle of loading the catalogue".into(),
+        lines: vec![
+            line(Tone::Heading, "covetpy-app-7f9c5d6b88-0pd9w app"),
+            line(Tone::Plain, "03:12:01 INFO  covetpy 1.2.4 starting, workers=4"),
+            line(Tone::Plain, "03:12:01 INFO  connected to db:5432/covetpy"),
+            line(Tone::Plain, "03:12:02 INFO  loading catalogue into memory"),
+            line(Tone::Plain, "03:12:06 WARN  catalogue is large: 1204331 products"),
+            line(Tone::Bad, "03:12:09 ERROR worker 2 was killed (signal 9)"),
+        ],
+        found: Vec::new(),
+        bindings: BTreeMap::new(),
+        dropped: 0,
+        ok: true,
     }
 }
 
