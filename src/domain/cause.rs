@@ -66,6 +66,7 @@ causes! {
     SECURITY_GROUP_CLOSED = "security-group-closed": "No security group of the load balancer lets anybody in.";
     // Why a node is not ready.
     KUBELET_SILENT = "kubelet-silent": "The kubelet stopped reporting: dead, cut off, or the machine is.";
+    NODE_IMPAIRED = "node-impaired": "The cloud says that the machine is impaired.";
     NODE_STOPPED = "node-stopped": "The cloud says that the machine is shut down.";
     NODE_NETWORK = "node-network": "The node's network plugin is not ready.";
     NODE_PRESSURE = "node-pressure": "The node runs out of disk, memory or process ids.";

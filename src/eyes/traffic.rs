@@ -60,6 +60,8 @@ pub(super) struct Queries {
     quantiles: Option<[String; 3]>,
     error_ratio: Option<String>,
     rate: Option<String>,
+    denied: Option<String>,
+    denied_yesterday: Option<String>,
     errors_by_pod: Option<String>,
     slow_paths: Option<SlowPaths>,
     p95_last_week: Option<String>,
@@ -155,10 +157,12 @@ impl Queries {
             None => "container!=\"\",container!=\"POD\"".to_owned(),
         };
         let requests = requests_metric.as_deref();
-        let failing = requests.zip(status).map(|(metric, label)| {
+        let answered = |codes: &str| {
+            let (metric, label) = requests.zip(status)?;
             let with = if all.is_empty() { String::new() } else { format!(",{all}") };
-            format!("{metric}{{{label}=~\"5..\"{with}}}[{WINDOW}]")
-        });
+            Some(format!("{metric}{{{label}=~\"{codes}\"{with}}}[{WINDOW}]"))
+        };
+        let failing = answered("5..");
         let rate = requests.map(|metric| format!("sum(rate({metric}{{{all}}}[{WINDOW}]))"));
         Self {
             quantiles: latency.as_ref().map(|(metric, _)| {
@@ -178,6 +182,9 @@ impl Queries {
                 format!("histogram_quantile(0.95, sum by (le) (rate({metric}_bucket{{{all}}}[30m] offset 1w)))")
             }),
             parts: parts(requests.zip(status), latency.as_ref().map(|(metric, _)| metric.as_str()), path, &all),
+            denied_yesterday: answered("401|403|429")
+                .map(|denied| format!("sum(rate({}))", denied.replace(&format!("[{WINDOW}]"), "[1h] offset 1d"))),
+            denied: answered("401|403|429").map(|denied| format!("sum(rate({denied})) or vector(0)")),
             errors_by_pod: failing.map(|failing| format!("topk(10, sum by (pod) (rate({failing})))")),
             memory: format!("max(sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}}))"),
             rate,
@@ -280,19 +287,30 @@ impl Charts {
                 None => Ok(Vec::new()),
             }
         };
-        let (p50, p95, p99, error_ratio, rate, memory, by_pod) = tokio::try_join!(
+        // Not every Prometheus reaches back so far: then it is not known.
+        let yesterday = async {
+            let found = match &queries.denied_yesterday {
+                Some(expression) => prometheus.instant(expression).await.ok()?,
+                None => return None,
+            };
+            found.first().map(|series| series.sample().value()).filter(|value| value.is_finite())
+        };
+        let (p50, p95, p99, error_ratio, rate, denied, memory, by_pod) = tokio::try_join!(
             ask(quantile(0)),
             ask(quantile(1)),
             ask(quantile(2)),
             ask(queries.error_ratio.as_ref()),
             ask(queries.rate.as_ref()),
+            ask(queries.denied.as_ref()),
             ask(Some(&queries.memory)),
             by_pod
         )?;
         if slowly {
             self.slow(prometheus, queries).await?;
         }
+        let yesterday = yesterday.await;
         let traffic = &mut self.traffic;
+        traffic.denied_yesterday = yesterday;
         traffic.questions.clone_from(&queries.parts);
         for (series, lines, unit) in [
             (&mut traffic.p50, p50, queries.unit),
@@ -300,6 +318,7 @@ impl Charts {
             (&mut traffic.p99, p99, queries.unit),
             (&mut traffic.error_ratio, error_ratio, 1.0),
             (&mut traffic.rate, rate, 1.0),
+            (&mut traffic.denied, denied, 1.0),
             (&mut traffic.memory, memory, 1.0),
         ] {
             *series = joined(series, &lines, unit, from, oldest);

@@ -232,6 +232,15 @@ static CAUSATIONS: &[Causation] = &[
     row(("hpa-max", "high-latency"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
     row(("hpa-max", "high-5xx"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
     row(("hpa-max", "db-pool"), Join::Anything, 10, 0.6, "more replicas hold more connections"),
+    row(
+        ("auth-attack", "high-latency"),
+        Join::Namespace,
+        15,
+        0.6,
+        "the attacker's logins load the application",
+    ),
+    row(("auth-attack", "high-5xx"), Join::Namespace, 15, 0.6, "the attacker's logins load the application"),
+    row(("auth-attack", "db-pool"), Join::Anything, 15, 0.6, "the attacker's logins load the database"),
     row(("high-latency", "high-5xx"), Join::Namespace, 15, 0.7, "slow requests run into timeouts"),
     row(("high-latency", "hpa-max"), Join::Namespace, 10, 0.6, "slow requests keep replicas busy"),
     when(

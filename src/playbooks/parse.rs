@@ -31,6 +31,7 @@ pub const RULES: &[&str] = &[
     "ingress-down",
     "prom-down",
     "alert-fatigue",
+    "auth-attack",
 ];
 
 /// Longest text that is read as playbooks, in bytes: far beyond any playbook, short of a mistake's damage.

@@ -45,6 +45,8 @@ pub enum Condition {
     NoInvalidIndex,
     /// p95 below its threshold of 1 s.
     LatencyNormal,
+    /// Refused requests below one a second.
+    RefusalsNormal,
     /// 5xx below 1 % of the requests.
     ErrorsBelow1Percent,
     /// Requests still come: at least 70 % of what came before the anomaly began.
@@ -64,7 +66,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 24] = [
+    pub const ALL: [(&'static str, Condition); 25] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -81,6 +83,7 @@ impl Condition {
         ("database-load-below-70-percent", Condition::DatabaseLoadBelow70Percent),
         ("no-invalid-index", Condition::NoInvalidIndex),
         ("latency-normal", Condition::LatencyNormal),
+        ("refusals-normal", Condition::RefusalsNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
         ("traffic-kept", Condition::TrafficKept),
         ("memory-steady", Condition::MemorySteady),
@@ -119,6 +122,8 @@ const TARGETS: f64 = 0.95;
 const NOTIFICATIONS: f64 = 30.0;
 /// Times in six hours from which an alert flaps (audit, section 3).
 const FLAPS: f64 = 5.0;
+/// Requests refused per second below which nobody attacks: the rule's own threshold.
+const REFUSALS: f64 = 1.0;
 /// A certificate that is valid for longer than this is well (audit, section 4).
 const CERTIFICATE: Duration = Duration::from_hours(21 * 24);
 
@@ -253,6 +258,7 @@ impl Condition {
                 _ => Ok(None),
             },
             Condition::LatencyNormal => below(&view.snapshot().traffic.p95, LATENCY, "p95"),
+            Condition::RefusalsNormal => below(&view.snapshot().traffic.denied, REFUSALS, "refused requests"),
             Condition::ErrorsBelow1Percent => {
                 below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx ratio")
             }

@@ -213,6 +213,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("access_log_files", "how many access logs the window has"),
     ("attacking_address", "the address that was refused most often"),
     ("attacking_addresses", "the addresses that were refused often, as networks"),
+    ("login_failures", "how many logins failed"),
     ("blocked_addresses", "the networks that are blocked already"),
     ("account_denials", "how many calls to AWS were refused"),
     ("secret_previous", "the version of the secret before the current one"),

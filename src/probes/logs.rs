@@ -54,9 +54,9 @@ static CAUSES: LazyLock<Option<RegexSet>> =
     LazyLock::new(|| RegexSet::new(TELLING.iter().map(|(pattern, _)| pattern)).ok());
 
 /// One container's log, or why there is none.
-struct Log {
-    of: String,
-    text: Result<String, Trouble>,
+pub(super) struct Log {
+    pub(super) of: String,
+    pub(super) text: Result<String, Trouble>,
 }
 
 pub(super) async fn read(
@@ -70,6 +70,18 @@ pub(super) async fn read(
     if pods.is_empty() {
         return Ok(Answer::failed("no pod to read logs of"));
     }
+    Ok(summarise(gather(cluster, pods, container, previous, tail, since).await, previous, tail))
+}
+
+/// The logs of all of them, in order.
+pub(super) async fn gather(
+    cluster: &Cluster,
+    pods: &[Key],
+    container: Option<&Name>,
+    previous: bool,
+    tail: u32,
+    since: Option<Duration>,
+) -> Vec<Log> {
     let containers: Vec<Vec<(Key, String)>> = stream::iter(pods.to_vec())
         .map(|pod| async move { containers(cluster, &pod, container).await })
         .buffered(AT_ONCE)
@@ -83,15 +95,14 @@ pub(super) async fn read(
         since_seconds: since.map(|since| since.as_secs().max(1) as i64),
         ..LogParams::default()
     };
-    let logs: Vec<Log> = stream::iter(containers.into_iter().flatten())
+    stream::iter(containers.into_iter().flatten())
         .map(|(pod, name)| {
             let params = params(&name);
             async move { fetch(cluster, pod, name, params).await }
         })
         .buffered(AT_ONCE)
         .collect()
-        .await;
-    Ok(summarise(logs, previous, tail))
+        .await
 }
 
 /// The containers meant: the named one, or all of the pod's, init containers too.

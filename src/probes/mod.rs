@@ -9,6 +9,7 @@ mod describe;
 mod detail;
 mod events;
 mod follow;
+mod logins;
 mod logs;
 pub mod machine;
 mod network;
@@ -107,6 +108,7 @@ impl Probes {
             Action::ListExternalSecrets { namespace } => {
                 references::external_secrets(cluster, namespace).await
             }
+            Action::LoginFailures { pods, since } => logins::read(cluster, pods, *since).await,
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
             Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,

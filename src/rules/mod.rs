@@ -2,6 +2,7 @@
 //! A rule knows what public fields prove. It must not know playbooks, incidents or the screen.
 
 mod alert_fatigue;
+mod auth_attack;
 mod cert_expiry;
 mod cert_trouble;
 mod configuration;
@@ -120,6 +121,7 @@ pub static RULES: &[&Rule] = &[
     &cert_expiry::RULE,
     &prom_down::RULE,
     &alert_fatigue::RULE,
+    &auth_attack::RULE,
 ];
 
 /// The rule with this name.

@@ -89,7 +89,7 @@ pub enum Alerting {
     /// Prometheus' configuration as it was before the last edit.
     RestorePrometheusConfig,
     /// A larger claim. It never shrinks again.
-    GrowVolume {
+    GrowClaim {
         claim: Key,
         size: String,
     },
@@ -132,7 +132,7 @@ impl Alerting {
             | Alerting::RouteAlerts { .. }
             | Alerting::RestoreDocument { .. }
             | Alerting::RestorePrometheusConfig => Effect::Change,
-            Alerting::GrowVolume { .. }
+            Alerting::GrowClaim { .. }
             | Alerting::RestartPrometheus { .. }
             | Alerting::ScalePrometheus { .. } => Effect::Disruptive,
             Alerting::LimitRetention { .. } => Effect::Destructive,
@@ -152,7 +152,7 @@ impl Alerting {
             | Alerting::ScalePrometheus { object, .. }
             | Alerting::LimitRetention { object, .. } => object.key.name.clone(),
             Alerting::RestorePrometheusConfig => "prometheus".into(),
-            Alerting::GrowVolume { claim, .. } => claim.name.clone(),
+            Alerting::GrowClaim { claim, .. } => claim.name.clone(),
             Alerting::RestartPrometheus { pod } => pod.key.name.clone(),
             _ => return None,
         })
@@ -180,7 +180,7 @@ impl Alerting {
             | Alerting::VolumeUsage { .. }
             | Alerting::RestoreDocument { .. }
             | Alerting::RestorePrometheusConfig
-            | Alerting::GrowVolume { .. }
+            | Alerting::GrowClaim { .. }
             | Alerting::RestartPrometheus { .. }
             | Alerting::ScalePrometheus { .. }
             | Alerting::LimitRetention { .. } => System::Kubernetes,
@@ -243,7 +243,7 @@ impl Alerting {
             Alerting::RestorePrometheusConfig => {
                 r#"curl -sS "$PROMETHEUS_URL/api/v1/status/config"  # what it still runs"#.into()
             }
-            Alerting::GrowVolume { claim, size } => on(
+            Alerting::GrowClaim { claim, size } => on(
                 "patch pvc",
                 claim,
                 &format!(

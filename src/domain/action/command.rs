@@ -32,6 +32,10 @@ impl Action {
             Action::Logs { pods, container, previous, tail, since } => {
                 logs(pods, container.as_ref(), *previous, *tail, *since)
             }
+            Action::LoginFailures { pods, since } => format!(
+                "{} | grep -iE 'authentication failed|login failed|invalid credentials'",
+                logs(pods, None, false, 5_000, Some(*since))
+            ),
             Action::PodUsage { namespace, .. } => {
                 format!("kubectl top pods {} --containers", scope(namespace))
             }

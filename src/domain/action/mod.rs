@@ -71,6 +71,11 @@ pub enum Action {
         tail: u32,
         since: Option<Duration>,
     },
+    /// Failed logins in the pods' logs, by address and user.
+    LoginFailures {
+        pods: Vec<Key>,
+        since: Duration,
+    },
     PodUsage {
         namespace: Name,
         pods: Vec<Key>,
@@ -302,6 +307,7 @@ impl Action {
             | Action::ListEvents { .. }
             | Action::Describe { .. }
             | Action::Logs { .. }
+            | Action::LoginFailures { .. }
             | Action::PodUsage { .. }
             | Action::NodeUsage
             | Action::NodeAllocation { .. }
@@ -412,7 +418,9 @@ impl Action {
             Action::CheckPullSecrets { pod } | Action::Exec { pod, .. } => (Kind::Pod, pod.clone()),
             Action::DeletePods { pods } => (Kind::Pod, pods.first()?.key.clone()),
             Action::Evict { pod } => (Kind::Pod, pod.key.clone()),
-            Action::Logs { pods, .. } => (Kind::Pod, pods.first()?.clone()),
+            Action::Logs { pods, .. } | Action::LoginFailures { pods, .. } => {
+                (Kind::Pod, pods.first()?.clone())
+            }
             Action::Cordon { node }
             | Action::Uncordon { node }
             | Action::Drain { node, .. }

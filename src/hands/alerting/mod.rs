@@ -35,7 +35,7 @@ pub(super) async fn draft(hands: &Hands, call: Alerting, at: Timestamp) -> Resul
             prometheus::draft_document(hands, &call, (object, entry, document), at).await
         }
         Alerting::RestorePrometheusConfig => prometheus::draft_restore(hands, &call, at).await,
-        Alerting::GrowVolume { claim, size } => prometheus::draft_grow(hands, &call, claim, size, at).await,
+        Alerting::GrowClaim { claim, size } => prometheus::draft_grow(hands, &call, claim, size, at).await,
         Alerting::RestartPrometheus { pod } => prometheus::draft_restart(hands, pod, at).await,
         Alerting::ScalePrometheus { object, replicas } => {
             prometheus::draft_scale(hands, object, *replicas, at).await
@@ -66,7 +66,7 @@ pub(super) async fn perform(hands: &Hands, warrant: &Warrant, call: &Alerting, t
             prometheus::document(hands, warrant, (object, entry, document), task).await
         }
         Alerting::RestorePrometheusConfig => prometheus::restore(hands, warrant, task).await,
-        Alerting::GrowVolume { claim, size } => prometheus::grow(hands, warrant, claim, size, task).await,
+        Alerting::GrowClaim { claim, size } => prometheus::grow(hands, warrant, claim, size, task).await,
         _ => Done::refused(Refusal::new("this is not performed as it was asked").repair("preview again")),
     }
 }

@@ -100,8 +100,10 @@ pub(super) async fn plan(
 
 /// What the server itself says, when it can be asked.
 async fn running(hands: &Hands) -> Option<u64> {
-    let url = hands.outside.database_url.as_deref()?;
-    crate::probes::aws::running_max_connections(url).await
+    hands.outside.database_url.as_ref()?;
+    let session = hands.outside.database_session(Some(hands.cluster.client())).await.ok()?;
+    let rows = session.ask("SHOW max_connections").await.ok()?;
+    rows.first()?.number("max_connections")
 }
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]

@@ -64,7 +64,7 @@ pub(super) fn bind(args: &Args<'_>) -> Bound<Alerting> {
             document: args.words("lines")?.join("\n"),
         },
         "restore-prometheus-config" => Alerting::RestorePrometheusConfig,
-        "grow-volume" => Alerting::GrowVolume { claim: args.key("claim")?, size: args.text("size")? },
+        "grow-claim" => Alerting::GrowClaim { claim: args.key("claim")?, size: args.text("size")? },
         "restart-prometheus" => {
             Alerting::RestartPrometheus { pod: PodTarget { key: args.key("pod")?, uid: args.name("uid")? } }
         }

@@ -30,6 +30,10 @@ pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
             tail: args.maybe_count("tail")?.unwrap_or(100),
             since: args.maybe_span("since")?,
         },
+        "login-failures" => Action::LoginFailures {
+            pods: args.pods()?.iter().map(|pod| pod.key.clone()).collect(),
+            since: args.maybe_span("since")?.unwrap_or(std::time::Duration::from_hours(1)),
+        },
         "pod-usage" => Action::PodUsage {
             namespace: args.namespace()?,
             pods: if args.given.contains_key("pods") {

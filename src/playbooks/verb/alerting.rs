@@ -45,7 +45,7 @@ pub(in crate::playbooks) static VERBS: &[Verb] = &[
         ],
     ),
     changes("restore-prometheus-config", &[]),
-    disrupts("grow-volume", &[must("claim", Name), IN, must("size", Quantity)]),
+    disrupts("grow-claim", &[must("claim", Name), IN, must("size", Quantity)]),
     disrupts("restart-prometheus", &[must("pod", Name), IN, must("uid", Line)]),
     disrupts("scale-prometheus", &[KIND, must("name", Name), IN, must("replicas", Count)]),
     destroys("limit-retention", &[KIND, must("name", Name), IN, must("size", Line)]),

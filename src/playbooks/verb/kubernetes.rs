@@ -14,6 +14,7 @@ pub(super) static VERBS: &[Verb] = &[
     reads("list-replica-sets", DEPLOYMENT),
     reads("list-events", OBJECT),
     reads("describe", OBJECT),
+    reads("login-failures", &[must("pods", Pods), may("since", Span)]),
     reads(
         "logs",
         &[

@@ -46,7 +46,7 @@ pub(super) async fn health(session: &Session, instance: &Name) -> Result<Answer,
     if ["stopped", "stopping", "terminated", "shutting-down"].contains(&state) {
         answer.found(cause::NODE_STOPPED, format!("{instance} is {state}"));
     } else if system == "impaired" || own == "impaired" {
-        answer.found(cause::NODE_STOPPED, format!("EC2 calls {instance} impaired"));
+        answer.found(cause::NODE_IMPAIRED, format!("EC2 calls {instance} impaired"));
     }
     let more = if scheduled > 0 {
         format!(", {} scheduled", text::count(scheduled, "event"))

@@ -11,11 +11,8 @@ mod logs;
 pub mod machine;
 mod metrics;
 mod node_group;
-mod running;
 mod secret;
 mod trail;
-
-pub use running::running_max_connections;
 
 use super::answer::Answer;
 use crate::config::Outside;

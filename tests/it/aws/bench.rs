@@ -108,6 +108,7 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new() -> Bench {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Command::new(python())
             .arg(script())
@@ -260,7 +261,6 @@ fn settings(folder: &tempfile::TempDir, url: &str, more: &[(&str, &str)]) -> Set
 
 /// Hands and probes that know no cluster.
 fn pointed(settings: &Settings) -> (Hands, Probes) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let nowhere = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
     let client = kube::Client::try_from(nowhere).unwrap();
     let patience = Patience { rollout: Duration::from_secs(10), ..Patience::default() };

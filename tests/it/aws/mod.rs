@@ -10,3 +10,4 @@ mod machines;
 mod network;
 mod reaching;
 mod secrets;
+mod watching;

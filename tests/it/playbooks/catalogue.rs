@@ -62,13 +62,17 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
         counts,
         [
             ("alert-fatigue", 12),
+            ("auth-attack", 19),
             ("cert-expiry", 20),
             ("crash-loop", 24),
             ("db-cpu", 13),
             ("db-pool", 13),
             ("disk-full", 25),
+            ("high-5xx", 16),
+            ("high-latency", 16),
             ("image-pull", 15),
             ("ingress-down", 20),
+            ("mem-leak", 16),
             ("node-notready", 20),
             ("prom-down", 19),
             ("rollout-stuck", 18)
@@ -87,11 +91,36 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
             "prom-down" => &["targets", "more-memory", "health-again", "targets-again"],
             "alert-fatigue" => &["rule", "silences", "config", "calm"],
             "crash-loop" => &["loosen-liveness"],
+            "high-latency" => &[
+                "by-pod",
+                "pods",
+                "database",
+                "cache-slow-log",
+                "revisions",
+                "roll-back",
+                "cache-memory",
+                "cpu-limit",
+                "recycle",
+                "rollout-done",
+                "cache-again",
+                "by-path-again",
+            ],
+            "high-5xx" => &["by-pod", "pods", "rollout-done", "by-path-again"],
+            "mem-leak" => &[
+                "usage",
+                "revisions",
+                "roll-back",
+                "load-limits",
+                "rollout-done",
+                "usage-again",
+                "trend-again",
+            ],
             "rollout-stuck" => &["newest-logs"],
             "image-pull" => &["manifest-as-cluster", "roll-back", "rollout-done"],
             "cert-expiry" => &["ingress", "reload", "reload-daemons", "fix-solver"],
             "ingress-down" => &[
                 "walk",
+                "balancer",
                 "fix-selector",
                 "fix-port",
                 "fix-readiness",
@@ -100,6 +129,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "reached",
             ],
             "db-pool" => &[
+                "rds",
                 "locks",
                 "pool-logs",
                 "terminate-blocker",
@@ -107,10 +137,12 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "roll-back",
                 "larger-pools",
                 "terminate-others",
+                "reboot",
                 "rollout-done",
                 "lets-in",
             ],
             "db-cpu" => &[
+                "rds",
                 "transactions",
                 "indexes",
                 "scans",
@@ -120,6 +152,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "drop-unfinished",
                 "rollout-done",
             ],
+            "auth-attack" => &["trail-events", "load-balancer", "network-acls", "quieter"],
             "disk-full" => &[
                 "logs-and-journal",
                 "block-devices",
@@ -206,6 +239,8 @@ fn every_cause_leads_somewhere() {
         "balancer-pending",
         // A team names its own: its own playbook refers to it.
         "team-trigger",
+        "attack-many-addresses",
+        "security-group-closed",
     ];
     let library = Library::built_in();
     let mut used: BTreeSet<&str> = BTreeSet::new();

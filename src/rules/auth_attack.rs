@@ -1,0 +1,122 @@
+//! Somebody tries passwords: many more refused requests than is usual, for minutes.
+
+use jiff::SignedDuration;
+
+use crate::domain::{Anomaly, AnomalyId, Cause, Origin, Severity, Timestamp, cause};
+
+use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
+use super::workload::evidence;
+use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+
+const RATE: Threshold = Threshold {
+    key: "auth-attack.rate",
+    default: 1.0,
+    unit: Unit::PerSecond,
+    says: "requests refused with 401, 403 or 429",
+    source: "our own choice",
+};
+const TIMES: Threshold = Threshold {
+    key: "auth-attack.times",
+    default: 5.0,
+    unit: Unit::Ratio,
+    says: "how many times what is usual: yesterday at this time, else the hour's lower quarter",
+    source: "our own choice; the same time yesterday is the usual comparison",
+};
+const AFTER: Threshold = Threshold {
+    key: "auth-attack.warning-after",
+    default: 300.0,
+    unit: Unit::Seconds,
+    says: "how long it lasts before it is a warning",
+    source: "our own choice",
+};
+
+/// A change this long before explains our own clients' refusals (audit, section 3).
+const CHANGED: SignedDuration = SignedDuration::from_mins(30);
+/// Samples (30 s each) without which nothing is called usual.
+const USUAL: usize = 40;
+
+pub(super) static RULE: Rule = Rule {
+    name: "auth-attack",
+    title: "Logins attacked",
+    says: "Refused requests (401, 403, 429) against what was usual before. Who does it, the logs tell.",
+    needs: Needs::All(&[Origin::Prometheus]),
+    thresholds: &[RATE, TIMES, AFTER, MIN_RATE],
+    examine,
+};
+
+fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    Vec::from_iter(anomaly(scene))
+}
+
+fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
+    let denied = &scene.snapshot.traffic.denied;
+    let steps = [Step { severity: Severity::Warning, level: scene.threshold(&RATE), after: &AFTER }];
+    // Fresh, with traffic, and above the rate at all.
+    let climb = climb(scene, denied, &steps)?;
+    let usual = usual(scene)?;
+    let level = scene.threshold(&RATE).max(usual * scene.threshold(&TIMES));
+    let onset = denied.above_since(level)?;
+    let severity = if scene.has_lasted(onset, &AFTER) { Severity::Warning } else { Severity::Suspect };
+    let mut facts = vec![evidence(
+        Origin::Prometheus,
+        Some(onset),
+        format!("{:.1} requests a second are refused (401, 403, 429); {usual:.1} are usual", climb.value),
+    )];
+    let mut causes = Vec::new();
+    if let Some((at, what)) = changed(scene, onset) {
+        let says = format!("{what} shortly before: our own clients may be the ones that fail");
+        facts.push(evidence(Origin::Secrets, Some(at), what));
+        causes.push(Cause { name: cause::OWN_CLIENTS, says, weight: 0.7 });
+    }
+    let (subject, namespace) = subject(scene);
+    let bindings = bindings(scene, &namespace);
+    let ours = !causes.is_empty();
+    let score = 0.5 + if severity > Severity::Suspect { 0.2 } else { 0.0 } - if ours { 0.2 } else { 0.0 };
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/{subject}", RULE.name).into()),
+        rule: RULE.name.into(),
+        subject,
+        severity,
+        score,
+        onset,
+        title: format!("{:.1} logins or calls a second are refused", climb.value),
+        evidence: facts,
+        causes,
+        touches: Vec::new(),
+        bindings,
+        pages_at: None,
+    })
+}
+
+/// What is usual: the same hour yesterday; while nobody knows that, the lower quarter of the last hour, which an
+/// attack of three quarters of it does not move.
+fn usual(scene: &Scene<'_>) -> Option<f64> {
+    let traffic = &scene.snapshot.traffic;
+    if let Some(yesterday) = traffic.denied_yesterday {
+        return Some(yesterday);
+    }
+    let mut values: Vec<f64> = traffic.denied.points().iter().map(|(_, value)| *value).collect();
+    if values.len() < USUAL {
+        return None;
+    }
+    values.sort_by(f64::total_cmp);
+    Some(values[values.len() / 4])
+}
+
+/// A Secret or a revision of the traffic's namespace that came shortly before.
+fn changed(scene: &Scene<'_>, onset: Timestamp) -> Option<(Timestamp, String)> {
+    let namespace = &scene.snapshot.traffic.namespace;
+    let lately = |at: &Timestamp| *at <= onset && onset.duration_since(*at) <= CHANGED;
+    let here = |name: &crate::domain::Name| namespace.is_empty() || name == namespace;
+    let secrets =
+        scene.snapshot.secrets.iter().filter(|secret| here(&secret.key.namespace)).filter_map(|secret| {
+            let at = secret.modified.filter(lately)?;
+            Some((at, format!("Secret {} was changed", secret.key.name)))
+        });
+    let sets =
+        scene.snapshot.replica_sets.iter().filter(|set| here(&set.key.namespace) && lately(&set.created));
+    let sets = sets
+        .filter(|set| set.replicas > 0)
+        .map(|set| (set.created, format!("{} was rolled out", set.key.name)));
+    secrets.chain(sets).max_by_key(|(at, _)| *at)
+}
