@@ -76,14 +76,11 @@ pub fn label<'a>(kind: &str, owner: &str, revision: &'a str) -> &'a str {
 
 /// Whether a pod is of this revision. Pods that were there before anybody counted are taken for it.
 pub fn is_of(cluster: &mut Cluster, pod: &Pod, label: &str) -> bool {
-    match pod.metadata.labels.get(HASH) {
-        Some(hash) => hash == label,
-        None => {
-            let key = Key::of(pod);
-            let labelled = |pod: &mut Value| pod["metadata"]["labels"][HASH] = label.into();
-            cluster.update::<Pod>(&key, labelled)
-        }
+    if let Some(hash) = pod.metadata.labels.get(HASH) {
+        return hash == label;
     }
+    let labelled = |pod: &mut Value| pod["metadata"]["labels"][HASH] = label.into();
+    cluster.update::<Pod>(&Key::of(pod), labelled)
 }
 
 /// Whether the set replaces its pods by itself.
