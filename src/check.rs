@@ -134,7 +134,7 @@ impl Verdict {
 
 /// Looks until every source has spoken, then judges; with `wait`, until something fires or the time is over.
 pub async fn look(look: &Look<'_>, observations: &mut mpsc::Receiver<Observation>) -> Report {
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Snapshot::watching(look.library.triggers());
     let deadline = Instant::now() + look.wait.unwrap_or_default();
     // Whoever waits longer lets large lists come to their end.
     let patience = deadline.max(Instant::now() + PATIENCE);
@@ -164,12 +164,19 @@ async fn settle(
     while Origin::ALL
         .iter()
         .any(|origin| *origin != Origin::Cockpit && is_waiting(snapshot, *origin, clock()))
+        || unasked(snapshot)
     {
         match timeout_at(deadline, observations.recv()).await {
             Ok(Some(observation)) => snapshot.fold(observation),
             _ => return,
         }
     }
+}
+
+/// A question of the team's own that nothing is known about yet.
+fn unasked(snapshot: &Snapshot) -> bool {
+    let mut asked = snapshot.triggers.iter().filter(|trigger| trigger.is_asked());
+    asked.any(|trigger| !snapshot.asked.contains_key(&trigger.playbook))
 }
 
 /// Not seen yet, or a list not yet at its end.
@@ -192,7 +199,7 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
         .blind()
         .into_iter()
         .map(|(rule, blind)| BlindRow {
-            rule: rule.name.to_owned(),
+            rule: rule.name.to_string(),
             why: blind.why,
             repair: blind.repair,
             since: blind.since,

@@ -194,7 +194,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
     let report = runtime.block_on(async {
         let (out, mut observations) = mpsc::channel(CHANNEL);
         let outside = session.outside();
-        let eyes = Eyes::open(&session.settings, session.clock, out).await;
+        let eyes = Eyes::open(&session.settings, &library.triggers(), session.clock, out).await;
         let probes = first_client(eyes.clients())
             .await
             .map(|client| Probes::new(client, session.clock, outside.clone()));
@@ -286,6 +286,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             (Some(Arc::new(Arms { armed, journal: Mutex::new(journal) })), orphans)
         }
     };
+    let triggers = library.triggers();
     let app = App::new(
         Options {
             context: session.settings.context.value.clone().unwrap_or_else(|| "in cluster".to_owned()),
@@ -321,7 +322,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         let editor = (session.environment)("VISUAL").or_else(|| (session.environment)("EDITOR"));
         let mut eyes = None;
         if session.settings.has_cluster() {
-            let opened = Eyes::open(&session.settings, clock, observe.clone()).await;
+            let opened = Eyes::open(&session.settings, &triggers, clock, observe.clone()).await;
             tokio::spawn(connect(session, opened.clients(), reached));
             eyes = Some(opened);
         }

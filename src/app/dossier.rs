@@ -76,7 +76,7 @@ impl Dossier {
         let speaks = |reading: &Reading| reading.lines.iter().any(|(tone, _)| *tone == Tone::Bad);
         all()
             .find(|(step, reading)| is_log(step) && (speaks(reading) || !reading.found.is_empty()))
-            .or_else(|| all().filter(|(_, reading)| !reading.found.is_empty()).next_back())
+            .or_else(|| all().rfind(|(_, reading)| !reading.found.is_empty()))
             .or_else(|| all().find(|(_, reading)| speaks(reading)))
             .or_else(|| all().max_by_key(|(_, reading)| reading.at))
     }

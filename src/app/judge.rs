@@ -6,7 +6,7 @@ use super::{App, PAUSE, WINDOW};
 use crate::domain::{Anomaly, AnomalyId, Blind, Change, between};
 use crate::incident::{self, Incident, Memory};
 use crate::playbooks::{self, Facts};
-use crate::rules::{self, Rule};
+use crate::rules::{self, Watched};
 
 /// Reads that may be under way at the same time for one anomaly.
 const AT_ONCE: usize = 4;
@@ -21,7 +21,7 @@ pub struct Verdict {
     /// The worst first.
     pub incidents: Vec<Incident>,
     /// Rules that cannot tell, and why.
-    pub blind: Vec<(&'static Rule, Blind)>,
+    pub blind: Vec<(Watched, Blind)>,
     /// The latest first.
     pub changes: Vec<Change>,
     pub memory: Memory,
@@ -65,7 +65,7 @@ impl App {
     fn keep_dossiers(&mut self, before: &[AnomalyId]) {
         for anomaly in &self.verdict.anomalies {
             if let Some(dossier) = self.dossiers.get_mut(&anomaly.id) {
-                if !before.contains(&anomaly.id) && anomaly.onset > dossier.anomaly.onset {
+                if !before.contains(&anomaly.id) {
                     dossier.begin_anew();
                 }
                 dossier.anomaly = anomaly.clone();

@@ -222,12 +222,13 @@ impl App {
     /// A cockpit that has seen nothing yet. Its first frame needs nothing else.
     pub fn new(mut options: Options, now: Timestamp) -> App {
         let toast = orphan_notice(&options.orphans, now);
+        let snapshot = Snapshot::watching(options.library.triggers());
         let score = options.truth.take().map(|truth| Score::new(truth, now));
         App {
             options,
             now,
             size: (80, 24),
-            snapshot: Snapshot::default(),
+            snapshot,
             board: PodBoard::default(),
             verdict: Verdict::default(),
             selection: Selection::default(),

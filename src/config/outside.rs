@@ -1,9 +1,11 @@
 //! How the systems beside the API server are reached, for reads on demand and for hands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::aws::Aws;
+use super::net::Dns;
 use super::ssh::{AddressOf, Ssh};
 use super::{
     ConnectError, DatabaseKeeper, DatabaseRefusal, DatabaseSession, DatabaseTarget, DatabaseUsers,
@@ -26,6 +28,15 @@ pub struct Outside {
     pub database_kept: DatabaseKeeper,
     /// Redis.
     pub redis_url: Option<String>,
+    pub dns: Dns,
+    /// Registries that are asked elsewhere than at their own host: host and base URL.
+    pub registries: Vec<(String, String)>,
+    /// A PEM file of authorities trusted beside the machine's own.
+    pub tls_authority: Option<PathBuf>,
+    /// Prometheus; looked for in the cluster when None, not used when `off`.
+    pub prometheus_url: Option<String>,
+    /// Alertmanager; the same.
+    pub alertmanager_url: Option<String>,
     pub aws: Option<Aws>,
     /// The nodes' machines.
     pub ssh: Option<Ssh>,
@@ -42,6 +53,11 @@ impl Outside {
             namespace: settings.namespace.one().map(ToString::to_string),
             database_kept: DatabaseKeeper::default(),
             redis_url: settings.redis_url.value.clone(),
+            dns: Dns::of(settings),
+            registries: registries(settings),
+            tls_authority: settings.tls_authority.value.clone(),
+            prometheus_url: settings.prometheus.url.value.clone(),
+            alertmanager_url: settings.alertmanager_url.value.clone(),
             aws: Aws::of(&settings.aws),
             ssh: ssh(settings),
             scripts: settings
@@ -60,18 +76,18 @@ impl Outside {
 
     /// The systems that can be asked; steps on others are blocked as not configured.
     pub fn systems(&self) -> BTreeSet<System> {
+        let used = |url: &Option<String>| url.as_deref() != Some("off");
         let optional = [
             (System::Postgres, self.database_url.is_some()),
             (System::Redis, self.redis_url.is_some()),
+            (System::Prometheus, used(&self.prometheus_url)),
+            (System::Alertmanager, used(&self.alertmanager_url)),
             (System::Aws, self.aws.is_some()),
             (System::Ssh, self.ssh.is_some()),
             (System::Scripts, !self.scripts.is_empty()),
         ];
         let configured = optional.into_iter().filter_map(|(system, is)| is.then_some(system));
-        [System::Kubernetes, System::Network, System::Prometheus, System::Alertmanager]
-            .into_iter()
-            .chain(configured)
-            .collect()
+        [System::Kubernetes, System::Network].into_iter().chain(configured).collect()
     }
 
     /// The database and the way to it; `cluster` carries port-forwards.
@@ -122,4 +138,10 @@ fn ssh(settings: &Settings) -> Option<Ssh> {
         jump: ssh.jump.value.clone(),
         address: AddressOf::parse(&ssh.address).unwrap_or_default(),
     })
+}
+
+/// `[registry] endpoints`, taken apart.
+fn registries(settings: &Settings) -> Vec<(String, String)> {
+    let pairs = settings.registry_endpoints.iter().filter_map(|pair| pair.split_once('='));
+    pairs.map(|(host, url)| (host.trim().to_owned(), url.trim().trim_end_matches('/').to_owned())).collect()
 }

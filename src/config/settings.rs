@@ -37,6 +37,14 @@ pub struct Settings {
     pub tls_hosts: Sourced<Vec<String>>,
     /// A PEM file of authorities trusted beside the machine's own, such as a company's.
     pub tls_authority: Sourced<Option<PathBuf>>,
+    /// Resolvers asked instead of this machine's own: `address[:port]`.
+    pub dns_system: Sourced<Vec<String>>,
+    /// Resolvers of the rest of the world, to compare with.
+    pub dns_public: Sourced<Vec<String>>,
+    /// Name servers of the public zones; found by NS when empty.
+    pub dns_authoritative: Sourced<Vec<String>>,
+    /// Registries to be asked elsewhere, as `host=url`.
+    pub registry_endpoints: Sourced<Vec<String>>,
     /// What playbooks may ask over HTTP to see whether users are served.
     pub probe_url: Sourced<Option<String>>,
     /// Deployments that may be scaled down to make room, as `namespace/name`.
@@ -258,6 +266,10 @@ impl Default for Settings {
             aws: AwsSettings::default(),
             tls_hosts: Sourced::default(Vec::new()),
             tls_authority: Sourced::default(None),
+            dns_system: Sourced::default(Vec::new()),
+            dns_public: Sourced::default(vec!["1.1.1.1".into(), "8.8.8.8".into()]),
+            dns_authoritative: Sourced::default(Vec::new()),
+            registry_endpoints: Sourced::default(Vec::new()),
             probe_url: Sourced::default(None),
             sheddable: Sourced::default(Vec::new()),
             ssh: SshSettings {

@@ -49,6 +49,7 @@ causes! {
     IMAGE_SIGNATURE = "image-signature": "The image's signature is not accepted.";
     IMAGE_NEVER_PULLED = "image-never-pulled": "imagePullPolicy is Never and the node does not have the image.";
     IMAGE_BROKEN = "image-broken": "The node has the image but cannot inspect it.";
+    REGISTRY_DOWN = "registry-down": "The registry itself fails, or cannot be reached from here either.";
     IMAGE_PULL = "image-pull": "The image cannot be pulled; the status does not say why.";
     // Why new pods do not come up.
     UNSCHEDULABLE = "unschedulable": "No node has room for the pod, or none may take it.";
@@ -101,6 +102,10 @@ causes! {
     DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
     POOL_TOO_SMALL = "pool-too-small": "The application waits for its own pool while the server has room.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
+    CACHE_EVICTING = "cache-evicting": "The cache is full and evicts what is still needed.";
+    CACHE_COLD = "cache-cold": "The cache answers too few of the lookups.";
+    CACHE_DOWN = "cache-down": "The cache does not answer.";
+    CPU_THROTTLED = "cpu-throttled": "Containers are stopped by their CPU limit.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";
     ISSUANCE_FAILING = "issuance-failing": "Attempts to issue it fail.";
@@ -112,6 +117,43 @@ causes! {
     EXPIRED = "expired": "It has expired.";
     HANDSHAKE_FAILED = "handshake-failed": "The TLS handshake fails.";
     NOT_MANAGED = "not-managed": "No Certificate object renews it.";
+    CHALLENGE_PATH = "challenge-path": "The authority cannot fetch its challenge over HTTP (HTTP-01).";
+    CHALLENGE_DNS = "challenge-dns": "The authority does not find its challenge in DNS (DNS-01).";
+    SOLVER_CLASS = "solver-class": "The issuer's solver uses an ingress class that no controller serves.";
+    ISSUER_NOT_READY = "issuer-not-ready": "The issuer of the certificate is not ready.";
+    // Why a public host is not reached.
+    DNS_WRONG = "dns-wrong": "DNS does not lead to the load balancer, or nowhere.";
+    DNS_LOCAL = "dns-local": "Only this machine's resolver or path fails; the world is served.";
+    BALANCER_UNREACHABLE = "balancer-unreachable": "The load balancer does not take connections.";
+    BALANCER_PENDING = "balancer-pending": "The Ingress has no load balancer address.";
+    CONTROLLER_DOWN = "controller-down": "No replica of the ingress controller is available.";
+    INGRESS_CLASS = "ingress-class": "No controller serves the class of the Ingress.";
+    NO_ROUTE = "no-route": "The controller has no rule for the host.";
+    BAD_GATEWAY = "bad-gateway": "The load balancer gets no answer from the pods (502, 504).";
+    NO_ENDPOINTS = "no-endpoints": "The Service has no ready endpoint.";
+    SERVICE_SELECTOR = "service-selector": "The Service does not select the pods it is meant for.";
+    SERVICE_PORT = "service-port": "The Service sends to a port on which no container listens.";
+    READINESS_PATH = "readiness-path": "The readiness probe asks a path that the application does not serve.";
+    // Why Prometheus does not work.
+    STORAGE_FULL = "storage-full": "Its volume is full: it can neither start nor write.";
+    MONITORING_CONFIG = "monitoring-config": "Its configuration or a rules file is refused.";
+    MONITORING_OOM = "monitoring-oom": "It was killed at its memory limit.";
+    WAL_REPLAY = "wal-replay": "It replays its write-ahead log and will be ready by itself.";
+    STORAGE_CORRUPT = "storage-corrupt": "A block or the write-ahead log is damaged.";
+    VOLUME_STUCK = "volume-stuck": "Its volume cannot be attached or mounted where the pod is.";
+    MONITORING_STOPPED = "monitoring-stopped": "It is scaled to 0: somebody stopped it.";
+    MONITORING_UNPLACED = "monitoring-unplaced": "Its pod waits for a node.";
+    TARGETS_DOWN = "targets-down": "Most of what it should scrape does not answer.";
+    INGEST_STOPPED = "ingest-stopped": "It runs and takes no samples.";
+    // Why there is too much alerting.
+    ALERT_STORM = "alert-storm": "Many alerts at once share a node or namespace: one incident, not a rule's fault.";
+    ALERT_FLAPPING = "alert-flapping": "A rule fires and resolves again and again.";
+    ALERT_DOMINANT = "alert-dominant": "One alert makes a large part of all the noise.";
+    ALERT_UNGROUPED = "alert-ungrouped": "Alerts of one cause are notified one by one.";
+    ALERT_UNINHIBITED = "alert-uninhibited": "Consequences are notified beside their cause.";
+    ALERT_UNROUTED = "alert-unrouted": "Alerts have no severity, or a severity no route expects.";
+    ALERT_STANDING = "alert-standing": "Alerts have been active for more than a day.";
+    TEAM_TRIGGER = "team-trigger": "A trigger of the team's own playbook holds.";
 }
 
 /// The word of the vocabulary with this name.

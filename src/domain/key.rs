@@ -35,7 +35,21 @@ pub enum Kind {
     Event,
     Namespace,
     Certificate,
+    CertificateRequest,
+    Order,
+    Challenge,
+    Issuer,
+    ClusterIssuer,
+    IngressClass,
     ExternalSecret,
+    PersistentVolume,
+    StorageClass,
+    /// Of the Prometheus operator.
+    Prometheus,
+    /// Of the Prometheus operator.
+    Alertmanager,
+    /// Of the Prometheus operator.
+    PrometheusRule,
 }
 
 /// One row of the table behind [`Kind`].
@@ -91,7 +105,25 @@ const KINDS: &[Facts] = &[
     facts(Kind::Event, "Event", "", "v1", "events", true),
     facts(Kind::Namespace, "Namespace", "", "v1", "namespaces", false),
     facts(Kind::Certificate, "Certificate", "cert-manager.io", "v1", "certificates", true),
+    facts(
+        Kind::CertificateRequest,
+        "CertificateRequest",
+        "cert-manager.io",
+        "v1",
+        "certificaterequests",
+        true,
+    ),
+    facts(Kind::Order, "Order", "acme.cert-manager.io", "v1", "orders", true),
+    facts(Kind::Challenge, "Challenge", "acme.cert-manager.io", "v1", "challenges", true),
+    facts(Kind::Issuer, "Issuer", "cert-manager.io", "v1", "issuers", true),
+    facts(Kind::ClusterIssuer, "ClusterIssuer", "cert-manager.io", "v1", "clusterissuers", false),
+    facts(Kind::IngressClass, "IngressClass", "networking.k8s.io", "v1", "ingressclasses", false),
     facts(Kind::ExternalSecret, "ExternalSecret", "external-secrets.io", "v1", "externalsecrets", true),
+    facts(Kind::PersistentVolume, "PersistentVolume", "", "v1", "persistentvolumes", false),
+    facts(Kind::StorageClass, "StorageClass", "storage.k8s.io", "v1", "storageclasses", false),
+    facts(Kind::Prometheus, "Prometheus", "monitoring.coreos.com", "v1", "prometheuses", true),
+    facts(Kind::Alertmanager, "Alertmanager", "monitoring.coreos.com", "v1", "alertmanagers", true),
+    facts(Kind::PrometheusRule, "PrometheusRule", "monitoring.coreos.com", "v1", "prometheusrules", true),
 ];
 
 impl Kind {
@@ -257,7 +289,7 @@ mod tests {
             assert_eq!(facts.kind.as_str(), facts.name);
             assert_eq!(Kind::parse(facts.plural), Some(facts.kind));
         }
-        assert_eq!(Kind::all().count(), Kind::ExternalSecret as usize + 1);
+        assert_eq!(Kind::all().count(), Kind::PrometheusRule as usize + 1);
     }
 
     #[test]

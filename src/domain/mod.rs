@@ -12,19 +12,24 @@ mod disk;
 mod key;
 mod lock_tree;
 mod mask;
+mod monitoring;
 mod network;
 mod node;
 mod observation;
 mod outside;
 mod pod;
+mod quantity;
 mod rbac;
 mod rds;
+mod reach;
 mod reading;
 mod series;
 mod snapshot;
+mod strain;
 mod system;
 mod table;
 pub mod text;
+mod trigger;
 mod workload;
 
 pub use action::{
@@ -45,6 +50,7 @@ pub use disk::{
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use lock_tree::{Locked, lock_roots, lock_tree};
 pub use mask::{is_telling, mask, masked};
+pub use monitoring::{Monitoring, MonitoringPod, Noise, Volume};
 pub use network::{Certificate, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
 pub use node::{Lease, Node, NodeCondition, Taint, aws_region};
 pub use observation::{Age, Blind, BlindKind, Delta, Fact, Observation, Origin};
@@ -52,13 +58,17 @@ pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
+pub use quantity::quantity;
 pub use rbac::{Grant, refused_user};
 pub use rds::{RdsLoad, RdsMetric, RdsSeries};
+pub use reach::{Ended, Layer, Reach, Walk};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
-pub use snapshot::{Sight, Snapshot};
+pub use snapshot::{MonitoringSince, Sight, Snapshot, WATCHDOGS};
+pub use strain::{MemoryTrend, Strain, Throttled};
 pub use system::System;
 pub use table::{Keyed, Table};
+pub use trigger::{Ask, Asked, Case, Trigger};
 pub use workload::{
     Autoscaler, ConfigReference, Deployment, DisruptionBudget, Event, IntOrPercent, MetricReading, Probe,
     ReplicaSet, Strategy, Template, TemplateContainer,

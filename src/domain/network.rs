@@ -24,11 +24,12 @@ pub struct EndpointSlice {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ingress {
     pub key: Key,
+    pub created: Timestamp,
     pub class: Option<Name>,
     /// Hosts of the rules.
     pub hosts: Box<[Name]>,
-    /// Hosts with the Secret that holds their certificate.
-    pub tls: Box<[(Name, Name)]>,
+    /// `spec.tls[]`: hosts, and the Secret that holds their certificate.
+    pub tls: Box<[(Box<[Name]>, Name)]>,
     /// Backend services.
     pub services: Box<[Name]>,
     /// `status.loadBalancer.ingress[]`: IP or hostname, with `:port` when its `ports[]` name one (the lab's

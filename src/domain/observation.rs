@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment, DisruptionBudget,
-    EndpointSlice, Event, Handshake, Ingress, Key, Lease, Name, Node, NodeDisk, PersistentVolumeClaim, Pod,
-    RdsLoad, ReplicaSet, Service, Silence, Timestamp, Traffic, Usage, UsageSource,
+    Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment,
+    DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Key, Lease, Monitoring, Name, Node, NodeDisk,
+    Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service, Silence, Strain, Timestamp, Traffic,
+    Usage, UsageSource, Walk,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -44,18 +45,28 @@ pub enum Origin {
     PodUsage,
     NodeUsage,
     Prometheus,
+    /// cAdvisor's metrics of containers, by way of Prometheus.
+    Containers,
     Alertmanager,
     Postgres,
     Redis,
     /// The database at RDS, by CloudWatch.
     CloudWatch,
     Tls,
+    /// Whether users reach the public hosts.
+    Reach,
+    /// Prometheus as a program and a workload.
+    Monitoring,
+    /// What alerts did over hours and days.
+    AlertHistory,
+    /// The questions of a team's own playbooks; each can fail alone.
+    Triggers,
     /// The cockpit's own actions.
     Cockpit,
 }
 
 impl Origin {
-    pub const ALL: [Origin; 26] = [
+    pub const ALL: [Origin; 31] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
@@ -76,11 +87,16 @@ impl Origin {
         Origin::PodUsage,
         Origin::NodeUsage,
         Origin::Prometheus,
+        Origin::Containers,
         Origin::Alertmanager,
         Origin::Postgres,
         Origin::Redis,
         Origin::CloudWatch,
         Origin::Tls,
+        Origin::Reach,
+        Origin::Monitoring,
+        Origin::AlertHistory,
+        Origin::Triggers,
         Origin::Cockpit,
     ];
 
@@ -112,11 +128,16 @@ impl Origin {
             Origin::PodUsage => "pod metrics",
             Origin::NodeUsage => "node metrics",
             Origin::Prometheus => "Prometheus",
+            Origin::Containers => "container metrics",
             Origin::Alertmanager => "Alertmanager",
             Origin::Postgres => "PostgreSQL",
             Origin::Redis => "Redis",
             Origin::CloudWatch => "CloudWatch",
             Origin::Tls => "TLS",
+            Origin::Reach => "public hosts",
+            Origin::Monitoring => "monitoring",
+            Origin::AlertHistory => "alert history",
+            Origin::Triggers => "team triggers",
             Origin::Cockpit => "cockpit",
         }
     }
@@ -150,6 +171,7 @@ pub enum Fact {
     /// All at once, by node name.
     NodeUsage(UsageSource, Vec<(Name, Usage)>),
     Traffic(Box<Traffic>),
+    Strain(Box<Strain>),
     Alerts {
         alerts: Vec<Alert>,
         silences: Vec<Silence>,
@@ -159,6 +181,12 @@ pub enum Fact {
     RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
+    /// One walk to each public host.
+    Walks(Vec<Walk>),
+    Monitoring(Box<Monitoring>),
+    Noise(Box<Noise>),
+    /// Answers to the team's questions; those that are not here stay as they were.
+    Asked(Vec<Asked>),
     /// This cockpit acted.
     Acted(Change),
 }

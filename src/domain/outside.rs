@@ -19,6 +19,12 @@ pub struct Traffic {
     pub rate: Series,
     /// Share of all 5xx responses by pod, largest first, 0 to 1.
     pub errors_by_pod: Vec<(Name, f64)>,
+    /// Questions about parts of it in PromQL, by the placeholder that stands for each in playbooks.
+    pub questions: Vec<(&'static str, String)>,
+    /// p95 by path over five minutes in seconds, the slowest first; only paths with some traffic.
+    pub slow_paths: Vec<(Name, f64)>,
+    /// p95 in seconds at the same time a week ago.
+    pub p95_last_week: Option<f64>,
     /// Working-set memory of the application's containers in bytes, the largest pod.
     pub memory: Series,
 }

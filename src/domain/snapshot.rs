@@ -4,12 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::{
-    Activity, Age, Alert, Autoscaler, Blind, BlindKind, Cache, Capacity, Certificate, Change, ConfigObject,
-    Database, Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Key, Lease, Name,
-    Node, NodeDisk, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Series, Service,
-    Silence, Table, Timestamp, Traffic, Usage, UsageSource, between,
+    Activity, Age, Alert, AlertState, AnomalyId, Ask, Asked, Autoscaler, Blind, BlindKind, Cache, Capacity,
+    Case, Certificate, Change, ConfigObject, Database, Delta, Deployment, DisruptionBudget, EndpointSlice,
+    Event, Fact, Handshake, Ingress, Key, Labels, Lease, Monitoring, Name, Node, NodeDisk, Noise,
+    Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, Reach, ReplicaSet, Series, Service, Silence,
+    Strain, Table, Timestamp, Traffic, Trigger, Usage, UsageSource, between, text,
 };
 
+/// Alerts that always fire, so that their absence says something.
+pub const WATCHDOGS: &[&str] = &["Watchdog", "DeadMansSwitch", "DeadMansSnitch"];
+/// Samples older than this are history (audit, section 3: 300 s).
+const OLD_SAMPLES: Duration = Duration::from_secs(300);
+/// Cases of triggers that are remembered.
+const CASES: usize = 1_000;
 /// How long the database and cache histories reach back.
 const HISTORY: Duration = Duration::from_hours(1);
 
@@ -35,6 +42,7 @@ pub struct Snapshot {
     pub node_usage: HashMap<Name, Usage>,
     pub usage_source: Option<UsageSource>,
     pub traffic: Traffic,
+    pub strain: Strain,
     pub alerts: Vec<Alert>,
     pub silences: Vec<Silence>,
     /// The last answer to the capacity query; stays when the server is exhausted.
@@ -54,8 +62,26 @@ pub struct Snapshot {
     pub cache: Option<Cache>,
     /// The database's instances by CloudWatch.
     pub rds: Option<RdsLoad>,
+    /// The cache's hit ratio over the last hour, 0 to 1.
+    pub hit_ratio: Series,
     /// By host and port.
     pub handshakes: BTreeMap<(Name, u16), Vec<Handshake>>,
+    /// By public host.
+    pub reaches: BTreeMap<Name, Reach>,
+    /// Since when a Service has had a slice without a ready endpoint, as far as seen.
+    pub unserved: BTreeMap<Key, Timestamp>,
+    pub monitoring: Option<Monitoring>,
+    /// Since when each of these has been so, look after look.
+    pub monitoring_since: MonitoringSince,
+    pub noise: Noise,
+    /// When an alert that always fires was last seen at Alertmanager.
+    pub watchdog: Option<Timestamp>,
+    /// The triggers of the team's own playbooks.
+    pub triggers: Vec<Trigger>,
+    /// What was last seen of each of them, by playbook.
+    pub asked: BTreeMap<Name, Result<Vec<Case>, Blind>>,
+    /// Cases by their anomaly, also of those that are over: their labels fill placeholders.
+    cases: BTreeMap<AnomalyId, Case>,
     /// By node: when its kubelet was asked, and what it said of its disk.
     pub disks: BTreeMap<Name, (Timestamp, NodeDisk)>,
     /// By node: the free share of its disk over the last hour.
@@ -66,6 +92,15 @@ pub struct Snapshot {
     sights: BTreeMap<Origin, Sight>,
 }
 
+/// Since when something about Prometheus has been wrong.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct MonitoringSince {
+    pub down: Option<Timestamp>,
+    pub refused: Option<Timestamp>,
+    pub stopped: Option<Timestamp>,
+    pub targets: Option<Timestamp>,
+}
+
 /// When an origin was last seen, and what stands in the way now.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Sight {
@@ -74,6 +109,11 @@ pub struct Sight {
 }
 
 impl Snapshot {
+    /// Nothing seen yet, with a team's triggers to look out for.
+    pub fn watching(triggers: Vec<Trigger>) -> Self {
+        Self { triggers, ..Self::default() }
+    }
+
     pub fn fold(&mut self, observation: Observation) {
         let Observation { at, origin, seen } = observation;
         let sight = self.sights.entry(origin).or_default();
@@ -103,7 +143,10 @@ impl Snapshot {
             Fact::DisruptionBudgets(delta) => self.disruption_budgets.fold(delta),
             Fact::Events(delta) => self.events.fold(delta),
             Fact::Services(delta) => self.services.fold(delta),
-            Fact::EndpointSlices(delta) => self.endpoint_slices.fold(delta),
+            Fact::EndpointSlices(delta) => {
+                self.note_unserved(at, &delta);
+                self.endpoint_slices.fold(delta);
+            }
             Fact::Ingresses(delta) => self.ingresses.fold(delta),
             Fact::PersistentVolumeClaims(delta) => self.claims.fold(delta),
             Fact::ConfigMaps(delta) => self.config_maps.fold(delta),
@@ -127,9 +170,14 @@ impl Snapshot {
                 self.node_usage = usage.into_iter().collect();
             }
             Fact::Traffic(traffic) => self.traffic = *traffic,
+            Fact::Strain(strain) => self.strain = *strain,
             Fact::Alerts { alerts, silences } => {
+                if alerts.iter().any(|alert| WATCHDOGS.contains(&&*alert.name)) {
+                    self.watchdog = Some(at);
+                }
                 self.alerts = alerts;
                 self.silences = silences;
+                self.keep_alert_cases();
             }
             Fact::Database(Database::Capacity(capacity)) => {
                 self.exhausted = None;
@@ -144,15 +192,105 @@ impl Snapshot {
                 let since = self.exhausted.as_ref().map_or(at, |(since, _)| *since);
                 self.exhausted = Some((since, message));
             }
-            Fact::Cache(cache) => self.cache = Some(cache),
             Fact::RdsLoad(load) => self.rds = Some(*load),
+            Fact::Cache(cache) => {
+                if let Some(ratio) = cache.hit_ratio {
+                    self.hit_ratio.push(at, ratio, HISTORY);
+                }
+                self.cache = Some(cache);
+            }
             Fact::Handshakes(rows) => {
                 if let Some(first) = rows.first() {
                     self.handshakes.insert((first.host.clone(), first.port), rows);
                 }
             }
+            Fact::Walks(walks) => {
+                let before = std::mem::take(&mut self.reaches);
+                self.reaches = walks
+                    .into_iter()
+                    .map(|walk| (walk.host.clone(), Reach::after(before.get(&walk.host), walk)))
+                    .collect();
+            }
+            Fact::Monitoring(monitoring) => self.learn_monitoring(at, *monitoring),
+            Fact::Noise(noise) => self.noise = *noise,
+            Fact::Asked(answers) => answers.into_iter().for_each(|answer| self.learn_answer(answer)),
             Fact::Acted(change) => self.deeds.push(change),
         }
+    }
+
+    /// Remembers when a Service lost its last ready endpoint: the API does not say.
+    fn note_unserved(&mut self, at: Timestamp, delta: &Delta<EndpointSlice>) {
+        let Delta::Seen(slices) = delta else { return };
+        for slice in slices {
+            let Some(service) = &slice.service else { continue };
+            let key = Key::new(slice.key.namespace.clone(), service.clone());
+            if slice.ready > 0 {
+                self.unserved.remove(&key);
+            } else {
+                self.unserved.entry(key).or_insert(at);
+            }
+        }
+    }
+
+    fn learn_monitoring(&mut self, at: Timestamp, seen: Monitoring) {
+        let kept = |since: &mut Option<Timestamp>, holds: bool| {
+            *since = if holds { Some(since.unwrap_or(at)) } else { None };
+        };
+        let since = &mut self.monitoring_since;
+        kept(&mut since.down, !seen.serves());
+        kept(&mut since.refused, seen.loaded == Some(false));
+        kept(&mut since.stopped, seen.ingest.is_some_and(|rate| rate <= 0.0));
+        kept(&mut since.targets, seen.targets.is_some_and(|(up, all)| up * 2 < all));
+        self.monitoring = Some(seen);
+    }
+
+    fn learn_answer(&mut self, answer: Asked) {
+        if let (Ok(cases), Some(trigger)) =
+            (&answer.seen, self.triggers.iter().find(|trigger| trigger.playbook == answer.playbook))
+        {
+            self.cases.extend(cases.iter().map(|case| (trigger.id(case), case.clone())));
+        }
+        while self.cases.len() > CASES {
+            self.cases.pop_first();
+        }
+        self.asked.insert(answer.playbook, answer.seen);
+    }
+
+    fn keep_alert_cases(&mut self) {
+        let kept: Vec<(AnomalyId, Case)> = self
+            .triggers
+            .iter()
+            .filter(|trigger| !trigger.is_asked())
+            .flat_map(|trigger| self.alert_cases(trigger).into_iter().map(|case| (trigger.id(&case), case)))
+            .collect();
+        self.cases.extend(kept);
+    }
+
+    /// The active alerts that a trigger is about.
+    pub fn alert_cases(&self, trigger: &Trigger) -> Vec<Case> {
+        let Ask::Alert { labels } = &trigger.ask else { return Vec::new() };
+        let is_meant = |alert: &&Alert| {
+            alert.state == AlertState::Active
+                && labels.iter().all(|(name, value)| alert.labels.get(name) == Some(value))
+        };
+        let case = |alert: &Alert| Case {
+            labels: Labels::new(
+                alert.labels.0.iter().filter(|(name, _)| &**name != "alertname").cloned().collect(),
+            ),
+            value: None,
+            says: match &alert.summary {
+                Some(summary) => format!("{}: {summary}", alert.name).into(),
+                None => alert.name.clone(),
+            },
+            object: None,
+            since: alert.starts,
+        };
+        self.alerts.iter().filter(is_meant).map(case).collect()
+    }
+
+    /// The case behind a team's anomaly.
+    pub fn case(&self, id: &AnomalyId) -> Option<&Case> {
+        self.cases.get(id)
     }
 
     pub fn sight(&self, origin: Origin) -> Option<&Sight> {
@@ -190,6 +328,9 @@ impl Snapshot {
     /// Why this origin can't be relied on now, if it can't. Waiting for the first sight counts: before a
     /// list is complete, nothing about what is absent is known.
     pub fn blindness(&self, origin: Origin, now: Timestamp) -> Option<Blind> {
+        if let Some(blind) = self.half_dead(origin) {
+            return Some(blind);
+        }
         match self.age(origin, now) {
             Age::Live(_) if self.is_complete(origin) => None,
             Age::Blind(blind, _) => Some(blind),
@@ -206,6 +347,19 @@ impl Snapshot {
                 since: now,
             }),
         }
+    }
+
+    /// A Prometheus that answers but takes no samples knows nothing of now.
+    fn half_dead(&self, origin: Origin) -> Option<Blind> {
+        let monitoring = self.monitoring.as_ref().filter(|_| origin == Origin::Prometheus)?;
+        let old = monitoring.stale.filter(|age| *age > OLD_SAMPLES)?;
+        let since = self.monitoring_since.stopped.or(self.sights.get(&Origin::Monitoring)?.seen)?;
+        Some(Blind {
+            kind: BlindKind::Broken,
+            why: format!("Prometheus answers, but its youngest sample is {} old", text::span(old)),
+            repair: Some("see prom-down".into()),
+            since,
+        })
     }
 
     fn api_server_blind(&self) -> Option<&Blind> {
@@ -287,10 +441,14 @@ fn stale_after(origin: Origin) -> Option<Duration> {
         Origin::NodeDisks => Some(Duration::from_mins(5)),
         Origin::PodUsage | Origin::NodeUsage => Some(Duration::from_secs(90)),
         Origin::Prometheus | Origin::Alertmanager => Some(Duration::from_secs(45)),
+        Origin::Containers => Some(Duration::from_mins(4)),
+        Origin::Monitoring => Some(Duration::from_secs(60)),
+        Origin::AlertHistory => Some(Duration::from_mins(5)),
         Origin::Postgres | Origin::Redis => Some(Duration::from_secs(15)),
         // Three looks, and what a slow answer takes.
         Origin::CloudWatch => Some(Duration::from_mins(4)),
         Origin::Tls => Some(Duration::from_mins(10)),
+        Origin::Reach => Some(Duration::from_mins(3)),
         _ => None,
     }
 }

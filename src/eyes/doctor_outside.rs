@@ -8,8 +8,9 @@ use tokio::time::timeout;
 use super::doctor::DoctorRow;
 use super::kubernetes::names::Names;
 use super::kubernetes::page::get;
-use super::{alertmanager, postgres, prometheus, redis, tls};
+use super::{alertmanager, postgres, prometheus, tls};
 use crate::config::aws::{Aws, find_cluster, host_of, is_rds, region_of};
+use crate::config::net::dns::{Answered, Dns, RecordType, ask};
 use crate::config::{self, ConnectError, DatabaseRefusal, Settings};
 use crate::domain::{BlindKind, Fact, Handshake, Timestamp, aws_region, text};
 
@@ -22,7 +23,7 @@ pub(super) async fn outside(
     client: Option<&kube::Client>,
     now: Timestamp,
 ) -> Vec<DoctorRow> {
-    let (prometheus, alertmanager, database, cache, aws, machines, mut hosts) = tokio::join!(
+    let (prometheus, alertmanager, database, cache, aws, machines, mut hosts, mut resolvers) = tokio::join!(
         check("Prometheus", ask_prometheus(settings, client)),
         check("Alertmanager", ask_alertmanager(settings, client, now)),
         check("PostgreSQL", ask_database(settings, client)),
@@ -30,8 +31,10 @@ pub(super) async fn outside(
         check("AWS", ask_aws(settings, client)),
         check("SSH", ask_a_machine(settings, client)),
         certificates(settings, client, now),
+        resolvers(settings),
     );
     let mut rows = vec![prometheus, alertmanager, database, cache, aws, machines];
+    rows.append(&mut resolvers);
     rows.append(&mut hosts);
     rows
 }
@@ -91,9 +94,33 @@ async fn ask_cache(settings: &Settings) -> Result<String, ConnectError> {
         let repair = "set REDIS_URL, e.g. redis://cache.example.com:6379";
         return Err(ConnectError::new(BlindKind::NotConfigured, "no cache was given", repair));
     };
-    let mut connection = redis::open(url).await?;
-    redis::ping(&mut connection).await?;
+    let mut connection = config::redis::open(url).await?;
+    config::redis::ping(&mut connection).await?;
     Ok("PONG".into())
+}
+
+/// This machine's resolvers, and those of the world that they are compared with. Any answer will do.
+async fn resolvers(settings: &Settings) -> Vec<DoctorRow> {
+    let dns = Dns::of(settings);
+    let ours = dns.system_servers().into_iter().map(|server| (server, true));
+    let all: Vec<_> = ours.chain(dns.public.iter().map(|server| (*server, false))).collect();
+    let asked = all.into_iter().map(|(server, ours)| async move {
+        let began = Instant::now();
+        let answered = ask(server, ".", RecordType::NS, true).await;
+        let what = format!("DNS {server}");
+        match answered {
+            Answered::Silent(why) if ours => {
+                let repair = "check this machine's resolver, or name one in [dns] system";
+                DoctorRow::bad(what, ConnectError::new(BlindKind::Unreachable, why, repair))
+            }
+            // Many networks let nobody ask outside: only the comparison is lost.
+            Answered::Silent(why) => {
+                DoctorRow::found(what, format!("{why}: names cannot be compared with what the world sees"))
+            }
+            _ => DoctorRow::good(what, began.elapsed(), "answers"),
+        }
+    });
+    futures::future::join_all(asked).await
 }
 
 /// Who calls, and where; and the database's cluster, if it is at RDS.

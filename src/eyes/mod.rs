@@ -1,23 +1,27 @@
 //! Continuous watching: one file per outside system, each an endless stream of observations that reconnects by
 //! itself. Eyes only ever get, list and watch; they know nothing of what is judged or shown.
 
+mod alert_history;
 mod alertmanager;
 mod api_server;
-mod certificate;
 mod cloudwatch;
 mod discover;
 mod disks;
 mod doctor;
 mod doctor_outside;
 mod kubernetes;
+mod monitoring;
 mod needs;
 mod pace;
 mod postgres;
 mod prometheus;
+mod reach;
 mod redis;
+mod strain;
 mod tell;
 mod tls;
 mod traffic;
+mod triggers;
 mod trouble;
 mod usage;
 
@@ -31,7 +35,7 @@ pub use self::needs::{Need, Where, Who, needs};
 pub use self::pace::{Bell, Pace};
 use self::tell::Tell;
 use crate::config::Settings;
-use crate::domain::{Observation, Timestamp};
+use crate::domain::{Observation, Timestamp, Trigger};
 
 /// Every eye that is open. Dropping it closes them all.
 pub struct Eyes {
@@ -41,8 +45,14 @@ pub struct Eyes {
 
 impl Eyes {
     /// Opens them all and returns at once; what they see goes to `out`, and a full channel makes them wait.
-    pub async fn open(settings: &Settings, clock: fn() -> Timestamp, out: mpsc::Sender<Observation>) -> Eyes {
-        Self::open_at(Pace::default(), settings, clock, out).await
+    /// `triggers` are those of the team's own playbooks.
+    pub async fn open(
+        settings: &Settings,
+        triggers: &[Trigger],
+        clock: fn() -> Timestamp,
+        out: mpsc::Sender<Observation>,
+    ) -> Eyes {
+        Self::open_at(Pace::default(), settings, triggers, clock, out).await
     }
 
     /// The same, waiting at this pace between two looks.
@@ -50,6 +60,7 @@ impl Eyes {
     pub async fn open_at(
         pace: Pace,
         settings: &Settings,
+        triggers: &[Trigger],
         clock: fn() -> Timestamp,
         out: mpsc::Sender<Observation>,
     ) -> Eyes {
@@ -62,6 +73,9 @@ impl Eyes {
         kubernetes::open(&settings.namespace, &sessions, &tell, &mut tasks);
         let (found, prometheus) = watch::channel(None);
         tasks.spawn(prometheus::watch(settings.clone(), sessions.clone(), tell.clone(), found));
+        tasks.spawn(monitoring::watch(settings.clone(), sessions.clone(), tell.clone()));
+        tasks.spawn(alert_history::watch(prometheus.clone(), tell.clone()));
+        triggers::open(settings, triggers, &sessions, &prometheus, &tell, &mut tasks);
         tasks.spawn(usage::watch(
             settings.namespace.value.clone(),
             sessions.clone(),
@@ -73,7 +87,8 @@ impl Eyes {
         tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));
         tasks.spawn(cloudwatch::watch(settings.clone(), tell.clone()));
-        tasks.spawn(tls::watch(settings.clone(), sessions, tell));
+        tasks.spawn(tls::watch(settings.clone(), sessions.clone(), tell.clone()));
+        tasks.spawn(reach::watch(settings.clone(), sessions, tell));
         Eyes { tasks, clients }
     }
 

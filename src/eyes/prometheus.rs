@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::api_server::{Sessions, session_for};
+use super::strain;
 use super::tell::{Backoff, Tell, Unheard};
 use super::traffic::{Charts, Queries};
 use crate::config::{ConnectError, Door, Settings, discovery};
@@ -17,7 +18,7 @@ use crate::domain::{BlindKind, Fact, Origin, Timestamp};
 /// Between two looks; also the step of the charts.
 pub(super) const STEP: Duration = Duration::from_secs(15);
 
-/// After so many looks, names that were missing are looked up again.
+/// After so many looks, names that were missing are looked up again, and what changes slowly is asked for.
 const LOOK_UP_AGAIN: u64 = 4;
 const REPAIR: &str = "set PROMETHEUS_URL or [prometheus] url";
 
@@ -56,17 +57,48 @@ impl Prometheus {
         from: i64,
         to: i64,
     ) -> Result<Vec<RangeVector>, ConnectError> {
+        self.range_in(expression, from, to, STEP.as_secs() as i64).await
+    }
+
+    /// The same in other steps, in seconds.
+    pub(super) async fn range_in(
+        &self,
+        expression: &str,
+        from: i64,
+        to: i64,
+        step: i64,
+    ) -> Result<Vec<RangeVector>, ConnectError> {
         let query = [
             ("query", expression.to_owned()),
             ("start", from.to_string()),
             ("end", to.to_string()),
-            ("step", STEP.as_secs().to_string()),
+            ("step", step.to_string()),
         ];
         let result: PromqlResult = self.ask("/api/v1/query_range", &query).await?;
         match result.into_inner().0 {
             Data::Matrix(lines) => Ok(lines),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// The only number an expression is now, if it is one.
+    pub(super) async fn number(&self, expression: &str) -> Result<Option<f64>, ConnectError> {
+        Ok(self.instant(expression).await?.first().map(|series| series.sample().value()))
+    }
+
+    /// What a path of the API has in `data`.
+    pub(super) async fn data(&self, path: &str) -> Result<serde_json::Value, ConnectError> {
+        self.ask(path, &[]).await
+    }
+
+    /// The body of a successful answer.
+    pub(super) async fn text(&self, path: &str) -> Result<String, ConnectError> {
+        self.door.get(path, &[]).await.map_err(named)
+    }
+
+    /// Whether it is reached through the API server.
+    pub(super) fn is_proxied(&self) -> bool {
+        matches!(self.door, Door::Proxied { .. })
     }
 
     /// The labels that series of a metric have.
@@ -144,7 +176,8 @@ pub(super) async fn watch(
             BlindKind::NotConfigured => Duration::from_mins(1),
             _ => backoff.next(),
         };
-        if tell.blind(Origin::Prometheus, error).await.is_err() {
+        let heard = tell.blind(Origin::Containers, error.clone()).await;
+        if heard.is_err() || tell.blind(Origin::Prometheus, error).await.is_err() {
             return;
         }
         tell.rest(wait).await;
@@ -183,7 +216,8 @@ async fn follow(
         if queries.is_partial() && look % LOOK_UP_AGAIN == LOOK_UP_AGAIN - 1 {
             queries = Queries::discover(settings, prometheus).await?;
         }
-        match charts.look(prometheus, &queries, tell.now()).await {
+        let slowly = look % LOOK_UP_AGAIN == 0;
+        match charts.look(prometheus, &queries, tell.now(), slowly).await {
             Ok(traffic) => {
                 failures = 0;
                 backoff.reset();
@@ -194,6 +228,12 @@ async fn follow(
             Err(error) => {
                 failures += 1;
                 tell.blind(Origin::Prometheus, error).await?;
+            }
+        }
+        if slowly {
+            match strain::look(prometheus, settings, tell.now()).await {
+                Ok(strain) => tell.fact(Origin::Containers, Fact::Strain(Box::new(strain))).await?,
+                Err(error) => tell.blind(Origin::Containers, error).await?,
             }
         }
     }

@@ -11,16 +11,21 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::api_server::{Sessions, session};
-use super::certificate::{Roots, shake};
 use super::kubernetes::names::{Names, own, says};
 use super::kubernetes::other::{Target, targets};
 use super::kubernetes::page;
 use super::tell::Tell;
 use super::trouble::{Trouble, deepest};
 use crate::config::Settings;
+use crate::config::net::Roots;
+use crate::config::net::handshake::shake;
 use crate::domain::{Fact, Handshake, Kind, Name, Origin, Served, Timestamp};
 
 const EVERY: Duration = Duration::from_mins(3);
+/// While something is wrong, or about to be.
+const OFTEN: Duration = Duration::from_secs(30);
+/// Less than this left is about to be wrong.
+const CLOSE: Duration = Duration::from_hours(21 * 24);
 /// Ingresses may be listed a moment after the start.
 const SOON: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -45,13 +50,31 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
                 return;
             }
         }
-        let mut shaken = std::pin::pin!(shake_all(all, &roots, tell.now()));
+        let now = tell.now();
+        let mut worth_watching = false;
+        let mut shaken = std::pin::pin!(shake_all(all, &roots, now));
         while let Some(rows) = shaken.next().await {
+            worth_watching = worth_watching || rows.iter().any(|row| is_worth_watching(row, now));
             if tell.fact(Origin::Tls, Fact::Handshakes(rows)).await.is_err() {
                 return;
             }
         }
-        tell.rest(if found { EVERY } else { SOON }).await;
+        // Whoever mends a certificate waits to see it.
+        let pause = if !found {
+            SOON
+        } else if worth_watching {
+            OFTEN
+        } else {
+            EVERY
+        };
+        tell.rest(pause).await;
+    }
+}
+
+fn is_worth_watching(row: &Handshake, now: Timestamp) -> bool {
+    match &row.served {
+        Err(_) => true,
+        Ok(served) => served.distrust.is_some() || crate::domain::between(now, served.not_after) < CLOSE,
     }
 }
 
@@ -122,6 +145,7 @@ pub(super) fn parse(text: &str) -> Option<Target> {
         host: host.to_owned(),
         port,
         addresses: address.into_iter().collect(),
+        secured: true,
     })
 }
 

@@ -38,8 +38,16 @@ const LATENCIES: [(&str, f64); 8] = [
     ("traefik_service_request_duration_seconds", 1.0),
     ("istio_request_duration_milliseconds", 0.001),
 ];
+/// Labels of the path, or what stands for it.
+const PATH_LABELS: [&str; 6] = ["path", "route", "handler", "http_route", "uri", "endpoint"];
 const STATUS_LABELS: [&str; 5] =
     ["status", "code", "status_code", "http_response_status_code", "response_code"];
+
+#[derive(Debug, Clone)]
+struct SlowPaths {
+    label: String,
+    expression: String,
+}
 
 /// The questions, ready to ask.
 #[derive(Debug, Clone)]
@@ -53,6 +61,9 @@ pub(super) struct Queries {
     error_ratio: Option<String>,
     rate: Option<String>,
     errors_by_pod: Option<String>,
+    slow_paths: Option<SlowPaths>,
+    p95_last_week: Option<String>,
+    parts: Vec<(&'static str, String)>,
     memory: String,
     unit: f64,
 }
@@ -102,7 +113,8 @@ impl Queries {
         });
         let namespace = namespace.filter(|(label, _)| labels.iter().any(|found| found == label));
         let selector = named.selector.value.clone().unwrap_or_default();
-        Ok(Self::build(requests, latency, status.as_deref(), namespace.as_ref(), &selector))
+        let path = PATH_LABELS.iter().find(|name| labels.iter().any(|label| label == *name)).copied();
+        Ok(Self::build(requests, latency, (status.as_deref(), path), namespace.as_ref(), &selector))
     }
 
     /// Some metric or label wasn't there yet: a fresh Prometheus, an application without requests so far.
@@ -130,7 +142,7 @@ impl Queries {
     fn build(
         requests_metric: Option<String>,
         latency: Option<(String, f64)>,
-        status: Option<&str>,
+        (status, path): (Option<&str>, Option<&str>),
         namespace: Option<&(&str, String)>,
         selector: &str,
     ) -> Self {
@@ -158,6 +170,14 @@ impl Queries {
                 .as_ref()
                 .zip(rate.as_ref())
                 .map(|(failing, rate)| format!("(sum(rate({failing})) or vector(0)) / {rate}")),
+            slow_paths: latency.as_ref().zip(path).map(|((metric, _), label)| SlowPaths {
+                label: label.to_owned(),
+                expression: slow_paths(metric, label, &all),
+            }),
+            p95_last_week: latency.as_ref().map(|(metric, _)| {
+                format!("histogram_quantile(0.95, sum by (le) (rate({metric}_bucket{{{all}}}[30m] offset 1w)))")
+            }),
+            parts: parts(requests.zip(status), latency.as_ref().map(|(metric, _)| metric.as_str()), path, &all),
             errors_by_pod: failing.map(|failing| format!("topk(10, sum by (pod) (rate({failing})))")),
             memory: format!("max(sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}}))"),
             rate,
@@ -167,6 +187,49 @@ impl Queries {
             requests: requests_metric,
         }
     }
+}
+
+/// The same questions by path and by pod, for people who look closer.
+fn parts(
+    requests: Option<(&str, &str)>,
+    latency: Option<&str>,
+    path: Option<&str>,
+    matchers: &str,
+) -> Vec<(&'static str, String)> {
+    let with = if matchers.is_empty() { String::new() } else { format!(",{matchers}") };
+    let mut parts = Vec::new();
+    for (label, errors, slow) in [
+        (path, "errors_by_path_promql", "latency_by_path_promql"),
+        (Some("pod"), "errors_by_pod_promql", "latency_by_pod_promql"),
+    ] {
+        let Some(label) = label else { continue };
+        if let Some((metric, status)) = requests {
+            let failing = format!("{metric}{{{status}=~\"5..\"{with}}}[5m]");
+            parts.push((
+                errors,
+                format!(
+                    "topk(10, sum by ({label}) (rate({failing})) / sum by ({label}) (rate({metric}{{{matchers}}}[5m])))"
+                ),
+            ));
+        }
+        if let Some(metric) = latency {
+            parts.push((
+                slow,
+                format!(
+                    "topk(10, histogram_quantile(0.95, sum by (le, {label}) (rate({metric}_bucket{{{matchers}}}[5m]))))"
+                ),
+            ));
+        }
+    }
+    parts
+}
+
+/// p95 by path, of paths that are asked for at all.
+fn slow_paths(metric: &str, label: &str, matchers: &str) -> String {
+    format!(
+        "topk(5, histogram_quantile(0.95, sum by (le, {label}) (rate({metric}_bucket{{{matchers}}}[5m]))) \
+         and on ({label}) sum by ({label}) (rate({metric}_count{{{matchers}}}[5m])) > 0.05)"
+    )
 }
 
 /// Which of the known metrics have series.
@@ -187,12 +250,14 @@ pub(super) struct Charts {
 }
 
 impl Charts {
-    /// Asks for what is missing. Nothing is kept of a look that failed half-way.
+    /// Asks for what is missing; `slowly` also for what changes slowly. Nothing is kept of a look that failed
+    /// half-way.
     pub(super) async fn look(
         &mut self,
         prometheus: &Prometheus,
         queries: &Queries,
         now: Timestamp,
+        slowly: bool,
     ) -> Result<Traffic, ConnectError> {
         let step = STEP.as_secs() as i64;
         // On whole steps, so that every look asks for the same moments.
@@ -224,7 +289,11 @@ impl Charts {
             ask(Some(&queries.memory)),
             by_pod
         )?;
+        if slowly {
+            self.slow(prometheus, queries).await?;
+        }
         let traffic = &mut self.traffic;
+        traffic.questions.clone_from(&queries.parts);
         for (series, lines, unit) in [
             (&mut traffic.p50, p50, queries.unit),
             (&mut traffic.p95, p95, queries.unit),
@@ -246,6 +315,25 @@ impl Charts {
         self.drawn = Some(to);
         Ok(traffic.clone())
     }
+
+    async fn slow(&mut self, prometheus: &Prometheus, queries: &Queries) -> Result<(), ConnectError> {
+        let seconds = |value: f64| (value.is_finite()).then_some(value * queries.unit);
+        if let Some(SlowPaths { label, expression }) = &queries.slow_paths {
+            let found = prometheus.instant(expression).await?;
+            let row = |series: &prometheus_http_query::response::InstantVector| {
+                let path = series.metric().get(label).filter(|path| !path.is_empty())?;
+                Some((own(path), seconds(series.sample().value())?))
+            };
+            let mut paths: Vec<_> = found.iter().filter_map(row).collect();
+            paths.sort_by(|one, other| other.1.total_cmp(&one.1));
+            self.traffic.slow_paths = paths;
+        }
+        if let Some(expression) = &queries.p95_last_week {
+            let found = prometheus.instant(expression).await?;
+            self.traffic.p95_last_week = found.first().and_then(|series| seconds(series.sample().value()));
+        }
+        Ok(())
+    }
 }
 
 /// What was drawn before `from`, then what is new. Values that are no numbers are gaps.
@@ -266,7 +354,7 @@ mod tests {
         let queries = Queries::build(
             Some("http_requests_total".into()),
             Some(("http_request_duration_seconds".into(), 1.0)),
-            Some("code"),
+            (Some("code"), Some("path")),
             Some(&namespace),
             "job=\"web\"",
         );
@@ -280,7 +368,7 @@ mod tests {
 
     #[test]
     fn without_a_status_label_nothing_is_called_an_error() {
-        let queries = Queries::build(Some("http_requests_total".into()), None, None, None, "");
+        let queries = Queries::build(Some("http_requests_total".into()), None, (None, None), None, "");
         assert!(
             queries.error_ratio.is_none() && queries.errors_by_pod.is_none() && queries.quantiles.is_none()
         );

@@ -123,7 +123,7 @@ pub(super) fn diff(
     lines(&before, &after)
 }
 
-fn lines(before: &str, after: &str) -> Vec<(DiffTone, String)> {
+pub(super) fn lines(before: &str, after: &str) -> Vec<(DiffTone, String)> {
     let diff = TextDiff::from_lines(before, after);
     let old: Vec<&str> = before.lines().collect();
     let mut out = Vec::new();

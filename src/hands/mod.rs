@@ -2,6 +2,7 @@
 //! Must not know the screen, nor decide anything: a person did.
 
 mod actor;
+mod alerting;
 mod aws;
 mod difference;
 mod done;
@@ -11,6 +12,7 @@ mod kubernetes;
 mod machine;
 mod permission;
 mod postgres;
+mod redis;
 mod script;
 mod task;
 
@@ -95,8 +97,8 @@ impl Hands {
         }
         match action {
             Action::Postgres(sql) => postgres::draft(self, sql, now).await,
-            Action::Redis(command) => match command {},
-            Action::Alerting(call) => match call {},
+            Action::Redis(command) => redis::draft(self, command, now).await,
+            Action::Alerting(call) => alerting::draft(self, call, now).await,
             action @ Action::Aws(_) => aws::draft(self, action, now).await,
             Action::Machine(ref command) => {
                 let command = command.clone();
@@ -144,8 +146,8 @@ impl Hands {
         } else {
             match warrant.action() {
                 Action::Postgres(sql) => postgres::perform(self, warrant, sql, &mut task).await,
-                Action::Redis(command) => match *command {},
-                Action::Alerting(call) => match *call {},
+                Action::Redis(command) => redis::perform(self, warrant, command, &mut task).await,
+                Action::Alerting(call) => alerting::perform(self, warrant, call, &mut task).await,
                 Action::Aws(_) => aws::perform(self, warrant, &mut task).await,
                 Action::Machine(command) => machine::perform(self, warrant, command, &mut task).await,
                 Action::Script(given) => script::perform(self, warrant, given, &mut task).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{
     Anomaly, Blind, BlindKind, Change, ChangeKind, Severity, Subject, Timestamp, between, text,
 };
-use crate::rules::Rule;
+use crate::rules::Watched;
 
 use super::Incident;
 
@@ -95,7 +95,7 @@ fn what(anomaly: &Anomaly) -> String {
 pub fn headline(
     incidents: &[Incident],
     anomalies: &[Anomaly],
-    blind: &[(&'static Rule, Blind)],
+    blind: &[(Watched, Blind)],
     now: Timestamp,
 ) -> String {
     let unseen = unseen(blind);
@@ -114,10 +114,10 @@ pub fn headline(
         let word = if first.severity == Severity::Suspect { "suspicious" } else { "not right" };
         return format!("{word}: {}{more}{unseen}", what(first));
     }
-    let failing: Vec<&(&Rule, Blind)> =
+    let failing: Vec<&(Watched, Blind)> =
         blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();
     // Who doesn't see pods or nodes doesn't know whether anything works.
-    let vital = failing.iter().find(|(rule, _)| matches!(rule.name, "crash-loop" | "node-notready"));
+    let vital = failing.iter().find(|(rule, _)| matches!(&*rule.name, "crash-loop" | "node-notready"));
     match (vital, failing.first()) {
         (Some((_, blind)), _) => format!("cannot tell: {}{unseen}", blind.why),
         (None, Some((_, blind))) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
@@ -126,11 +126,11 @@ pub fn headline(
 }
 
 /// What is not looked at, for an honest line's end.
-fn unseen(blind: &[(&'static Rule, Blind)]) -> String {
+fn unseen(blind: &[(Watched, Blind)]) -> String {
     if blind.is_empty() {
         return String::new();
     }
-    let mut names: Vec<&str> = blind.iter().map(|(rule, _)| rule.name).collect();
+    let mut names: Vec<&str> = blind.iter().map(|(rule, _)| &*rule.name).collect();
     names.dedup();
     format!(" · not seeing {}", names.join(", "))
 }

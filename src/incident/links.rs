@@ -41,6 +41,8 @@ enum Join {
     Object(Kind),
     /// They touch objects of the same namespace.
     Namespace,
+    /// They are about the same public host.
+    Host,
     /// There is one database, or one of everything that matters.
     Anything,
 }
@@ -187,6 +189,16 @@ static CAUSATIONS: &[Causation] = &[
         row(("db-cpu", "crash-loop"), Join::Anything, 10, 0.85, "containers die waiting for the database"),
         |_, effect| has_cause(effect, DATABASE),
     ),
+    when(
+        row(
+            ("mem-leak", "crash-loop"),
+            Join::Object(Kind::Deployment),
+            24 * 60,
+            0.85,
+            "its memory grows until the kernel kills it",
+        ),
+        |_, effect| has_cause(effect, &[cause::OOM_KILLED, cause::MEMORY_LEAK]),
+    ),
     row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
     row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
     when(
@@ -198,6 +210,24 @@ static CAUSATIONS: &[Causation] = &[
             "containers die without a database connection",
         ),
         |_, effect| has_cause(effect, DATABASE),
+    ),
+    row(
+        ("node-notready", "prom-down"),
+        Join::Object(Kind::Node),
+        15,
+        0.9,
+        "Prometheus runs on that node, and its volume is held there",
+    ),
+    row(
+        ("disk-full", "prom-down"),
+        Join::Object(Kind::PersistentVolumeClaim),
+        24 * 60,
+        0.9,
+        "its volume is full",
+    ),
+    when(
+        row(("crash-loop", "prom-down"), Join::Object(Kind::Pod), 30, 0.85, "its own pod crashes"),
+        |_, effect| !has_cause(effect, &[cause::WAL_REPLAY]),
     ),
     row(("hpa-max", "high-latency"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
     row(("hpa-max", "high-5xx"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
@@ -215,6 +245,53 @@ static CAUSATIONS: &[Causation] = &[
         |_, effect| has_cause(effect, &[cause::LIVENESS_KILLED]),
     ),
     when(
+        row(
+            ("cert-expiry", "ingress-down"),
+            Join::Host,
+            // Its days were counted long before clients refuse it.
+            60 * 24 * 100,
+            0.95,
+            "clients refuse the certificate",
+        ),
+        |_, effect| has_cause(effect, TLS),
+    ),
+    when(
+        row(
+            ("ingress-down", "cert-expiry"),
+            Join::Host,
+            60 * 24,
+            0.7,
+            "the authority cannot reach the host to check it",
+        ),
+        |cause, effect| {
+            !has_cause(cause, TLS) && has_cause(effect, &[cause::ISSUANCE_FAILING, cause::NOT_RENEWED])
+        },
+    ),
+    of_rollout(row(
+        ("rollout-stuck", "ingress-down"),
+        Join::Object(Kind::Deployment),
+        20,
+        0.9,
+        "no replica of the rollout serves",
+    )),
+    row(("crash-loop", "ingress-down"), Join::Object(Kind::Deployment), 30, 0.9, "no pod is left to answer"),
+    row(("image-pull", "ingress-down"), Join::Object(Kind::Deployment), 30, 0.9, "no pod is left to answer"),
+    row(
+        ("node-notready", "ingress-down"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.7,
+        "its pods are on that node",
+    ),
+    when(
+        row(("db-pool", "ingress-down"), Join::Anything, 10, 0.85, "pods are not ready without the database"),
+        |_, effect| has_cause(effect, &[cause::NO_ENDPOINTS]),
+    ),
+    when(
+        row(("ingress-down", "high-5xx"), Join::Namespace, 15, 0.7, "the door answers for pods that do not"),
+        |cause, _| has_cause(cause, &[cause::NO_ENDPOINTS, cause::BAD_GATEWAY]),
+    ),
+    when(
         of_rollout(row(
             ("cert-expiry", "rollout-stuck"),
             Join::Anything,
@@ -228,6 +305,10 @@ static CAUSATIONS: &[Causation] = &[
         },
     ),
 ];
+
+/// Clients come to the door and turn away.
+const TLS: &[&str] =
+    &[cause::EXPIRED, cause::NAME_MISMATCH, cause::HANDSHAKE_FAILED, cause::DEFAULT_CERTIFICATE];
 
 const DATABASE: &[&str] =
     &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE, cause::LIVENESS_KILLED, cause::CRASH];
@@ -256,12 +337,75 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
             }
         }
     }
+    edges.extend(storms(anomalies));
+    edges.extend(teams(anomalies));
     edges
 }
 
 fn holds(causation: &Causation, cause: &Anomaly, effect: &Anomaly) -> bool {
     let after = effect.onset.duration_since(cause.onset);
     after >= -causation.slack && after <= causation.window && (causation.when)(cause, effect)
+}
+
+/// A burst of alerts is a symptom of whatever goes on in the same place (audit, section 5).
+fn storms(anomalies: &[Anomaly]) -> Vec<Edge> {
+    let window = SignedDuration::from_mins(15);
+    let mut edges = Vec::new();
+    for (effect, storm) in anomalies.iter().enumerate() {
+        if &*storm.rule != "alert-fatigue" || !has_cause(storm, &[cause::ALERT_STORM]) {
+            continue;
+        }
+        let there = |object: &ObjectRef| {
+            storm.touches.iter().any(|place| {
+                object == place || place.kind == Kind::Namespace && object.key.namespace == place.key.name
+            })
+        };
+        for (cause, anomaly) in anomalies.iter().enumerate() {
+            let traffic = matches!(&anomaly.subject, Subject::Traffic(namespace)
+                if storm.touches.iter().any(|place| place.kind == Kind::Namespace && place.key.name == *namespace));
+            if cause != effect
+                && &*anomaly.rule != "prom-down"
+                && (traffic || anomaly.touches.iter().any(there))
+            {
+                let why = "its alerts come all at once: one incident, no rule's fault";
+                let after = storm.onset.duration_since(anomaly.onset);
+                let near = after >= -SLACK && after <= window;
+                edges.extend(near.then_some(Edge { cause, effect, why, weight: 0.8 }));
+            }
+        }
+    }
+    edges
+}
+
+/// What a team's trigger says of a pod, node, workload or volume is a symptom of what a rule of ours says of the
+/// same thing, when that began first.
+fn teams(anomalies: &[Anomaly]) -> Vec<Edge> {
+    const JOINED: &[Kind] = &[
+        Kind::Pod,
+        Kind::Node,
+        Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::PersistentVolumeClaim,
+        Kind::HorizontalPodAutoscaler,
+    ];
+    let is_team = |anomaly: &Anomaly| crate::rules::rule(&anomaly.rule).is_none();
+    let window = SignedDuration::from_mins(30);
+    let mut edges = Vec::new();
+    for (effect, of_team) in anomalies.iter().enumerate().filter(|(_, anomaly)| is_team(anomaly)) {
+        for (cause, own) in anomalies.iter().enumerate().filter(|(_, anomaly)| !is_team(anomaly)) {
+            let shared = of_team
+                .touches
+                .iter()
+                .any(|object| JOINED.contains(&object.kind) && own.touches.contains(object));
+            let after = of_team.onset.duration_since(own.onset);
+            if shared && after >= -SLACK && after <= window {
+                let why = "it is about the same thing, and began with it";
+                edges.push(Edge { cause, effect, why, weight: 0.6 });
+            }
+        }
+    }
+    edges
 }
 
 /// Pairs of causes and effects that have in common what the join says, each pair once.
@@ -293,6 +437,9 @@ fn joined(join: Join, anomalies: &[Anomaly], causes: &[usize], effects: &[usize]
         Join::Namespace => pairs(causes, effects)
             .filter(|(cause, effect)| share_namespace(&anomalies[*cause], &anomalies[*effect]))
             .collect(),
+        Join::Host => pairs(causes, effects)
+            .filter(|(cause, effect)| share_host(&anomalies[*cause], &anomalies[*effect]))
+            .collect(),
         Join::Anything => pairs(causes, effects).collect(),
     }
 }
@@ -313,6 +460,19 @@ fn share_namespace(one: &Anomaly, other: &Anomaly) -> bool {
         (None, Some(namespace)) => is_in(one, &namespace),
         (None, None) => false,
     }
+}
+
+/// One names a host that the other is about, or both touch the same Ingress or Certificate.
+fn share_host(one: &Anomaly, other: &Anomaly) -> bool {
+    let hosts = |anomaly: &Anomaly| -> Vec<String> {
+        let names = anomaly.bindings.get("dns_names").into_iter().flat_map(|names| names.split(','));
+        let own = anomaly.bindings.get("host").map(String::as_str);
+        names.chain(own).map(str::to_lowercase).collect()
+    };
+    let same = |object: &&ObjectRef| matches!(object.kind, Kind::Ingress | Kind::Certificate);
+    let others = hosts(other);
+    hosts(one).iter().any(|host| others.contains(host))
+        || one.touches.iter().filter(same).any(|object| other.touches.contains(object))
 }
 
 fn is_in(anomaly: &Anomaly, namespace: &str) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use crate::domain::{Anomaly, AnomalyId, Severity, Timestamp};
-use crate::rules::{Finding, Judgement, worst_first};
+use crate::rules::{Judgement, worst_first};
 
 /// How long an anomaly must be gone, or be milder, before it counts as that.
 const CLEARING: SignedDuration = SignedDuration::from_secs(30);
@@ -56,14 +56,8 @@ impl Memory {
         for anomaly in seen {
             self.keep(anomaly, now);
         }
-        let blind = |rule: &str| {
-            judgement
-                .findings
-                .iter()
-                .any(|(row, finding)| row.name == rule && matches!(finding, Finding::Blind(_)))
-        };
         for (id, kept) in &mut self.kept {
-            if !ids.contains(id) && !blind(&kept.anomaly.rule) {
+            if !ids.contains(id) && !judgement.is_blind(&kept.anomaly.rule) {
                 kept.clearing_since.get_or_insert(now);
             }
         }

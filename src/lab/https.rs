@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -147,6 +147,7 @@ fn covers(name: &str, host: &str) -> bool {
 pub struct Https {
     acceptor: TlsAcceptor,
     router: Router,
+    signals: Signals,
 }
 
 impl Https {
@@ -162,7 +163,8 @@ impl Https {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(certificates));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), router: router(signals) })
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { acceptor, router: router(signals.clone()), signals })
     }
 
     /// Serves until dropped.
@@ -170,16 +172,38 @@ impl Https {
     /// # Errors
     /// When the listener breaks.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        let mut listener = Some(listener);
         let mut connections = tokio::task::JoinSet::new();
         loop {
-            let (socket, _) = listener.accept().await?;
-            while connections.try_join_next().is_some() {}
-            connections.spawn(connection(socket, self.acceptor.clone(), self.router.clone()));
+            let up = self.signals.read(|shown| shown.edge.up);
+            let Some(open) = listener.as_ref().filter(|_| up) else {
+                // No target takes connections: neither does the load balancer.
+                listener = if up { TcpListener::bind(address).await.ok() } else { None };
+                if listener.is_none() {
+                    tokio::time::sleep(LOOK).await;
+                }
+                continue;
+            };
+            if let Ok(accepted) = tokio::time::timeout(LOOK, open.accept()).await {
+                while connections.try_join_next().is_some() {}
+                connections.spawn(connection(accepted?.0, self.acceptor.clone(), self.router.clone()));
+            }
         }
     }
 }
 
+/// How often the endpoint looks whether it should take connections at all.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// TLS, or plain HTTP: at the same port, told apart by the first byte (22 begins a handshake).
 async fn connection(socket: TcpStream, acceptor: TlsAcceptor, router: Router) {
+    let mut first = [0];
+    if matches!(socket.peek(&mut first).await, Ok(1)) && first != [22] {
+        let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        let _ = server.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)).await;
+        return;
+    }
     // Many clients come for the handshake alone, and hang up after it.
     if let Ok(tls) = acceptor.accept(socket).await {
         let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
@@ -192,8 +216,53 @@ pub fn router(signals: Signals) -> Router {
     Router::new()
         .route("/health/ready", get(health))
         .route("/health/live", get(|| async { "ok\n" }))
+        .route("/.well-known/acme-challenge/{token}", get(challenge))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .layer(axum::middleware::from_fn_with_state(signals.clone(), at_the_door))
+        .with_state(signals)
+}
+
+/// What the app's pods answer themselves, past Service and controller.
+pub fn pods(signals: Signals) -> Router {
+    let ready = |State(signals): State<Signals>| async move {
+        if signals.read(|shown| shown.edge.pods_well) {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        }
+    };
+    Router::new()
+        .route("/health/ready", get(ready))
+        .route("/health/live", get(|| async { "ok\n" }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .with_state(signals)
+}
+
+/// The controller's own word when nobody is behind it.
+async fn at_the_door(
+    State(signals): State<Signals>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    use axum::response::IntoResponse as _;
+    let open = signals.read(|shown| shown.edge.up && shown.edge.endpoints);
+    let challenge = request.uri().path().starts_with("/.well-known/acme-challenge/");
+    if open || challenge {
+        return next.run(request).await;
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>\n",
+    )
+        .into_response()
+}
+
+/// The solver's answer, while a challenge runs and its path is served.
+async fn challenge(State(signals): State<Signals>, Path(token): Path<String>) -> (StatusCode, String) {
+    match signals.read(|shown| shown.edge.challenges.get(&token).cloned()) {
+        Some(key) => (StatusCode::OK, key),
+        None => (StatusCode::NOT_FOUND, "not found\n".to_owned()),
+    }
 }
 
 async fn health(State(signals): State<Signals>) -> (StatusCode, &'static str) {

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::alertmanager::Alertmanager;
 use super::rules::Rules;
+use super::signals::{Serving, Signals};
 use super::tsdb::Tsdb;
 use super::world::World;
 
@@ -33,6 +34,7 @@ pub(super) struct Evaluation {
     /// The Prometheus that alerts say they come from.
     generator: String,
     last: Arc<Mutex<Option<Timestamp>>>,
+    signals: Signals,
 }
 
 impl Moves {
@@ -47,13 +49,22 @@ impl Moves {
 }
 
 impl Evaluation {
-    pub(super) fn new(rules: Rules, tsdb: Tsdb, alertmanager: Alertmanager, generator: String) -> Self {
-        Self { rules, tsdb, alertmanager, generator, last: Arc::default() }
+    pub(super) fn new(
+        rules: Rules,
+        tsdb: Tsdb,
+        alertmanager: Alertmanager,
+        generator: String,
+        signals: Signals,
+    ) -> Self {
+        Self { rules, tsdb, alertmanager, generator, last: Arc::default(), signals }
     }
 
     /// Evaluates every rule and tells the Alertmanager.
     pub(super) fn run(&self, now: Timestamp) {
-        self.alertmanager.tell(self.rules.evaluate(&self.tsdb, now), &self.generator, now);
+        // A server that is down evaluates nothing and tells nobody.
+        let serves = self.signals.read(|shown| matches!(shown.server.serving, Serving::Yes { .. }));
+        let told = if serves { self.rules.evaluate(&self.tsdb, now) } else { Vec::new() };
+        self.alertmanager.tell(told, &self.generator, now);
     }
 
     /// The same, unless it was done less than [`INTERVAL`] ago.

@@ -218,10 +218,38 @@ pub static RESOURCES: &[Resource] = &[
         .short(&["cert", "certs"])
         .categories(&["cert-manager"])
         .sub(&["status"]),
+    Resource::new("cert-manager.io", "v1", "certificaterequests", "certificaterequest", "CertificateRequest")
+        .short(&["cr", "crs"])
+        .categories(&["cert-manager"])
+        .sub(&["status"]),
+    Resource::new("cert-manager.io", "v1", "issuers", "issuer", "Issuer")
+        .categories(&["cert-manager"])
+        .sub(&["status"]),
+    Resource::new("cert-manager.io", "v1", "clusterissuers", "clusterissuer", "ClusterIssuer")
+        .categories(&["cert-manager"])
+        .cluster()
+        .sub(&["status"]),
+    Resource::new("acme.cert-manager.io", "v1", "orders", "order", "Order")
+        .categories(&["cert-manager", "cert-manager-acme"])
+        .sub(&["status"]),
+    Resource::new("acme.cert-manager.io", "v1", "challenges", "challenge", "Challenge")
+        .categories(&["cert-manager", "cert-manager-acme"])
+        .sub(&["status"]),
     Resource::new("external-secrets.io", "v1", "externalsecrets", "externalsecret", "ExternalSecret")
         .short(&["es"])
         .categories(&["external-secrets"])
         .sub(&["status"]),
+    Resource::new("monitoring.coreos.com", "v1", "prometheuses", "prometheus", "Prometheus")
+        .short(&["prom"])
+        .categories(&["prometheus-operator"])
+        .sub(&["scale", "status"]),
+    Resource::new("monitoring.coreos.com", "v1", "alertmanagers", "alertmanager", "Alertmanager")
+        .short(&["am"])
+        .categories(&["prometheus-operator"])
+        .sub(&["scale", "status"]),
+    Resource::new("monitoring.coreos.com", "v1", "prometheusrules", "prometheusrule", "PrometheusRule")
+        .short(&["promrule"])
+        .categories(&["prometheus-operator"]),
     Resource::new("metrics.k8s.io", "v1beta1", "podmetrics", "podmetrics", "PodMetrics").at("pods"),
     Resource::new("metrics.k8s.io", "v1beta1", "nodemetrics", "nodemetrics", "NodeMetrics")
         .at("nodes")

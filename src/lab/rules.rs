@@ -75,9 +75,26 @@ impl Rules {
     /// # Errors
     /// When the file or an expression in it does not parse.
     pub fn load(speed: f64) -> Result<Self, RulesError> {
-        let file: File = serde_saphyr::from_str(RULES).map_err(|why| RulesError::File(why.to_string()))?;
-        let groups = file.groups.into_iter().map(|group| group.build(speed)).collect::<Result<_, _>>()?;
-        Ok(Self(Arc::new(Mutex::new(groups))))
+        Ok(Self(Arc::new(Mutex::new(read(RULES, speed)?))))
+    }
+
+    /// Takes the rules of another file. A rule that asks the same keeps the alerts it holds.
+    ///
+    /// # Errors
+    /// When the file or an expression in it does not parse; then everything stays.
+    pub fn replace(&self, text: &str, speed: f64) -> Result<(), RulesError> {
+        let mut groups = read(text, speed)?;
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for rule in groups.iter_mut().flat_map(|group| &mut group.rules) {
+            let mut before = held.iter_mut().flat_map(|group| &mut group.rules);
+            if let Some(before) = before.find(|before| before.name == rule.name && before.query == rule.query)
+            {
+                rule.active = std::mem::take(&mut before.active);
+                rule.evaluated = before.evaluated;
+            }
+        }
+        *held = groups;
+        Ok(())
     }
 
     /// The rules as they are now.
@@ -101,6 +118,11 @@ impl Rules {
         }
         notices
     }
+}
+
+fn read(text: &str, speed: f64) -> Result<Vec<Group>, RulesError> {
+    let file: File = serde_saphyr::from_str(text).map_err(|why| RulesError::File(why.to_string()))?;
+    file.groups.into_iter().map(|group| group.build(speed)).collect()
 }
 
 impl Rule {

@@ -54,13 +54,19 @@ pub struct Addresses {
     pub https: SocketAddr,
     /// The same without TLS.
     pub http: SocketAddr,
+    /// Image registries, by the first part of the path.
+    pub registry: SocketAddr,
+    /// The name server of the public zones, UDP and TCP.
+    pub dns: SocketAddr,
 }
 
 impl Lab {
-    /// The environment that points clients at this lab. The last two only the cockpit understands: who issues
-    /// the ingress's certificates, and what tells whether users are served.
+    /// The environment that points clients at this lab. The last ones only the cockpit understands: who
+    /// issues the ingress's certificates, what tells whether users are served, whom to ask for names and images.
     pub fn env(&self) -> Vec<(&'static str, String)> {
-        let Addresses { prometheus, alertmanager, database, cache, http, .. } = self.addresses;
+        let Addresses { prometheus, alertmanager, database, cache, http, registry, dns, .. } = self.addresses;
+        let registries = ["ghcr.io", "docker.io", "quay.io", "registry.k8s.io"];
+        let registries = registries.map(|host| format!("{host}=http://{registry}/{host}"));
         let mut env = vec![
             ("KUBECONFIG", self.files.kubeconfig.display().to_string()),
             ("DATABASE_URL", format!("postgresql://app@{database}/covetpy")),
@@ -70,6 +76,10 @@ impl Lab {
             ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
             ("COVET_TLS_AUTHORITY", self.files.web_authority.display().to_string()),
             ("COVET_PROBE_URL", format!("http://{http}/health/ready")),
+            ("COVET_DNS_SYSTEM", dns.to_string()),
+            ("COVET_DNS_PUBLIC", dns.to_string()),
+            ("COVET_DNS_AUTHORITATIVE", dns.to_string()),
+            ("COVET_REGISTRY_ENDPOINTS", registries.join(",")),
         ];
         env.extend(
             self.machines.as_ref().map(|ssh| ("COVET_SSH_CONFIG", ssh.config().display().to_string())),

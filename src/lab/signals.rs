@@ -1,6 +1,8 @@
-//! What the servers beside Kubernetes show: database sessions, cache counters, certificates, the service itself.
+//! What the servers beside Kubernetes show: database sessions, cache counters, certificates, the way in, the
+//! service itself, names and registries.
 //! The world writes it on every tick, the servers read it. It knows neither the world nor any protocol.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -29,6 +31,11 @@ pub struct Shown {
     /// One entry per certificate the HTTPS endpoint serves; chosen by the client's SNI.
     pub certificates: Vec<Certificate>,
     pub service: Service,
+    pub edge: Edge,
+    /// Every record of the lab's zones.
+    pub dns: Vec<DnsRecord>,
+    pub registry: Registry,
+    pub server: Server,
 }
 
 impl Signals {
@@ -199,5 +206,89 @@ pub struct Service {
 impl Default for Service {
     fn default() -> Self {
         Self { ready: true, latency_ms: 20.0 }
+    }
+}
+
+/// The ingress controller and what is behind it, as the load balancer meets them.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    /// False: nobody takes connections.
+    pub up: bool,
+    /// False: 503 for everything, by the controller.
+    pub endpoints: bool,
+    /// The app's pods answer well when they are asked themselves.
+    pub pods_well: bool,
+    /// Answers of running HTTP-01 challenges, by token.
+    pub challenges: BTreeMap<String, String>,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self { up: true, endpoints: true, pods_well: true, challenges: BTreeMap::new() }
+    }
+}
+
+/// One record, names in lower case and without the last dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsRecord {
+    pub name: String,
+    /// `A`, `CNAME`, `NS`, `TXT` or `SOA` (its value is the first name server).
+    pub kind: &'static str,
+    pub ttl: u32,
+    pub value: String,
+}
+
+/// What the registries hold, and whom they refuse.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    /// The repository that both registries carry.
+    pub repository: &'static str,
+    /// Its tags and their digests.
+    pub tags: BTreeMap<String, String>,
+    /// Passwords that once worked and no longer do.
+    pub expired: BTreeSet<String>,
+    /// A host that refuses everybody until then.
+    pub limited: Option<(String, Timestamp)>,
+}
+
+impl Registry {
+    /// Whether a password is one of the kind that opens the private repositories.
+    pub fn accepts(&self, password: &str) -> bool {
+        let formed =
+            password.len() >= 20 && (password.starts_with("ghp_") || password.starts_with("github_pat_"));
+        formed && !self.expired.contains(password)
+    }
+}
+
+/// Prometheus and the files that it and Alertmanager see.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    pub serving: Serving,
+    /// prometheus.yml, its rules, and alertmanager.yml, as they are in the containers now.
+    pub mounted: Option<(String, String, String)>,
+    /// The prometheus.yml that was loaded, when, and whether the last attempt was refused.
+    pub loaded: Option<Loaded>,
+    /// Used and total bytes of its volume.
+    pub volume: (u64, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: String,
+    pub at: Timestamp,
+    pub refused: bool,
+}
+
+/// Whether Prometheus serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serving {
+    Yes { since: Timestamp },
+    Replays { current: u64, last: u64 },
+    No,
+}
+
+impl Default for Serving {
+    fn default() -> Self {
+        Serving::Yes { since: Timestamp::UNIX_EPOCH }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ use super::ssh::Machines;
 use super::store::Store;
 use super::tsdb::Tsdb;
 use super::world::{self, Scale, World};
-use super::{postgres, redis};
+use super::{dns, postgres, redis, registry};
 
 /// What kind of lab.
 #[derive(Clone, Debug)]
@@ -91,6 +91,9 @@ pub enum LabError {
 /// Nodes of a full cluster hold this many pods, unless the number of nodes is said.
 const PODS_PER_NODE: usize = 20;
 
+/// Minutes of samples before the start, where the clock is moved by hand.
+const SHORT_PAST: u32 = 20;
+
 /// Every listener, bound before anything runs, so that a failure leaves nothing behind.
 struct Listeners {
     prometheus: TcpListener,
@@ -99,6 +102,22 @@ struct Listeners {
     cache: TcpListener,
     https: TcpListener,
     http: TcpListener,
+    registry: TcpListener,
+    pods: TcpListener,
+    dns: (UdpSocket, TcpListener),
+}
+
+/// One port for datagrams and streams.
+async fn both() -> io::Result<(UdpSocket, TcpListener)> {
+    let mut last = None;
+    for _ in 0..20 {
+        let streams = TcpListener::bind(("127.0.0.1", 0)).await?;
+        match UdpSocket::bind(streams.local_addr()?).await {
+            Ok(datagrams) => return Ok((datagrams, streams)),
+            Err(why) => last = Some(why),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::other("no port is free")))
 }
 
 impl Listeners {
@@ -111,6 +130,9 @@ impl Listeners {
             cache: free().await?,
             https: free().await?,
             http: free().await?,
+            registry: free().await?,
+            pods: free().await?,
+            dns: both().await?,
         })
     }
 
@@ -123,6 +145,8 @@ impl Listeners {
             cache: self.cache.local_addr()?,
             https: self.https.local_addr()?,
             http: self.http.local_addr()?,
+            registry: self.registry.local_addr()?,
+            dns: self.dns.1.local_addr()?,
         })
     }
 }
@@ -145,22 +169,27 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let addresses = listeners.addresses(api.addr).map_err(LabError::Listen)?;
     routes.add("monitoring", "prometheus-server", 80, addresses.prometheus);
     routes.add("monitoring", "alertmanager", 9093, addresses.alertmanager);
+    let pods = listeners.pods.local_addr().map_err(LabError::Listen)?;
+    routes.add_pods(world::NAMESPACE, ("app", "covetpy"), 8000, pods);
     let web_authority = Arc::new(Authority::new("covet lab web CA")?);
     let mut folder = Folder::new().map_err(writing("the lab's folder"))?;
     let files =
         access.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
     let rules = Rules::load(options.speed)?;
-    let alertmanager = Alertmanager::new(now).at(clock);
+    let alertmanager = Alertmanager::new(now).reading(signals.clone()).at(clock);
     let prometheus = Prometheus {
         tsdb: tsdb.clone(),
         rules: rules.clone(),
         started: now,
+        signals: signals.clone(),
+        speed: options.speed,
         clock,
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
     let stopping = CancellationToken::new();
     let servers =
         serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority, &stopping)?;
+    let server = signals.clone();
     let parts = (store.clone(), logs, signals, tsdb.clone());
     let world = tokio::task::spawn_blocking(move || {
         let (store, logs, signals, tsdb) = parts;
@@ -170,7 +199,8 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
     let generator = format!("http://{}", addresses.prometheus);
-    let moves = Moves::new(clock, world, Evaluation::new(rules, tsdb, alertmanager, generator));
+    let evaluation = Evaluation::new(rules, tsdb, alertmanager, generator, server);
+    let moves = Moves::new(clock, world, evaluation);
     routes.answer_for_kubelets(kubelets(&moves));
     let machines = if options.machines { Machines::serve(&folder, &moves).await } else { None };
     let stopping = stopping.drop_guard();
@@ -214,7 +244,15 @@ fn wanted(options: &Options) -> Result<world::Options, LabError> {
         nodes: options.nodes.unwrap_or_else(|| pods.div_ceil(PODS_PER_NODE)),
         churn_per_second: options.churn,
     });
-    Ok(world::Options { drill, speed: options.speed, seed: options.seed, scale, ..world::Options::default() })
+    let usual = world::Options::default().back_fill_minutes;
+    Ok(world::Options {
+        drill,
+        speed: options.speed,
+        seed: options.seed,
+        scale,
+        // Whoever moves the clock by hand is in a hurry.
+        back_fill_minutes: if options.by_hand { SHORT_PAST } else { usual },
+    })
 }
 
 pub(super) fn writing(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {
@@ -236,6 +274,10 @@ fn serve(
     servers.spawn(http(listeners.http, https::router(signals.clone()), stopping.clone()));
     let database = postgres::serve(listeners.database, signals.clone(), None);
     servers.spawn(until(stopping.clone(), database));
+    servers.spawn(http(listeners.registry, registry::router(signals.clone()), stopping.clone()));
+    servers.spawn(http(listeners.pods, https::pods(signals.clone()), stopping.clone()));
+    let (datagrams, streams) = listeners.dns;
+    servers.spawn(until(stopping.clone(), dns::serve(datagrams, streams, signals.clone())));
     servers.spawn(until(stopping.clone(), redis::serve(listeners.cache, signals)));
     servers.spawn(until(stopping.clone(), ingress.serve(listeners.https)));
     Ok(servers)

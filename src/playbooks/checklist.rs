@@ -133,6 +133,9 @@ impl Check {
                 snapshot.deployments.iter().any(|deployment| replaces(&deployment.key.name)).then_some(true)
             }
             Check::CertificateManaged => {
+                if view.certificate().is_some_and(|key| snapshot.certificates.get(&key).is_some()) {
+                    return Some(true);
+                }
                 let crate::domain::Subject::Host(host) = &view.facts.anomaly.subject else { return None };
                 let names = |certificate: &crate::domain::Certificate| {
                     certificate.dns_names.iter().any(|name| name == host)

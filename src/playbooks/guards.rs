@@ -40,6 +40,8 @@ pub enum Guard {
     HealthyRevision,
     /// The replicas' new size has to fit on a node.
     NodeRoom,
+    /// What is critical is not made quieter by advice (audit, section 4: critical SLO thresholds).
+    NoCriticalRule,
     /// Building an index on a large table while every CPU is busy makes it worse.
     IndexAffordable,
     /// New pods have to find a connection, or their rollout gets stuck.
@@ -49,7 +51,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 17] = [
+    pub const ALL: [(&'static str, Guard); 18] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -64,6 +66,7 @@ impl Guard {
         ("few-nodes", Guard::FewNodes),
         ("healthy-revision", Guard::HealthyRevision),
         ("node-room", Guard::NodeRoom),
+        ("no-critical-rule", Guard::NoCriticalRule),
         ("index-affordable", Guard::IndexAffordable),
         ("database-lets-in", Guard::DatabaseLetsIn),
         ("replica-fresh", Guard::ReplicaFresh),
@@ -135,6 +138,7 @@ impl Guard {
             Guard::HealthyRevision if !case.values.contains_key("good_revision") => {
                 Standing::Blocked("no earlier revision is known to be healthy".into())
             }
+            Guard::NoCriticalRule => critical(case),
             Guard::NodeRoom if !case.values.contains_key("memory_suggestion") => {
                 Standing::NotAdvised("no node is known to have room for more memory".into())
             }
@@ -340,6 +344,18 @@ fn cordoned_by_us(case: &Case<'_>) -> Standing {
         Some(node) if !node.unschedulable => Standing::NotAdvised("the node is not cordoned".into()),
         Some(_) if case.view.cordoned_by_us(case.playbook) => Standing::Fine,
         _ => Standing::NotAdvised("it was not this cockpit that cordoned the node: ask who did".into()),
+    }
+}
+
+/// By the rule's own severity where it was read, else by that of the alert.
+fn critical(case: &Case<'_>) -> Standing {
+    let severity = case.values.get("rule_severity").or_else(|| case.values.get("noisy_severity"));
+    let alert = case.values.get("noisy_alert").map_or("it", String::as_str);
+    match severity.map(String::as_str) {
+        Some("critical" | "page" | "emergency") => Standing::NotAdvised(format!(
+            "{alert} is critical: find what makes it fire, don't make it quieter"
+        )),
+        _ => Standing::Fine,
     }
 }
 

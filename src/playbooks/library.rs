@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::{Lint, Playbook, parse};
+use crate::domain::{self, Ask, Kind};
+
+use super::{Lint, Playbook, Trigger, parse};
 
 /// The product's own playbooks, readable as documentation.
 const BUILT_IN: &str = include_str!("../../playbooks.toml");
@@ -38,7 +40,43 @@ impl Library {
         self.playbooks.iter().find(|playbook| playbook.id == id)
     }
 
+    /// The triggers that no rule of this build stands for.
+    pub fn triggers(&self) -> Vec<domain::Trigger> {
+        self.playbooks
+            .iter()
+            .filter_map(|playbook| {
+                let (ask, for_) = ask(&playbook.trigger)?;
+                Some(domain::Trigger {
+                    playbook: playbook.id.as_str().into(),
+                    title: playbook.title.as_str().into(),
+                    place: playbook.place.as_str().into(),
+                    ask,
+                    for_,
+                })
+            })
+            .collect()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Playbook> {
         self.playbooks.iter()
     }
+}
+
+fn ask(trigger: &Trigger) -> Option<(Ask, std::time::Duration)> {
+    Some(match trigger {
+        Trigger::Rule(_) => return None,
+        Trigger::Alert(labels) => {
+            let labels = labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+            (Ask::Alert { labels: labels.collect() }, std::time::Duration::ZERO)
+        }
+        Trigger::Promql { expr, above, below, for_ } => {
+            (Ask::Promql { expr: expr.clone(), above: *above, below: *below }, *for_)
+        }
+        Trigger::Sql { query, above, for_ } => (Ask::Sql { query: query.clone(), above: *above }, *for_),
+        Trigger::Object { kind, field, equals, matches, for_ } => {
+            let matches = matches.as_ref().map(|pattern| pattern.as_str().to_owned());
+            let (field, equals) = (field.clone(), equals.clone());
+            (Ask::Object { kind: Kind::parse(kind)?, field, equals, matches }, *for_)
+        }
+    })
 }

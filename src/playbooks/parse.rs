@@ -16,6 +16,7 @@ use super::{
 
 /// The rules of this build that a trigger may name; a test compares them with the rules themselves.
 pub const RULES: &[&str] = &[
+    "mem-leak",
     "crash-loop",
     "rollout-stuck",
     "image-pull",
@@ -27,6 +28,9 @@ pub const RULES: &[&str] = &[
     "high-latency",
     "high-5xx",
     "cert-expiry",
+    "ingress-down",
+    "prom-down",
+    "alert-fatigue",
 ];
 
 /// Longest text that is read as playbooks, in bytes: far beyond any playbook, short of a mistake's damage.
@@ -103,7 +107,9 @@ fn playbook(
     }
     let title = table.need_line(lints, "title", "one line that names the trouble");
     let category = table.need_line(lints, "category", "e.g. \"Application\"");
+    let place = lints.place(&table.item("trigger").map_or_else(|| table.at.clone(), |item| item.at));
     let trigger = trigger(lints, table);
+    lints.labels = trigger.as_ref().is_some_and(|trigger| !matches!(trigger, Trigger::Rule(_)));
     let thresholds = thresholds(lints, table);
     let steps = parse_step::steps(lints, table);
     let holds = holds(lints, table, &steps, ids);
@@ -115,6 +121,7 @@ fn playbook(
         category: category?.value,
         symptoms: table.words(lints, "symptoms").into_iter().map(|word| word.value).collect(),
         trigger: trigger?,
+        place,
         thresholds,
         steps,
         holds,

@@ -156,7 +156,8 @@ pub(super) fn template(lints: &mut Lints<'_>, text: &At<String>, inputs: &Inputs
         }
     };
     for name in template.placeholders() {
-        if !values::is_known(name) && !inputs.iter().any(|(input, _)| input.name == name) {
+        let of_trigger = lints.labels && name.starts_with(values::LABEL);
+        if !of_trigger && !values::is_known(name) && !inputs.iter().any(|(input, _)| input.name == name) {
             let mut known: Vec<&str> = inputs.iter().map(|(input, _)| input.name.as_str()).collect();
             known.extend(BINDINGS.iter().map(|(known, _)| known));
             known.extend(SETTINGS.iter().map(|(known, ..)| known));

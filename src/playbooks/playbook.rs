@@ -23,6 +23,8 @@ pub struct Playbook {
     pub category: String,
     pub symptoms: Vec<String>,
     pub trigger: Trigger,
+    /// Where the trigger is written: `team.toml:12`.
+    pub place: String,
     /// Thresholds this playbook sets for its rule, each with its source.
     pub thresholds: Vec<Threshold>,
     /// In the order in which they would be suggested, other things being equal.

@@ -14,12 +14,14 @@ pub(super) struct Lints<'a> {
     text: &'a str,
     /// The text is our own: what is costly to check was checked by a test.
     pub trusted: bool,
+    /// The playbook that is being read has a trigger of its own, whose labels are placeholders.
+    pub labels: bool,
     pub found: Vec<Lint>,
 }
 
 impl<'a> Lints<'a> {
     pub fn new(file: &'a str, text: &'a str) -> Self {
-        Self { file, text, trusted: false, found: Vec::new() }
+        Self { file, text, trusted: false, labels: false, found: Vec::new() }
     }
 
     pub fn add(&mut self, at: &Range<usize>, message: impl Into<String>, help: Option<String>) {
@@ -27,6 +29,12 @@ impl<'a> Lints<'a> {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         self.found.push(Lint { file: self.file.to_owned(), line, column, message: message.into(), help });
+    }
+
+    /// `file:line` of a place.
+    pub fn place(&self, at: &Range<usize>) -> String {
+        let before = self.text.get(..at.start).unwrap_or(self.text);
+        format!("{}:{}", self.file, before.matches('\n').count() + 1)
     }
 
     /// A word that is not among those allowed.

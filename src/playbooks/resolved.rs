@@ -4,7 +4,9 @@ mod disk;
 
 use std::time::Duration;
 
-use crate::domain::{Pod, Series, Status, Subject, Timestamp, between, text};
+use crate::domain::{
+    Ended, Name, Origin, Pod, Reach, Series, Served, Status, Subject, Timestamp, between, text,
+};
 
 use super::pods::waits_for_image;
 use super::verdict::crash_loops;
@@ -45,12 +47,24 @@ pub enum Condition {
     LatencyNormal,
     /// 5xx below 1 % of the requests.
     ErrorsBelow1Percent,
+    /// Requests still come: at least 70 % of what came before the anomaly began.
+    TrafficKept,
+    /// No container of the workload grows so that it reaches its limit within a day.
+    MemorySteady,
     /// Every served certificate of the host is trusted and valid for more than 21 days.
     CertificateValid,
+    /// Every public host of the anomaly answers, walked to from outside.
+    HostsReached,
+    /// Every Service behind the Ingress has a ready endpoint.
+    EndpointsReady,
+    /// Prometheus serves, runs what is written, takes samples, reaches its targets, and its Watchdog arrives.
+    MonitoringWorks,
+    /// Fewer than 30 notifications an hour, and nothing flaps.
+    AlertsCalm,
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 18] = [
+    pub const ALL: [(&'static str, Condition); 24] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -68,7 +82,13 @@ impl Condition {
         ("no-invalid-index", Condition::NoInvalidIndex),
         ("latency-normal", Condition::LatencyNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
+        ("traffic-kept", Condition::TrafficKept),
+        ("memory-steady", Condition::MemorySteady),
         ("certificate-valid", Condition::CertificateValid),
+        ("hosts-reached", Condition::HostsReached),
+        ("endpoints-ready", Condition::EndpointsReady),
+        ("monitoring-works", Condition::MonitoringWorks),
+        ("alerts-calm", Condition::AlertsCalm),
     ];
 
     pub fn parse(name: &str) -> Option<Condition> {
@@ -87,6 +107,18 @@ const CONNECTIONS: f64 = 0.7;
 const LATENCY: f64 = 1.0;
 /// Share of 5xx below which errors are normal (audit, section 4).
 const ERRORS: f64 = 0.01;
+/// Share of the requests from before that still have to come: silence is no success (audit, section 4).
+const KEPT: f64 = 0.7;
+/// What is looked at to see whether memory still grows.
+const MEMORY_WINDOW: Duration = Duration::from_mins(30);
+/// A limit that is further away than this is far (audit, section 4).
+const MEMORY_FAR: Duration = Duration::from_hours(24);
+/// Share of the targets that has to be up again (audit, section 4).
+const TARGETS: f64 = 0.95;
+/// Notifications in an hour that are too many (audit, section 3).
+const NOTIFICATIONS: f64 = 30.0;
+/// Times in six hours from which an alert flaps (audit, section 3).
+const FLAPS: f64 = 5.0;
 /// A certificate that is valid for longer than this is well (audit, section 4).
 const CERTIFICATE: Duration = Duration::from_hours(21 * 24);
 
@@ -224,7 +256,13 @@ impl Condition {
             Condition::ErrorsBelow1Percent => {
                 below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx ratio")
             }
+            Condition::TrafficKept => traffic_kept(view),
+            Condition::MemorySteady => memory_steady(view),
             Condition::CertificateValid => certificate_valid(view),
+            Condition::HostsReached => hosts_reached(view),
+            Condition::EndpointsReady => endpoints_ready(view),
+            Condition::MonitoringWorks => monitoring_works(view),
+            Condition::AlertsCalm => alerts_calm(view),
         }
     }
 }
@@ -312,6 +350,41 @@ fn connections(view: &View<'_>) -> Held {
     below(&snapshot.connections, CONNECTIONS * f64::from(capacity.usable()), "connections")
 }
 
+fn traffic_kept(view: &View<'_>) -> Held {
+    let rate = view.snapshot().traffic.rate.points();
+    let began = view.facts.anomaly.onset;
+    let before: Vec<f64> = rate.iter().filter(|(at, _)| *at < began).map(|(_, value)| *value).collect();
+    let (Some((_, now)), false) = (rate.last(), before.is_empty()) else { return Ok(None) };
+    let usual = before.iter().sum::<f64>() / before.len() as f64;
+    if *now < usual * KEPT {
+        return Err(format!("only {now:.0} requests a second come, {usual:.0} before: errors of nobody"));
+    }
+    Ok(None)
+}
+
+fn memory_steady(view: &View<'_>) -> Held {
+    let now = view.facts.now;
+    for trend in &view.snapshot().strain.memory {
+        let Some(pod) = view.pods.iter().find(|pod| pod.key == trend.pod && pod.deleting.is_none()) else {
+            continue;
+        };
+        let of = pod.containers.iter().find(|container| container.name == trend.container);
+        let Some(limit) = of.and_then(|container| container.limits.memory_bytes) else { continue };
+        let window = trend.bytes.within(MEMORY_WINDOW, now);
+        let (Some((from, first)), Some((to, last))) = (window.first(), window.last()) else { continue };
+        let (grown, seconds) = (last - first, between(*from, *to).as_secs_f64());
+        // Less than a hundredth is breathing.
+        if grown > first * 0.01 && seconds > 0.0 {
+            let left = (limit as f64 - last).max(0.0) * seconds / grown;
+            if left < MEMORY_FAR.as_secs_f64() {
+                let left = text::span(Duration::from_secs_f64(left));
+                return Err(format!("{} still grows: at its limit in {left}", pod.key.name));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// Since when every sample has been below a bound.
 fn below(series: &Series, bound: f64, what: &str) -> Held {
     let Some((_, last)) = series.last() else { return Err(format!("{what}: nothing to be seen")) };
@@ -321,11 +394,63 @@ fn below(series: &Series, bound: f64, what: &str) -> Held {
     Ok(series.points().iter().rev().take_while(|(_, value)| *value < bound).last().map(|(at, _)| *at))
 }
 
+fn monitoring_works(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if let Some(blind) = snapshot.blindness(Origin::Monitoring, view.facts.now) {
+        return Err(blind.why);
+    }
+    let Some(seen) = &snapshot.monitoring else { return Err("Prometheus is not to be seen".into()) };
+    if !seen.serves() {
+        return Err("Prometheus does not serve yet".into());
+    }
+    if seen.loaded == Some(false) {
+        return Err("its last reload was refused".into());
+    }
+    if seen.ingest.is_some_and(|rate| rate <= 0.0) {
+        return Err("it takes no samples".into());
+    }
+    if let Some((up, all)) = seen.targets.filter(|(up, all)| f64::from(*up) < TARGETS * f64::from(*all)) {
+        return Err(format!("{up} of {all} targets up"));
+    }
+    let watchdog = snapshot.watchdog;
+    let missing = |last: Timestamp| between(last, view.facts.now) > Duration::from_mins(2);
+    if watchdog.is_some_and(missing) {
+        return Err("the Watchdog is not back at Alertmanager".into());
+    }
+    Ok(None)
+}
+
+fn alerts_calm(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if let Some(blind) = snapshot.blindness(Origin::AlertHistory, view.facts.now) {
+        return Err(blind.why);
+    }
+    let noise = &snapshot.noise;
+    if let Some(sent) = noise.sent_1h.filter(|sent| *sent > NOTIFICATIONS) {
+        return Err(format!("{sent:.0} notifications in the last hour"));
+    }
+    if let Some((alert, flaps)) = noise.flaps.iter().find(|(_, flaps)| *flaps >= FLAPS) {
+        return Err(format!("{alert} became active again {flaps:.0} times in 6 h"));
+    }
+    Ok(None)
+}
+
 fn certificate_valid(view: &View<'_>) -> Held {
     let snapshot = view.snapshot();
-    let Subject::Host(host) = &view.facts.anomaly.subject else { return Err("no host is known".into()) };
-    let rows: Vec<_> =
-        snapshot.handshakes.iter().filter(|((name, _), _)| name == host).flat_map(|(_, rows)| rows).collect();
+    let hosts = hosts(view);
+    let rows: Vec<_> = snapshot
+        .handshakes
+        .iter()
+        .filter(|((name, _), _)| hosts.iter().any(|host| **host == **name))
+        .flat_map(|(_, rows)| rows)
+        .collect();
+    let key = view.certificate();
+    let certificate = key.as_ref().and_then(|key| snapshot.certificates.get(key));
+    if let Some(row) =
+        certificate.and_then(|one| one.condition("Ready")).filter(|row| row.status != Status::True)
+    {
+        return Err(format!("the Certificate is not Ready: {}", row.message.as_deref().unwrap_or_default()));
+    }
     if rows.is_empty() {
         return Err("no handshake was seen".into());
     }
@@ -334,11 +459,67 @@ fn certificate_valid(view: &View<'_>) -> Held {
             Err(why) => return Err(format!("{}: {why}", row.address)),
             Ok(served) if !served.name_matches => return Err(format!("{} serves another name", row.address)),
             Ok(served) if served.distrust.is_some() => return Err(format!("{} is not trusted", row.address)),
-            Ok(served) if between(view.facts.now, served.not_after) <= CERTIFICATE => {
+            Ok(served) if between(view.facts.now, served.not_after) <= enough(served) => {
                 let left = text::span_short(between(view.facts.now, served.not_after));
                 return Err(format!("{} serves a certificate with {left} left", row.address));
             }
             Ok(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Three weeks, or a third of a short life.
+fn enough(served: &Served) -> Duration {
+    CERTIFICATE.min(between(served.not_before, served.not_after).mul_f64(0.3))
+}
+
+/// The public hosts that the anomaly is about, without wildcards.
+fn hosts(view: &View<'_>) -> Vec<Name> {
+    if let Subject::Host(host) = &view.facts.anomaly.subject {
+        return vec![host.clone()];
+    }
+    let snapshot = view.snapshot();
+    let certificate = view.certificate().and_then(|key| snapshot.certificates.get(&key));
+    let ingress = view.ingress().and_then(|key| snapshot.ingresses.get(&key));
+    let mut hosts: Vec<Name> = match (&*view.facts.anomaly.rule, certificate, ingress) {
+        ("ingress-down", _, Some(ingress)) => ingress.hosts.to_vec(),
+        (_, Some(certificate), _) => certificate.dns_names.to_vec(),
+        (_, None, Some(ingress)) => ingress.hosts.to_vec(),
+        (_, None, None) => {
+            view.facts.anomaly.bindings.get("host").map(|host| host.as_str().into()).into_iter().collect()
+        }
+    };
+    hosts.retain(|host| !host.contains('*'));
+    hosts
+}
+
+/// Every host answers; since the first good walk after the last bad one.
+fn hosts_reached(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    let hosts = hosts(view);
+    let reaches: Vec<_> = hosts.iter().filter_map(|host| snapshot.reaches.get(host)).collect();
+    if let Some((layer, says)) = reaches.iter().find_map(|reach| reach.last.failed()) {
+        return Err(format!("{layer} still fails: {says}"));
+    }
+    let doubtful = |reach: &&Reach| matches!(reach.last.ended, Ended::Doubtful { .. });
+    if reaches.is_empty() || reaches.iter().all(doubtful) {
+        return Err("no walk to the hosts was seen".into());
+    }
+    Ok(reaches.iter().filter_map(|reach| reach.well_since).max())
+}
+
+/// Every Service behind the Ingress has a ready endpoint.
+fn endpoints_ready(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    let Some(ingress) = view.ingress().and_then(|key| snapshot.ingresses.get(&key)) else { return Ok(None) };
+    for service in &ingress.services {
+        let of_service = |slice: &&crate::domain::EndpointSlice| {
+            slice.key.namespace == ingress.key.namespace && slice.service.as_ref() == Some(service)
+        };
+        let ready: u32 = snapshot.endpoint_slices.iter().filter(of_service).map(|slice| slice.ready).sum();
+        if ready == 0 {
+            return Err(format!("Service {service} has no ready endpoint"));
         }
     }
     Ok(None)

@@ -96,12 +96,69 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("worst_pod", "the pod that causes most of it"),
     ("webhook", "the admission webhook that refuses"),
     ("issuer", "the issuer of the certificate"),
+    ("ingress", "the Ingress in front"),
+    ("balancer", "the address or name of its load balancer"),
+    ("tls_index", "the place of the certificate among the Ingress's own, counted from 0"),
+    ("tls_secret", "the Secret that the Ingress takes the certificate from"),
+    ("retry_after", "when the issuer lets us try again"),
+    ("solver_index", "the place of the issuer's solver, counted from 0"),
+    ("solver_field", "the field of the solver that names the ingress class"),
+    ("solver_wrong", "the ingress class that the issuer's solver uses"),
+    ("solver_right", "the ingress class that serves the host"),
+    ("selector_key", "the label of the Service's selector that fits no pod, as JSON Patch writes it"),
+    ("selector_wrong", "what the selector asks for"),
+    ("selector_right", "what the pods are labelled"),
+    ("port_index", "the place of the Service's port, counted from 0"),
+    ("port_wrong", "the port the Service sends to"),
+    ("port_right", "the port the containers listen on"),
+    ("ready_path", "a path at which the pods answer well"),
+    ("wrong_path", "the path of the readiness probe"),
+    ("controller", "the ingress controller's workload"),
+    ("controller_namespace", "its namespace"),
+    ("controller_kind", "its kind, Deployment or DaemonSet"),
+    ("controller_replicas", "how many replicas it should have"),
+    ("controller_wanted", "how many it is set to have"),
+    ("issuer_kind", "the kind of the issuer, ClusterIssuer or Issuer"),
+    ("image_digest", "the digest of the image, as the registry says"),
     ("dns_names", "the names in the certificate"),
     ("unready_pods", "how many pods are not Ready"),
     ("pods_on_node", "how many pods are on the node"),
     ("max_connections", "the server's max_connections"),
     ("connections_used", "connections in use"),
     ("connections_usable", "connections that ordinary roles can use"),
+    ("prometheus_namespace", "the namespace of Prometheus"),
+    ("prometheus_pod", "the pod of Prometheus that is unwell"),
+    ("prometheus_pod_uid", "that pod's uid"),
+    ("prometheus_selector", "the label selector of its pods"),
+    ("prometheus_kind", "what Prometheus runs as: Deployment, StatefulSet or Prometheus"),
+    ("prometheus_workload", "the name of that workload"),
+    ("prometheus_claim", "the volume claim of Prometheus"),
+    ("prometheus_ready", "whether Prometheus is ready, yes or no"),
+    ("prometheus_replicas", "how many replicas it should have"),
+    ("prometheus_document", "the object that holds its configuration"),
+    ("prometheus_memory", "half as much memory again as its limit"),
+    ("earlier_config", "the configuration one could go back to"),
+    ("volume_size", "half as much again as the volume has"),
+    ("volume_capacity", "what the volume has"),
+    ("volume_used", "how full the volume is, in percent"),
+    ("retention", "for how long samples are kept"),
+    ("retention_size", "a size that fits the volume, 80 % of it"),
+    ("noisy_alert", "the alert that makes most of the noise"),
+    ("noisy_severity", "that alert's severity"),
+    ("noisy_for", "a `for` that would outlast its flapping"),
+    ("rule_expr", "the rule's expression"),
+    ("rule_for", "the rule's `for`"),
+    ("rule_group", "the rule's group"),
+    ("rule_severity", "the rule's severity"),
+    ("rule_source", "the object the rule was written in"),
+    ("group_by", "labels that would hold the alerts of one cause together"),
+    ("inhibit_source", "the matcher of the cause"),
+    ("inhibit_target", "the matcher of its consequences"),
+    ("inhibit_equal", "the label that both have"),
+    ("alert_receiver", "the receiver that alerts go to now"),
+    ("silence", "the id of a silence in force"),
+    ("notifications_1h", "notifications in the last hour"),
+    ("value", "the number that a trigger of the team's own found"),
     ("idle_in_transaction", "sessions that are idle in a transaction"),
     ("stuck_sessions", "sessions that have been idle in a transaction for over five minutes"),
     ("idle_age", "how long a session may idle in a transaction before it is ended"),
@@ -159,8 +216,20 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("blocked_addresses", "the networks that are blocked already"),
     ("account_denials", "how many calls to AWS were refused"),
     ("secret_previous", "the version of the secret before the current one"),
+    ("errors_by_path_promql", "the share of 5xx by path, in PromQL"),
+    ("errors_by_pod_promql", "the share of 5xx by pod, in PromQL"),
+    ("latency_by_path_promql", "p95 by path, in PromQL"),
+    ("latency_by_pod_promql", "p95 by pod, in PromQL"),
+    ("cpu_limit", "the container's CPU limit"),
+    ("cpu_suggestion", "twice that"),
+    ("cache_memory", "the cache's maxmemory"),
+    ("cache_memory_suggestion", "twice that"),
     ("now", "the present moment"),
 ];
+
+/// Beginning of the placeholders that a team's own trigger fills: labels of a series or an alert, columns of a
+/// row, in lower case.
+pub(super) const LABEL: &str = "label_";
 
 /// Whether a playbook may use this placeholder, beside the inputs of its step.
 pub(super) fn is_known(name: &str) -> bool {
@@ -172,6 +241,7 @@ pub(super) fn values(view: &View<'_>) -> BTreeMap<String, String> {
     let facts = &view.facts;
     let mut values = BTreeMap::new();
     from_snapshot(view, &mut values);
+    of_case(view, &mut values);
     values.extend(facts.settings.iter().map(|(name, value)| (name.clone(), value.clone())));
     // Steps that were done later know better.
     let mut done: Vec<_> = facts.progress.steps.values().filter(|done| !done.undone).collect();
@@ -229,6 +299,24 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
         of_deployment(view, deployment, &mut put);
     }
     put("shed_workload", shed_workload(view));
+    for (name, promql) in &view.snapshot().traffic.questions {
+        put(name, Some(promql.clone()));
+    }
+}
+
+/// What a team's own trigger saw: every label under its own name, and where it is a placeholder of ours too.
+fn of_case(view: &View<'_>, values: &mut BTreeMap<String, String>) {
+    let Some(case) = view.snapshot().case(&view.facts.anomaly.id) else { return };
+    for (name, value) in case.values() {
+        if let Some(known) = name.strip_prefix(LABEL).filter(|known| is_known(known)) {
+            values.insert(known.to_owned(), value.clone());
+        }
+        values.insert(name, value);
+    }
+    if let Some(object) = &case.object {
+        values.insert(format!("{LABEL}name"), object.key.name.to_string());
+        values.insert(format!("{LABEL}namespace"), object.key.namespace.to_string());
+    }
 }
 
 fn of_deployment(view: &View<'_>, deployment: &Deployment, put: &mut impl FnMut(&str, Option<String>)) {

@@ -121,6 +121,20 @@ impl<'a> View<'a> {
         })
     }
 
+    /// The Certificate the anomaly is about, by its subject or by name.
+    pub fn certificate(&self) -> Option<Key> {
+        self.named(Kind::Certificate, "certificate")
+    }
+
+    pub fn ingress(&self) -> Option<Key> {
+        self.named(Kind::Ingress, "ingress")
+    }
+
+    fn named(&self, kind: Kind, binding: &str) -> Option<Key> {
+        let name = self.facts.anomaly.bindings.get(binding);
+        subject_of(&self.facts, kind).cloned().or_else(|| Some(Key::new(self.namespace()?, name?.as_str())))
+    }
+
     /// Fewer replicas serve than the strategy promises.
     pub fn users_affected(&self) -> bool {
         self.deployment.is_some_and(|deployment| {

@@ -1,6 +1,7 @@
 //! Reads on demand: logs, describe, SQL, HTTP. They change nothing.
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
+pub mod alerting;
 mod answer;
 pub mod aws;
 pub mod cluster;
@@ -16,6 +17,7 @@ pub mod object;
 mod pods;
 pub(crate) mod postgres;
 mod pull_secrets;
+mod redis;
 mod references;
 mod revisions;
 pub mod rollout;
@@ -108,11 +110,11 @@ impl Probes {
             Action::CheckPullSecrets { pod } => pull_secrets::check(cluster, pod).await,
             change if change.effect() != Effect::Read => Ok(Answer::failed("a change is no read")),
             Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
-            Action::Redis(command) => match *command {},
-            Action::Alerting(call) => match *call {},
+            Action::Redis(command) => Ok(redis::read(&self.outside, command).await),
+            Action::Alerting(call) => alerting::read(cluster, &self.outside, call, now).await,
             Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),
             Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
-            Action::Network(probe) => Ok(network::read(probe).await),
+            Action::Network(probe) => network::read(cluster, &self.outside, probe, now).await,
             Action::Elsewhere { system, .. } => {
                 Ok(Answer::failed(&format!("{} is not configured", system.as_str())))
             }

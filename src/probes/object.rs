@@ -147,32 +147,7 @@ pub fn selector_query(selector: &Value) -> String {
 
 /// A Kubernetes quantity in thousandths: CPU in millicores, memory in bytes × 1000, pods × 1000.
 pub fn milli(quantity: &str) -> Option<i128> {
-    let quantity = quantity.trim();
-    let split = quantity
-        .find(|character: char| !(character.is_ascii_digit() || "+-.".contains(character)))
-        .unwrap_or(quantity.len());
-    let (digits, suffix) = quantity.split_at(split);
-    let factor: f64 = match suffix {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024.0,
-        "Mi" => 1024f64.powi(2),
-        "Gi" => 1024f64.powi(3),
-        "Ti" => 1024f64.powi(4),
-        "Pi" => 1024f64.powi(5),
-        "Ei" => 1024f64.powi(6),
-        exponent => 10f64.powi(exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
-    };
-    let number: f64 = digits.parse().ok()?;
-    Some((number * factor * 1000.0).round() as i128)
+    Some((crate::domain::quantity(quantity)? * 1000.0).round() as i128)
 }
 
 /// The quantity at a pointer in thousandths, a number or a string; 0 when absent.

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Certificate, Handshake, Kind, Name, ObjectRef, Origin, Severity, Subject, Timestamp,
+    Anomaly, AnomalyId, Certificate, Handshake, Key, Kind, Name, ObjectRef, Origin, Severity, Subject,
+    Timestamp,
 };
 
 use super::cert_trouble::{Trouble, of_certificate, of_handshake};
@@ -54,6 +55,14 @@ pub(super) const ISSUING: Threshold = Threshold {
     source: "our own choice",
 };
 
+pub(super) const LIMITED_AFTER: Threshold = Threshold {
+    key: "cert-expiry.limited-after",
+    default: 300.0,
+    unit: Unit::Seconds,
+    says: "how long the issuer has limited attempts (429) before it is a warning",
+    source: "our own choice",
+};
+
 pub(super) static RULE: Rule = Rule {
     name: "cert-expiry",
     title: "Certificates expiring",
@@ -61,7 +70,7 @@ pub(super) static RULE: Rule = Rule {
            match, chains that clients do not trust, handshakes that fail. Silent inside the renewal window while \
            issuing is in progress.",
     needs: Needs::Any(&[Origin::Tls, Origin::Certificates]),
-    thresholds: &[WARNING, CRITICAL, RENEWAL_SHARE, RENEWAL_AFTER, NOT_READY_AFTER, ISSUING],
+    thresholds: &[WARNING, CRITICAL, RENEWAL_SHARE, RENEWAL_AFTER, NOT_READY_AFTER, ISSUING, LIMITED_AFTER],
     examine,
 };
 
@@ -125,10 +134,8 @@ fn anomaly(
     let first = troubles.first()?;
     let onset = troubles.iter().filter_map(|trouble| trouble.since).min().unwrap_or(scene.now).min(scene.now);
     // A test issuer's certificate is nobody's outage.
-    let staging = rows.iter().filter_map(|row| row.served.as_ref().ok()).any(|served| {
-        let issuer = served.issuer.to_lowercase();
-        issuer.contains("staging") || issuer.contains("test")
-    });
+    let staging =
+        rows.iter().filter_map(|row| row.served.as_ref().ok()).any(|served| is_staging(&served.issuer));
     let severity = if staging { first.severity.min(Severity::Warning) } else { first.severity };
     let score = first.score - if staging { 0.2 } else { 0.0 };
     let mut facts: Vec<_> = troubles
@@ -153,8 +160,8 @@ fn anomaly(
         title: first.title.clone(),
         evidence: facts,
         causes: troubles.iter().map(|trouble| trouble.cause.clone()).collect(),
-        touches: touches(&subject, certificate),
-        bindings: bindings(certificate, rows),
+        touches: touches(scene, &subject, certificate, rows),
+        bindings: bindings(scene, certificate, rows),
         pages_at: troubles.iter().filter_map(|trouble| trouble.pages_at).min(),
         subject,
     })
@@ -167,7 +174,12 @@ fn named(subject: &Subject) -> String {
     }
 }
 
-fn touches(subject: &Subject, certificate: Option<&Certificate>) -> Vec<ObjectRef> {
+fn touches(
+    scene: &Scene<'_>,
+    subject: &Subject,
+    certificate: Option<&Certificate>,
+    rows: &[&Handshake],
+) -> Vec<ObjectRef> {
     let mut touches = Vec::new();
     if let Subject::Object(object) = subject {
         touches.push(object.clone());
@@ -176,10 +188,30 @@ fn touches(subject: &Subject, certificate: Option<&Certificate>) -> Vec<ObjectRe
         let key = crate::domain::Key::new(certificate.key.namespace.clone(), certificate.secret.clone());
         ObjectRef::new(Kind::Secret, key)
     }));
+    let host = rows.first().map(|row| &row.host).or_else(|| certificate?.dns_names.first());
+    let served = served_by(scene, certificate, host);
+    touches.extend(served.map(|(ingress, ..)| ObjectRef::new(Kind::Ingress, ingress.clone())));
     touches
 }
 
-fn bindings(certificate: Option<&Certificate>, rows: &[&Handshake]) -> Bindings {
+/// The Ingress that serves it, the entry of its `spec.tls`, and the Secret named there.
+fn served_by<'a>(
+    scene: &Scene<'a>,
+    certificate: Option<&Certificate>,
+    host: Option<&Name>,
+) -> Option<(&'a Key, usize, &'a Name)> {
+    let mut ingresses: Vec<_> = scene.snapshot.ingresses.iter().collect();
+    ingresses.sort_by(|one, other| one.key.cmp(&other.key));
+    ingresses.into_iter().find_map(|ingress| {
+        let index = ingress.tls.iter().position(|(hosts, secret)| match certificate {
+            Some(one) => one.key.namespace == ingress.key.namespace && one.secret == *secret,
+            None => host.is_some_and(|host| hosts.contains(host)),
+        })?;
+        Some((&ingress.key, index, &ingress.tls[index].1))
+    })
+}
+
+fn bindings(scene: &Scene<'_>, certificate: Option<&Certificate>, rows: &[&Handshake]) -> Bindings {
     let mut bindings = Bindings::new();
     if let Some(certificate) = certificate {
         bindings.insert("namespace", certificate.key.namespace.to_string());
@@ -190,7 +222,19 @@ fn bindings(certificate: Option<&Certificate>, rows: &[&Handshake]) -> Bindings 
     }
     let host = rows.first().map(|row| &row.host).or_else(|| certificate?.dns_names.first());
     bindings.extend(host.map(|host| ("host", host.to_string())));
+    if let Some((ingress, index, secret)) = served_by(scene, certificate, host) {
+        bindings.insert("namespace", ingress.namespace.to_string());
+        bindings.insert("ingress", ingress.name.to_string());
+        bindings.insert("tls_index", index.to_string());
+        bindings.insert("tls_secret", secret.to_string());
+    }
     bindings
+}
+
+/// By a word of its own: `(STAGING) Let's Encrypt`, not `Fastest CA`.
+fn is_staging(issuer: &str) -> bool {
+    let words = issuer.split(|c: char| !c.is_alphanumeric());
+    words.into_iter().any(|word| word.eq_ignore_ascii_case("staging") || word.eq_ignore_ascii_case("test"))
 }
 
 /// The earlier of two moments that may be missing.

@@ -8,7 +8,7 @@ use crate::domain::{
 
 use super::Scene;
 use super::cert_expiry::{
-    CRITICAL, ISSUING, NOT_READY_AFTER, RENEWAL_AFTER, RENEWAL_SHARE, WARNING, earliest,
+    CRITICAL, ISSUING, LIMITED_AFTER, NOT_READY_AFTER, RENEWAL_AFTER, RENEWAL_SHARE, WARNING, earliest,
 };
 use super::workload::quote;
 
@@ -93,9 +93,10 @@ pub(super) fn of_certificate(scene: &Scene<'_>, certificate: &Certificate) -> Ve
         }
     }
     troubles.extend(late_renewal(scene, certificate));
-    if !troubles.is_empty() {
-        troubles.extend(failures(certificate));
-    }
+    let alone = troubles.is_empty();
+    troubles.extend(
+        failures(certificate).and_then(|failure| if alone { early(scene, failure) } else { Some(failure) }),
+    );
     troubles
 }
 
@@ -118,6 +119,16 @@ fn late_renewal(scene: &Scene<'_>, certificate: &Certificate) -> Option<Trouble>
         left(not_after, scene.now)
     );
     Some(trouble(severity, Origin::Certificates, Some(late), cause::NOT_RENEWED, says))
+}
+
+/// Attempts that fail while there is time: worth a look, and more than that once the issuer limits them.
+fn early(scene: &Scene<'_>, failure: Trouble) -> Option<Trouble> {
+    let since = failure.since?;
+    let limited = failure.cause.name == cause::ISSUANCE_RATE_LIMITED;
+    if limited && scene.has_lasted(since, &LIMITED_AFTER) {
+        return Some(failure);
+    }
+    (!limited).then_some(Trouble { severity: Severity::Suspect, score: 0.55, ..failure })
 }
 
 /// What cert-manager says of its attempts.
@@ -166,7 +177,12 @@ pub(super) fn of_handshake(
         "localhost kong",
     ];
     let issuer = served.issuer.to_lowercase();
-    if default.iter().any(|name| issuer.contains(name)) {
+    let placeholder = default.iter().any(|name| issuer.contains(name));
+    // Plain HTTP on purpose: the controller's placeholder is what anybody gets there by TLS.
+    if placeholder && !wants_tls(scene, &row.host) {
+        return troubles;
+    }
+    if placeholder {
         let says = format!("{} serves the ingress controller's placeholder ({})", row.host, served.issuer);
         troubles.push(trouble(Severity::Critical, Origin::Tls, at, cause::DEFAULT_CERTIFICATE, says));
     } else if !served.name_matches {
@@ -180,6 +196,14 @@ pub(super) fn of_handshake(
     }
     troubles.extend(expiry(scene, row, served, certificate));
     troubles
+}
+
+/// Unless the Ingresses of the host all do without a certificate. One whose controller keeps certificates
+/// elsewhere (an ALB) never shows a placeholder.
+fn wants_tls(scene: &Scene<'_>, host: &str) -> bool {
+    let mut of_host =
+        scene.snapshot.ingresses.iter().filter(|one| one.hosts.iter().any(|name| &**name == host)).peekable();
+    of_host.peek().is_none() || of_host.any(|one| !one.tls.is_empty())
 }
 
 /// How much time is left, by what renews it.

@@ -3,6 +3,7 @@
 use crate::domain::{Anomaly, AnomalyId, Cause, Key, Kind, ObjectRef, Origin, Severity, cause};
 
 use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
+use super::traffic_cause::{DATABASE_FILL, HIT_DROP, HIT_RATIO, THROTTLED, behind};
 use super::workload::evidence;
 use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
 
@@ -54,7 +55,19 @@ pub(super) static RULE: Rule = Rule {
     title: "Errors high",
     says: "The share of 5xx among all responses, never their number. Silent without traffic.",
     needs: Needs::All(&[Origin::Prometheus]),
-    thresholds: &[WARNING, WARNING_AFTER, CRITICAL, CRITICAL_AFTER, ONE_POD, PAGES_AFTER, MIN_RATE],
+    thresholds: &[
+        WARNING,
+        WARNING_AFTER,
+        CRITICAL,
+        CRITICAL_AFTER,
+        ONE_POD,
+        PAGES_AFTER,
+        MIN_RATE,
+        HIT_RATIO,
+        HIT_DROP,
+        THROTTLED,
+        DATABASE_FILL,
+    ],
     examine,
 };
 
@@ -65,8 +78,8 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     let traffic = &scene.snapshot.traffic;
     let steps = [
-        Step { severity: Severity::Warning, level: &WARNING, after: &WARNING_AFTER },
-        Step { severity: Severity::Critical, level: &CRITICAL, after: &CRITICAL_AFTER },
+        Step { severity: Severity::Warning, level: scene.threshold(&WARNING), after: &WARNING_AFTER },
+        Step { severity: Severity::Critical, level: scene.threshold(&CRITICAL), after: &CRITICAL_AFTER },
     ];
     let climb = climb(scene, &traffic.error_ratio, &steps)?;
     let percent = |ratio: f64| format!("{:.1} %", ratio * 100.0);
@@ -85,17 +98,22 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         }),
     );
     let (subject, namespace) = subject(scene);
+    let behind = behind(scene, &namespace, climb.onset);
     let mut bindings = bindings(scene, &namespace);
+    bindings.extend(behind.bindings);
     bindings.insert("error_ratio", percent(climb.value));
-    let mut causes = Vec::new();
-    let mut touches = Vec::new();
+    let mut causes = behind.causes;
+    let mut touches = behind.touches;
+    facts.extend(behind.facts);
     if let Some((pod, share)) = traffic.errors_by_pod.first() {
         facts.push(evidence(Origin::Prometheus, None, format!("{pod} causes {} of them", percent(*share))));
         // One pod causes all errors of a single-pod application: that says nothing.
         if *share > scene.threshold(&ONE_POD) && traffic.errors_by_pod.len() > 1 {
             let says = format!("{pod} causes {} of all errors", percent(*share));
             causes.push(Cause { name: cause::ONE_POD, says, weight: 0.85 });
+            causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
             bindings.insert("pod", pod.to_string());
+            bindings.insert("worst_pod", pod.to_string());
             touches.push(ObjectRef::new(Kind::Pod, Key::new(namespace.clone(), pod.clone())));
         }
     }

@@ -3,6 +3,7 @@
 use crate::domain::{Anomaly, AnomalyId, Origin, Severity};
 
 use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
+use super::traffic_cause::{DATABASE_FILL, HIT_DROP, HIT_RATIO, THROTTLED, behind};
 use super::workload::evidence;
 use super::{Needs, Rule, Scene, Threshold, Unit, shown};
 
@@ -35,13 +36,41 @@ const CRITICAL_AFTER: Threshold = Threshold {
     source: "our own choice",
 };
 
+const LAST_WEEK: Threshold = Threshold {
+    key: "high-latency.last-week",
+    default: 1.5,
+    unit: Unit::Count,
+    says: "times the p95 of a week ago from which it is more than usual",
+    source: "our own choice",
+};
+
+const NOTICED: Threshold = Threshold {
+    key: "high-latency.noticed",
+    default: 0.4,
+    unit: Unit::Seconds,
+    says: "p95 below which nobody notices, whatever it was a week ago",
+    source: "the Doherty threshold: answers within 400 ms feel immediate",
+};
+
 pub(super) static RULE: Rule = Rule {
     name: "high-latency",
     title: "Latency high",
     says: "The p95 latency of all requests together. Silent without traffic, about gaps, and about single slow \
            paths that do not move it.",
     needs: Needs::All(&[Origin::Prometheus]),
-    thresholds: &[WARNING, WARNING_AFTER, CRITICAL, CRITICAL_AFTER, MIN_RATE],
+    thresholds: &[
+        WARNING,
+        WARNING_AFTER,
+        CRITICAL,
+        CRITICAL_AFTER,
+        LAST_WEEK,
+        NOTICED,
+        MIN_RATE,
+        HIT_RATIO,
+        HIT_DROP,
+        THROTTLED,
+        DATABASE_FILL,
+    ],
     examine,
 };
 
@@ -49,18 +78,26 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     Vec::from_iter(anomaly(scene))
 }
 
+/// From which p95 on it is slow: the threshold, or well above what it was a week ago.
+fn slow_from(scene: &Scene<'_>, usual: Option<f64>) -> f64 {
+    let level = scene.threshold(&WARNING);
+    let more_than_usual = usual.map(|usual| usual * scene.threshold(&LAST_WEEK));
+    more_than_usual.map_or(level, |more| level.min(more.max(scene.threshold(&NOTICED))))
+}
+
 fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     let traffic = &scene.snapshot.traffic;
+    let usual = traffic.p95_last_week.filter(|usual| *usual > 0.0);
+    let above = slow_from(scene, usual);
     let steps = [
-        Step { severity: Severity::Warning, level: &WARNING, after: &WARNING_AFTER },
-        Step { severity: Severity::Critical, level: &CRITICAL, after: &CRITICAL_AFTER },
+        Step { severity: Severity::Warning, level: above, after: &WARNING_AFTER },
+        Step { severity: Severity::Critical, level: scene.threshold(&CRITICAL), after: &CRITICAL_AFTER },
     ];
     let climb = climb(scene, &traffic.p95, &steps)?;
     let seconds = |value: f64| match value {
         value if value < 1.0 => format!("{:.0} ms", value * 1000.0),
         value => format!("{value:.1} s"),
     };
-    let above = scene.threshold(&WARNING);
     let p95 = seconds(climb.value);
     let mut facts = vec![evidence(
         Origin::Prometheus,
@@ -80,22 +117,38 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         }),
     );
     let (subject, namespace) = subject(scene);
+    if let Some(usual) = usual {
+        facts.push(evidence(Origin::Prometheus, None, format!("p95 a week ago: {}", seconds(usual))));
+    }
+    // A service that is as slow as ever is no incident, unless its owners say that it should not be.
+    let as_ever = usual.is_some_and(|usual| climb.value < usual * scene.threshold(&LAST_WEEK));
+    for (path, p95) in traffic.slow_paths.iter().take(2) {
+        facts.push(evidence(Origin::Prometheus, None, format!("p95 of {path}: {}", seconds(*p95))));
+    }
+    let behind = behind(scene, &namespace, climb.onset);
+    facts.extend(behind.facts);
     let severe = climb.value > scene.threshold(&CRITICAL);
-    let raises = [(severe, 0.2), (climb.severity > Severity::Suspect, 0.1)];
+    let raises = [
+        (severe, 0.2),
+        (climb.severity > Severity::Suspect, 0.1),
+        (!behind.causes.is_empty(), 0.1),
+        (as_ever, -0.3),
+    ];
     let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let mut bindings = bindings(scene, &namespace);
     bindings.insert("p95", p95.clone());
+    bindings.extend(behind.bindings);
     shown(Anomaly {
         id: AnomalyId(format!("{}/{subject}", RULE.name).into()),
         rule: RULE.name.into(),
         subject,
         severity: climb.severity,
-        score,
+        score: score.min(1.0),
         onset: climb.onset,
         title: format!("p95 latency {p95}"),
         evidence: facts,
-        causes: Vec::new(),
-        touches: Vec::new(),
+        causes: behind.causes,
+        touches: behind.touches,
         bindings,
         pages_at: None,
     })

@@ -38,7 +38,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 }
 
 /// Since when an autoscaler at its maximum has wanted more.
-fn limited_since(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Timestamp> {
+pub(super) fn limited_since(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Timestamp> {
     if scaler.max == scaler.min || scaler.current < scaler.max || scaler.desired < scaler.max {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Snapshot in, Findings out: one rule, one file; a rule is a row. No I/O, no clock.
 //! A rule knows what public fields prove. It must not know playbooks, incidents or the screen.
 
+mod alert_fatigue;
 mod cert_expiry;
 mod cert_trouble;
 mod configuration;
@@ -15,19 +16,25 @@ mod high_latency;
 mod hpa_max;
 mod image_cause;
 mod image_pull;
+mod ingress_down;
+mod mem_leak;
+mod memory_trend;
 mod node_ailment;
 mod node_load;
 mod node_notready;
+mod prom_down;
 mod revision;
 mod rollout_cause;
 mod rollout_stuck;
 mod room;
 mod scene;
+mod team;
 mod thresholds;
 mod traffic;
+mod traffic_cause;
 mod workload;
 
-use crate::domain::{Anomaly, Blind, Origin, Snapshot, Timestamp};
+use crate::domain::{Anomaly, Blind, Name, Origin, Snapshot, Timestamp, Trigger};
 
 pub use scene::Scene;
 pub use thresholds::{Threshold, Thresholds, Unit, UnknownThreshold};
@@ -69,8 +76,31 @@ pub enum Finding {
 pub struct Judgement {
     /// In the order of [`RULES`].
     pub findings: Vec<(&'static Rule, Finding)>,
+    /// Of the triggers of a team's own playbooks, in the order of its file.
+    pub team: Vec<(Watched, Finding)>,
     /// Rules that fire on what they see but cannot see all they need.
     pub half_blind: Vec<(&'static Rule, Blind)>,
+}
+
+/// What is watched for: a rule of this build, or a trigger of a team's own playbook.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Watched {
+    /// Also the id of its playbook.
+    pub name: Name,
+    /// As a heading.
+    pub title: Name,
+}
+
+impl From<&Rule> for Watched {
+    fn from(rule: &Rule) -> Self {
+        Self { name: rule.name.into(), title: rule.title.into() }
+    }
+}
+
+impl From<&Trigger> for Watched {
+    fn from(trigger: &Trigger) -> Self {
+        Self { name: trigger.playbook.clone(), title: trigger.title.clone() }
+    }
 }
 
 /// Every rule, in the order people read them.
@@ -83,9 +113,13 @@ pub static RULES: &[&Rule] = &[
     &high_5xx::RULE,
     &high_latency::RULE,
     &hpa_max::RULE,
+    &mem_leak::RULE,
     &db_pool::RULE,
     &db_cpu::RULE,
+    &ingress_down::RULE,
     &cert_expiry::RULE,
+    &prom_down::RULE,
+    &alert_fatigue::RULE,
 ];
 
 /// The rule with this name.
@@ -110,6 +144,8 @@ pub fn judge(snapshot: &Snapshot, thresholds: &Thresholds, now: Timestamp) -> Ju
         };
         judgement.findings.push((rule, finding));
     }
+    judgement.team =
+        snapshot.triggers.iter().map(|trigger| (trigger.into(), team::judge(&scene, trigger))).collect();
     judgement
 }
 
@@ -164,8 +200,7 @@ impl Judgement {
     /// All anomalies, the worst first.
     pub fn anomalies(&self) -> Vec<Anomaly> {
         let mut all: Vec<Anomaly> = self
-            .findings
-            .iter()
+            .all()
             .filter_map(|(_, finding)| match finding {
                 Finding::Firing(anomalies) => Some(anomalies),
                 _ => None,
@@ -178,14 +213,23 @@ impl Judgement {
     }
 
     /// Rules that cannot say that all is well, and why.
-    pub fn blind(&self) -> Vec<(&'static Rule, Blind)> {
-        self.findings
-            .iter()
-            .filter_map(|(rule, finding)| match finding {
-                Finding::Blind(blind) => Some((*rule, blind.clone())),
+    pub fn blind(&self) -> Vec<(Watched, Blind)> {
+        self.all()
+            .filter_map(|(watched, finding)| match finding {
+                Finding::Blind(blind) => Some((watched, blind.clone())),
                 _ => None,
             })
-            .chain(self.half_blind.iter().cloned())
+            .chain(self.half_blind.iter().map(|(rule, blind)| ((*rule).into(), blind.clone())))
             .collect()
+    }
+
+    /// Whether a rule or a trigger cannot tell at all.
+    pub fn is_blind(&self, name: &str) -> bool {
+        self.all().any(|(watched, finding)| *watched.name == *name && matches!(finding, Finding::Blind(_)))
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Watched, &Finding)> {
+        let rules = self.findings.iter().map(|(rule, finding)| ((*rule).into(), finding));
+        rules.chain(self.team.iter().map(|(watched, finding)| (watched.clone(), finding)))
     }
 }

@@ -76,6 +76,42 @@ pub(super) fn suspect<'a>(
     Some(Suspicion { bad, good, says, weight })
 }
 
+/// Changes explain what follows within this time (audit, section 5).
+const CHANGE: SignedDuration = SignedDuration::from_mins(15);
+/// Onsets are estimates: a rate over five minutes shows late, a rollout's first pods early.
+const SLACK: SignedDuration = SignedDuration::from_mins(1);
+
+/// Suspects a revision that was rolled out shortly before something began that shows on no pod.
+pub(super) fn before<'a>(
+    scene: &Scene<'a>,
+    deployment: &Deployment,
+    onset: Timestamp,
+) -> Option<Suspicion<'a>> {
+    let sets = scene.revisions(deployment);
+    let (bad, older) = sets.split_first()?;
+    let rolled_out = started_at(scene, bad, sets);
+    let after = onset.duration_since(rolled_out);
+    if older.is_empty() || after < -SLACK || after > CHANGE || bad.replicas == 0 {
+        return None;
+    }
+    let good = last_good(scene, older, rolled_out);
+    let says =
+        format!("began {} after {} was rolled out", text::span(between(rolled_out, onset)), number(bad));
+    // The closer, the likelier.
+    let weight = if after <= CHANGE / 3 { 0.9 } else { 0.8 };
+    Some(Suspicion { bad, good, says, weight })
+}
+
+/// When a revision was rolled out, by its pods where its ReplicaSet is older than its rollout.
+fn started_at(scene: &Scene<'_>, set: &ReplicaSet, sets: &[&ReplicaSet]) -> Timestamp {
+    let brought_back = sets.iter().any(|other| other.created > set.created && other.revision < set.revision);
+    if !brought_back {
+        return set.created;
+    }
+    let owned = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid);
+    scene.snapshot.pods.iter().filter(owned).map(|pod| pod.created).min().unwrap_or(set.created)
+}
+
 /// The last older revision that proved itself: it has available pods, or served for a while before the
 /// next one came.
 fn last_good<'a>(

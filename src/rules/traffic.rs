@@ -22,7 +22,7 @@ const FRESH: SignedDuration = SignedDuration::from_mins(5);
 /// One step of severity: above a level for a while.
 pub(super) struct Step<'a> {
     pub severity: Severity,
-    pub level: &'a Threshold,
+    pub level: f64,
     pub after: &'a Threshold,
 }
 
@@ -46,10 +46,10 @@ pub(super) fn climb(scene: &Scene<'_>, series: &Series, steps: &[Step<'_>]) -> O
     {
         return None;
     }
-    let lowest = steps.iter().map(|step| scene.threshold(step.level)).reduce(f64::min)?;
+    let lowest = steps.iter().map(|step| step.level).reduce(f64::min)?;
     let onset = series.above_since(lowest)?;
     let reached = steps.iter().filter(|step| {
-        let since = series.above_since(scene.threshold(step.level));
+        let since = series.above_since(step.level);
         since.is_some_and(|since| scene.has_lasted(since, step.after))
     });
     let severity = reached.map(|step| step.severity).max().unwrap_or(Severity::Suspect);

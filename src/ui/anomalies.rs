@@ -257,7 +257,10 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
         let wrapped = fit::wrap(&words, cells.saturating_sub(2));
         lines.extend(wrapped.into_iter().map(|line| Line::styled(format!(" {line}"), style)));
     };
-    let rules = crate::rules::RULES.len();
+    let team = app.snapshot.triggers.iter().map(crate::rules::Watched::from);
+    let watched: Vec<crate::rules::Watched> =
+        crate::rules::RULES.iter().map(|rule| (*rule).into()).chain(team).collect();
+    let rules = watched.len();
     let blind = &app.verdict.blind;
     // Whoever practises for the first time wonders whether it works.
     if app.options.drill.is_some() && app.verdict.memory.resolved().is_empty() {
@@ -278,10 +281,10 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     lines.push(Line::default());
     lines.extend(blind_rules(app, look, cells));
     lines.push(Line::styled(" Watching for", look.dim.patch(look.strong)));
-    for rule in crate::rules::RULES {
+    for rule in watched {
         if blind.iter().all(|(blind, _)| blind.name != rule.name) {
-            let left =
-                vec![Span::styled(format!(" {} ", sign::OK), look.good), Span::styled(rule.title, look.text)];
+            let title = Span::styled(rule.title.to_string(), look.text);
+            let left = vec![Span::styled(format!(" {} ", sign::OK), look.good), title];
             lines.push(fit::two_ends(left, vec![Span::styled("clear ", look.dim)], cells));
         }
     }
@@ -294,9 +297,12 @@ fn blind_rules<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     let mut reasons: Vec<&str> = app.verdict.blind.iter().map(|(_, why)| &*why.why).collect();
     reasons.sort_unstable();
     reasons.dedup();
+    // What blinds the most comes first.
+    let blinds = |reason: &str| app.verdict.blind.iter().filter(|(_, why)| *why.why == *reason).count();
+    reasons.sort_by_key(|reason| std::cmp::Reverse(blinds(reason)));
     for reason in reasons {
         let rules = app.verdict.blind.iter().filter(|(_, why)| *why.why == *reason);
-        let titles: Vec<&str> = rules.map(|(rule, _)| rule.title).collect();
+        let titles: Vec<&str> = rules.map(|(rule, _)| &*rule.title).collect();
         let wrapped = fit::wrap(&text::clean(reason), cells.saturating_sub(4)).into_iter().enumerate();
         lines.extend(wrapped.map(|(at, line)| {
             let lead = if at == 0 { format!(" {} ", sign::BLIND) } else { "   ".into() };

@@ -154,7 +154,7 @@ fn blindness<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
         lines.push(Line::styled("  none: every rule sees what it needs", look.good));
     }
     for (rule, blind) in &app.verdict.blind {
-        lines.extend(named(look, (sign::BLIND, look.note), rule.title, &blind.why, cells));
+        lines.extend(named(look, (sign::BLIND, look.note), &rule.title, &blind.why, cells));
     }
     lines
 }

@@ -22,7 +22,9 @@ pub fn split(app: &App, look: &Look, area: Rect) -> (Rect, Option<Rect>) {
         return (area, None);
     }
     let wanted = anomalies::height(app, look, area).max(6);
-    let list = wanted.min(area.height * 3 / 5).min(area.height - LEAST);
+    let most = area.height - LEAST;
+    // All of a short list; of a long one as much as leaves the reading its share.
+    let list = if wanted <= most { wanted } else { most.min(area.height * 3 / 5) };
     let reading = Rect { y: area.y + list, height: area.height - list, ..area };
     (Rect { height: list, ..area }, Some(reading))
 }

@@ -1,7 +1,7 @@
 //! Acting safely: the guard's types, the journal on disk, and hands and probes against the lab's API server
 //! through a wire that records every request and can break.
 
-mod bench;
+pub mod bench;
 mod changes;
 mod guarding;
 mod journaling;

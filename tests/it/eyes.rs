@@ -15,7 +15,7 @@ mod gate;
 mod kubernetes;
 mod outside;
 mod plugin;
-mod real;
+pub mod real;
 mod scripted;
 mod server;
 mod settings;
@@ -44,7 +44,7 @@ struct Watcher {
 impl Watcher {
     async fn open(settings: &Settings) -> Self {
         let (out, heard) = mpsc::channel(64);
-        let eyes = Eyes::open(settings, Timestamp::now, out).await;
+        let eyes = Eyes::open(settings, &[], Timestamp::now, out).await;
         Self { snapshot: Snapshot::default(), heard, _eyes: eyes }
     }
 

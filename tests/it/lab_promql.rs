@@ -161,6 +161,8 @@ async fn serve(tsdb: Tsdb) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let prometheus = Prometheus {
+        signals: Default::default(),
+        speed: 1.0,
         tsdb,
         rules: Rules::load(1.0).unwrap(),
         started: Timestamp::now(),

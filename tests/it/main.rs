@@ -10,6 +10,7 @@
 )]
 
 mod acting;
+mod alerting;
 mod aws;
 mod cockpit;
 mod drills;
@@ -26,9 +27,11 @@ mod lab_wire;
 mod lab_wire_http;
 mod lab_world;
 mod machine;
+mod network;
 mod playbooks;
 mod postgres;
 mod pty;
 mod read_only;
+mod redis;
 mod scenarios;
 mod screen;

@@ -59,7 +59,7 @@ async fn a_hundred_thousand_keys_in_a_read_only_session_write_nothing() {
     let client = config::client(&settings).await.expect("a client");
 
     let (observe, observations) = mpsc::channel(1024);
-    let _eyes = Eyes::open(&settings, now, observe.clone()).await;
+    let _eyes = Eyes::open(&settings, &[], now, observe.clone()).await;
     let outside = Outside::of(&settings);
     let systems = outside.systems();
     let reach = Reach {

@@ -2,6 +2,7 @@
 //! everything that the rules and the incidents must say about it: no more, no less.
 
 mod disks;
+mod monitoring;
 mod rows;
 mod workloads;
 pub mod world;
@@ -111,7 +112,7 @@ fn differences(scenario: &Scenario) -> Vec<String> {
     let found: Vec<String> =
         anomalies.iter().map(|row| format!("{} {}", row.severity.as_str(), row.id)).collect();
     compare("anomalies", &expected, &found);
-    let blind: BTreeSet<String> = judgement.blind().iter().map(|(rule, _)| rule.name.to_owned()).collect();
+    let blind: BTreeSet<String> = judgement.blind().iter().map(|(rule, _)| rule.name.to_string()).collect();
     compare("blind", &scenario.blind, &blind.into_iter().collect::<Vec<_>>());
     let incidents = incidents(&anomalies, &snapshot, now());
     let expected: Vec<String> = scenario.incidents.iter().map(|row| row.root.clone()).collect();
@@ -244,4 +245,68 @@ fn an_unknown_threshold_is_refused_with_its_neighbour() {
     assert!(says[0].contains("did you mean crash-loop.restarts?"), "{}", says[0]);
     assert!(says[1].contains("db-pool.warning must be a finite number"), "{}", says[1]);
     assert_eq!(span("1h30m"), Duration::from_secs(5400));
+}
+
+/// What a rule found of what it should have found, over all scenarios.
+#[derive(Default)]
+struct Score {
+    /// Anomalies that were expected and found.
+    hits: usize,
+    /// Found, but nothing was wrong.
+    false_alarms: usize,
+    /// Expected, but not found.
+    misses: usize,
+    /// Scenarios in which it had to stay silent.
+    quiet: usize,
+}
+
+impl Score {
+    fn precision(&self) -> f64 {
+        self.hits as f64 / (self.hits + self.false_alarms).max(1) as f64
+    }
+
+    fn recall(&self) -> f64 {
+        self.hits as f64 / (self.hits + self.misses).max(1) as f64
+    }
+}
+
+/// `tests/run precision_and_recall --no-capture` prints the table.
+#[test]
+fn precision_and_recall_of_every_rule() {
+    let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
+    for path in files() {
+        let scenario = load(&path);
+        let overrides = scenario.thresholds.iter().map(|(key, value)| (key.as_str(), *value));
+        let thresholds = Thresholds::new(overrides).expect("known thresholds");
+        let found = judge(&scenario.world.snapshot(), &thresholds, now()).anomalies();
+        for rule in RULES {
+            let of = |id: &str| id.split('/').next() == Some(rule.name);
+            let expected: BTreeSet<&str> =
+                scenario.expect.iter().map(|row| row.id.as_str()).filter(|id| of(id)).collect();
+            let found: BTreeSet<&str> = found.iter().map(|row| &*row.id.0).filter(|id| of(id)).collect();
+            let score = scores.entry(rule.name).or_default();
+            score.hits += found.intersection(&expected).count();
+            score.false_alarms += found.difference(&expected).count();
+            score.misses += expected.difference(&found).count();
+            score.quiet += usize::from(expected.is_empty());
+        }
+    }
+    println!(
+        "{:<16} {:>9} {:>7} {:>6} {:>13} {:>7}",
+        "rule", "precision", "recall", "found", "false alarms", "silent"
+    );
+    for (rule, score) in &scores {
+        println!(
+            "{rule:<16} {:>9.2} {:>7.2} {:>6} {:>13} {:>7}",
+            score.precision(),
+            score.recall(),
+            score.hits,
+            score.false_alarms,
+            score.quiet
+        );
+    }
+    for (rule, score) in scores {
+        assert!(score.hits > 0 && score.quiet > 0, "{rule}: no fault, or no look-alike, to judge by");
+        assert!(score.false_alarms == 0 && score.misses == 0, "{rule} is not perfect on our own scenarios");
+    }
 }

@@ -223,6 +223,8 @@ pub(in crate::eyes) struct Target {
     pub host: String,
     pub port: u16,
     pub addresses: Vec<String>,
+    /// Its Ingress says with which certificate it is served.
+    pub secured: bool,
 }
 
 /// The hosts of an Ingress that are served with a certificate, if any. Wildcards have no address to ask.
@@ -238,15 +240,39 @@ pub(in crate::eyes) fn targets(wire: IngressWire, _: &mut Names) -> Option<Vec<T
     };
     let addresses: Vec<String> =
         balancers.into_iter().filter_map(|address| address.ip.or(address.hostname)).collect();
-    let of_tls = spec.tls.into_iter().flatten().flat_map(|entry| entry.hosts.unwrap_or_default());
+    let of_tls: Vec<String> =
+        spec.tls.into_iter().flatten().flat_map(|entry| entry.hosts.unwrap_or_default()).collect();
+    let secured = of_tls.clone();
+    let covers = move |host: &str| secured.iter().any(|name| stands_for(name, host));
     let of_rules = spec.rules.into_iter().flatten().filter_map(|rule| rule.host);
     let mut hosts: Vec<String> =
-        of_tls.chain(of_rules).filter(|host| !host.is_empty() && !host.contains('*')).collect();
+        of_tls.into_iter().chain(of_rules).filter(|host| !host.is_empty() && !host.contains('*')).collect();
     hosts.sort();
     hosts.dedup();
-    let all = hosts.into_iter().map(|host| Target { host, port, addresses: addresses.clone() });
+    let all = hosts.into_iter().map(|host| {
+        let secured = covers(&host);
+        Target { host, port, addresses: addresses.clone(), secured }
+    });
     let all: Vec<Target> = all.collect();
     (!all.is_empty()).then_some(all)
+}
+
+/// Address or name, with the port when its status names a single unusual one.
+fn balancer_address(balancer: &LoadBalancerAddress) -> Option<Name> {
+    let address = balancer.ip.as_deref().or(balancer.hostname.as_deref())?;
+    let ports: Vec<u16> = balancer.ports.iter().flatten().filter_map(|one| one.port).collect();
+    Some(match ports[..] {
+        [only] if !matches!(only, 80 | 443) => own(&format!("{address}:{only}")),
+        _ => own(address),
+    })
+}
+
+/// Whether a name, maybe with a wildcard for one label, stands for a host.
+fn stands_for(name: &str, host: &str) -> bool {
+    match name.strip_prefix("*.") {
+        Some(zone) => host.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(zone)),
+        None => name.eq_ignore_ascii_case(host),
+    }
 }
 
 pub(in crate::eyes) fn ingress(wire: IngressWire, names: &mut Names) -> Option<Ingress> {
@@ -264,21 +290,17 @@ pub(in crate::eyes) fn ingress(wire: IngressWire, names: &mut Names) -> Option<I
     let mut tls = Vec::new();
     for entry in spec.tls.iter().flatten() {
         let secret = names.shared(entry.secret_name.as_deref().unwrap_or_default());
-        tls.extend(entry.hosts.iter().flatten().map(|host| (own(host), secret.clone())));
+        let hosts: Box<[Name]> = entry.hosts.iter().flatten().map(|host| own(host)).collect();
+        tls.push((hosts, secret));
     }
     Some(Ingress {
         key: wire.metadata.key(names)?,
+        created: wire.metadata.created(),
         class: names.maybe(spec.ingress_class_name.as_ref()),
         hosts: rules.iter().filter_map(|rule| rule.host.as_deref()).map(own).collect(),
         tls: tls.into(),
         services: services.into(),
-        addresses: balancer
-            .ingress
-            .iter()
-            .flatten()
-            .filter_map(|address| address.ip.as_deref().or(address.hostname.as_deref()))
-            .map(own)
-            .collect(),
+        addresses: balancer.ingress.iter().flatten().filter_map(balancer_address).collect(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::names::{Names, maybe_says, own};
-use crate::domain::{Condition, Keeper, Key, Name, Owner, Quantities, Status, Timestamp};
+use crate::domain::{Condition, Keeper, Key, Name, Owner, Quantities, Status, Timestamp, quantity};
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(rename_all = "camelCase")]
@@ -133,33 +133,6 @@ impl Amounts {
             memory_bytes: this.memory.as_ref().and_then(Scalar::number).map(|bytes| bytes as u64),
         }
     }
-}
-
-/// A Kubernetes quantity: `250m`, `1.5`, `2Gi`, `128M`, `12345n`, `1e3`.
-pub(in crate::eyes) fn quantity(text: &str) -> Option<f64> {
-    const UNITS: [(&str, f64); 15] = [
-        ("Ki", 1024.0),
-        ("Mi", 1_048_576.0),
-        ("Gi", 1_073_741_824.0),
-        ("Ti", 1_099_511_627_776.0),
-        ("Pi", 1_125_899_906_842_624.0),
-        ("Ei", 1_152_921_504_606_846_976.0),
-        ("n", 1e-9),
-        ("u", 1e-6),
-        ("m", 1e-3),
-        ("k", 1e3),
-        ("M", 1e6),
-        ("G", 1e9),
-        ("T", 1e12),
-        ("P", 1e15),
-        ("E", 1e18),
-    ];
-    let text = text.trim();
-    let (number, unit) = UNITS
-        .iter()
-        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))
-        .unwrap_or((text, 1.0));
-    Some(number.parse::<f64>().ok()? * unit)
 }
 
 /// RFC 3339, as all times of Kubernetes; anything else is no time.

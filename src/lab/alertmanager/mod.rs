@@ -1,6 +1,7 @@
 //! The lab's Alertmanager, API v2: alerts told by the rules (or posted), silences that suppress, inhibition.
 //! It knows nothing of rules and samples, and notifies nobody.
 
+mod config;
 mod matcher;
 mod render;
 mod silence;
@@ -13,23 +14,23 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, response};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json_, json};
 
 use super::prometheus::Form;
 use super::rules::Notice;
+use super::signals::Signals;
 use super::tsdb::Labels;
+use config::Config;
 use matcher::{Matcher, all_match};
 use silence::{Posted, Silence};
 
-/// The configuration shown by the status, and followed: one receiver, grouping, one inhibition.
-const CONFIG: &str = "route:\n  receiver: on-call\n  group_by:\n  - alertname\n  - namespace\n\
+/// The configuration it begins with: one receiver, grouping, one inhibition.
+pub const CONFIG: &str = "route:\n  receiver: on-call\n  group_by:\n  - alertname\n  - namespace\n\
     inhibit_rules:\n- source_matchers:\n  - severity=\"critical\"\n  target_matchers:\n  - severity=~\"warning|info\"\n  \
     equal:\n  - namespace\n  - alertname\nreceivers:\n- name: on-call\n";
-/// The only receiver.
-const RECEIVER: &str = "on-call";
 /// An alert not told again for this long counts as resolved; Prometheus itself promises four resends.
 const RESOLVE_AFTER: SignedDuration = SignedDuration::from_secs(4 * 60);
 
@@ -38,13 +39,15 @@ const RESOLVE_AFTER: SignedDuration = SignedDuration::from_secs(4 * 60);
 pub struct Alertmanager {
     state: Arc<Mutex<Held>>,
     started: Timestamp,
+    /// Where its file is, when it has one.
+    files: Option<Signals>,
     clock: fn() -> Timestamp,
 }
 
-#[derive(Default)]
 struct Held {
     alerts: BTreeMap<Labels, Alert>,
     silences: Vec<Silence>,
+    config: Config,
 }
 
 /// An alert as it was last told.
@@ -67,7 +70,15 @@ struct Suppression {
 
 impl Alertmanager {
     pub fn new(started: Timestamp) -> Self {
-        Self { state: Arc::default(), started, clock: Timestamp::now }
+        let config = Config::read(CONFIG).unwrap_or_default();
+        let held = Held { alerts: BTreeMap::new(), silences: Vec::new(), config };
+        Self { state: Arc::new(Mutex::new(held)), started, clock: Timestamp::now, files: None }
+    }
+
+    /// It loads what the world has put into its container.
+    #[must_use]
+    pub fn reading(self, files: Signals) -> Self {
+        Self { files: Some(files), ..self }
     }
 
     /// With the time of this clock.
@@ -107,9 +118,13 @@ impl Held {
         live.iter().map(|alert| (*alert, self.suppression(alert, &live, now))).collect()
     }
 
+    fn receivers(&self, alert: &Alert) -> Vec<String> {
+        self.config.groups(&alert.labels).into_iter().map(|(receiver, _)| receiver).collect()
+    }
+
     fn suppression(&self, alert: &Alert, live: &[&Alert], now: Timestamp) -> Suppression {
         let silences = self.silences.iter().filter(|silence| silence.suppresses(&alert.labels, now));
-        let inhibitors = live.iter().filter(|source| inhibits(&source.labels, &alert.labels));
+        let inhibitors = live.iter().filter(|source| self.config.inhibits(&source.labels, &alert.labels));
         Suppression {
             silenced_by: silences.map(|silence| silence.id.clone()).collect(),
             inhibited_by: inhibitors.map(|source| render::fingerprint(&source.labels)).collect(),
@@ -117,18 +132,12 @@ impl Held {
     }
 }
 
-/// The inhibition of [`CONFIG`].
-fn inhibits(source: &Labels, target: &Labels) -> bool {
-    source.get("severity") == "critical"
-        && matches!(target.get("severity"), "warning" | "info")
-        && ["namespace", "alertname"].iter().all(|label| source.get(label) == target.get(label))
-}
-
 /// The whole API.
 pub fn router(alertmanager: Alertmanager) -> Router {
     Router::new()
         .route("/api/v2/status", get(status))
-        .route("/api/v2/receivers", get(|| async { Json(json!([{"name": RECEIVER}])) }))
+        .route("/api/v2/receivers", get(receivers))
+        .route("/-/reload", post(reload).put(reload))
         .route("/api/v2/alerts", get(alerts).post(post_alerts))
         .route("/api/v2/alerts/groups", get(groups))
         .route("/api/v2/silences", get(silences).post(post_silence))
@@ -152,10 +161,33 @@ fn bad_request(why: impl Into<String>) -> Failure {
     Failure(StatusCode::BAD_REQUEST, why.into())
 }
 
+async fn receivers(State(alertmanager): State<Alertmanager>) -> response::Json<Json_> {
+    let name = |name: &String| json!({"name": name});
+    Json(alertmanager.with(|held| held.config.receivers.iter().map(name).collect()))
+}
+
+/// Loads the file as it is in the container now, or refuses and goes on.
+async fn reload(State(alertmanager): State<Alertmanager>) -> Response {
+    let Some(files) = &alertmanager.files else { return StatusCode::OK.into_response() };
+    let mounted = files.read(|shown| shown.server.mounted.clone());
+    let Some((_, _, text)) = mounted else { return StatusCode::OK.into_response() };
+    match Config::read(&text) {
+        Ok(config) => {
+            alertmanager.with(|held| held.config = config);
+            StatusCode::OK.into_response()
+        }
+        Err(why) => {
+            let says = format!("failed to reload config: {why}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, says).into_response()
+        }
+    }
+}
+
 async fn status(State(alertmanager): State<Alertmanager>) -> response::Json<Json_> {
+    let original = alertmanager.with(|held| held.config.original.clone());
     Json(json!({
         "cluster": {"status": "disabled", "peers": []},
-        "config": {"original": CONFIG},
+        "config": {"original": original},
         "uptime": alertmanager.started.to_string(),
         "versionInfo": {"version": "0.25.0", "revision": "lab", "branch": "HEAD", "buildUser": "covet-tui lab",
                         "buildDate": "20221222-14:51:36", "goVersion": ""},
@@ -168,6 +200,7 @@ struct Wanted {
     silenced: bool,
     inhibited: bool,
     filters: Vec<Matcher>,
+    receiver: Option<regex::Regex>,
 }
 
 impl Wanted {
@@ -176,13 +209,13 @@ impl Wanted {
         let wants = |name| form.get(name) != Some("false");
         let filters =
             form.all("filter").map(matcher::parse).collect::<Result<_, _>>().map_err(bad_request)?;
-        if form.get("receiver").is_some_and(|receiver| {
-            regex::Regex::new(&format!("^(?:{receiver})$")).is_ok_and(|receiver| !receiver.is_match(RECEIVER))
-        }) {
-            return Ok(Self { active: false, silenced: false, inhibited: false, filters });
-        }
+        let receiver = form.get("receiver").and_then(|text| regex::Regex::new(&format!("^(?:{text})$")).ok());
         let (active, silenced, inhibited) = (wants("active"), wants("silenced"), wants("inhibited"));
-        Ok(Self { active, silenced, inhibited, filters })
+        Ok(Self { active, silenced, inhibited, filters, receiver })
+    }
+
+    fn hears(&self, receivers: &[String]) -> bool {
+        self.receiver.as_ref().is_none_or(|wanted| receivers.iter().any(|name| wanted.is_match(name)))
     }
 
     fn takes(&self, alert: &Alert, suppression: &Suppression) -> bool {
@@ -204,7 +237,9 @@ async fn alerts(
         let current = held.current(alertmanager.now()).into_iter();
         current
             .filter(|(alert, by)| wanted.takes(alert, by))
-            .map(|(alert, by)| render::alert(alert, &by))
+            .map(|(alert, by)| (alert, by, held.receivers(alert)))
+            .filter(|(.., receivers)| wanted.hears(receivers))
+            .map(|(alert, by, receivers)| render::alert(alert, &by, &receivers))
             .collect()
     })))
 }
@@ -215,15 +250,19 @@ async fn groups(
 ) -> Result<Json<Json_>, Failure> {
     let wanted = Wanted::read(url.as_deref())?;
     Ok(Json(alertmanager.with(|held| {
-        let mut groups: BTreeMap<Labels, Vec<Json_>> = BTreeMap::new();
+        let mut groups: BTreeMap<(String, Labels), Vec<Json_>> = BTreeMap::new();
         for (alert, by) in held.current(alertmanager.now()) {
             if wanted.takes(alert, &by) {
-                let group = alert.labels.retain(|name| matches!(name, "alertname" | "namespace"));
-                groups.entry(group).or_default().push(render::alert(alert, &by));
+                for group in held.config.groups(&alert.labels) {
+                    if wanted.hears(std::slice::from_ref(&group.0)) {
+                        let row = render::alert(alert, &by, &held.receivers(alert));
+                        groups.entry(group).or_default().push(row);
+                    }
+                }
             }
         }
-        let group = |(labels, alerts): (Labels, Vec<Json_>)| {
-            json!({"labels": render::labels(&labels), "receiver": {"name": RECEIVER}, "alerts": alerts})
+        let group = |((receiver, labels), alerts): ((String, Labels), Vec<Json_>)| {
+            json!({"labels": render::labels(&labels), "receiver": {"name": receiver}, "alerts": alerts})
         };
         groups.into_iter().map(group).collect()
     })))

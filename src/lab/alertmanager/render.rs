@@ -6,18 +6,19 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::{Alert, RECEIVER, RESOLVE_AFTER, Suppression};
+use super::{Alert, RESOLVE_AFTER, Suppression};
 use crate::lab::tsdb::Labels;
 
 /// A `gettableAlert`.
-pub(super) fn alert(alert: &Alert, by: &Suppression) -> Json {
+pub(super) fn alert(alert: &Alert, by: &Suppression, receivers: &[String]) -> Json {
+    let receivers: Vec<Json> = receivers.iter().map(|name| json!({"name": name})).collect();
     let suppressed = !by.silenced_by.is_empty() || !by.inhibited_by.is_empty();
     json!({
         "fingerprint": fingerprint(&alert.labels),
         "labels": labels(&alert.labels), "annotations": alert.annotations,
         "startsAt": alert.starts.to_string(), "endsAt": alert.ends.to_string(),
         "updatedAt": alert.updated.to_string(), "generatorURL": alert.generator,
-        "receivers": [{"name": RECEIVER}],
+        "receivers": receivers,
         "status": {
             "state": if suppressed { "suppressed" } else { "active" },
             "silencedBy": by.silenced_by, "inhibitedBy": by.inhibited_by,

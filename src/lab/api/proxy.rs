@@ -17,7 +17,15 @@ use super::status::Status;
 
 /// namespace, service, port → the address that answers. Cheap to clone; routes can be added at any time.
 #[derive(Clone, Default)]
-pub struct ProxyRoutes(Arc<RwLock<HashMap<Backend, SocketAddr>>>, Kubelets);
+pub struct ProxyRoutes(Arc<RwLock<HashMap<Backend, SocketAddr>>>, Kubelets, Arc<RwLock<Vec<PodRoute>>>);
+
+/// Where pods with a label answer on a port, whatever Service selects them.
+struct PodRoute {
+    namespace: String,
+    selector: Value,
+    port: u16,
+    to: SocketAddr,
+}
 
 type Backend = (String, String, u16);
 
@@ -31,6 +39,13 @@ impl ProxyRoutes {
     pub fn add(&self, namespace: &str, service: &str, port: u16, to: SocketAddr) {
         let key = (namespace.to_owned(), service.to_owned(), port);
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, to);
+    }
+
+    /// Pods with a label answer on `port` of their own at this address.
+    pub fn add_pods(&self, namespace: &str, (label, value): (&str, &str), port: u16, to: SocketAddr) {
+        let selector = serde_json::json!({ label: value });
+        let route = PodRoute { namespace: namespace.to_owned(), selector, port, to };
+        self.2.write().unwrap_or_else(PoisonError::into_inner).push(route);
     }
 
     /// Who answers for the kubelets.
@@ -101,7 +116,7 @@ async fn kubelet(api: &Api, target: &Target) -> Result<Response<Body>, Status> {
     if target.rest != "stats/summary" {
         return Err(Status::no_path());
     }
-    let summaries = api.routes.1.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let summaries = api.routes.2.read().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(summaries) = summaries else { return Err(Status::no_path()) };
     let asked = node.clone();
     let summary = tokio::task::spawn_blocking(move || summaries(&asked)).await.ok().flatten();
@@ -145,6 +160,14 @@ fn pod(api: &Api, target: &Target, name: &str, port: &str) -> Result<SocketAddr,
         .store
         .get("pods", target.place(), name)
         .ok_or_else(|| Status::not_found(target.resource, name))?;
+    let routes = api.routes.2.read().unwrap_or_else(PoisonError::into_inner);
+    let own = routes.iter().find(|route| {
+        let fits = port.is_empty() || route.port.to_string() == port;
+        route.namespace == target.place() && fits && map_takes(&route.selector, &object.labels)
+    });
+    if let Some(own) = own {
+        return Ok(own.to);
+    }
     let services = api.store.list("services", Some(target.place())).0;
     let found = services.iter().find_map(|service| {
         let value = service.value();

@@ -7,10 +7,11 @@ mod render;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use jiff::Timestamp;
 use promql_parser::label::Matchers;
 use promql_parser::parser::Expr;
@@ -18,6 +19,7 @@ use serde_json::{Value as Json_, json};
 
 use super::promql::{self, QueryError};
 use super::rules::Rules;
+use super::signals::{Loaded, Serving, Signals};
 use super::tsdb::{Labels, NAME, Series, Tsdb};
 pub(super) use form::Form;
 
@@ -27,6 +29,9 @@ pub struct Prometheus {
     pub tsdb: Tsdb,
     pub rules: Rules,
     pub started: Timestamp,
+    pub signals: Signals,
+    /// How many times faster than life processes go.
+    pub speed: f64,
     pub clock: fn() -> Timestamp,
     /// Shown as the Alertmanager that alerts go to.
     pub alertmanager_url: String,
@@ -58,9 +63,13 @@ pub fn router(prometheus: Prometheus) -> Router {
         .route("/api/v1/status/buildinfo", get(buildinfo))
         .route("/api/v1/status/config", get(config))
         .route("/api/v1/status/runtimeinfo", get(runtimeinfo))
+        .route("/api/v1/status/walreplay", get(walreplay))
+        .route("/api/v1/status/tsdb", get(tsdb_status))
+        .route("/-/reload", post(reload).put(reload))
         .route("/-/ready", get(|| async { "Prometheus Server is Ready.\n" }))
         .route("/-/healthy", get(|| async { "Prometheus Server is Healthy.\n" }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
+        .layer(axum::middleware::from_fn_with_state(prometheus.clone(), gate))
         .with_state(prometheus)
 }
 
@@ -227,16 +236,97 @@ async fn buildinfo() -> Answer {
     })))
 }
 
-async fn config() -> Answer {
-    let yaml = "global:\n  scrape_interval: 15s\n  scrape_timeout: 10s\n  evaluation_interval: 15s\n\
-                rule_files:\n- /etc/config/alerting_rules.yml\n";
-    Ok(success(json!({"yaml": yaml})))
+async fn config(State(prometheus): State<Prometheus>) -> Answer {
+    Ok(success(json!({"yaml": loaded(&prometheus).config})))
+}
+
+/// What the server runs; what was there at its start, as long as nobody reloaded.
+fn loaded(prometheus: &Prometheus) -> Loaded {
+    prometheus.signals.write(|shown| {
+        let server = &mut shown.server;
+        let since = match server.serving {
+            Serving::Yes { since } => since.max(prometheus.started),
+            _ => prometheus.started,
+        };
+        let mounted = server.mounted.as_ref().map(|(config, ..)| config.clone()).unwrap_or_default();
+        server.loaded.get_or_insert(Loaded { config: mounted, at: since, refused: false }).clone()
+    })
+}
+
+/// Answers as a server that is down, or that replays its log, would.
+async fn gate(State(prometheus): State<Prometheus>, request: Request, next: Next) -> Response {
+    let serving = prometheus.signals.read(|shown| shown.server.serving);
+    let path = request.uri().path();
+    match serving {
+        Serving::Yes { .. } => next.run(request).await,
+        Serving::Replays { .. } if matches!(path, "/-/healthy" | "/api/v1/status/walreplay") => {
+            next.run(request).await
+        }
+        Serving::Replays { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into_response(),
+        Serving::No => {
+            let says = "no endpoints available for service \"prometheus-server\"\n";
+            (StatusCode::SERVICE_UNAVAILABLE, says).into_response()
+        }
+    }
+}
+
+async fn walreplay(State(prometheus): State<Prometheus>) -> Answer {
+    let (current, last) = match prometheus.signals.read(|shown| shown.server.serving) {
+        Serving::Replays { current, last } => (current, last),
+        _ => (0, 0),
+    };
+    Ok(success(json!({"min": 0, "max": last, "current": current})))
+}
+
+async fn tsdb_status(State(prometheus): State<Prometheus>) -> Answer {
+    let series = prometheus
+        .tsdb
+        .select(None, |_| true, prometheus.now() - promql::LOOKBACK_MS, prometheus.now())
+        .len();
+    Ok(success(json!({"headStats": {"numSeries": series, "chunkCount": series}})))
+}
+
+/// Loads the files as they are in the container now, or refuses and goes on.
+async fn reload(State(prometheus): State<Prometheus>) -> Response {
+    let before = loaded(&prometheus);
+    let files = prometheus.signals.read(|shown| shown.server.mounted.clone()).unwrap_or_default();
+    let (config, rules, _) = files;
+    let sound = sound(&config)
+        .and_then(|()| prometheus.rules.replace(&rules, prometheus.speed).map_err(|why| why.to_string()));
+    let loaded = match &sound {
+        Ok(()) => Loaded { config, at: (prometheus.clock)(), refused: false },
+        Err(_) => Loaded { refused: true, ..before },
+    };
+    prometheus.signals.write(|shown| shown.server.loaded = Some(loaded));
+    match sound {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(why) => {
+            let says = format!(
+                "failed to reload config: couldn't load configuration (--config.file=\"/etc/config/prometheus.yml\"): {why}\n"
+            );
+            (StatusCode::INTERNAL_SERVER_ERROR, says).into_response()
+        }
+    }
+}
+
+fn sound(config: &str) -> Result<(), String> {
+    const KNOWN: [&str; 7] =
+        ["global", "rule_files", "scrape_configs", "alerting", "remote_write", "remote_read", "storage"];
+    let value: Json_ = serde_saphyr::from_str(config)
+        .map_err(|why| format!("parsing YAML file /etc/config/prometheus.yml: {why}"))?;
+    match value.as_object().and_then(|top| top.keys().find(|key| !KNOWN.contains(&key.as_str()))) {
+        Some(key) => Err(format!(
+            "parsing YAML file /etc/config/prometheus.yml: yaml: unmarshal errors: field {key} not found in type config.plain"
+        )),
+        None => Ok(()),
+    }
 }
 
 async fn runtimeinfo(State(prometheus): State<Prometheus>) -> Answer {
+    let loaded = loaded(&prometheus);
     Ok(success(json!({
-        "startTime": prometheus.started.to_string(), "CWD": "/", "reloadConfigSuccess": true,
-        "lastConfigTime": prometheus.started.to_string(), "corruptionCount": 0, "goroutineCount": 1,
+        "startTime": prometheus.started.to_string(), "CWD": "/", "reloadConfigSuccess": !loaded.refused,
+        "lastConfigTime": loaded.at.to_string(), "corruptionCount": 0, "goroutineCount": 1,
         "GOMAXPROCS": 1, "GOGC": "", "GODEBUG": "", "storageRetention": "6h",
     })))
 }

@@ -4,6 +4,7 @@ use promql_parser::parser::{Call, Expr};
 
 use super::arithmetic::{go_max, go_min, nan_first, same};
 use super::eval::{Evaluator, Window, distinct};
+use super::selector::metric_name;
 use super::{Point, QueryError, Value, histogram, labelling, over_time};
 use crate::lab::tsdb::Labels;
 
@@ -139,12 +140,16 @@ impl Arguments<'_> {
         keeps_name: bool,
         function: impl Fn(&Window<'_>, super::eval::Bounds) -> Option<f64>,
     ) -> Result<Value, QueryError> {
-        self.evaluator.range(self.needed(index)?, self.at, |windows, bounds| {
+        let expr = self.needed(index)?;
+        // Without its name, the series of one metric are as distinct as with it.
+        let of_one = matches!(expr, Expr::MatrixSelector(matrix) if metric_name(&matrix.vs).is_some());
+        self.evaluator.range(expr, self.at, |windows, bounds| {
             let points = windows.iter().filter_map(|window| {
                 let value = function(window, bounds)?;
                 Some(Point { labels: if keeps_name { window.labels } else { &window.bare }.clone(), value })
             });
-            distinct(points.collect()).map(Value::Vector)
+            let points = points.collect();
+            if of_one { Ok(points) } else { distinct(points) }.map(Value::Vector)
         })
     }
 

@@ -64,7 +64,7 @@ impl Session {
             }
             "INFO" => self.info(&cache, &arguments),
             "DBSIZE" => Reply::integer(cache.keys),
-            "CONFIG" => config(&cache, &arguments),
+            "CONFIG" => self.config(&cache, &arguments),
             "MEMORY" => memory(&cache, &arguments),
             "SLOWLOG" => slowlog(&arguments),
             "TIME" => time(self.shared.signals.now()),
@@ -151,6 +151,27 @@ impl Session {
         }
     }
 
+    /// `CONFIG SET` knows the one setting that matters here.
+    fn config(&self, cache: &Cache, arguments: &[&str]) -> Reply {
+        match arguments {
+            [sub, name, value]
+                if sub.eq_ignore_ascii_case("SET") && name.eq_ignore_ascii_case("maxmemory") =>
+            {
+                let Some(bytes) = memory_size(value) else {
+                    return Reply::error(format!(
+                        "ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value: {value}"
+                    ));
+                };
+                self.shared.signals.write(|shown| shown.cache.maxmemory = bytes);
+                Reply::Simple("OK")
+            }
+            [sub, name, _] if sub.eq_ignore_ascii_case("SET") => {
+                Reply::error(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
+            }
+            _ => config(cache, arguments),
+        }
+    }
+
     fn info(&self, cache: &Cache, sections: &[&str]) -> Reply {
         let clients = cache.connected_clients + self.shared.open.load(Ordering::Relaxed);
         Reply::Text(info::text(cache, sections, clients, self.shared.port, self.shared.signals.now()))
@@ -188,6 +209,24 @@ fn config(cache: &Cache, arguments: &[&str]) -> Reply {
     ];
     let wanted = settings.into_iter().filter(|(name, _)| patterns.iter().any(|pattern| glob(pattern, name)));
     Reply::Map(wanted.map(|(name, value)| (Reply::bulk(name), Reply::bulk(value))).collect())
+}
+
+/// `268435456`, `256mb`, `1gb`, as Redis reads sizes.
+fn memory_size(text: &str) -> Option<u64> {
+    let text = text.to_ascii_lowercase();
+    let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let factor: u64 = match unit {
+        "" | "b" => 1,
+        "k" => 1_000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// `*` stands for anything; the other wildcards of Redis are not needed here.

@@ -86,11 +86,13 @@ impl Kubelet {
                 return;
             }
         };
+        let mut found = env.clone();
+        found.extend(self.facts.iter().cloned());
         let owner = at.pod.metadata.controller().map_or("", |owner| owner.kind.as_str());
         slot.life = self
             .behaviours
             .iter()
-            .find(|behaviour| behaviour.applies(container, &env))
+            .find(|behaviour| behaviour.applies(container, &found))
             .map_or_else(|| program::usual(container, &env, owner), |behaviour| behaviour.life(&env));
         slot.life.respect_limit(container);
         slot.env = env;
@@ -121,7 +123,14 @@ impl Kubelet {
             let next = probes::check(self, cluster, at, slot, since);
             return Some(next.map_or(due, |next| next.min(due)));
         }
-        probes::check(self, cluster, at, slot, since)
+        let next = probes::check(self, cluster, at, slot, since);
+        let Some(due) = slot.life.killed_after(at.container) else { return next };
+        let due = later(since, cluster.lasting(due));
+        if due <= cluster.now {
+            exit(cluster, at, slot, since, (137, "OOMKilled"));
+            return None;
+        }
+        Some(next.map_or(due, |next| next.min(due)))
     }
 
     pub(super) fn after_exit(
@@ -161,6 +170,10 @@ pub(super) fn exit(
 ) {
     let now = cluster.now;
     slot.end(since, now, code, reason);
+    let by_log = at.container.termination_message_policy == "FallbackToLogsOnError" && code != 0;
+    if let (Some(ended), Some(last)) = (&mut slot.terminated, slot.life.log.last().filter(|_| by_log)) {
+        ended["message"] = last.as_str().into();
+    }
     let again = match at.pod.spec.restart_policy.as_str() {
         "Never" => false,
         "OnFailure" => code != 0,

@@ -1,5 +1,5 @@
-//! Sessions on the database: pools of the app's pods, forgotten transactions, lock chains, and the others; and
-//! the cache's counters. It knows limits and who is connected; what statements cost is `database_work`'s.
+//! Sessions on the database: pools of the app's pods, forgotten transactions, lock chains, and the others.
+//! It knows limits and who is connected; what statements cost is `database_work`'s.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,11 +13,7 @@ use super::kubelet::Kubelet;
 use super::program;
 use super::shelf::Key;
 use super::traffic::Traffic;
-use crate::lab::signals::{Cache, Database, Session, SessionState, Shown, Signals};
-
-/// Lookups in the cache per request, and the share of them that hit.
-const LOOKUPS: f64 = 1.6;
-const HITS: f64 = 0.92;
+use crate::lab::signals::{Database, Session, SessionState, Shown, Signals};
 
 /// What forgets its transaction ran last, and what holds the row that everybody wants.
 const FORGOTTEN: &str = "SELECT id, total FROM orders WHERE user_id = $1 FOR UPDATE";
@@ -42,8 +38,6 @@ pub struct Sessions {
     next_pid: i32,
     rng: fastrand::Rng,
     last: Option<Timestamp>,
-    hits: f64,
-    misses: f64,
 }
 
 /// A client of the database: how many connections it wants.
@@ -71,8 +65,6 @@ impl Sessions {
             next_pid: 1200,
             rng,
             last: None,
-            hits: 0.0,
-            misses: 0.0,
         }
     }
 
@@ -125,7 +117,6 @@ impl Sessions {
             self.forget(shown, &clients, elapsed * speed, now);
             let waiting = self.wait(shown, &clients, now, speed);
             self.work.advance(&mut shown.database, traffic, (elapsed, speed), waiting);
-            self.count_cache(&mut shown.cache, &clients, traffic.load, elapsed);
         });
     }
 
@@ -227,29 +218,6 @@ impl Sessions {
             let text = |rng: &mut fastrand::Rng| self.work.some_text(rng);
             show_activity(mine, client.active, now, &mut self.rng, text);
         }
-    }
-
-    fn count_cache(&mut self, cache: &mut Cache, clients: &[Client], load: f64, elapsed: f64) {
-        let lookups = load * LOOKUPS * elapsed;
-        self.hits += lookups * HITS;
-        self.misses += lookups * (1.0 - HITS);
-        if cache.keyspace_hits == 0 {
-            // it has been up since the cluster is
-            let month = 30.0 * 86_400.0 * load * LOOKUPS;
-            (self.hits, self.misses) = (month * HITS, month * (1.0 - HITS));
-            cache.started = self.last.map_or(cache.started, |now| {
-                super::cluster::later(now, -jiff::SignedDuration::from_hours(24 * 30))
-            });
-        }
-        cache.keyspace_hits = self.hits as u64;
-        cache.keyspace_misses = self.misses as u64;
-        cache.total_commands_processed = ((self.hits + self.misses) * 1.2) as u64;
-        cache.instantaneous_ops_per_sec = (load * LOOKUPS * 1.2) as u64;
-        cache.connected_clients =
-            clients.iter().filter(|client| client.application == "covetpy").count() as u64 * 3;
-        cache.keys = 41_877 + self.rng.u64(..40);
-        cache.keys_with_expiry = cache.keys - 12;
-        cache.used_memory = (148 << 20) + self.rng.u64(..(1 << 20));
     }
 
     fn pid(&mut self) -> i32 {

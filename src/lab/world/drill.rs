@@ -113,8 +113,27 @@ pub enum Fault {
     TokenExpires,
     /// The registry answers 429 for so many seconds.
     RateLimit { host: String, seconds: f64 },
+    /// The app wants to keep more in the cache than it has room for, in MiB.
+    CacheFills { wanted_mib: f64 },
+    /// One pod of the app begins to fail this share of its requests; the seed chooses.
+    PodFails { errors: f64, log: String },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
+    /// The app's certificate has so many hours left; its renewals fail because the issuer's solver uses this
+    /// ingress class, which is gone.
+    SolverClass { class: String, hours_left: f64 },
+    /// The certificate was renewed, and the ingress controller still serves the old one.
+    ServedStale { hours_left: f64 },
+    /// Somebody scales the ingress controller to 0.
+    ControllerGone,
+    /// Somebody edits the selector of the app's Service.
+    ServiceSelector { key: String, value: String },
+    /// A public name is pointed elsewhere.
+    DnsAstray { host: String, address: String },
+    /// Somebody edits an entry of Prometheus' ConfigMap.
+    MonitoringConfig { entry: String, from: String, to: String },
+    /// The containers of a workload end.
+    ContainersEnd { namespace: String, workload: String, code: i32 },
     /// More requests come, and logins among them: this many times the usual, after growing for so many seconds.
     Surge { seconds: f64, requests: f64, logins: f64 },
     /// Requests hold their database connections this many times longer.
@@ -151,6 +170,13 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+    include_str!("../../../assets/drills/cert-expiry.challenge.toml"),
+    include_str!("../../../assets/drills/cert-expiry.stale.toml"),
+    include_str!("../../../assets/drills/ingress-down.selector.toml"),
+    include_str!("../../../assets/drills/ingress-down.controller.toml"),
+    include_str!("../../../assets/drills/prom-down.volume.toml"),
+    include_str!("../../../assets/drills/prom-down.config.toml"),
+    include_str!("../../../assets/drills/prom-down.memory.toml"),
     include_str!("../../../assets/drills/db-pool.leak.toml"),
     include_str!("../../../assets/drills/db-pool.scale.toml"),
     include_str!("../../../assets/drills/db-cpu.index.toml"),
@@ -158,6 +184,11 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/disk-full.logs.toml"),
     include_str!("../../../assets/drills/disk-full.images.toml"),
     include_str!("../../../assets/drills/disk-full.inodes.toml"),
+    include_str!("../../../assets/drills/high-5xx.revision.toml"),
+    include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
+    include_str!("../../../assets/drills/high-latency.cache.toml"),
+    include_str!("../../../assets/drills/high-latency.throttled.toml"),
+    include_str!("../../../assets/drills/mem-leak.revision.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Secret, later};
 use super::drill::{Drill, Fault, Filling};
-use super::objects::{Config, Deployment, Map, drop_nulls};
+use super::objects::{Config, Deployment, Map, Service, drop_nulls};
 use super::registry;
 use super::shelf::Key;
 use super::upkeep::touch_managed;
@@ -64,6 +64,13 @@ impl World {
     }
 
     fn suffer(&mut self, fault: &Fault) {
+        match fault {
+            Fault::MonitoringConfig { entry, from, to } => return self.edit_monitoring(entry, from, to),
+            Fault::ContainersEnd { namespace, workload, code } => {
+                return self.end_containers(namespace, workload, *code);
+            }
+            _ => {}
+        }
         let cluster = &mut self.cluster;
         match fault {
             Fault::Revision { .. } => revise(cluster, fault),
@@ -97,6 +104,26 @@ impl World {
                 let until = cluster.after(*seconds);
                 self.kubelet.registry.limit(host, until);
             }
+            Fault::SolverClass { class, hours_left } => {
+                self.age_certificate(*hours_left);
+                self.lose_solver_class(class);
+            }
+            Fault::ServedStale { hours_left } => self.hold_old_certificate(*hours_left),
+            Fault::ControllerGone => {
+                let (namespace, name) = super::edge::CONTROLLER;
+                cluster.update::<Deployment>(&Key::new(namespace, name), |deployment| {
+                    deployment["spec"]["replicas"] = 0.into();
+                });
+            }
+            Fault::ServiceSelector { key, value } => {
+                let at = seconds(cluster.now);
+                cluster.update::<Service>(&Key::new(NAMESPACE, APP), |service| {
+                    service["spec"]["selector"][key.as_str()] = value.clone().into();
+                    touch_managed(service, "kubectl-edit", &at);
+                });
+            }
+            Fault::DnsAstray { host, address } => self.point_dns(host, address),
+            Fault::MonitoringConfig { .. } | Fault::ContainersEnd { .. } => {}
             Fault::Surge { seconds, requests, logins } => {
                 let seconds = seconds / cluster.speed;
                 self.traffic.surge(cluster.now, seconds, *requests, *logins);
@@ -111,6 +138,21 @@ impl World {
                 Filling::Images => self.disks.pile(cluster),
                 Filling::Files => self.disks.litter(cluster),
             },
+            Fault::CacheFills { wanted_mib } => self.keeping.wanted_mib = *wanted_mib,
+            Fault::PodFails { errors, log } => {
+                let mut serving: Vec<Key> =
+                    super::traffic::targets(cluster).iter().map(|pod| Key::of(&**pod)).collect();
+                serving.sort_by(|one, other| one.name.cmp(&other.name));
+                if serving.is_empty() {
+                    return;
+                }
+                let key = serving.swap_remove(cluster.rng.usize(..serving.len()));
+                if let Some(slot) = self.kubelet.runs.get_mut(&key).and_then(|run| run.slots.first_mut()) {
+                    slot.life.errors = *errors;
+                    let (name, instance) = (slot.name.clone(), slot.restarts);
+                    cluster.logs.append(&key.namespace, &key.name, &name, instance, log, cluster.now);
+                }
+            }
             Fault::KubeletStops => {
                 if let Some(node) = victim(cluster) {
                     self.kubelet.stop(&node);

@@ -35,7 +35,12 @@ impl World {
             }
         }
         samples::describe(&self.tsdb);
-        self.signals.write(|shown| shown.certificates = vec![our_app::certificate(now)]);
+        self.begin_certificates(our_app::certificate(now));
+        self.signals.write(|shown| {
+            shown.certificates = vec![our_app::certificate(now)];
+            shown.dns = super::edge::zones();
+            shown.registry = self.kubelet.registry.shown();
+        });
         let ago = |days: f64| later(now, -SignedDuration::from_secs((days * DAY as f64) as i64));
         self.begin(ago(30.0), now, &drill.map(|drill| drill.world.clone()).unwrap_or_default());
         self.live(60, 3);
@@ -60,6 +65,7 @@ impl World {
         self.create_all::<Job>(vec![neighbours::nightly_cleanup()]);
         self.live(tail - tail / 2, 15);
         self.jump(now);
+        self.plain("clusterissuers", super::cert_manager::issuer(&seconds(ago(30.0))));
     }
 
     fn jump(&mut self, to: Timestamp) {
@@ -103,6 +109,7 @@ impl World {
         let secrets = our_app::stored_secrets(&data, &mut self.cluster.rng);
         self.create_all::<Secret>(secrets);
         self.create_all::<Config>(our_app::config_maps());
+        self.create_all::<Config>(super::monitoring::config_maps());
         self.create_all::<ExternalSecret>(vec![our_app::external_secret(&seconds(first))]);
         self.create_all::<Service>(neighbours::services());
         self.create_all::<DaemonSet>(neighbours::daemon_sets());

@@ -28,6 +28,8 @@ pub struct Kubelet {
     full: HashSet<String>,
     pub registry: Registry,
     pub behaviours: Vec<Behaviour>,
+    /// What a starting container finds beside its environment, as if it were in it.
+    pub facts: Vec<(String, String)>,
     /// Pods whose readiness endpoint answers 503 at the moment.
     pub unhealthy: HashSet<Key>,
     addresses: u32,

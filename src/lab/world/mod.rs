@@ -2,6 +2,8 @@
 //! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
 
 mod birth;
+mod cache;
+mod cert_manager;
 mod cluster;
 mod conditions;
 mod container;
@@ -11,6 +13,7 @@ mod database_work;
 mod deployment;
 mod disk;
 mod drill;
+mod edge;
 mod endpoints;
 mod env;
 mod events;
@@ -20,6 +23,7 @@ mod hpa;
 mod kinds;
 mod kubelet;
 mod machine;
+mod monitoring;
 mod neighbours;
 mod node_lifecycle;
 mod objects;
@@ -45,6 +49,8 @@ mod workloads;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::cache::Keeping;
+use self::cert_manager::CertManager;
 use self::cluster::{Cluster, Work, later};
 use self::database::Sessions;
 pub use self::database_work::CPUS as DATABASE_CPUS;
@@ -104,11 +110,14 @@ pub struct World {
     vault: Vault,
     traffic: Traffic,
     sessions: Sessions,
+    keeping: Keeping,
     sampler: Sampler,
+    issuance: CertManager,
     faults: Faults,
     churn: Option<Churn>,
     /// False while the past is lived through.
     present: bool,
+    watch: monitoring::Watch,
     signals: Signals,
     tsdb: Tsdb,
 }
@@ -133,10 +142,13 @@ impl World {
             vault: Vault::default(),
             traffic: Traffic::new(seed),
             sessions: Sessions::new(seed),
+            keeping: Keeping::new(seed),
             sampler: Sampler::default(),
+            issuance: CertManager::default(),
             faults: Faults::none(),
             churn: None,
             present: false,
+            watch: monitoring::Watch::default(),
             signals,
             tsdb,
         };
@@ -154,14 +166,24 @@ impl World {
         self.cluster.drain();
         self.strike();
         self.nodes.tick(&mut self.cluster, &self.kubelet);
+        self.kubelet.facts = self.facts_of_monitoring();
         self.disks.tick(&mut self.cluster, &mut self.kubelet);
         self.work();
+        self.monitor();
         if let Some(churn) = &mut self.churn {
             churn.tick(&mut self.cluster);
         }
-        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions);
+        if self.present {
+            self.tick_certificates();
+            self.show_edge();
+        }
+        let slowness = self.keeping.slowness();
+        let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);
         if elapsed {
             self.sessions.advance(&mut self.cluster, &self.kubelet, &self.traffic, &self.signals);
+            let (load, now, speed) = (self.traffic.load, self.cluster.now, self.cluster.speed);
+            let clients = traffic::targets(&self.cluster).len() as u64 * 3;
+            self.signals.write(|shown| self.keeping.advance(shown, clients, load, now, speed));
             traffic::show(&self.traffic, &self.cluster, &self.signals);
             traffic::print_access_logs(&self.traffic, &mut self.cluster);
         }
@@ -169,6 +191,8 @@ impl World {
             if self.present {
                 usage::publish(&self.cluster, &self.kubelet, &self.traffic);
             }
+            let gap = self.signals.read(|shown| monitoring::is_gap(&shown.server));
+            self.sampler.silence(gap);
             self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
             self.cluster.forget_events();
         }

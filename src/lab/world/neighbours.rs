@@ -141,10 +141,7 @@ pub fn deployments(worker_storage: Option<&str>) -> Vec<Value> {
             ("50m", "128Mi"),
             8080,
         ),
-        labelled(
-            workload(("monitoring", "prometheus-server"), "prometheus-server", Some(1), &prometheus),
-            "prometheus",
-        ),
+        labelled(prometheus_server(&prometheus), "prometheus"),
         single(
             "monitoring",
             "kube-state-metrics",
@@ -160,6 +157,30 @@ pub fn deployments(worker_storage: Option<&str>) -> Vec<Value> {
             9187,
         ),
     ]
+}
+
+/// Prometheus with its volume and its configuration, as the chart makes it.
+fn prometheus_server(containers: &[Value]) -> Value {
+    let mut object = workload(("monitoring", "prometheus-server"), "prometheus-server", Some(1), containers);
+    let pod = &mut object["spec"]["template"]["spec"];
+    pod["volumes"] = json!([
+        { "name": "config-volume", "configMap": { "name": "prometheus-server" } },
+        { "name": "storage-volume", "persistentVolumeClaim": { "claimName": "prometheus-server" } },
+    ]);
+    // So that how it ended is in its status, and not only in its log.
+    pod["containers"][1]["terminationMessagePolicy"] = "FallbackToLogsOnError".into();
+    pod["containers"][1]["args"] = json!([
+        "--config.file=/etc/config/prometheus.yml",
+        "--storage.tsdb.path=/data",
+        "--storage.tsdb.retention.time=15d",
+        "--web.enable-lifecycle",
+    ]);
+    pod["containers"][1]["volumeMounts"] = json!([
+        { "name": "config-volume", "mountPath": "/etc/config" }, { "name": "storage-volume", "mountPath": "/data" },
+    ]);
+    // One writer at a time: the new pod waits until the old one has let the volume go.
+    object["spec"]["strategy"] = json!({ "type": "Recreate" });
+    object
 }
 
 /// Sets the label charts use to name the application, on the object and its pods.

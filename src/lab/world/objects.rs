@@ -70,6 +70,7 @@ slim! {
         name: String, image: String, image_pull_policy: String, command: Vec<String>, args: Vec<String>,
         env: Vec<EnvVar>, env_from: Vec<EnvFrom>, resources: Resources, ports: Vec<Port>,
         liveness_probe: Option<Probe>, readiness_probe: Option<Probe>, startup_probe: Option<Probe>,
+        termination_message_policy: String,
     }
     Port { name: String, container_port: u16 }
     EnvVar { name: String, value: String, value_from: Option<EnvSource> }

@@ -20,12 +20,24 @@ pub struct Behaviour {
     /// It runs but answers its readiness probe with 503.
     #[serde(default)]
     pub unready: bool,
+    /// Seconds until it listens; by default 8.
+    #[serde(default)]
+    pub boot: Option<f64>,
     /// Peak of the working set, in MiB.
     #[serde(default)]
     pub memory_mib: Option<f64>,
     /// Every so many seconds it forgets a transaction that it opened.
     #[serde(default)]
     pub forgets_transaction_every: Option<f64>,
+    /// The working set grows by so much, until the limit kills it.
+    #[serde(default)]
+    pub leak_mib_per_minute: f64,
+    /// Share of its requests that end in a 500.
+    #[serde(default)]
+    pub errors: f64,
+    /// CPU it needs for a request, as a multiple of the usual.
+    #[serde(default)]
+    pub cpu_factor: Option<f64>,
     /// What it prints after starting. `{NAME}` is a variable of its environment.
     #[serde(default)]
     pub log: Vec<String>,
@@ -76,13 +88,35 @@ pub struct Life {
     pub memory_mib: f64,
     /// Every so many seconds it forgets a transaction that it opened.
     pub forgets: Option<f64>,
+    pub leak_mib_per_minute: f64,
+    /// Share of requests that end in a 500.
+    pub errors: f64,
+    /// A multiple of the usual CPU per request.
+    pub cpu_factor: f64,
     pub log: Vec<String>,
 }
 
 impl Life {
     /// It runs, listens at once, and is done with nothing.
     pub fn steady(memory_mib: f64) -> Self {
-        Self { exit: None, ready: true, boot: 0.0, memory_mib, forgets: None, log: Vec::new() }
+        Self {
+            exit: None,
+            ready: true,
+            boot: 0.0,
+            memory_mib,
+            forgets: None,
+            leak_mib_per_minute: 0.0,
+            errors: 0.0,
+            cpu_factor: 1.0,
+            log: Vec::new(),
+        }
+    }
+
+    /// Seconds after its start at which a leak reaches the limit.
+    pub fn killed_after(&self, container: &Container) -> Option<f64> {
+        let limit = container.limit("memory")? / 1_048_576.0;
+        let leaks = self.leak_mib_per_minute > 0.0;
+        leaks.then(|| (limit - self.memory_mib).max(0.0) / self.leak_mib_per_minute * 60.0)
     }
 
     /// What needs more memory than its limit is killed on the way there.
@@ -103,9 +137,12 @@ impl Behaviour {
         Life {
             exit: self.exit.clone(),
             ready: !self.unready,
-            boot: 8.0,
+            boot: self.boot.unwrap_or(8.0),
             memory_mib: self.memory_mib.unwrap_or(900.0),
             forgets: self.forgets_transaction_every,
+            leak_mib_per_minute: self.leak_mib_per_minute,
+            errors: self.errors,
+            cpu_factor: self.cpu_factor.unwrap_or(1.0),
             log: self.log.iter().map(|line| fill(line, env)).collect(),
         }
     }

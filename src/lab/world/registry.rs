@@ -39,6 +39,16 @@ impl Default for Registry {
 }
 
 impl Registry {
+    /// As its own servers show it.
+    pub fn shown(&self) -> crate::lab::signals::Registry {
+        crate::lab::signals::Registry {
+            repository: REPOSITORY,
+            tags: self.tags.iter().map(|tag| (tag.clone(), digest_of(tag))).collect(),
+            expired: self.expired.clone(),
+            limited: self.limited.clone(),
+        }
+    }
+
     pub fn remove_tag(&mut self, tag: &str) {
         self.tags.remove(tag);
     }

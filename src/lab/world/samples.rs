@@ -20,6 +20,8 @@ const INTERVAL: i64 = 15;
 
 #[derive(Default)]
 pub struct Sampler {
+    /// Nobody scrapes: Prometheus is down.
+    silent: bool,
     next: Option<Timestamp>,
     scrapes: f64,
 }
@@ -89,6 +91,11 @@ impl Sampler {
         self.next = Some(Timestamp::MIN);
     }
 
+    /// Whether nobody scrapes at the moment.
+    pub fn silence(&mut self, silent: bool) {
+        self.silent = silent;
+    }
+
     /// Samples lie on multiples of the interval, whatever the tick.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.next.is_some_and(|next| next <= now)
@@ -105,6 +112,9 @@ impl Sampler {
         let now = cluster.now;
         let into = now.as_second().rem_euclid(INTERVAL);
         self.next = Some(later(now, SignedDuration::from_secs(INTERVAL - into)));
+        if self.silent {
+            return;
+        }
         self.scrapes += 1.0;
         let mut scrape = Scrape::default();
         for (key, pod) in cluster.pods.iter().filter(|(key, _)| !scale::is_crowd(&key.namespace)) {

@@ -61,6 +61,8 @@ pub struct Traffic {
     pub ingress: BTreeMap<&'static str, f64>,
     /// Requests per second that come now.
     pub load: f64,
+    /// Share of the users that get through the door.
+    pub door: f64,
     pub p95: f64,
     /// Share of requests that fail now.
     pub failing: f64,
@@ -89,6 +91,10 @@ struct Share {
     refused: f64,
     broken: f64,
     p95: f64,
+    /// CPU it uses.
+    cores: f64,
+    /// Share of the time slices in which its CPU limit stops it.
+    stopped: f64,
 }
 
 impl Traffic {
@@ -100,6 +106,7 @@ impl Traffic {
             counters: BTreeMap::new(),
             ingress: BTreeMap::new(),
             load: BASE,
+            door: 1.0,
             p95: USUAL_P95,
             failing: 0.0,
             logins: 1.0,
@@ -122,7 +129,13 @@ impl Traffic {
     }
 
     /// Counts what happened since the last call, at most once a second; says whether it did.
-    pub fn advance(&mut self, cluster: &Cluster, kubelet: &mut Kubelet, sessions: &Sessions) -> bool {
+    pub fn advance(
+        &mut self,
+        cluster: &Cluster,
+        kubelet: &mut Kubelet,
+        sessions: &Sessions,
+        slowness: f64,
+    ) -> bool {
         let now = cluster.now;
         let elapsed = self.last.map_or(1.0, |last| now.duration_since(last).as_secs_f64());
         if elapsed < 1.0 {
@@ -141,13 +154,19 @@ impl Traffic {
         };
         let (requests, logins) = self.surge.map_or((1.0, 1.0), |surge| (surge.requests, surge.logins));
         self.logins = grown(logins);
-        self.load = usual * (grown(requests) + LOGINS * (self.logins - 1.0));
-        self.serve(cluster, kubelet, sessions, elapsed);
+        self.load = usual * (grown(requests) + LOGINS * (self.logins - 1.0)) * self.door;
+        self.serve(cluster, kubelet, sessions, (elapsed, slowness));
         self.idle_pods(cluster, kubelet, elapsed);
         true
     }
 
-    fn serve(&mut self, cluster: &Cluster, kubelet: &mut Kubelet, sessions: &Sessions, elapsed: f64) {
+    fn serve(
+        &mut self,
+        cluster: &Cluster,
+        kubelet: &mut Kubelet,
+        sessions: &Sessions,
+        (elapsed, slowness): (f64, f64),
+    ) {
         let targets = targets(cluster);
         let each = self.load / targets.len().max(1) as f64;
         let (mut failed, mut lost, mut slowest) = (0.0, 0.0, USUAL_P95 / 2.0);
@@ -160,9 +179,17 @@ impl Traffic {
                 lost += each;
                 continue;
             }
-            let mut share = share(each, sessions.starved(&key));
+            let life = kubelet.run(&key).and_then(|run| run.slots.first()).map(|slot| &slot.life);
+            let (errors, cost) = life.map_or((0.0, 1.0), |life| (life.errors, life.cpu_factor));
+            let limit = pod.spec.containers.first().and_then(|container| container.limit("cpu"));
+            let mut share = share(each, sessions.starved(&key), errors, slowness);
+            let wanted = (0.02 + 0.012 * share.served) * cost;
+            let stopped = limit.map_or(0.0, |limit| (1.0 - limit / wanted.max(0.001)).max(0.0));
             // whoever waits for the database makes its requests wait
             share.p95 = f64::max(share.p95, sessions.delay()).min(4.0);
+            share.p95 = (share.p95 * (1.0 + 14.0 * stopped)).min(8.0);
+            share.cores = wanted.min(limit.unwrap_or(f64::MAX));
+            share.stopped = stopped;
             failed += share.refused + share.broken;
             slowest = f64::max(slowest, share.p95);
             self.count(&key, share, elapsed, kubelet);
@@ -211,8 +238,9 @@ impl Traffic {
             buckets[BOUNDS.len()] += all;
             *counters.sum.entry(path).or_default() += all * share.p95 * slower / 2.4;
         }
-        let cores = 0.02 + 0.012 * share.served;
-        self.work(key, cores, elapsed);
+        self.work(key, share.cores, elapsed);
+        let counters = self.counters.entry(key.clone()).or_default();
+        counters.throttled += 10.0 * elapsed * share.stopped;
     }
 
     fn work(&mut self, key: &Key, cores: f64, elapsed: f64) {
@@ -221,7 +249,6 @@ impl Traffic {
         let counters = self.counters.entry(key.clone()).or_default();
         counters.cpu_seconds += cores * elapsed;
         counters.periods += 10.0 * elapsed;
-        counters.throttled += 10.0 * elapsed * (cores - 0.9).clamp(0.0, 0.5);
     }
 
     /// Everything that runs but serves no requests of ours burns a little; what is gone is forgotten.
@@ -249,22 +276,27 @@ impl Traffic {
 
 /// Pods the service sends requests to, as far as anybody knows.
 pub fn targets(cluster: &Cluster) -> Vec<Arc<Pod>> {
+    let selector = super::edge::selector(cluster);
     cluster
         .pods
         .within(NAMESPACE)
-        .filter(|(_, pod)| pod.metadata.labels.get("app").is_some_and(|app| app == "covetpy"))
+        .filter(|(_, pod)| {
+            let labels = &pod.metadata.labels;
+            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        })
         .filter(|(_, pod)| pod.is_ready() && !pod.is_deleting())
         .map(|(_, pod)| pod.clone())
         .collect()
 }
 
-fn share(offered: f64, starved: f64) -> Share {
-    let broken = offered * starved;
+fn share(offered: f64, starved: f64, errors: f64, slowness: f64) -> Share {
+    let broken = offered * (1.0 - (1.0 - starved) * (1.0 - errors));
     let wanted = offered - broken;
     let served = wanted.min(CAPACITY);
     let use_of = wanted / CAPACITY;
     let queue = 1.0 + 12.0 * (use_of - 0.65).max(0.0).powi(2) + 9.0 * (use_of - 1.0).max(0.0);
-    Share { served, refused: wanted - served, broken, p95: (USUAL_P95 * queue).min(4.0) }
+    let p95 = (USUAL_P95 * queue * slowness).min(4.0);
+    Share { served, refused: wanted - served, broken, p95, cores: 0.0, stopped: 0.0 }
 }
 
 /// The share of requests faster than `bound` when 95 % are faster than `p95`: log-normal, the median a third.
@@ -286,7 +318,7 @@ fn normal(x: f64) -> f64 {
 
 /// Puts what outsiders see of the service into the signals.
 pub fn show(traffic: &Traffic, cluster: &Cluster, signals: &Signals) {
-    let ready = !targets(cluster).is_empty() && traffic.failing < 0.9;
+    let ready = !targets(cluster).is_empty() && (traffic.failing < 0.9 || traffic.load < 1.0);
     signals.write(|shown| {
         shown.service.ready = ready;
         shown.service.latency_ms = traffic.p95 / 3.0 * 1000.0;

@@ -26,7 +26,8 @@ pub fn memory(slot: &Slot, container: &Container, since: Timestamp, cluster: &Cl
     // a slow breath, so that the line is not dead straight
     let breath = 1.0 + 0.012 * (cluster.now.as_second() as f64 / 97.0 + slot.id.len() as f64).sin();
     let limit = container.limit("memory").unwrap_or(f64::MAX);
-    (slot.life.memory_mib * MIB * grown * breath).min(limit)
+    let leaked = slot.life.leak_mib_per_minute * MIB * age / 60.0;
+    (slot.life.memory_mib * MIB * grown * breath + leaked).min(limit)
 }
 
 /// CPU of one container of a pod, in cores: its share by request.

@@ -84,6 +84,8 @@ impl Args<'_> {
     fn build(&self) -> Bound<Action> {
         match self.verb.system {
             _ if self.verb.name == "elsewhere" => self.elsewhere(),
+            // What mends Prometheus is done to the cluster.
+            System::Kubernetes if alerting::knows(self.verb) => alerting::bind(self).map(Action::Alerting),
             System::Kubernetes => kubernetes::read(self),
             System::Postgres => postgres::bind(self).map(Action::Postgres),
             System::Redis => redis::bind(self).map(Action::Redis),
@@ -200,7 +202,18 @@ impl Args<'_> {
                 }
             }
             Json::List(items) => {
-                Value::Array(items.iter().map(|item| self.fill_json(item)).collect::<Bound<_>>()?)
+                let mut filled = Vec::new();
+                for item in items {
+                    match item {
+                        // One item for each of several names.
+                        Json::Text(template) if template.sole_placeholder().is_some() => {
+                            filled
+                                .extend(self.fill(template)?.split(',').map(|word| Value::from(word.trim())));
+                        }
+                        other => filled.push(self.fill_json(other)?),
+                    }
+                }
+                Value::Array(filled)
             }
             Json::Object(fields) => Value::Object(
                 fields

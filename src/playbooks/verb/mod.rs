@@ -17,6 +17,8 @@ use crate::domain::{Effect, System};
 use super::pods::PodSet;
 use super::template::Template;
 
+pub(super) use alerting::{VERBS as ALERTING, is_workload};
+
 /// What a step does: a verb and its arguments.
 #[derive(Clone, Debug)]
 pub struct Todo {
@@ -37,7 +39,7 @@ pub enum Arg {
 }
 
 /// A JSON value whose strings are templates. A string that is nothing but one placeholder becomes a number if
-/// its value reads as a whole number.
+/// its value reads as a whole number; in a list, it becomes an item for each of its words between commas.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Json {
     Null,
@@ -82,6 +84,8 @@ pub enum ParamKind {
     Line,
     /// An `http` or `https` URL.
     Url,
+    /// A host name or an address, with or without a port.
+    Host,
     /// An image reference.
     Image,
     /// The name of an environment variable.
@@ -151,8 +155,8 @@ const ELSEWHERE: Verb = reads(
 );
 
 use ParamKind::{
-    Cidr, Count, Flag, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Url,
-    Variable, Words,
+    Cidr, Count, Flag, Host, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span,
+    Url, Variable, Words,
 };
 
 impl Verb {
@@ -242,6 +246,7 @@ impl ParamKind {
             Span => "a time such as \"90s\", \"5m\" or \"1h30m\"".into(),
             Line => "one line of text".into(),
             Url => "an http or https URL".into(),
+            Host => "a host name or an address, with or without a port".into(),
             Image => "an image reference".into(),
             Cidr => "a network such as \"203.0.113.0/24\", or one address".into(),
             Variable => "the name of an environment variable".into(),
@@ -265,6 +270,7 @@ impl ParamKind {
             Span => wrong(span(value).is_none()),
             Line => wrong(value.chars().any(char::is_control)),
             Url => wrong(!is_url(value)),
+            Host => wrong(!is_host(value)),
             Image => wrong(!is_image(value)),
             Cidr => wrong(value.parse::<crate::domain::Cidr>().is_err()),
             Variable => wrong(!is_variable(value)),
@@ -297,6 +303,11 @@ fn is_url(value: &str) -> bool {
     let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
         && !value.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+fn is_host(value: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-:*[]".contains(c);
+    !value.is_empty() && value.len() <= 260 && value.chars().all(allowed) && !value.starts_with(['-', '.'])
 }
 
 fn is_image(value: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use covet_tui::config::Outside;
+use covet_tui::config::{self, Flags, Outside};
 use covet_tui::domain::{Action, Key, Kind, Name, ObjectRef, Timestamp};
 use covet_tui::guard::{Actor, Armed, Confirmation, Preview, Refusal};
 use covet_tui::hands::{Hands, Patience};
@@ -78,10 +78,9 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let (journal, orphans) = Journal::open(folder.path()).unwrap();
         assert!(orphans.is_empty());
-        let outside = Outside {
-            database_url: lab.env().into_iter().find(|(name, _)| *name == "DATABASE_URL").map(|(_, url)| url),
-            ..Outside::default()
-        };
+        let env: std::collections::BTreeMap<&str, String> = lab.env().into_iter().collect();
+        let settings = config::load(&Flags::default(), &|name| env.get(name).cloned(), None).unwrap();
+        let outside = Outside::of(&settings);
         Bench {
             hands: Hands::new(wire.client(), now, outside.clone()).patient(patience()),
             probes: Probes::new(wire.client(), now, outside).within(Duration::from_secs(3)),

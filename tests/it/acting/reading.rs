@@ -163,19 +163,30 @@ async fn http_is_probed_and_its_failures_have_words() {
     let prometheus = format!("http://{}/-/ready", bench.lab.addresses().prometheus);
     let good = bench
         .probes
-        .read(&Action::Network(NetworkProbe::HttpProbe { url: prometheus, times: 3 }), now())
+        .read(
+            &Action::Network(NetworkProbe::HttpProbe { url: prometheus, times: 3, connect_to: None }),
+            now(),
+        )
         .await;
     assert!(good.ok && good.summary.contains("3 of 3"), "{good:?}");
     let nobody = Action::Network(NetworkProbe::HttpProbe {
         url: "http://127.0.0.1:1/x?token=hunter2secret".into(),
         times: 1,
+        connect_to: None,
     });
     let bad = bench.probes.read(&nobody, now()).await;
     assert!(!bad.ok && !format!("{bad:?}").contains("hunter2secret"), "{bad:?}");
     assert!(
         !bench
             .probes
-            .read(&Action::Network(NetworkProbe::HttpProbe { url: "nonsense".into(), times: 1 }), now())
+            .read(
+                &Action::Network(NetworkProbe::HttpProbe {
+                    url: "nonsense".into(),
+                    times: 1,
+                    connect_to: None
+                }),
+                now()
+            )
             .await
             .ok
     );

@@ -32,6 +32,8 @@ pub struct Player<'a> {
     /// The last step followed, and when.
     last: Option<(AnomalyId, String, i64)>,
     told: String,
+    /// Somebody watches this one drill.
+    aloud: bool,
     /// How often the suggested step could not be done.
     stuck: usize,
 }
@@ -57,13 +59,18 @@ impl<'a> Player<'a> {
             wrong: Vec::new(),
             last: None,
             told: String::new(),
+            aloud: std::env::var_os("COVET_DRILL").is_some(),
             stuck: 0,
         }
     }
 
     pub fn tell(&mut self, says: impl AsRef<str>) {
         let at = self.table.elapsed();
-        let _ = writeln!(self.story, "{:>3}:{:02}  {}", at / 60, at % 60, says.as_ref());
+        let line = format!("{:>3}:{:02}  {}", at / 60, at % 60, says.as_ref());
+        if self.aloud {
+            println!("{:28} {line}", self.drill.name);
+        }
+        let _ = writeln!(self.story, "{line}");
     }
 
     /// To the end; true when it was resolved in time.

@@ -104,7 +104,7 @@ impl Table {
         let (observe, observations) = mpsc::channel::<Observation>(4096);
         let (_, reach) = watch::channel(Some(reach));
         let (bell, pace) = Pace::by_hand();
-        let eyes = Eyes::open_at(pace, &settings, clock.read(), observe.clone()).await;
+        let eyes = Eyes::open_at(pace, &settings, &[], clock.read(), observe.clone()).await;
         let (answer, answers) = mpsc::channel(1024);
         let cockpit = Cockpit {
             app: App::new(options, began),

@@ -44,7 +44,7 @@ echo noise >&2
 echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"fresh","expirationTimestamp":"2099-01-01T00:00:00Z"}}'"#;
     let path = kubeconfig(&server, folder.path(), answer);
     let (out, mut heard) = tokio::sync::mpsc::channel(64);
-    let eyes = Eyes::open(&settings_at(&path), Timestamp::now, out).await;
+    let eyes = Eyes::open(&settings_at(&path), &[], Timestamp::now, out).await;
     let mut clients = eyes.clients();
     let client = clients.wait_for(Option::is_some).await.unwrap().clone().unwrap().expect("a client");
     let mut snapshot = Snapshot::default();

@@ -8,7 +8,7 @@ use covet_tui::domain::BlindKind;
 use super::*;
 
 /// A server of a test: ended, and only it, when the test is over.
-struct Started(Child);
+pub struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -45,13 +45,13 @@ fn as_database_user(program: &Path, arguments: &[&str]) -> Command {
     }
 }
 
-struct Postgres {
-    port: u16,
+pub struct Postgres {
+    pub port: u16,
     _server: Started,
     _folder: tempfile::TempDir,
 }
 
-async fn postgres(settings: &str) -> Postgres {
+pub async fn postgres(settings: &str) -> Postgres {
     let folder = tempfile::tempdir().unwrap();
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(folder.path(), everybody).unwrap();
@@ -88,9 +88,9 @@ async fn postgres(settings: &str) -> Postgres {
     panic!("PostgreSQL did not start");
 }
 
-type Connected = (tokio_postgres::Client, tokio::task::JoinHandle<()>);
+pub type Connected = (tokio_postgres::Client, tokio::task::JoinHandle<()>);
 
-async fn connect(port: u16) -> Result<Connected, tokio_postgres::Error> {
+pub async fn connect(port: u16) -> Result<Connected, tokio_postgres::Error> {
     let url = format!("postgresql://boss:hunter22@127.0.0.1:{port}/postgres");
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
     Ok((client, tokio::spawn(async move { drop(connection.await) })))
@@ -175,7 +175,8 @@ async fn a_real_postgres_refuses_in_words() {
     }
 }
 
-async fn redis(arguments: &[&str]) -> (u16, Started) {
+/// A Redis of this test's own.
+pub async fn redis(arguments: &[&str]) -> (u16, Started) {
     let port = free_port();
     let child = Command::new(program("redis-server"))
         .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])

@@ -51,19 +51,26 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
         match row.split_once('.').expect("a phase").0 {
             "inv" => assert_eq!(found.phase, StepPhase::Investigate, "{id}"),
             "ver" => assert_eq!(found.phase, StepPhase::Verify, "{id}"),
-            _ => assert_ne!(found.phase, StepPhase::Investigate, "{id}"),
+            // What the table reads among its remedies may run by itself before them.
+            _ => {
+                assert!(found.phase != StepPhase::Investigate || found.todo.effect() == Effect::Read, "{id}")
+            }
         }
     }
     let counts: Vec<(&str, usize)> = rows.iter().map(|(book, rows)| (*book, rows.len())).collect();
     assert_eq!(
         counts,
         [
+            ("alert-fatigue", 12),
+            ("cert-expiry", 20),
             ("crash-loop", 24),
             ("db-cpu", 13),
             ("db-pool", 13),
             ("disk-full", 25),
             ("image-pull", 15),
+            ("ingress-down", 20),
             ("node-notready", 20),
+            ("prom-down", 19),
             ("rollout-stuck", 18)
         ]
     );
@@ -77,8 +84,21 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
             .filter(|id| !known.contains(id))
             .collect();
         let wanted: &[&str] = match book {
+            "prom-down" => &["targets", "more-memory", "health-again", "targets-again"],
+            "alert-fatigue" => &["rule", "silences", "config", "calm"],
             "crash-loop" => &["loosen-liveness"],
             "rollout-stuck" => &["newest-logs"],
+            "image-pull" => &["manifest-as-cluster", "roll-back", "rollout-done"],
+            "cert-expiry" => &["ingress", "reload", "reload-daemons", "fix-solver"],
+            "ingress-down" => &[
+                "walk",
+                "fix-selector",
+                "fix-port",
+                "fix-readiness",
+                "scale-controller",
+                "restart-controller-daemons",
+                "reached",
+            ],
             "db-pool" => &[
                 "locks",
                 "pool-logs",
@@ -100,7 +120,6 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "drop-unfinished",
                 "rollout-done",
             ],
-            "image-pull" => &["roll-back", "rollout-done"],
             "disk-full" => &[
                 "logs-and-journal",
                 "block-devices",
@@ -125,7 +144,8 @@ fn changes_say_how_they_are_verified_and_only_reads_run_by_themselves() {
                 assert!(!step.verify.is_empty() && !step.auto, "{at}");
             }
             // Secrets are looked at only when somebody asks (R! in the audit).
-            let private = ["check-secrets", "check-pull-secrets"].contains(&step.todo.verb.name);
+            let private = ["check-secrets", "check-pull-secrets"].contains(&step.todo.verb.name)
+                || (step.todo.verb.name == "registry-probe" && step.todo.args.contains_key("pod"));
             assert!(!(private && step.auto), "{at}");
             assert!(step.why.chars().count() <= 110, "{at}: a why is one line");
         }
@@ -178,11 +198,14 @@ fn every_cause_leads_somewhere() {
         "quota",
         "webhook",
         "pod-refused",
-        "name-mismatch",
         "untrusted",
-        "handshake-failed",
         "not-managed",
-        "default-certificate",
+        "ingress-class",
+        "no-route",
+        "bad-gateway",
+        "balancer-pending",
+        // A team names its own: its own playbook refers to it.
+        "team-trigger",
     ];
     let library = Library::built_in();
     let mut used: BTreeSet<&str> = BTreeSet::new();

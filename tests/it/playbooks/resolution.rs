@@ -71,7 +71,10 @@ fn from_outside_it_has_to_be_ready_too_where_that_can_be_asked() {
     let plan = world.plan();
     assert!(!plan.resolved.reached);
     let step = plan.suggestion().unwrap();
-    assert_eq!(step.action, Some(Action::Network(NetworkProbe::HttpProbe { url: url.into(), times: 5 })));
+    assert_eq!(
+        step.action,
+        Some(Action::Network(NetworkProbe::HttpProbe { url: url.into(), times: 5, connect_to: None }))
+    );
     assert!(world.did_at("ready-outside", 10, true).plan().resolved.reached);
 }
 

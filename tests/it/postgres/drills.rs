@@ -36,7 +36,7 @@ impl Drill {
         let settings = config::load(&Flags::default(), &find, None).unwrap();
         let client = config::client(&settings).await.unwrap();
         let (out, heard) = mpsc::channel(1_024);
-        let eyes = Eyes::open(&settings, now, out).await;
+        let eyes = Eyes::open(&settings, &[], now, out).await;
         let bench = Bench::new(Outside::of(&settings), client);
         // As the cockpit does: a session that is open before the slots are gone.
         bench.read(Sql::DatabaseCapacity).await;

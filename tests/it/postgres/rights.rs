@@ -53,7 +53,7 @@ async fn watched(server: &Server, role: &str, wanted: impl Fn(&Snapshot) -> bool
     };
     let settings = config::load(&Flags::default(), &env, None).unwrap();
     let (out, mut heard) = mpsc::channel(64);
-    let _eyes = Eyes::open(&settings, now, out).await;
+    let _eyes = Eyes::open(&settings, &[], now, out).await;
     let mut snapshot = Snapshot::default();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     while !wanted(&snapshot) {

@@ -92,7 +92,7 @@ async fn a_pod_carries_eyes_probes_and_hands_to_the_database() {
     assert!(matches!(ended.result, Ending::Performed(_)), "{:?}", ended.result);
 
     let (out, mut heard) = mpsc::channel(256);
-    let _eyes = Eyes::open(&settings, now, out).await;
+    let _eyes = Eyes::open(&settings, &[], now, out).await;
     let mut snapshot = Snapshot::default();
     while snapshot.activity.is_none() {
         let heard =
@@ -114,7 +114,7 @@ async fn a_pod_carries_eyes_probes_and_hands_to_the_database() {
         reading.summary
     );
     let (out, mut heard) = mpsc::channel(256);
-    let _eyes = Eyes::open(&lost, now, out).await;
+    let _eyes = Eyes::open(&lost, &[], now, out).await;
     let blind = loop {
         let heard = tokio::time::timeout(Duration::from_secs(60), heard.recv())
             .await

@@ -239,6 +239,46 @@ pub struct TrafficRow {
     pub errors: Vec<String>,
     #[serde(default)]
     pub errors_by_pod: Vec<(String, f64)>,
+    /// p95 a week ago, in seconds.
+    pub last_week: Option<f64>,
+    /// Pods of the workload `name`, and how much of their time the CPU limit stops them.
+    #[serde(default)]
+    pub throttled: Vec<(String, f64)>,
+}
+
+/// The working set of one pod's container.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryRow {
+    pub pod: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    #[serde(default = "app")]
+    pub container: String,
+    /// In MiB: `500..900 for 3h`, oldest first, up to now; sampled every 4 min.
+    pub mib: Vec<String>,
+    /// The line ended this long ago.
+    pub ended: Option<String>,
+}
+
+fn app() -> String {
+    "app".into()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheRow {
+    /// `0.92 for 20m`, oldest first; sampled every 30 s up to now.
+    pub hits: Vec<String>,
+    /// Keys per second.
+    #[serde(default)]
+    pub evicted: f64,
+    /// In MiB.
+    #[serde(default)]
+    pub used: u64,
+    /// In MiB; 0 is no limit.
+    #[serde(default)]
+    pub max: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -308,6 +348,8 @@ pub struct CertificateRow {
     pub issuing: Option<String>,
     #[serde(default)]
     pub failed: u32,
+    /// How long ago the last attempt failed.
+    pub failure: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -364,4 +406,67 @@ pub struct DeedRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub says: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IngressRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    #[serde(default = "ten_days")]
+    pub age: String,
+    pub hosts: Vec<String>,
+    /// The Secret of its certificate, for all hosts.
+    pub secret: Option<String>,
+    #[serde(default)]
+    pub services: Vec<String>,
+    #[serde(default = "IngressRow::addresses")]
+    pub addresses: Vec<String>,
+}
+
+impl IngressRow {
+    fn addresses() -> Vec<String> {
+        vec!["192.0.2.1".into()]
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointsRow {
+    pub service: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub ready: u32,
+    #[serde(default)]
+    pub total: u32,
+    /// How long ago it was first seen so.
+    #[serde(default)]
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WalkRow {
+    pub host: String,
+    /// Answered with this status.
+    #[serde(default = "WalkRow::ok")]
+    pub status: u16,
+    /// `tcp: 192.0.2.1:443: connection refused`.
+    pub fails: Option<String>,
+    /// Only this machine's resolver was heard.
+    pub doubt: Option<String>,
+    pub note: Option<String>,
+    /// Walks in a row, twenty seconds apart, the last one now.
+    #[serde(default = "WalkRow::three")]
+    pub times: u32,
+}
+
+impl WalkRow {
+    fn ok() -> u16 {
+        200
+    }
+    fn three() -> u32 {
+        3
+    }
 }

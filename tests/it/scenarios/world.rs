@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use covet_tui::domain::{
     Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
-    Database, Delta, Event, Fact, Handshake, Holder, Key, Kind, Labels, Lease, LockRoot, MetricReading, Name,
-    Node, NodeCondition, ObjectRef, Observation, Origin, Quantities, Selector, Series, Served, Service,
-    Snapshot, Status, Taint, Timestamp, TopQuery, Traffic, UsageSource,
+    Database, Delta, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind, Labels, Layer,
+    Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin,
+    Quantities, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp,
+    TopQuery, Traffic, UsageSource, Walk,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 use super::disks::{self, DiskRow};
+use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
-    ActivityRow, AutoscalerRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow, EventRow,
-    HandshakeRow, NodeRow, PodRow, ServiceRow, TrafficRow,
+    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow,
+    EndpointsRow, EventRow, HandshakeRow, IngressRow, MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
+    WalkRow,
 };
 use super::workloads;
 
@@ -36,8 +39,16 @@ pub struct World {
     services: Vec<ServiceRow>,
     certificates: Vec<CertificateRow>,
     handshakes: Vec<HandshakeRow>,
+    ingresses: Vec<IngressRow>,
+    endpoints: Vec<EndpointsRow>,
+    walks: Vec<WalkRow>,
     deeds: Vec<DeedRow>,
+    alerts: Vec<AlertRow>,
+    noise: Option<NoiseRow>,
+    monitoring: Option<MonitoringRow>,
     traffic: Option<TrafficRow>,
+    memory: Vec<MemoryRow>,
+    cache: Option<CacheRow>,
     database: Option<DatabaseRow>,
 }
 
@@ -140,8 +151,8 @@ impl World {
         list!(DisruptionBudgets, Vec::new());
         list!(Events, self.events.iter().enumerate().map(event).collect());
         list!(Services, self.services.iter().map(service).collect());
-        list!(EndpointSlices, Vec::new());
-        list!(Ingresses, Vec::new());
+        list!(EndpointSlices, self.endpoints.iter().map(endpoints).collect());
+        list!(Ingresses, self.ingresses.iter().map(ingress).collect());
         list!(PersistentVolumeClaims, Vec::new());
         list!(ConfigMaps, self.config_objects(Kind::ConfigMap));
         list!(Secrets, self.config_objects(Kind::Secret));
@@ -153,9 +164,20 @@ impl World {
             Origin::Prometheus,
             Fact::Traffic(Box::new(self.traffic.as_ref().map(traffic).unwrap_or_default())),
         );
-        see(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() });
-        see(Origin::Redis, Fact::Cache(Cache::default()));
+        let alerts = self.alerts.iter().map(monitoring::alert).collect();
+        see(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new() });
+        see(Origin::Containers, Fact::Strain(Box::new(self.strain())));
+        if self.cache.is_none() {
+            see(Origin::Redis, Fact::Cache(Cache::default()));
+        }
+        let noise = self.noise.as_ref().map(NoiseRow::fact).unwrap_or_default();
+        see(Origin::AlertHistory, Fact::Noise(Box::new(noise)));
+        if self.monitoring.is_none() {
+            see(Origin::Monitoring, Fact::Monitoring(Box::default()));
+        }
+        see(Origin::Triggers, Fact::Asked(Vec::new()));
         see(Origin::Tls, Fact::Handshakes(Vec::new()));
+        see(Origin::Reach, Fact::Walks(Vec::new()));
         let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
         for row in &self.handshakes {
             hosts.entry(&row.host).or_default().push(handshake(row));
@@ -166,12 +188,43 @@ impl World {
         for row in &self.deeds {
             see(Origin::Cockpit, Fact::Acted(deed(row)));
         }
+        all.extend(self.walks_of_minutes());
+        all.extend(self.endpoints_since());
+        if let Some(row) = &self.monitoring {
+            // What was before comes first: onsets are when something was seen first.
+            let mut earlier = row.looks();
+            earlier.append(&mut all);
+            all = earlier;
+            all.push(row.now());
+        }
         all.extend(disks::looks(&self.disks));
         all.extend(self.database_looks());
+        all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
         }
         all
+    }
+
+    fn strain(&self) -> Strain {
+        let key = |namespace: &str, pod: &str| Key::new(namespace, pod);
+        let stopped = self.traffic.iter().flat_map(|row| {
+            row.throttled.iter().map(|(pod, share)| Throttled {
+                pod: key(&row.namespace, pod),
+                container: "app".into(),
+                share: *share,
+            })
+        });
+        let memory = self.memory.iter().map(|row| {
+            let late = SignedDuration::try_from(row.ended.as_deref().map(span).unwrap_or_default()).unwrap();
+            let mib = samples(&row.mib, 240).into_iter();
+            MemoryTrend {
+                pod: key(&row.namespace, &row.pod),
+                container: row.container.as_str().into(),
+                bytes: Series::new(mib.map(|(at, mib)| (at - late, mib * 1_048_576.0))),
+            }
+        });
+        Strain { memory: memory.collect(), throttled: stopped.collect() }
     }
 
     fn config_objects(&self, kind: Kind) -> Vec<ConfigObject> {
@@ -187,6 +240,36 @@ impl World {
                 modified_by: row.by.as_deref().map(Name::from),
                 keeper: None,
             })
+            .collect()
+    }
+
+    /// All hosts walked to together, twenty seconds apart.
+    fn walks_of_minutes(&self) -> Vec<Observation> {
+        let most = self.walks.iter().map(|row| row.times).max().unwrap_or(0);
+        (0..most)
+            .rev()
+            .map(|back| {
+                let at = now() - SignedDuration::from_secs(i64::from(back) * 20);
+                let rows = self.walks.iter().filter(|row| back < row.times);
+                let walks = rows.map(|row| walk(row, at)).collect();
+                Observation { at, origin: Origin::Reach, seen: Ok(Fact::Walks(walks)) }
+            })
+            .collect()
+    }
+
+    /// Slices that had been so for a while when the list was complete.
+    fn endpoints_since(&self) -> Vec<Observation> {
+        let rows = self.endpoints.iter().filter_map(|row| Some((row, row.since.as_deref()?)));
+        let seen = |row: &EndpointsRow| Fact::EndpointSlices(Delta::Seen(vec![endpoints(row)]));
+        let well = |row: &EndpointsRow| EndpointsRow {
+            ready: 1,
+            since: None,
+            service: row.service.clone(),
+            namespace: row.namespace.clone(),
+            total: 1,
+        };
+        rows.flat_map(|(row, since)| [(now(), seen(&well(row))), (ago(since), seen(row)), (now(), seen(row))])
+            .map(|(at, fact)| Observation { at, origin: Origin::EndpointSlices, seen: Ok(fact) })
             .collect()
     }
 
@@ -282,22 +365,38 @@ fn activity(row: &ActivityRow) -> Activity {
     }
 }
 
-/// `0.2 for 20m` and so on, oldest first, up to now.
+fn cache_looks(row: &CacheRow) -> Vec<Observation> {
+    let looks = samples(&row.hits, 30).into_iter().map(|(at, ratio)| {
+        let cache = Cache {
+            hit_ratio: Some(ratio),
+            evicted_per_second: row.evicted,
+            used_memory: row.used << 20,
+            max_memory: row.max << 20,
+            ..Cache::default()
+        };
+        Observation { at, origin: Origin::Redis, seen: Ok(Fact::Cache(cache)) }
+    });
+    looks.collect()
+}
+
+/// `0.2 for 20m` or `0.2..0.9 for 20m` and so on, oldest first, up to now.
 fn samples(parts: &[String], every: u64) -> Vec<(Timestamp, f64)> {
-    let parts: Vec<(f64, Duration)> = parts
+    let parts: Vec<(f64, f64, Duration)> = parts
         .iter()
         .map(|part| {
             let (value, time) = part.split_once(" for ").unwrap_or_else(|| panic!("{part}: no ` for `"));
-            (value.parse().unwrap(), span(time))
+            let (from, to) = value.split_once("..").unwrap_or((value, value));
+            (from.parse().unwrap(), to.parse().unwrap(), span(time))
         })
         .collect();
-    let total: Duration = parts.iter().map(|(_, time)| *time).sum();
+    let total: Duration = parts.iter().map(|(.., time)| *time).sum();
     let mut at = now() - SignedDuration::try_from(total).unwrap();
     let mut all = Vec::new();
-    for (value, time) in parts {
-        for _ in 0..time.as_secs() / every {
+    for (from, to, time) in parts {
+        let steps = time.as_secs() / every;
+        for step in 0..steps {
             at += SignedDuration::from_secs(every as i64);
-            all.push((at, value));
+            all.push((at, from + (to - from) * step as f64 / steps.max(1) as f64));
         }
     }
     all
@@ -309,6 +408,7 @@ fn traffic(row: &TrafficRow) -> Traffic {
         p95: Series::new(samples(&row.p95, 30)),
         error_ratio: Series::new(samples(&row.errors, 30)),
         rate: Series::new([(now(), row.rate)]),
+        p95_last_week: row.last_week,
         errors_by_pod: row.errors_by_pod.iter().map(|(pod, share)| (pod.as_str().into(), *share)).collect(),
         ..Traffic::default()
     }
@@ -398,7 +498,7 @@ fn certificate(row: &CertificateRow) -> Certificate {
         issuer: "letsencrypt".into(),
         not_after: Some(ahead(&row.left)),
         renewal_time: Some(ahead(&row.renewal)),
-        last_failure: None,
+        last_failure: row.failure.as_deref().map(ago),
         failed_attempts: row.failed,
         conditions: std::iter::once(ready).chain(issuing).collect(),
     }
@@ -427,6 +527,53 @@ fn handshake(row: &HandshakeRow) -> Handshake {
         address: row.address.as_str().into(),
         at: now(),
         served: row.fails.as_deref().map_or(Ok(served), |why| Err(why.into())),
+    }
+}
+
+fn ingress(row: &IngressRow) -> Ingress {
+    let names = |list: &[String]| -> Box<[Name]> { list.iter().map(|name| name.as_str().into()).collect() };
+    Ingress {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        created: ago(&row.age),
+        class: Some("nginx".into()),
+        hosts: names(&row.hosts),
+        tls: row.secret.iter().map(|secret| (names(&row.hosts), secret.as_str().into())).collect(),
+        services: names(&row.services),
+        addresses: names(&row.addresses),
+    }
+}
+
+fn endpoints(row: &EndpointsRow) -> EndpointSlice {
+    EndpointSlice {
+        key: Key::new(row.namespace.as_str(), format!("{}-x", row.service)),
+        service: Some(row.service.as_str().into()),
+        ready: row.ready,
+        total: row.total.max(row.ready),
+    }
+}
+
+fn walk(row: &WalkRow, at: Timestamp) -> Walk {
+    let ended = match (&row.fails, &row.doubt) {
+        (Some(fails), _) => {
+            let (layer, says) = fails.split_once(": ").unwrap_or_else(|| panic!("{fails}: no layer"));
+            let layer = [Layer::Dns, Layer::Tcp, Layer::Tls, Layer::Http]
+                .into_iter()
+                .find(|known| known.as_str().eq_ignore_ascii_case(layer))
+                .unwrap_or_else(|| panic!("{layer} is no layer"));
+            Ended::Failed { layer, says: says.into() }
+        }
+        (None, Some(says)) => Ended::Doubtful { says: says.as_str().into() },
+        (None, None) => Ended::Answered { status: row.status },
+    };
+    let addresses: Box<[Name]> = Box::from([Name::from("192.0.2.1")]);
+    let note = row.note.as_deref().map(Name::from);
+    Walk {
+        host: row.host.as_str().into(),
+        at,
+        ended,
+        addresses: addresses.clone(),
+        balancers: addresses,
+        note,
     }
 }
 

@@ -529,6 +529,8 @@ pub fn observations(bad: bool) -> Vec<Observation> {
     all.extend(listed(Origin::ReplicaSets, Fact::ReplicaSets, Vec::new()));
     all.extend(listed(Origin::Events, Fact::Events, Vec::new()));
     all.extend(listed(Origin::Certificates, Fact::Certificates, Vec::new()));
+    all.extend(listed(Origin::Ingresses, Fact::Ingresses, Vec::new()));
+    all.extend(listed(Origin::EndpointSlices, Fact::EndpointSlices, Vec::new()));
     let usage = (1..=4).map(|n: u64| {
         let used = Usage { cpu_milli: 900 + n * 350, memory_bytes: (5 + n * 2) << 30 };
         (Name::from(format!("node-{n}")), used)
@@ -557,8 +559,20 @@ pub fn observations(bad: bool) -> Vec<Observation> {
     {
         all.push(seen(Origin::Tls, Fact::Handshakes(vec![handshake(host, days)])));
     }
+    let walks = ["shop.example.com", "api.shop.example.com"].map(|host| Walk {
+        host: host.into(),
+        at: ago(4),
+        ended: Ended::Answered { status: 200 },
+        addresses: Box::default(),
+        balancers: Box::default(),
+        note: None,
+    });
+    all.push(seen(Origin::Reach, Fact::Walks(walks.into())));
     let cache = Cache { ping: Duration::from_millis(1), hit_ratio: Some(0.97), ..Cache::default() };
     all.push(seen(Origin::Redis, Fact::Cache(cache)));
+    all.push(seen(Origin::AlertHistory, Fact::Noise(Box::default())));
+    all.push(seen(Origin::Monitoring, Fact::Monitoring(Box::default())));
+    all.push(seen(Origin::Triggers, Fact::Asked(Vec::new())));
     all.push(seen(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() }));
     all
 }

@@ -10,23 +10,22 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
-use super::kubernetes::names::own;
-use super::trouble::deepest;
 use crate::config::tls;
 use crate::domain::{Name, Served, Timestamp, text};
 
 /// What this machine trusts.
-#[derive(Default)]
-pub(super) struct Roots(Option<Arc<RootCertStore>>);
+#[derive(Clone, Debug, Default)]
+pub struct Roots(Option<Arc<RootCertStore>>);
 
 impl Roots {
     /// The machine's own, and those of a file, read once. A file that cannot be read adds nothing: what it
     /// would have vouched for then shows as not trusted.
-    pub(super) fn native(more: Option<&Path>) -> Self {
+    pub fn native(more: Option<&Path>) -> Self {
         let mut roots = tls::roots(None).unwrap_or_else(|_| RootCertStore::empty());
         if let Some(more) = more.and_then(|file| tls::roots(Some(file)).ok()) {
             roots.extend(more.roots);
@@ -36,30 +35,50 @@ impl Roots {
 }
 
 /// Shakes hands and reads what was served.
-pub(super) async fn shake(
+pub async fn shake(host: &str, stream: TcpStream, roots: &Roots, now: Timestamp) -> Result<Served, String> {
+    open(host, stream, roots, now).await.map(|(served, _)| served)
+}
+
+/// The same, and keeps the stream to talk on.
+pub async fn open(
     host: &str,
     stream: TcpStream,
     roots: &Roots,
     now: Timestamp,
-) -> Result<Served, String> {
+) -> Result<(Served, TlsStream<TcpStream>), String> {
     tls::install_provider();
     let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no host name"))?;
     let verifier = Arc::new(Recorder::new(roots));
-    let config = ClientConfig::builder()
+    let mut config = ClientConfig::builder()
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
         .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = connected.map_err(|error| format!("the TLS handshake failed: {}", deepest(&error)))?;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let leaf = chain.first().ok_or("no certificate was served")?;
     let mut served = read(leaf, host)?;
-    served.distrust = verifier.verdict().map(|error| own(&explain(&error, &served, host, now)));
-    Ok(served)
+    let seen = Seen { host, now, alone: chain.len() == 1, self_signed: is_self_signed(leaf) };
+    served.distrust = verifier.verdict().map(|error| own(&explain(&error, &served, &seen)));
+    Ok((served, stream))
+}
+
+/// What the words about a distrusted chain depend on.
+struct Seen<'a> {
+    host: &'a str,
+    now: Timestamp,
+    /// Only the certificate itself was served, none of its issuers.
+    alone: bool,
+    self_signed: bool,
+}
+
+fn is_self_signed(der: &[u8]) -> bool {
+    X509Certificate::from_der(der).is_ok_and(|(_, it)| it.issuer() == it.subject())
 }
 
 /// Takes a certificate apart.
-pub(super) fn read(der: &[u8], host: &str) -> Result<Served, String> {
+pub fn read(der: &[u8], host: &str) -> Result<Served, String> {
     let (_, certificate) = X509Certificate::from_der(der)
         .map_err(|error| format!("the certificate is not understood: {error}"))?;
     let moment =
@@ -79,6 +98,21 @@ pub(super) fn read(der: &[u8], host: &str) -> Result<Served, String> {
         names,
         distrust: None,
     })
+}
+
+/// A name from outside, without anything that could steer a terminal.
+fn own(raw: &str) -> Name {
+    text::clean(raw).into()
+}
+
+/// The innermost cause of an error, without the number of the system's error.
+pub fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
+    }
+    let said = deepest.to_string();
+    said.split(" (os error").next().unwrap_or(&said).to_owned()
 }
 
 fn dns_name(name: &GeneralName<'_>) -> Option<String> {
@@ -112,20 +146,24 @@ fn matches(pattern: &str, host: &str) -> bool {
     }
 }
 
-fn explain(error: &Error, served: &Served, host: &str, now: Timestamp) -> String {
+fn explain(error: &Error, served: &Served, seen: &Seen<'_>) -> String {
     let Error::InvalidCertificate(why) = error else { return error.to_string() };
     match why {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            format!("expired {} ago", text::span(crate::domain::between(served.not_after, now)))
+            format!("expired {} ago", text::span(crate::domain::between(served.not_after, seen.now)))
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not valid yet".into(),
+        CertificateError::UnknownIssuer if seen.self_signed => format!("self-signed ({})", served.issuer),
         CertificateError::UnknownIssuer => {
-            format!("signed by an authority this machine does not know ({})", served.issuer)
+            let alone =
+                if seen.alone { "; no intermediate was served: the chain may be incomplete" } else { "" };
+            format!("signed by an authority this machine does not know ({}){alone}", served.issuer)
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("not for {host}, but for {}", served.names.join(", "))
+            format!("not for {}, but for {}", seen.host, served.names.join(", "))
         }
         CertificateError::Revoked => "revoked".into(),
+        _ if seen.self_signed => format!("self-signed ({})", served.issuer),
         other => format!("{other:?}"),
     }
 }

@@ -1,0 +1,88 @@
+//! Prometheus itself, as its own endpoints and the cluster show it; and how much noise its alerts make.
+
+use std::time::Duration;
+
+use super::{Key, Name, ObjectRef, Timestamp};
+
+/// One look at Prometheus as a program and a workload.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Monitoring {
+    /// Why it does not answer `/-/healthy`, if it doesn't.
+    pub silent: Option<Name>,
+    /// Why `/-/ready` says no, if it does.
+    pub unready: Option<Name>,
+    /// The segment of the write-ahead log that is being replayed, and the last one.
+    pub replaying: Option<(u64, u64)>,
+    /// Whether the configuration that was written last is the one that runs.
+    pub loaded: Option<bool>,
+    /// Samples taken per second.
+    pub ingest: Option<f64>,
+    /// The age of the youngest sample of `up`.
+    pub stale: Option<Duration>,
+    /// Targets that answer, and all of them.
+    pub targets: Option<(u32, u32)>,
+    /// What it runs as, where the cluster shows it.
+    pub workload: Option<ObjectRef>,
+    /// Replicas that are wanted of it.
+    pub replicas: Option<u32>,
+    /// None when the cluster does not show its pods.
+    pub pods: Option<Vec<MonitoringPod>>,
+    pub volume: Option<Volume>,
+}
+
+/// A pod of Prometheus.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MonitoringPod {
+    pub key: Key,
+    pub uid: Name,
+    pub node: Option<Name>,
+    pub ready: bool,
+    pub created: Option<Timestamp>,
+    pub deleting: bool,
+    /// Why its server container waits, or why the pod does: `CrashLoopBackOff`, `Unschedulable`.
+    pub waits: Option<Name>,
+    pub message: Option<Name>,
+    /// How its server container ended last: `OOMKilled`, `Error`.
+    pub ended: Option<Name>,
+    pub restarts: u32,
+    pub container: Option<Name>,
+}
+
+/// A volume, by the kubelet that mounts it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Volume {
+    pub claim: Key,
+    /// Used and total bytes; None while nobody mounts it.
+    pub usage: Option<(u64, u64)>,
+}
+
+/// What alerts did lately.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Noise {
+    /// By alert: how often it became active again in the last six hours, the most first.
+    pub flaps: Vec<(Name, f64)>,
+    /// By alert: its share of all firing in the last week, 0 to 1, the largest first.
+    pub shares: Vec<(Name, f64)>,
+    /// Notifications sent; None where Prometheus does not scrape Alertmanager.
+    pub sent_1h: Option<f64>,
+    pub sent_12h: Option<f64>,
+}
+
+impl Monitoring {
+    /// Whether it serves at all.
+    pub fn serves(&self) -> bool {
+        self.silent.is_none() && self.unready.is_none() && self.replaying.is_none()
+    }
+
+    /// The cluster says that no pod of it is Ready.
+    pub fn has_no_ready_pod(&self) -> bool {
+        self.pods.as_ref().is_some_and(|pods| !pods.iter().any(|pod| pod.ready))
+    }
+}
+
+impl Volume {
+    /// Used ÷ total.
+    pub fn fill(&self) -> Option<f64> {
+        self.usage.map(|(used, total)| used as f64 / total.max(1) as f64)
+    }
+}

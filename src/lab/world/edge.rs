@@ -1,0 +1,105 @@
+//! The way in: the ingress controller, the Service behind it, the names that lead there; and how many users come
+//! through. It knows who takes connections, not what they carry.
+
+use super::cluster::Cluster;
+use super::shelf::Key;
+use super::{APP, NAMESPACE, World, our_app, traffic};
+use crate::lab::signals::DnsRecord;
+use crate::lab::store::Object;
+
+/// The Deployment that serves the class `nginx`.
+pub const CONTROLLER: (&str, &str) = ("ingress-nginx", "ingress-nginx-controller");
+/// Where the public names lead at first: the load balancer, which is the lab's own endpoint.
+const HOME: &str = "127.0.0.1";
+const BALANCER: &str = "a1b2c3d4e5f60718-123456789.elb.us-east-1.amazonaws.com";
+
+/// Share of the users that still come when clients refuse the certificate: those that do not check.
+const UNCHECKED: f64 = 0.1;
+
+impl World {
+    /// Shows the way in as it is now.
+    pub(super) fn show_edge(&mut self) {
+        let controllers = controllers(&self.cluster);
+        let endpoints = !traffic::targets(&self.cluster).is_empty();
+        let mut registry = self.kubelet.registry.shown();
+        registry.limited = registry.limited.filter(|(_, until)| *until > self.cluster.now);
+        let ours = self.cluster.pods.within(NAMESPACE).filter(|(_, pod)| {
+            pod.metadata.labels.get("app").is_some_and(|app| app == "covetpy") && pod.is_ready()
+        });
+        let pods_well = ours.count() > 0;
+        let now = self.cluster.now;
+        let expired = self.signals.write(|shown| {
+            shown.edge.up = controllers > 0;
+            shown.edge.endpoints = endpoints;
+            shown.edge.pods_well = pods_well;
+            shown.registry = registry;
+            shown.certificates.first().is_some_and(|served| served.not_after <= now)
+        });
+        self.traffic.door = match (controllers, expired) {
+            (0, _) => 0.0,
+            (_, true) => UNCHECKED,
+            _ => 1.0,
+        };
+    }
+
+    /// Points a public name at another address, as somebody at the DNS could.
+    pub fn point_dns(&mut self, host: &str, address: &str) {
+        self.signals.write(|shown| {
+            for record in shown.dns.iter_mut().filter(|record| record.name == host) {
+                (record.kind, record.value) = ("A", address.to_owned());
+            }
+        });
+    }
+}
+
+/// Controller pods that are ready.
+fn controllers(cluster: &Cluster) -> usize {
+    let (namespace, app) = (CONTROLLER.0, "ingress-nginx");
+    let ours = cluster.pods.within(namespace).filter(|(_, pod)| {
+        pod.metadata.labels.get("app").is_some_and(|label| label == app)
+            && pod.is_ready()
+            && !pod.is_deleting()
+    });
+    ours.count()
+}
+
+/// Uids of the controller's pods that are ready: which of them have read what is new.
+pub(super) fn controller_uids(cluster: &Cluster) -> Vec<String> {
+    let pods = cluster.pods.within(CONTROLLER.0);
+    let ready = pods.filter(|(_, pod)| pod.is_ready() && !pod.is_deleting());
+    ready.map(|(_, pod)| pod.metadata.uid.clone()).collect()
+}
+
+/// The zones of the lab.
+pub(super) fn zones() -> Vec<DnsRecord> {
+    let record = |name: &str, kind: &'static str, ttl: u32, value: &str| DnsRecord {
+        name: name.to_owned(),
+        kind,
+        ttl,
+        value: value.to_owned(),
+    };
+    let mut records = Vec::new();
+    for zone in ["yourdomain.com", "elb.us-east-1.amazonaws.com"] {
+        let server = format!("ns1.{zone}");
+        records.push(record(zone, "SOA", 3600, &server));
+        records.push(record(zone, "NS", 3600, &server));
+        records.push(record(&server, "A", 3600, HOME));
+    }
+    records.push(record(BALANCER, "A", 60, HOME));
+    records.extend(our_app::HOSTS.iter().map(|host| record(host, "A", 60, HOME)));
+    records
+}
+
+/// The selector of the app's Service, as it stands.
+pub(super) fn selector(cluster: &Cluster) -> super::objects::Map {
+    cluster
+        .services
+        .get(&Key::new(NAMESPACE, APP))
+        .map(|service| service.spec.selector.clone())
+        .unwrap_or_default()
+}
+
+/// A field of a stored object, or "".
+pub(super) fn text(object: &Object, pointer: &str) -> String {
+    object.value().pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}

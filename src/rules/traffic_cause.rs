@@ -1,0 +1,261 @@
+//! What lies behind traffic that is slow or fails: a change just before, the database, the cache, CPU limits,
+//! an autoscaler that may not go on. What both rules about traffic ask.
+
+use jiff::SignedDuration;
+
+use crate::domain::{
+    BlindKind, Capacity, Cause, Deployment, Evidence, Kind, Name, ObjectRef, Origin, Timestamp, cause, text,
+};
+
+use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
+use super::{Scene, Threshold, Unit, configuration, hpa_max, revision};
+
+pub(super) const HIT_RATIO: Threshold = Threshold {
+    key: "traffic.cache-hit-ratio",
+    default: 0.8,
+    unit: Unit::Ratio,
+    says: "hit ratio of the cache below which it does not do its work",
+    source: "our own choice",
+};
+pub(super) const HIT_DROP: Threshold = Threshold {
+    key: "traffic.cache-hit-drop",
+    default: 0.15,
+    unit: Unit::Ratio,
+    says: "fall of the hit ratio within the hour that speaks for the cache",
+    source: "our own choice",
+};
+pub(super) const THROTTLED: Threshold = Threshold {
+    key: "traffic.throttled",
+    default: 0.25,
+    unit: Unit::Ratio,
+    says: "share of periods in which a container's CPU limit stops it",
+    source: "kubernetes-mixin: CPUThrottlingHigh, 25 %",
+};
+pub(super) const DATABASE_FILL: Threshold = Threshold {
+    key: "traffic.database-fill",
+    default: 0.9,
+    unit: Unit::Ratio,
+    says: "share of the usable connections in use that makes the database the suspect",
+    source: "our own choice",
+};
+
+/// Above this, more replicas only take what is left of the database (audit, section 4).
+const DATABASE_HAS_ROOM: f64 = 0.7;
+
+/// What was found, ready for an anomaly.
+#[derive(Default)]
+pub(super) struct Behind {
+    pub causes: Vec<Cause>,
+    pub facts: Vec<Evidence>,
+    pub bindings: Bindings,
+    pub touches: Vec<ObjectRef>,
+}
+
+impl Behind {
+    fn blame(
+        &mut self,
+        origin: Origin,
+        at: Option<Timestamp>,
+        name: &'static str,
+        says: String,
+        weight: f64,
+    ) {
+        self.facts.push(evidence(origin, at, says.clone()));
+        self.causes.push(Cause { name, says, weight });
+    }
+}
+
+/// Everything that may be behind it, the likeliest first.
+pub(super) fn behind(scene: &Scene<'_>, namespace: &Name, onset: Timestamp) -> Behind {
+    let mut behind = Behind::default();
+    changed(scene, namespace, onset, &mut behind);
+    database(scene, &mut behind);
+    cache(scene, onset, &mut behind);
+    throttled(scene, namespace, &mut behind);
+    capacity(scene, namespace, &mut behind);
+    behind.causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    behind
+}
+
+/// A rollout or an edit of its configuration shortly before.
+fn changed(scene: &Scene<'_>, namespace: &Name, onset: Timestamp, behind: &mut Behind) {
+    let mut serving: Vec<&Deployment> =
+        scene.snapshot.deployments.iter().filter(|deployment| serves(scene, deployment, namespace)).collect();
+    serving.sort_by(|one, other| one.key.cmp(&other.key));
+    let suspects = serving.iter().filter_map(|deployment| {
+        let suspicion = revision::before(scene, deployment, onset)?;
+        Some((*deployment, suspicion))
+    });
+    let latest = suspects.max_by_key(|(_, suspicion)| suspicion.bad.created);
+    if let Some((deployment, suspicion)) = latest {
+        let says = format!("{}: {}", deployment.key.name, suspicion.says);
+        behind.blame(
+            Origin::ReplicaSets,
+            Some(suspicion.bad.created),
+            cause::BAD_REVISION,
+            says,
+            suspicion.weight,
+        );
+        name(scene, deployment, behind);
+        describe_suspicion(&suspicion, &mut behind.bindings);
+        return;
+    }
+    for deployment in &serving {
+        let mut bindings = Bindings::new();
+        let before = behind.causes.len();
+        configuration::blame(scene, deployment, onset, &mut behind.causes, &mut behind.facts, &mut bindings);
+        if behind.causes.len() > before {
+            name(scene, deployment, behind);
+            behind.bindings.extend(bindings);
+            return;
+        }
+    }
+    if let [only] = serving.as_slice() {
+        name(scene, only, behind);
+    }
+}
+
+fn name(scene: &Scene<'_>, deployment: &Deployment, behind: &mut Behind) {
+    behind.bindings.insert("deployment", deployment.key.name.to_string());
+    behind.bindings.insert("namespace", deployment.key.namespace.to_string());
+    behind.bindings.insert("workload", format!("deployment/{}", deployment.key.name));
+    if let Some(container) = deployment.template.containers.first() {
+        behind.bindings.insert("container", container.name.to_string());
+    }
+    describe_deployment(scene, deployment, &mut behind.bindings);
+    behind.touches.push(ObjectRef::new(Kind::Deployment, deployment.key.clone()));
+}
+
+/// Whether requests may reach it: it has replicas, and a Service of its namespace selects its pods.
+fn serves(scene: &Scene<'_>, deployment: &Deployment, namespace: &Name) -> bool {
+    (namespace.is_empty() || deployment.key.namespace == *namespace)
+        && deployment.replicas > 0
+        && scene.snapshot.services.iter().any(|service| {
+            let wanted = &service.selector.labels.0;
+            service.key.namespace == deployment.key.namespace
+                && !wanted.is_empty()
+                && wanted.iter().all(|pair| deployment.selector.labels.0.contains(pair))
+        })
+}
+
+fn database(scene: &Scene<'_>, behind: &mut Behind) {
+    if let Some((since, words)) = &scene.snapshot.exhausted {
+        let says = format!("the database refuses connections: {}", super::workload::quote(words));
+        behind.blame(Origin::Postgres, Some(*since), cause::DATABASE_EXHAUSTED, says, 0.9);
+        return;
+    }
+    if scene.snapshot.blindness(Origin::Postgres, scene.now).is_some() {
+        return;
+    }
+    let Some(capacity) = &scene.snapshot.capacity else { return };
+    let Capacity { used, lock_waiters, .. } = *capacity;
+    if capacity.fill() >= scene.threshold(&DATABASE_FILL) {
+        let says = format!("{used} of {} database connections are in use", capacity.usable());
+        behind.blame(Origin::Postgres, None, cause::DATABASE_EXHAUSTED, says, 0.85);
+    }
+    if lock_waiters > 2 || f64::from(lock_waiters) > 0.1 * f64::from(used.max(10)) {
+        let says = format!("{lock_waiters} database sessions wait for locks");
+        behind.blame(Origin::Postgres, None, cause::LOCK_CHAIN, says, 0.8);
+    }
+}
+
+fn cache(scene: &Scene<'_>, onset: Timestamp, behind: &mut Behind) {
+    if let Some(blind) = scene.snapshot.blindness(Origin::Redis, scene.now) {
+        let answered = scene.snapshot.sight(Origin::Redis).is_some_and(|sight| sight.seen.is_some());
+        // Silence that began with the trouble; a cache that nobody configured is no suspect.
+        if answered && blind.kind != BlindKind::NotConfigured && onset.duration_since(blind.since) > -SLACK {
+            let says = format!("the cache: {}", blind.why);
+            behind.blame(Origin::Redis, Some(blind.since), cause::CACHE_DOWN, says, 0.8);
+        }
+        return;
+    }
+    let Some(cache) = &scene.snapshot.cache else { return };
+    let full = cache.max_memory > 0 && cache.used_memory as f64 >= 0.95 * cache.max_memory as f64;
+    let Some(ratio) = cache.hit_ratio else { return };
+    let best = scene.snapshot.hit_ratio.max().unwrap_or(ratio);
+    // A cache that never did better is as its owners want it, unless it throws away what it should keep.
+    let fell = best - ratio > scene.threshold(&HIT_DROP);
+    let poor = ratio < scene.threshold(&HIT_RATIO);
+    if !poor || !(fell || cache.evicted_per_second > 0.0) {
+        return;
+    }
+    let percent = |ratio: f64| format!("{:.0} %", ratio * 100.0);
+    let from = if fell { format!(", from {}", percent(best)) } else { String::new() };
+    if full && cache.evicted_per_second > 0.0 {
+        let says = format!(
+            "the cache is full ({}) and evicts {:.0} keys a second; {} of lookups hit{from}",
+            text::bytes(cache.max_memory),
+            cache.evicted_per_second,
+            percent(ratio)
+        );
+        behind.blame(Origin::Redis, None, cause::CACHE_EVICTING, says, 0.85);
+        behind.bindings.insert("cache_memory", text::quantity(cache.max_memory));
+        let twice = cache.max_memory.saturating_mul(2);
+        behind.bindings.insert("cache_memory_suggestion", text::quantity(twice));
+    } else {
+        let says = format!("only {} of the cache's lookups hit{from}", percent(ratio));
+        behind.blame(Origin::Redis, None, cause::CACHE_COLD, says, 0.7);
+    }
+}
+
+/// Estimates and clocks differ.
+const SLACK: SignedDuration = SignedDuration::from_mins(1);
+
+fn throttled(scene: &Scene<'_>, namespace: &Name, behind: &mut Behind) {
+    if scene.snapshot.blindness(Origin::Containers, scene.now).is_some() {
+        return;
+    }
+    let bound = scene.threshold(&THROTTLED);
+    let here = scene
+        .snapshot
+        .strain
+        .throttled
+        .iter()
+        .filter(|row| row.share > bound && (namespace.is_empty() || row.pod.namespace == *namespace));
+    // Only what serves the traffic: a batch pod may wait as long as it likes.
+    let mut serving = here.filter_map(|row| {
+        let pod = scene.snapshot.pods.get(&row.pod)?;
+        scene.service_of(pod).map(|_| (pod, row))
+    });
+    let Some((pod, worst)) = serving.next() else { return };
+    let others = serving.count();
+    let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+    let says = format!(
+        "the CPU limit stops {}{more} in {:.0} % of the time slices",
+        worst.pod.name,
+        worst.share * 100.0
+    );
+    behind.blame(Origin::Containers, None, cause::CPU_THROTTLED, says, 0.75);
+    let (_, deployment) = scene.workload_of(pod);
+    if let Some(deployment) = deployment.filter(|_| !behind.bindings.contains_key("deployment")) {
+        name(scene, deployment, behind);
+    }
+    behind.bindings.insert("container", worst.container.to_string());
+    let limit = pod.containers.iter().find(|container| container.name == worst.container);
+    if let Some(cpu) = limit.and_then(|container| container.limits.cpu_milli) {
+        behind.bindings.insert("cpu_limit", format!("{cpu}m"));
+        behind.bindings.insert("cpu_suggestion", format!("{}m", cpu * 2));
+    }
+}
+
+fn capacity(scene: &Scene<'_>, namespace: &Name, behind: &mut Behind) {
+    let has_room = scene.snapshot.exhausted.is_none()
+        && scene.snapshot.capacity.as_ref().is_none_or(|capacity| capacity.fill() < DATABASE_HAS_ROOM);
+    let here =
+        |scaler: &&crate::domain::Autoscaler| namespace.is_empty() || scaler.key.namespace == *namespace;
+    let mut limited: Vec<_> = scene
+        .snapshot
+        .autoscalers
+        .iter()
+        .filter(here)
+        .filter_map(|scaler| Some((scaler, hpa_max::limited_since(scene, scaler)?)))
+        .collect();
+    limited.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+    let Some((scaler, since)) = limited.first() else { return };
+    let says = format!("{} has all the {} replicas it may have", scaler.target, scaler.max);
+    if has_room {
+        behind.blame(Origin::Autoscalers, Some(*since), cause::AT_CAPACITY, says, 0.7);
+    } else {
+        behind.facts.push(evidence(Origin::Autoscalers, Some(*since), says));
+    }
+}
