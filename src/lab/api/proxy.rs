@@ -116,7 +116,7 @@ async fn kubelet(api: &Api, target: &Target) -> Result<Response<Body>, Status> {
     if target.rest != "stats/summary" {
         return Err(Status::no_path());
     }
-    let summaries = api.routes.2.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let summaries = api.routes.1.read().unwrap_or_else(PoisonError::into_inner).clone();
     let Some(summaries) = summaries else { return Err(Status::no_path()) };
     let asked = node.clone();
     let summary = tokio::task::spawn_blocking(move || summaries(&asked)).await.ok().flatten();
