@@ -215,7 +215,8 @@ impl Disk {
             },
             Some(Growing::Images) => {
                 let sum: f64 = self.unused.iter().map(|(_, bytes)| bytes).sum();
-                let wanted = sum + RATE * CAPACITY * minutes;
+                // Once nothing fits any more, the build job's pulls fail.
+                let wanted = (sum + RATE * CAPACITY * minutes).min(0.84 * CAPACITY);
                 if let Some((_, last)) = self.unused.last_mut() {
                     *last += wanted - sum;
                     if *last > 3.2 * GIB {

@@ -103,6 +103,7 @@ fn what_was_found_on_the_machine_decides_and_docker_has_steps_of_its_own() {
 fn without_ssh_its_steps_say_what_to_set_and_the_others_stay() {
     let mut world = pressed().cause(cause::DISK_FULL, "full of what is needed").began(900);
     world.systems.remove(&System::Ssh);
+    world.systems.remove(&System::Aws);
     let plan = world.plan();
     for id in ["prune-images", "vacuum-journal", "grow-filesystem", "runtime-folder"] {
         assert!(
