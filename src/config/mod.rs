@@ -2,6 +2,7 @@
 //! from, and the clients built from it. It knows nothing of rules, playbooks or the screen.
 
 pub mod connect;
+mod database_answer;
 pub mod database_queries;
 mod database_session;
 mod database_url;
@@ -20,7 +21,8 @@ pub mod ssh;
 pub mod tls;
 
 pub use connect::{ConnectError, Connected, client, connect};
-pub use database_session::{DatabaseKeeper, DatabaseRefusal, DatabaseRow, DatabaseSession, DatabaseTarget};
+pub use database_answer::{DatabaseRefusal, DatabaseRow};
+pub use database_session::{DatabaseKeeper, DatabaseSession, DatabaseTarget};
 pub use database_url::{Encryption, database};
 pub use database_users::{DatabaseUsers, identifier};
 pub use database_way::DatabaseWay;

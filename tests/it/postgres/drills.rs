@@ -167,7 +167,9 @@ async fn a_leak_fills_the_slots_and_is_ended_and_undone() {
     let found = Anomaly { touches: vec![ObjectRef::new(Kind::Deployment, deployment.clone())], ..found };
     assert!(has(Some(&found), cause::BAD_REVISION), "{:?}", found.causes);
     let to = found.bindings["good_revision"].parse().unwrap();
-    let undone = drill.act(Action::RolloutUndo { deployment, to_revision: to }).await;
+    let undone = drill
+        .act(Action::RolloutUndo { object: ObjectRef::new(Kind::Deployment, deployment), to_revision: to })
+        .await;
     assert!(matches!(undone, Ending::Performed(_)), "{undone:?}");
     drill
         .until("it stays so", |snapshot| {
