@@ -142,7 +142,7 @@ impl Hands {
             Done::refused(refusal.repair("confirm it again"))
         } else {
             match warrant.action() {
-                Action::Postgres(sql) => postgres::perform(self, warrant, sql, &mut task).await,
+                Action::Postgres(sql) => Box::pin(postgres::perform(self, warrant, sql, &mut task)).await,
                 Action::Redis(command) => match *command {},
                 Action::Alerting(call) => match *call {},
                 Action::Aws(call) => match *call {},

@@ -138,7 +138,7 @@ pub(super) async fn create(
     let drop_first =
         format!("index {whole} is INVALID: it slows writes and helps no read; drop it before trying again");
     match (ran, standing) {
-        (Ran::Ended(Ok(())) | Ran::Ended(Err(Failed::Silence)), Ok(Some(true))) => {
+        (Ran::Ended(Ok(()) | Err(Failed::Silence)), Ok(Some(true))) => {
             Done::performed(format!("index {whole} is built and valid"), Some(undo))
         }
         (Ran::Ended(Err(Failed::Said(refusal))), Ok(Some(false))) => {

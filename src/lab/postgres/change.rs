@@ -32,7 +32,7 @@ impl Backend {
             return Err(error("25001", format!("{what} cannot run inside a transaction block")));
         }
         let now = self.shared.signals.now();
-        if let Command::CreateIndex { name, table, columns, if_absent, .. } = command {
+        if let Command::CreateIndex { name, table, columns, concurrently, if_absent } = command {
             let exists = self.shared.signals.read(|shown| shown.database.index(name).is_some());
             if exists && *if_absent {
                 return Ok(Vec::new());
@@ -41,7 +41,7 @@ impl Backend {
                 commands::begin_index(&mut shown.database, self.pid, now, (name, table, columns))
             });
             begun.map_err(|(code, message)| error(code, message))?;
-            return self.wait_for_index(name).await.map(|()| Vec::new());
+            return self.wait_for_index(name, *concurrently).await.map(|()| Vec::new());
         }
         if in_transaction {
             let ids =
@@ -55,7 +55,7 @@ impl Backend {
     }
 
     /// Until the world has built it, or it is cancelled, or takes longer than the session's patience.
-    async fn wait_for_index(&self, name: &str) -> PgWireResult<()> {
+    async fn wait_for_index(&self, name: &str, concurrently: bool) -> PgWireResult<()> {
         let patience = self.settings.lock().unwrap_or_else(PoisonError::into_inner).patience();
         let waiting = async {
             while !self.shared.signals.read(|shown| commands::index_is_done(&shown.database, name)) {
@@ -69,7 +69,11 @@ impl Backend {
             () = cancelled.notified() => "canceling statement due to user request",
             () = tokio::time::sleep(patience.unwrap_or(forever)) => "canceling statement due to statement timeout",
         };
-        self.shared.signals.write(|shown| commands::give_up(&mut shown.database, self.pid));
+        self.shared.signals.write(|shown| {
+            commands::give_up(&mut shown.database, self.pid);
+            // Only a concurrent build leaves something behind.
+            shown.database.indexes.retain(|index| concurrently || index.name != *name);
+        });
         Err(error("57014", why.to_owned()))
     }
 
@@ -131,6 +135,10 @@ impl Backend {
         let shown: Vec<(String, Type)> =
             columns.iter().map(|column| (column.name.clone(), column.kind.clone())).collect();
         drop(settings);
-        self.table(&shown, rows, format)
+        let mut response = self.table(&shown, rows, format)?;
+        if let Response::Query(answer) = &mut response {
+            answer.set_command_tag(command.tag());
+        }
+        Ok(response)
     }
 }

@@ -142,10 +142,8 @@ impl Backend {
                     _ => 0,
                 };
                 let exact = self.is_as_seen(pid, values);
-                let rows = match exact && self.signal(pid, *cancels)? {
-                    true => vec![vec![Cell::Bool(true)]],
-                    false => Vec::new(),
-                };
+                let done = exact && self.signal(pid, *cancels)?;
+                let rows = if done { vec![vec![Cell::Bool(true)]] } else { Vec::new() };
                 let rows = answer::project(&rows, columns);
                 self.table(&answer::columns(statement).unwrap_or_default(), rows, format)
             }

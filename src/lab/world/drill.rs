@@ -78,6 +78,9 @@ pub struct Furnishing {
     /// `spec.progressDeadlineSeconds` of the app; by default 600.
     #[serde(default)]
     pub progress_deadline_seconds: Option<u32>,
+    /// Connections in the workers' own pool; by default theirs is the app's.
+    #[serde(default)]
+    pub worker_pool: Option<u32>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
