@@ -3,6 +3,7 @@
 
 pub mod aws;
 pub mod connect;
+mod database_answer;
 pub mod database_queries;
 mod database_session;
 mod database_url;
@@ -23,7 +24,8 @@ pub mod ssh;
 pub mod tls;
 
 pub use connect::{ConnectError, Connected, client, connect};
-pub use database_session::{DatabaseKeeper, DatabaseRefusal, DatabaseRow, DatabaseSession, DatabaseTarget};
+pub use database_answer::{DatabaseRefusal, DatabaseRow};
+pub use database_session::{DatabaseKeeper, DatabaseSession, DatabaseTarget};
 pub use database_url::{Encryption, database};
 pub use database_users::{DatabaseUsers, identifier};
 pub use database_way::DatabaseWay;

@@ -145,7 +145,7 @@ impl Hands {
             Done::refused(refusal.repair("confirm it again"))
         } else {
             match warrant.action() {
-                Action::Postgres(sql) => postgres::perform(self, warrant, sql, &mut task).await,
+                Action::Postgres(sql) => Box::pin(postgres::perform(self, warrant, sql, &mut task)).await,
                 Action::Redis(command) => redis::perform(self, warrant, command, &mut task).await,
                 Action::Alerting(call) => alerting::perform(self, warrant, call, &mut task).await,
                 Action::Aws(_) => aws::perform(self, warrant, &mut task).await,

@@ -178,8 +178,9 @@ fn anomaly(
         facts.push(evidence(Origin::Postgres, None, format!("index {index} is INVALID")));
     }
     let named = causes.iter().any(|cause| cause.weight >= 0.7);
-    let raises = [(severity == Severity::Critical, 0.2), (named, 0.1)];
-    let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
+    let lasting = [(severity >= Severity::Warning, 0.1), (severity == Severity::Critical, 0.1)];
+    let raises = lasting.into_iter().chain([(named, 0.1)]);
+    let score: f64 = 0.6 + raises.filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let (touches, mut bindings) = owner(scene, onset);
     bindings.extend(seen.map(activity_bindings).unwrap_or_default());
     bindings.insert("on_cpu", capacity.on_cpu.to_string());

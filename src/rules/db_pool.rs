@@ -141,9 +141,8 @@ fn anomaly(
     let mut bindings = capacity.map(bindings).unwrap_or_default();
     bindings.extend(owned);
     bindings.extend(revisions.unwrap_or_default());
-    // With no slot left there is no time to be patient.
-    bindings
-        .insert("idle_age", if refused.is_some() || over_critical.is_some() { "1m" } else { "5m" }.into());
+    // With few slots left there is no time to be patient.
+    bindings.insert("idle_age", if full { "1m" } else { "5m" }.into());
     bindings.extend(activity(scene).map(activity_bindings).unwrap_or_default());
     shown(Anomaly {
         id: AnomalyId(format!("{}/database/postgres", RULE.name).into()),

@@ -4,26 +4,21 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::Instant;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
-use super::{
-    Failed, PATIENCE, Parts, armed, command, drafted, failed, looking, moved, name, of, refused, way_back,
-};
-use crate::config::{DatabaseRow, DatabaseSession, DatabaseTarget, database_queries as queries};
+use super::alone::{Ran, alone};
+use super::table::{RIGHT, facts};
+use super::{Failed, Parts, drafted, failed, looking, moved, name, refused, way_back};
+use crate::config::{DatabaseRow, DatabaseSession, database_queries as queries};
 use crate::domain::{Name, Sql, Timestamp, text};
 use crate::guard::{DiffTone, Draft, Guard, Hazard, Refusal, Undo, Warrant};
 use crate::hands::Hands;
 use crate::hands::done::Done;
 use crate::hands::task::Task;
 
-const RIGHT: &str = "only the owner of the table may: use the owner's role, or be a member of it";
 /// No index may take longer without a person looking again.
 const BUILT_WITHIN: Duration = Duration::from_hours(2);
 const DROPPED_WITHIN: Duration = Duration::from_mins(10);
-const LOOK: Duration = Duration::from_secs(1);
-/// Building on a larger table is for a quiet hour (audit, section 4).
-const LARGE: u64 = 10 << 30;
 /// A transaction older than this holds a concurrent build back until it ends.
 const OLD: f64 = 60.0;
 
@@ -118,99 +113,6 @@ fn drop_undo(index: &str) -> Undo {
     way_back(Sql::DropIndex { index: index.into() }, format!("drop index {index} again"))
 }
 
-/// What is known about the table an index would be on.
-struct Facts {
-    rows: i64,
-    bytes: u64,
-    owns: bool,
-    missing: Vec<String>,
-    /// `name (columns)`, with `INVALID` where it is so.
-    indexes: Vec<String>,
-    /// An index with these columns first, and whether it is valid.
-    same: Option<(String, bool)>,
-    /// An index of this very name, and whether it is valid.
-    named: Option<bool>,
-}
-
-impl Facts {
-    fn hazards(&self, own: &str) -> Vec<Hazard> {
-        let mut hazards = Vec::new();
-        if !self.missing.is_empty() {
-            let says = format!("the table has no column {}", self.missing.join(", "));
-            hazards.push(Hazard::stop(Guard::Target, says));
-        }
-        if !self.owns {
-            hazards.push(Hazard::stop(Guard::Permission, RIGHT));
-        }
-        let leftover = match (&self.same, self.named) {
-            (Some((name, false)), _) => Some(name.as_str()),
-            (_, Some(false)) => Some(own),
-            _ => None,
-        };
-        if let Some(name) = leftover {
-            hazards.push(Hazard::stop(
-                Guard::Target,
-                format!("index {name} was never finished (INVALID): drop it first, then build it again"),
-            ));
-        } else if let Some((name, true)) = &self.same {
-            hazards
-                .push(Hazard::stop(Guard::Target, format!("index {name} already begins with these columns")));
-        } else if self.named == Some(true) {
-            hazards.push(Hazard::stop(Guard::Target, format!("there is another index named {own}")));
-        }
-        if self.bytes > LARGE {
-            let says = format!("the table has {}: expect long and heavy reading", text::bytes(self.bytes));
-            hazards.push(Hazard::warn(Guard::Target, says));
-        }
-        hazards
-    }
-}
-
-const FACTS: &str = "/* covet:table-facts */ SELECT t.reltuples::int8::text AS row_count, \
-    pg_table_size(t.oid)::text AS bytes, pg_has_role(current_user, t.relowner, 'USAGE')::text AS owns, \
-    array_to_string(ARRAY(SELECT wanted FROM unnest($2::text[]) AS wanted WHERE NOT EXISTS \
-      (SELECT 1 FROM pg_attribute a WHERE a.attrelid=t.oid AND a.attname=wanted AND a.attnum>0 AND NOT a.attisdropped)), ',') AS missing \
-    FROM pg_class t WHERE t.oid=to_regclass($1::text) AND t.relkind IN ('r','p','m')";
-const INDEXES: &str = "/* covet:indexes-of */ SELECT c.relname::text AS index_name, i.indisvalid::text AS valid, \
-    (SELECT string_agg(a.attname, ',' ORDER BY k.place) FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place) \
-     JOIN pg_attribute a ON a.attrelid=i.indrelid AND a.attnum=k.number)::text AS columns, \
-    (i.indpred IS NULL AND i.indexprs IS NULL)::text AS plain \
-    FROM pg_index i JOIN pg_class c ON c.oid=i.indexrelid WHERE i.indrelid=to_regclass($1::text)";
-
-async fn facts(look: &DatabaseSession, table: &Name, columns: &[Name], own: &str) -> Result<Facts, Refusal> {
-    let quoted = name(table)?;
-    let wanted: Vec<&str> = columns.iter().map(|column| &**column).collect();
-    let values: [(&(dyn ToSql + Sync), Type); 2] = [(&quoted, Type::TEXT), (&wanted, Type::TEXT_ARRAY)];
-    let found = look.ask_with(FACTS, &values).await.map_err(refused)?;
-    let Some(row) = found.first() else {
-        return Err(Refusal::new(format!("there is no table {table} in this database")));
-    };
-    let indexes = look.ask_with(INDEXES, &[(&quoted, Type::TEXT)]).await.map_err(refused)?;
-    let valid = |row: &DatabaseRow| row.text("valid") == "true";
-    let list = wanted.join(",");
-    let begins = |row: &&DatabaseRow| {
-        let has = row.text("columns");
-        row.text("plain") == "true" && (has == list || has.starts_with(&format!("{list},")))
-    };
-    // A leftover is in the way even beside a good one of the same columns.
-    let same = indexes.iter().filter(begins).min_by_key(|row| valid(row));
-    Ok(Facts {
-        rows: row.number("row_count").unwrap_or_default(),
-        bytes: row.number("bytes").unwrap_or_default(),
-        owns: row.text("owns") == "true",
-        missing: row.text("missing").split(',').filter(|word| !word.is_empty()).map(text::clean).collect(),
-        indexes: indexes
-            .iter()
-            .map(|row| {
-                let note = if valid(row) { "" } else { " INVALID" };
-                format!("{} ({}){note}", queries::name(row, "index_name"), queries::name(row, "columns"))
-            })
-            .collect(),
-        same: same.map(|row| (queries::name(row, "index_name").to_string(), valid(row))),
-        named: indexes.iter().find(|row| row.text("index_name") == own).map(valid),
-    })
-}
-
 pub(super) async fn create(
     hands: &Hands,
     warrant: &Warrant,
@@ -236,7 +138,7 @@ pub(super) async fn create(
     let drop_first =
         format!("index {whole} is INVALID: it slows writes and helps no read; drop it before trying again");
     match (ran, standing) {
-        (Ran::Ended(Ok(())) | Ran::Ended(Err(Failed::Silence)), Ok(Some(true))) => {
+        (Ran::Ended(Ok(()) | Err(Failed::Silence)), Ok(Some(true))) => {
             Done::performed(format!("index {whole} is built and valid"), Some(undo))
         }
         (Ran::Ended(Err(Failed::Said(refusal))), Ok(Some(false))) => {
@@ -255,87 +157,6 @@ pub(super) async fn create(
         (Ran::Ended(_), Ok(None)) => Done::unknown(format!("no answer came, and there is no index {whole}")),
         (_, Err(refusal)) => Done::unknown(format!("index {whole}? looking fails: {refusal}")),
     }
-}
-
-/// How a statement on a connection of its own ended.
-enum Ran {
-    Ended(Result<(), Failed>),
-    /// We stopped it: called off, or out of patience.
-    Stopped,
-    /// It could not begin.
-    Refused(Refusal),
-}
-
-/// Runs one statement alone, without the server's time limits, and reports its progress meanwhile.
-async fn alone(
-    hands: &Hands,
-    warrant: &Warrant,
-    look: &DatabaseSession,
-    statement: &str,
-    patience: Duration,
-    task: &mut Task,
-) -> Ran {
-    let target = match hands.outside.database(Some(hands.cluster.client())) {
-        Ok(target) => target,
-        Err(error) => return Ran::Refused(Refusal { says: error.why, repair: error.repair }),
-    };
-    let session = match armed(hands, warrant).await {
-        Ok(session) => session,
-        Err(refusal) => return Ran::Refused(refused(refusal)),
-    };
-    if let Err(Failed::Said(refusal)) =
-        command(&session, "SET statement_timeout = 0; SET lock_timeout = 0", PATIENCE).await
-    {
-        return Ran::Refused(refused(refusal));
-    }
-    task.say("begun");
-    let deadline = Instant::now() + patience;
-    let token = session.client().cancel_token();
-    let running = session.client().simple_query(statement);
-    tokio::pin!(running);
-    let mut stopped = false;
-    loop {
-        tokio::select! {
-            ended = &mut running => {
-                let ended = ended.map(drop).map_err(of);
-                return match ended {
-                    // 57014: cancelled, and it was we who asked.
-                    Err(Failed::Said(refusal)) if stopped && refusal.code() == Some("57014") => Ran::Stopped,
-                    ended => Ran::Ended(ended),
-                };
-            }
-            () = tokio::time::sleep(LOOK) => {}
-        }
-        if (task.is_called_off() || Instant::now() >= deadline) && !stopped {
-            stopped = true;
-            stop(&target, &token, task).await;
-        } else if stopped && Instant::now() >= deadline + PATIENCE * 2 {
-            return Ran::Ended(Err(Failed::Silence));
-        } else if let Some(says) = progress(look).await {
-            task.say(says);
-        }
-    }
-}
-
-async fn stop(target: &DatabaseTarget, token: &tokio_postgres::CancelToken, task: &mut Task) {
-    match target.cancel(token).await {
-        Ok(()) => task.say("asked the server to stop it"),
-        Err(refusal) => task.say(format!("it cannot be stopped: {}", refusal.into_error())),
-    }
-}
-
-/// In tenths, so that a progress line is worth reading.
-async fn progress(look: &DatabaseSession) -> Option<String> {
-    let rows = look.ask(queries::BUILDING).await.ok()?;
-    let row = rows.first()?;
-    let count = |column: &str| row.number::<f64>(column).unwrap_or_default();
-    let tenths = (count("blocks_done") / count("blocks_total").max(1.0) * 10.0).floor() * 10.0;
-    let waits = match row.number::<i32>("waits_for") {
-        Some(pid) if pid > 0 => format!(": waits for the transaction of pid {pid}"),
-        _ if count("blocks_total") > 0.0 => format!(": {tenths:.0} %"),
-        _ => String::new(),
-    };
-    Some(format!("{}{waits}", queries::name(row, "phase")))
 }
 
 /// Whether the index is valid; None when there is none.

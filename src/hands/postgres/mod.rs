@@ -1,9 +1,11 @@
 //! Hands on PostgreSQL: sessions, indexes, settings of roles, accounts. A preview looks on the session that can
 //! only look; a connection that can write is opened with a warrant in hand, for one action, and closed again.
 
+mod alone;
 mod indexes;
 mod roles;
 mod sessions;
+mod table;
 mod users;
 
 use std::sync::Arc;

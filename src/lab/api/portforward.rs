@@ -50,14 +50,12 @@ pub fn forward(
             Some(to) => TcpStream::connect(to).await.ok(),
             None => None,
         };
-        match connected {
-            Some(there) => carry(socket, there).await,
-            None => {
-                let why = format!("failed to connect to localhost:{port} inside the pod: connection refused");
-                let _ = socket.send(framed(ERROR, why.as_bytes())).await;
-                let _ = socket.close(None).await;
-            }
+        if let Some(there) = connected {
+            return carry(socket, there).await;
         }
+        let why = format!("failed to connect to localhost:{port} inside the pod: connection refused");
+        let _ = socket.send(framed(ERROR, why.as_bytes())).await;
+        let _ = socket.close(None).await;
     });
     Ok(response)
 }

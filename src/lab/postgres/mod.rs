@@ -3,12 +3,16 @@
 //! changes is that too.
 
 mod answer;
+mod catalogue;
 mod cell;
+mod change;
 mod commands;
 mod plans;
 mod select_list;
 mod session;
 mod tables;
+mod values;
+mod view_columns;
 mod views;
 
 use std::collections::BTreeMap;

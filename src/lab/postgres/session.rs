@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{Sink, stream};
-use jiff::Timestamp;
 use pgwire::api::portal::{Format, Portal};
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo, QueryResponse, Response, Tag};
@@ -20,24 +19,24 @@ use pgwire::messages::PgWireBackendMessage;
 use super::answer::{self, Statement};
 use super::cell::Cell;
 use super::commands::{self, Command};
-use super::select_list::Chosen;
 use super::tables::{Asked, Table, Value};
+use super::values::values;
 use super::views::View;
-use super::{Backend, LOOK, VERSION};
+use super::{Backend, VERSION};
 use crate::lab::signals::{Database, Session, SessionState};
 
 /// What SHOW answers for this connection.
 #[derive(Default)]
 pub(super) struct Settings {
-    user: String,
+    pub(super) user: String,
     database: String,
     made: BTreeMap<String, String>,
-    in_transaction: bool,
+    pub(super) in_transaction: bool,
     /// The transaction that is open may only look.
     read_only: bool,
     prepared: Option<String>,
     /// Changes that wait for COMMIT.
-    pending: Vec<Command>,
+    pub(super) pending: Vec<Command>,
 }
 
 impl Settings {
@@ -72,12 +71,12 @@ impl Settings {
         self.prepared.as_deref()
     }
 
-    fn may_write(&self) -> bool {
+    pub(super) fn may_write(&self) -> bool {
         !self.read_only && self.made.get("default_transaction_read_only").is_none_or(|value| value != "on")
     }
 
     /// `statement_timeout`, if there is one.
-    fn patience(&self) -> Option<Duration> {
+    pub(super) fn patience(&self) -> Option<Duration> {
         let text = self.made.get("statement_timeout")?;
         let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
         let number = digits.parse::<u64>().ok().filter(|number| *number > 0)?;
@@ -143,10 +142,8 @@ impl Backend {
                     _ => 0,
                 };
                 let exact = self.is_as_seen(pid, values);
-                let rows = match exact && self.signal(pid, *cancels)? {
-                    true => vec![vec![Cell::Bool(true)]],
-                    false => Vec::new(),
-                };
+                let done = exact && self.signal(pid, *cancels)?;
+                let rows = if done { vec![vec![Cell::Bool(true)]] } else { Vec::new() };
                 let rows = answer::project(&rows, columns);
                 self.table(&answer::columns(statement).unwrap_or_default(), rows, format)
             }
@@ -200,122 +197,6 @@ impl Backend {
         })
     }
 
-    /// Does a change, or keeps it for COMMIT. The answer is the ids of the rows it changes.
-    async fn change(&self, command: &Command, alone: bool) -> PgWireResult<Vec<i64>> {
-        let (in_transaction, may_write) = {
-            let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-            (settings.in_transaction, settings.may_write())
-        };
-        if !may_write {
-            let says = format!("cannot execute {} in a read-only transaction", command.tag());
-            return Err(error("25006", says));
-        }
-        if let Some(what) = command.alone().filter(|_| in_transaction || !alone) {
-            return Err(error("25001", format!("{what} cannot run inside a transaction block")));
-        }
-        let now = self.shared.signals.now();
-        if let Command::CreateIndex { name, table, columns, if_absent, .. } = command {
-            let exists = self.shared.signals.read(|shown| shown.database.index(name).is_some());
-            if exists && *if_absent {
-                return Ok(Vec::new());
-            }
-            let begun = self.shared.signals.write(|shown| {
-                commands::begin_index(&mut shown.database, self.pid, now, (name, table, columns))
-            });
-            begun.map_err(|(code, message)| error(code, message))?;
-            return self.wait_for_index(name).await.map(|()| Vec::new());
-        }
-        if in_transaction {
-            let ids =
-                self.shared.signals.read(|shown| commands::perform(&mut shown.database.clone(), command));
-            let ids = ids.map_err(|(code, message)| error(code, message))?;
-            self.settings.lock().unwrap_or_else(PoisonError::into_inner).pending.push(command.clone());
-            return Ok(ids);
-        }
-        let done = self.shared.signals.write(|shown| commands::perform(&mut shown.database, command));
-        done.map_err(|(code, message)| error(code, message))
-    }
-
-    /// Until the world has built it, or it is cancelled, or takes longer than the session's patience.
-    async fn wait_for_index(&self, name: &str) -> PgWireResult<()> {
-        let patience = self.settings.lock().unwrap_or_else(PoisonError::into_inner).patience();
-        let waiting = async {
-            while !self.shared.signals.read(|shown| commands::index_is_done(&shown.database, name)) {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let forever = Duration::from_hours(24);
-        let cancelled = self.shared.canceller(self.pid);
-        let why = tokio::select! {
-            () = waiting => return Ok(()),
-            () = cancelled.notified() => "canceling statement due to user request",
-            () = tokio::time::sleep(patience.unwrap_or(forever)) => "canceling statement due to statement timeout",
-        };
-        self.shared.signals.write(|shown| commands::give_up(&mut shown.database, self.pid));
-        Err(error("57014", why.to_owned()))
-    }
-
-    /// Ends or cancels a session, of the world or of this server.
-    fn signal(&self, pid: i32, cancels: bool) -> PgWireResult<bool> {
-        if self.shared.signal(pid, cancels) {
-            return Ok(true);
-        }
-        let role = self.settings.lock().unwrap_or_else(PoisonError::into_inner).user.clone();
-        let done = self.shared.signals.write(|shown| {
-            commands::signal(&mut shown.database, pid, cancels, &role, self.shared.signals.now())
-        });
-        done.map_err(|(code, message)| error(code, message))
-    }
-
-    /// Whether a session is the one that was seen: its start, and since when it has been in its state.
-    fn is_as_seen(&self, pid: i32, values: &[Value]) -> bool {
-        let number = |index: usize| match values.get(index) {
-            Some(Value::Number(number)) => *number as i64,
-            _ => 0,
-        };
-        let near = |at: Option<Timestamp>, micros: i64| {
-            // A number of this size loses a microsecond on its way through a float.
-            at.is_some_and(|at| (at.as_microsecond() - micros).abs() <= 1)
-        };
-        let database = self.shared.database();
-        database.sessions.iter().any(|session| {
-            session.pid == pid
-                && near(Some(session.backend_start), number(1))
-                && [session.state_change, session.xact_start, session.query_start]
-                    .into_iter()
-                    .any(|at| near(at, number(2)))
-        })
-    }
-
-    fn changed(
-        &self,
-        command: &Command,
-        columns: &[Chosen],
-        ids: &[i64],
-        format: &Format,
-    ) -> PgWireResult<Response> {
-        if columns.is_empty() {
-            let tag = Tag::new(command.tag());
-            let counts = matches!(command, Command::Users { .. });
-            return Ok(Response::Execution(if counts { tag.with_rows(ids.len()) } else { tag }));
-        }
-        let database = self.shared.database();
-        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys = [Value::List(ids.iter().map(ToString::to_string).collect())];
-        let asked = Asked {
-            database: &database,
-            pid: self.pid,
-            role: settings.user(),
-            now: self.shared.signals.now(),
-            values: &keys,
-        };
-        let rows = answer::project(&View::Users.rows(&asked), columns);
-        let shown: Vec<(String, Type)> =
-            columns.iter().map(|column| (column.name.clone(), column.kind.clone())).collect();
-        drop(settings);
-        self.table(&shown, rows, format)
-    }
-
     fn select(
         &self,
         statement: &Statement,
@@ -339,7 +220,7 @@ impl Backend {
     }
 
     #[expect(clippy::unused_self, reason = "a backend answers")]
-    fn table(
+    pub(super) fn table(
         &self,
         columns: &[(String, Type)],
         rows: Vec<Vec<Cell>>,
@@ -466,56 +347,6 @@ impl ExtendedQueryHandler for Backend {
     }
 }
 
-/// Bound values, in whatever format they came.
-fn values(portal: &Portal<Prepared>, kinds: &[Type]) -> Vec<Value> {
-    let value = |(index, kind): (usize, &Type)| {
-        let Some(Some(bytes)) = portal.parameters.get(index) else { return Value::Null };
-        // A client may name fewer formats than values.
-        let binary = match &portal.parameter_format {
-            Format::Individual(codes) => codes.get(index).copied().unwrap_or(0) == 1,
-            Format::UnifiedBinary => true,
-            Format::UnifiedText => false,
-        };
-        if binary { binary_value(kind, bytes) } else { text_value(kind, &String::from_utf8_lossy(bytes)) }
-    };
-    kinds.iter().enumerate().map(value).collect()
-}
-
-fn binary_value(kind: &Type, bytes: &[u8]) -> Value {
-    let whole = |bytes: &[u8]| bytes.iter().fold(0_i64, |sum, byte| sum << 8 | i64::from(*byte));
-    match *kind {
-        Type::INT4 => Value::Number(f64::from(whole(bytes) as i32)),
-        Type::INT8 => Value::Number(whole(bytes) as f64),
-        Type::FLOAT8 => Value::Number(f64::from_bits(whole(bytes) as u64)),
-        Type::TEXT_ARRAY => Value::List(text_array(bytes)),
-        _ => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
-    }
-}
-
-fn text_value(kind: &Type, text: &str) -> Value {
-    match *kind {
-        Type::INT4 | Type::INT8 | Type::FLOAT8 => text.parse().map_or(Value::Null, Value::Number),
-        Type::TEXT_ARRAY => {
-            let inside = text.trim_matches(['{', '}']);
-            Value::List(inside.split(',').map(|word| word.trim_matches('"').to_owned()).collect())
-        }
-        _ => Value::Text(text.to_owned()),
-    }
-}
-
-/// One dimension: a header of twelve bytes, length and lower bound, then each word behind its length.
-fn text_array(bytes: &[u8]) -> Vec<String> {
-    let mut rest = bytes.get(20..).unwrap_or_default();
-    let mut words = Vec::new();
-    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-        let length = i32::from_be_bytes(*length).max(0) as usize;
-        let Some((word, tail)) = tail.split_at_checked(length) else { break };
-        words.push(String::from_utf8_lossy(word).into_owned());
-        rest = tail;
-    }
-    words
-}
-
 fn fields(columns: &[(String, Type)], format: &Format) -> Vec<FieldInfo> {
     let field = |(index, (name, kind)): (usize, &(String, Type))| {
         FieldInfo::new(name.clone(), None, None, kind.clone(), format_of(format, index))
@@ -531,6 +362,6 @@ fn format_of(format: &Format, index: usize) -> FieldFormat {
     }
 }
 
-fn error(code: &str, message: String) -> PgWireError {
+pub(super) fn error(code: &str, message: String) -> PgWireError {
     PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message)))
 }

@@ -4,8 +4,13 @@
 use jiff::{SignedDuration, Timestamp};
 use pgwire::api::Type;
 
+use super::catalogue::{index, role_setting, settings, table_facts, table_indexes, users};
 use super::cell::Cell;
 use super::tables::{Asked, Value, is_client};
+use super::view_columns::{
+    INDEX, INVALID, LOCKS, PICKED, PROGRESS, REPLICAS, RIGHTS, ROLE_SETTINGS, SETTINGS, STATEMENT_TEXT,
+    STATEMENTS, TABLE_FACTS, TABLE_INDEXES, TABLES, USERS,
+};
 use crate::lab::database::{Building, Index, is_superuser};
 use crate::lab::signals::{Session, SessionState};
 
@@ -41,113 +46,6 @@ pub(super) enum Pick {
     LockRoots,
     LongQueries,
 }
-
-type Columns = &'static [(&'static str, Type)];
-
-const LOCKS: Columns = &[
-    ("pid", Type::INT4),
-    ("backend_start", Type::INT8),
-    ("datname", Type::NAME),
-    ("usename", Type::NAME),
-    ("application_name", Type::TEXT),
-    ("state", Type::TEXT),
-    ("xact_age_s", Type::FLOAT8),
-    ("query", Type::TEXT),
-    ("blocked_by", Type::TEXT),
-];
-const RIGHTS: Columns = &[("role", Type::NAME), ("sees_all", Type::BOOL), ("counts_statements", Type::BOOL)];
-const STATEMENTS: Columns = &[
-    ("queryid", Type::INT8),
-    ("calls", Type::INT8),
-    ("total_ms", Type::FLOAT8),
-    ("rows", Type::INT8),
-    ("blocks_read", Type::INT8),
-];
-const STATEMENT_TEXT: Columns = &[("queryid", Type::INT8), ("query", Type::TEXT)];
-const TABLES: Columns = &[
-    ("schemaname", Type::NAME),
-    ("relname", Type::NAME),
-    ("seq_scan", Type::INT8),
-    ("seq_tup_read", Type::INT8),
-    ("idx_scan", Type::INT8),
-    ("n_live_tup", Type::INT8),
-    ("bytes", Type::INT8),
-];
-const PROGRESS: Columns = &[
-    ("pid", Type::INT4),
-    ("table_name", Type::NAME),
-    ("phase", Type::TEXT),
-    ("blocks_done", Type::INT8),
-    ("blocks_total", Type::INT8),
-    ("waits_for", Type::INT8),
-];
-const INVALID: Columns =
-    &[("schema_name", Type::NAME), ("index_name", Type::NAME), ("table_name", Type::NAME)];
-const PICKED: Columns = &[
-    ("pid", Type::INT4),
-    ("backend_start", Type::INT8),
-    ("since", Type::INT8),
-    ("datname", Type::NAME),
-    ("usename", Type::NAME),
-    ("application_name", Type::TEXT),
-    ("client_addr", Type::INET),
-    ("state", Type::TEXT),
-    ("age_s", Type::FLOAT8),
-    ("query", Type::TEXT),
-    ("is_super", Type::BOOL),
-    ("may_signal", Type::BOOL),
-];
-const SETTINGS: Columns = &[
-    ("name", Type::TEXT),
-    ("setting", Type::TEXT),
-    ("unit", Type::TEXT),
-    ("context", Type::TEXT),
-    ("pending_restart", Type::BOOL),
-];
-const REPLICAS: Columns = &[
-    ("application_name", Type::TEXT),
-    ("client_addr", Type::INET),
-    ("state", Type::TEXT),
-    ("replay_lag_s", Type::FLOAT8),
-];
-const TABLE_INDEXES: Columns = &[
-    ("index_name", Type::NAME),
-    ("valid", Type::BOOL),
-    ("columns", Type::TEXT),
-    ("row_count", Type::INT8),
-    ("bytes", Type::INT8),
-    ("plain", Type::BOOL),
-];
-const TABLE_FACTS: Columns =
-    &[("row_count", Type::INT8), ("bytes", Type::INT8), ("owns", Type::BOOL), ("missing", Type::TEXT)];
-const INDEX: Columns = &[
-    ("index_name", Type::NAME),
-    ("valid", Type::BOOL),
-    ("definition", Type::TEXT),
-    ("table_name", Type::TEXT),
-    ("bytes", Type::INT8),
-    ("owns", Type::BOOL),
-    ("constrains", Type::BOOL),
-    ("building", Type::BOOL),
-    ("plain", Type::BOOL),
-    ("columns", Type::TEXT),
-];
-const USERS: Columns = &[
-    ("id", Type::INT8),
-    ("username", Type::TEXT),
-    ("is_active", Type::BOOL),
-    ("failed_attempts", Type::INT8),
-    ("got_in", Type::BOOL),
-    ("may_update", Type::BOOL),
-];
-const ROLE_SETTINGS: Columns = &[
-    ("role_id", Type::TEXT),
-    ("database_id", Type::TEXT),
-    ("context", Type::TEXT),
-    ("entry", Type::TEXT),
-    ("is_super", Type::TEXT),
-    ("version", Type::TEXT),
-];
 
 impl View {
     pub(super) fn tagged(tag: &str) -> Option<Self> {
@@ -263,14 +161,14 @@ impl View {
     }
 }
 
-fn text(asked: &Asked<'_>, index: usize) -> Option<String> {
+pub(super) fn text(asked: &Asked<'_>, index: usize) -> Option<String> {
     match asked.values.get(index) {
         Some(Value::Text(text)) => Some(text.clone()),
         _ => None,
     }
 }
 
-fn list(asked: &Asked<'_>, index: usize) -> Vec<String> {
+pub(super) fn list(asked: &Asked<'_>, index: usize) -> Vec<String> {
     match asked.values.get(index) {
         Some(Value::List(list)) => list.clone(),
         _ => Vec::new(),
@@ -435,110 +333,4 @@ fn since(session: &Session, pick: Pick) -> Option<Timestamp> {
         Pick::LockRoots => session.xact_start,
         Pick::LongQueries => session.query_start,
     }
-}
-
-fn settings(asked: &Asked<'_>) -> Vec<Vec<Cell>> {
-    let (most, reserved) = (asked.database.max_connections.to_string(), asked.database.reserved.to_string());
-    [
-        ("idle_in_transaction_session_timeout", "0", Some("ms"), "user"),
-        ("lock_timeout", "0", Some("ms"), "user"),
-        ("log_min_duration_statement", "-1", Some("ms"), "superuser"),
-        ("max_connections", most.as_str(), None, "postmaster"),
-        ("server_version", super::VERSION, None, "internal"),
-        ("shared_buffers", "262144", Some("8kB"), "postmaster"),
-        ("shared_preload_libraries", "pg_stat_statements", None, "postmaster"),
-        ("statement_timeout", "0", Some("ms"), "user"),
-        ("superuser_reserved_connections", reserved.as_str(), None, "postmaster"),
-        ("work_mem", "4096", Some("kB"), "user"),
-    ]
-    .into_iter()
-    .map(|(name, value, unit, context)| {
-        vec![Cell::text(name), Cell::text(value), Cell::word(unit), Cell::text(context), Cell::Bool(false)]
-    })
-    .collect()
-}
-
-/// Without a table: of `users`, the one table whose plan can lack an index here.
-fn table_indexes(asked: &Asked<'_>, table: Option<String>) -> Vec<Vec<Cell>> {
-    let name = table.map_or_else(|| "users".to_owned(), |table| bare(&table));
-    let Some(table) = asked.database.table(&name) else { return Vec::new() };
-    let of = asked.database.indexes.iter().filter(|index| index.table == name);
-    of.map(|index| {
-        vec![
-            Cell::text(&index.name),
-            Cell::Bool(index.valid),
-            Cell::Text(index.columns.join(",")),
-            Cell::Int8(table.rows as i64),
-            Cell::Int8(table.bytes as i64),
-            Cell::Bool(true),
-        ]
-    })
-    .collect()
-}
-
-fn table_facts(asked: &Asked<'_>) -> Vec<Vec<Cell>> {
-    let name = text(asked, 0).map(|name| bare(&name)).unwrap_or_default();
-    let Some(table) = asked.database.table(&name) else { return Vec::new() };
-    let missing: Vec<String> =
-        list(asked, 1).into_iter().filter(|column| !table.columns.contains(column)).collect();
-    vec![vec![
-        Cell::Int8(table.rows as i64),
-        Cell::Int8(table.bytes as i64),
-        Cell::Bool(true),
-        Cell::Text(missing.join(",")),
-    ]]
-}
-
-fn index(asked: &Asked<'_>) -> Vec<Vec<Cell>> {
-    let name = text(asked, 0).map(|name| bare(&name)).unwrap_or_default();
-    let Some(index) = asked.database.index(&name) else { return Vec::new() };
-    let columns = index.columns.join(", ");
-    vec![vec![
-        Cell::text(&index.name),
-        Cell::Bool(index.valid),
-        Cell::Text(format!("CREATE INDEX {} ON public.{} USING btree ({columns})", index.name, index.table)),
-        Cell::Text(format!("public.{}", index.table)),
-        Cell::Int8(asked.database.table(&index.table).map_or(0.0, |table| table.rows * 40.0) as i64),
-        Cell::Bool(true),
-        Cell::Bool(index.constrains),
-        Cell::Bool(index.building.is_some()),
-        Cell::Bool(!index.constrains),
-        Cell::Text(index.columns.join(",")),
-    ]]
-}
-
-fn users(asked: &Asked<'_>, wanted: impl Fn(&String, &String, i64) -> bool) -> Vec<Vec<Cell>> {
-    let hour = SignedDuration::from_hours(1);
-    asked
-        .database
-        .users
-        .iter()
-        .filter(|user| wanted(&user.id.to_string(), &user.username, user.failed_attempts))
-        .map(|user| {
-            let lately = user.last_login.map(|at| asked.now.duration_since(at) < hour);
-            vec![
-                Cell::Int8(user.id),
-                Cell::text(&user.username),
-                Cell::Bool(user.is_active),
-                Cell::Int8(user.failed_attempts),
-                lately.map_or(Cell::Null, Cell::Bool),
-                Cell::Bool(true),
-            ]
-        })
-        .collect()
-}
-
-fn role_setting(asked: &Asked<'_>) -> Vec<Cell> {
-    let [role, database, setting] = [0, 1, 2].map(|index| text(asked, index).unwrap_or_default());
-    let known = |is: bool| if is { Cell::text("16384") } else { Cell::Null };
-    let roles = ["app", "postgres", "rdsadmin"];
-    let value = asked.database.role_settings.get(&(role.clone(), database.clone(), setting.clone()));
-    vec![
-        known(roles.contains(&role.as_str())),
-        known(database == "covetpy"),
-        Cell::text(if setting.starts_with("log_") { "superuser" } else { "user" }),
-        value.map_or(Cell::Null, |value| Cell::Text(format!("{setting}={value}"))),
-        Cell::text(if is_superuser(asked.role) { "true" } else { "false" }),
-        Cell::text("150018"),
-    ]
 }

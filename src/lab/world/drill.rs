@@ -81,6 +81,9 @@ pub struct Furnishing {
     /// What the workers ask of the node's disk: a kubelet spares a pod that keeps within it.
     #[serde(default)]
     pub worker_storage: Option<String>,
+    /// Connections in the workers' own pool; by default theirs is the app's.
+    #[serde(default)]
+    pub worker_pool: Option<u32>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,

@@ -114,7 +114,10 @@ impl World {
         self.create_all::<Service>(neighbours::services());
         self.create_all::<DaemonSet>(neighbours::daemon_sets());
         self.create_all::<StatefulSet>(neighbours::stateful_sets());
-        self.create_all::<Deployment>(neighbours::deployments(furnishing.worker_storage.as_deref()));
+        self.create_all::<Deployment>(neighbours::deployments(
+            furnishing.worker_storage.as_deref(),
+            furnishing.worker_pool,
+        ));
         self.create_all::<Deployment>(vec![our_app::deployment(furnishing.progress_deadline_seconds)]);
         self.create_all::<Pdb>(vec![our_app::disruption_budget()]);
         if !furnishing.quota.is_empty() {

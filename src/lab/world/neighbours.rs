@@ -56,7 +56,8 @@ fn workload(
     })
 }
 
-pub fn deployments(worker_storage: Option<&str>) -> Vec<Value> {
+/// `worker_pool`: the workers' own pool, where it is not the app's.
+pub fn deployments(worker_storage: Option<&str>, worker_pool: Option<u32>) -> Vec<Value> {
     let mut worker = workload(
         (NAMESPACE, "covetpy-worker"),
         "covetpy-worker",
@@ -67,9 +68,12 @@ pub fn deployments(worker_storage: Option<&str>) -> Vec<Value> {
     spec["imagePullSecrets"] = json!([{ "name": "regcred" }]);
     spec["containers"][0]["args"] = json!(["python", "-m", "covetpy.worker"]);
     spec["containers"][0]["envFrom"] = json!([{ "configMapRef": { "name": "covetpy-config" } }, { "secretRef": { "name": "covetpy-secrets" } }]);
-    // It works on one job at a time in each of its threads.
-    spec["containers"][0]["env"] =
-        json!([{ "name": "DB_POOL_SIZE", "value": "3" }, { "name": "DB_POOL_MAX_OVERFLOW", "value": "0" }]);
+    if let Some(pool) = worker_pool {
+        spec["containers"][0]["env"] = json!([
+            { "name": "DB_POOL_SIZE", "value": pool.to_string() },
+            { "name": "DB_POOL_MAX_OVERFLOW", "value": "0" },
+        ]);
+    }
     if let Some(storage) = worker_storage {
         spec["containers"][0]["resources"]["requests"]["ephemeral-storage"] = storage.into();
     }

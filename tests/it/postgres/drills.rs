@@ -221,7 +221,7 @@ async fn pools_that_do_not_fit_are_counted_and_shrunk() {
     let smaller = plan.step("smaller-pools").unwrap().action.clone().unwrap();
     let Action::SetConfig { data, .. } = &smaller else { panic!("{smaller:?}") };
     assert!(
-        data.iter().any(|(key, value)| key == "DB_POOL_SIZE" && value.as_deref() == Some("5")),
+        data.iter().any(|(key, value)| key == "DB_POOL_SIZE" && value.as_deref() == Some("4")),
         "{data:?}"
     );
     drill.act(smaller).await;

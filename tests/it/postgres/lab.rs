@@ -111,6 +111,11 @@ async fn psql_changes_sessions_indexes_roles_and_accounts() {
     refused(address, "BEGIN; CREATE INDEX CONCURRENTLY again ON users (username)", "25001").await;
     refused(address, "SET statement_timeout = '300ms'; CREATE INDEX again ON users (username)", "57014")
         .await;
+    assert_eq!(said(address, queries::INVALID).await, "", "it leaves nothing behind");
+    let url = format!("postgresql://app@{address}/covetpy?options=-c%20statement_timeout%3D300ms");
+    let words = [url.as_str(), "-X", "-c", "CREATE INDEX CONCURRENTLY again ON users (username)"];
+    let (ok, _, err) = in_background("psql", words.map(str::to_owned).to_vec()).await;
+    assert!(!ok && err.contains("due to statement timeout"), "{err}");
     assert_eq!(said(address, queries::INVALID).await, "public|again|users");
     refused(address, "CREATE INDEX CONCURRENTLY again ON users (username)", "42P07").await;
     assert_eq!(
