@@ -55,7 +55,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    pub const ALL: [Origin; 25] = [
+    pub const ALL: [Origin; 26] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,

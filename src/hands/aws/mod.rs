@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use plan::{Plan, Receipt, Seen};
 
 use super::Hands;
-use super::difference::{content, diff, shown};
+use super::difference::{Regard, content, diff, shown};
 use super::done::Done;
 use super::hazards;
 use super::task::Task;
@@ -34,12 +34,14 @@ use crate::probes::trouble::{Trouble, TroubleKind};
 
 /// Between two looks at what became of a change.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Images hold only what a change touches: all of it counts.
+const WHOLE: Regard = Regard { status: true, replicas: true };
 
 pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Result<Draft, Refusal> {
     let call = call_of(&action)?.clone();
     let session = open(hands, &call).await?;
     let plan = plan::of(hands, &session, &call.does).await?;
-    if call.left.as_ref().is_some_and(|left| *left != content(&plan.before, true)) {
+    if call.left.as_ref().is_some_and(|left| *left != content(&plan.before, WHOLE)) {
         let says = format!("{} was changed since: undoing now would undo that too", plan.targets.join(", "));
         return Err(Refusal::new(says).repair("look at it, then choose the step you want"));
     }
@@ -147,7 +149,7 @@ async fn watch(
 /// The way back, pinned to how things were left.
 async fn undo(session: &Session, call: &AwsCall, plan: &Plan) -> Option<Undo> {
     let (does, says) = plan.undo.clone()?;
-    let left = plan::image(session, &does).await.ok().map(|image| content(&image, true));
+    let left = plan::image(session, &does).await.ok().map(|image| content(&image, WHOLE));
     let action = Action::Aws(AwsCall { region: call.region.clone(), left, does });
     Some(Undo { action, says, left: Vec::new() })
 }
