@@ -58,7 +58,9 @@ fn cases(scene: &Scene<'_>, trigger: &Trigger) -> Result<Vec<Case>, Blind> {
 }
 
 fn anomaly(scene: &Scene<'_>, trigger: &Trigger, case: &Case) -> Anomaly {
-    let held = scene.now.duration_since(case.since);
+    // Clocks differ, and Alertmanager takes an end for a beginning where nobody said one.
+    let since = case.since.min(scene.now);
+    let held = scene.now.duration_since(since);
     let lasted = held >= SignedDuration::try_from(trigger.for_).unwrap_or(SignedDuration::MAX);
     let severity = match case.labels.get("severity").map(|severity| &**severity) {
         _ if !lasted => Severity::Suspect,
@@ -67,7 +69,7 @@ fn anomaly(scene: &Scene<'_>, trigger: &Trigger, case: &Case) -> Anomaly {
     };
     let touches = touches(case);
     let says = quote(&case.says);
-    let mut facts = vec![evidence(origin(trigger), Some(case.since), case.says.to_string())];
+    let mut facts = vec![evidence(origin(trigger), Some(since), case.says.to_string())];
     if !lasted {
         let left = trigger.for_.saturating_sub(held.try_into().unwrap_or_default());
         facts.push(evidence(
@@ -83,7 +85,7 @@ fn anomaly(scene: &Scene<'_>, trigger: &Trigger, case: &Case) -> Anomaly {
         severity,
         // A team says what matters to it: it opens an incident as soon as it has lasted.
         score: if lasted { 0.8 } else { 0.6 },
-        onset: case.since,
+        onset: since,
         title: format!("{}: {says}", trigger.title),
         evidence: facts,
         causes: vec![Cause { name: cause::TEAM_TRIGGER, says, weight: 0.5 }],

@@ -246,6 +246,8 @@ async fn loaded(
     let Ok((_, wanted)) = read(text) else { return Err("it is not well-formed".into()) };
     let patience = LOADED_WITHIN.min(hands.patience.rollout);
     let deadline = Instant::now() + patience;
+    // A refusal may be about the file of before: the new one arrives a little later.
+    let mut refused: Option<String> = None;
     loop {
         let reload = ask(api.door(), http::Method::POST, "/-/reload", None).await;
         match running(api).await {
@@ -253,20 +255,27 @@ async fn loaded(
                 Ok((_, now)) if alike(&now, &wanted) => return Ok("loaded, and its status shows it".into()),
                 _ => task.say("the status changed, but not to this document yet"),
             },
+            Ok(now)
+                if refused.is_some()
+                    && reload.is_ok()
+                    && read(&now).is_ok_and(|(_, now)| alike(&now, &wanted)) =>
+            {
+                return Ok("accepted after a refusal, and it runs".into());
+            }
             Ok(_) => task.say("waiting for the file to arrive in the container"),
             Err(trouble) => task.say(trouble.says),
         }
         if let Err(trouble) = reload {
-            if trouble.is(TroubleKind::Refused) {
-                return Err(format!(
-                    "Alertmanager refuses it and goes on with the old one: {}",
-                    trouble.says
-                ));
-            }
             task.say(format!("reload: {}; its reloader may do it", trouble.says));
+            if trouble.is(TroubleKind::Refused) {
+                refused = Some(trouble.says);
+            }
         }
         if Instant::now() > deadline {
-            return Err(format!("its status has not shown it within {}", text::span(patience)));
+            return Err(match refused {
+                Some(why) => format!("Alertmanager refuses it and goes on with the old one: {why}"),
+                None => format!("its status has not shown it within {}", text::span(patience)),
+            });
         }
         if task.is_called_off() {
             return Err("watching was called off".into());

@@ -275,7 +275,7 @@ pub async fn send(url: &str, alerts: &[&[(&str, &str)]]) {
         .iter()
         .map(|labels| {
             json!({"labels": labels.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
-            "endsAt": (now() + jiff::SignedDuration::from_mins(30)).to_string()})
+            "startsAt": now().to_string(), "endsAt": (now() + jiff::SignedDuration::from_mins(30)).to_string()})
         })
         .collect();
     let answer =
