@@ -175,7 +175,7 @@ pub fn is_like(pattern: &Value, written: &Value, known: &Known<'_>) -> bool {
             key.and_then(|key| known.snapshot.pods.get(&key)).is_some_and(crate::domain::Pod::is_ready)
         }),
         (Value::String(word), Value::String(name)) if word == "other" => {
-            known.object.split_once('/').is_none_or(|(_, own)| own == "*" || own != name)
+            known.object.split_once('/').is_some_and(|(_, own)| own != "*" && own != name)
         }
         (Value::String(word), Value::Number(revision)) if word == "broken" => {
             known.broken.is_some() && known.broken == revision.as_u64()
