@@ -36,8 +36,6 @@ use crate::probes::trouble::{Trouble, TroubleKind};
 const WHOLE: Regard = Regard { status: true, replicas: true };
 /// Between two looks at what became of a change.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Images hold only what a change touches: all of it counts.
-const WHOLE: Regard = Regard { status: true, replicas: true };
 
 pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Result<Draft, Refusal> {
     let call = call_of(&action)?.clone();
