@@ -124,7 +124,6 @@ impl Action {
                 }
             }
             Action::Postgres(sql) => sql.mask(),
-            Action::Redis(command) => command.mask(),
             Action::Alerting(call) => call.mask(),
             Action::Aws(call) => call.mask(),
             Action::Machine(command) => command.mask(),

@@ -38,7 +38,7 @@ pub(super) async fn watch(found: Found, tell: Tell) {
                 match look(&prometheus).await {
                     Ok(noise) => tell.fact(Origin::AlertHistory, Fact::Noise(Box::new(noise))).await,
                     Err(error) => {
-                        rested = EVERY - SOON * 3;
+                        rested = EVERY.saturating_sub(SOON * 3);
                         tell.blind(Origin::AlertHistory, error).await
                     }
                 }

@@ -64,11 +64,14 @@ struct Leak<'a> {
     left: f64,
 }
 
+/// The leaking containers of one workload, and its Deployment, if it is one.
+type Leaks<'a> = (Option<&'a Deployment>, Vec<Leak<'a>>);
+
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     if scene.snapshot.blindness(Origin::Containers, scene.now).is_some() {
         return Vec::new();
     }
-    let mut groups: BTreeMap<(ObjectRef, &Name), (Option<&Deployment>, Vec<Leak<'_>>)> = BTreeMap::new();
+    let mut groups: BTreeMap<(ObjectRef, &Name), Leaks<'_>> = BTreeMap::new();
     for trend in &scene.snapshot.strain.memory {
         let Some(leak) = leaking(scene, trend) else { continue };
         let (object, deployment) = scene.workload_of(leak.pod);

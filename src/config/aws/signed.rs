@@ -275,7 +275,7 @@ impl Signed {
 
     async fn text(&self, call: &Prepared) -> Result<String, AwsError> {
         let answer = self.send(call).await?;
-        answer.text().await.map_err(|error| unreachable(error))
+        answer.text().await.map_err(unreachable)
     }
 
     /// Sends once; an answer that is no success becomes an error.

@@ -49,7 +49,4 @@ impl RedisCommand {
             }
         }
     }
-
-    /// Nothing in it is secret.
-    pub(in crate::domain) fn mask(&mut self) {}
 }

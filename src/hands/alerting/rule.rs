@@ -216,7 +216,7 @@ async fn custom(
     match permission::check(hands, object, "patch", "").await {
         Err(denied) => hazards.push(denied),
         Ok(()) => {
-            after = send(&hands.cluster, object, version(before), &body, true).await.map_err(refusal)?
+            after = send(&hands.cluster, object, version(before), &body, true).await.map_err(refusal)?;
         }
     }
     let scene = Scene { action: &outer, object, before: Some(before), after: &after, victims: &[] };

@@ -13,8 +13,8 @@ pub(super) async fn image(session: &Session, cluster: &str) -> Result<Value, Aws
     let bounds = asked.db_clusters().first().and_then(|found| found.serverless_v2_scaling_configuration());
     Ok(json!({
         "cluster": cluster,
-        "min": bounds.and_then(|bounds| bounds.min_capacity()),
-        "max": bounds.and_then(|bounds| bounds.max_capacity()),
+        "min": bounds.and_then(aws_sdk_rds::types::ServerlessV2ScalingConfigurationInfo::min_capacity),
+        "max": bounds.and_then(aws_sdk_rds::types::ServerlessV2ScalingConfigurationInfo::max_capacity),
     }))
 }
 

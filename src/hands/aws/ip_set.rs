@@ -31,8 +31,12 @@ pub(super) async fn image(session: &Session, ip_set: &IpSetRef) -> Result<(Value
         .await
         .map_err(|error| explain(&error))?;
     let set = asked.ip_set();
-    let mut addresses: Vec<&str> =
-        set.map(|set| set.addresses()).unwrap_or_default().iter().map(String::as_str).collect();
+    let mut addresses: Vec<&str> = set
+        .map(aws_sdk_wafv2::types::IpSet::addresses)
+        .unwrap_or_default()
+        .iter()
+        .map(String::as_str)
+        .collect();
     addresses.sort_unstable();
     let image = json!({
         "ip_set": &*ip_set.name,

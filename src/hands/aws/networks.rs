@@ -103,7 +103,7 @@ async fn own(session: &Session) -> Result<Vec<(Cidr, String)>, AwsError> {
             let what = if what.is_empty() { card.text("networkInterfaceId") } else { what };
             add(card.text("association/publicIp"), format!("our address of {what}"));
         }
-        token = page.text("nextToken").to_owned();
+        token = String::from(page.text("nextToken"));
         if token.is_empty() {
             return Ok(own);
         }

@@ -13,10 +13,10 @@ pub(super) async fn image(session: &Session, cluster: &str, group: &str) -> Resu
     Ok(json!({
         "cluster": cluster,
         "node_group": group,
-        "state": found.and_then(|found| found.status()).map(|status| status.as_str()),
+        "state": found.and_then(|found| found.status()).map(aws_sdk_eks::types::NodegroupStatus::as_str),
         "kubernetes": found.and_then(|found| found.version()),
         "image": found.and_then(|found| found.release_version()),
-        "nodes": found.and_then(|found| found.scaling_config()).and_then(|scaling| scaling.desired_size()),
+        "nodes": found.and_then(|found| found.scaling_config()).and_then(aws_sdk_eks::types::NodegroupScalingConfig::desired_size),
     }))
 }
 

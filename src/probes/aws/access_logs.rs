@@ -105,10 +105,11 @@ fn answer(counts: &Counts, unread: usize, files: usize, path: &str) -> Answer {
     match attacking.len() {
         0 => {}
         1..=FEW => {
-            answer.found(cause::ATTACK_FEW, format!("the attack comes from {}", addresses(attacking.len())))
+            answer.found(cause::ATTACK_FEW, format!("the attack comes from {}", addresses(attacking.len())));
         }
         many => {
-            answer.found(cause::ATTACK_MANY, format!("{many} addresses attack: too many to block one by one"))
+            answer
+                .found(cause::ATTACK_MANY, format!("{many} addresses attack: too many to block one by one"));
         }
     }
     if let Some((ip, _)) = ranked.iter().find(|(_, source)| source.accepted_after.is_some()) {

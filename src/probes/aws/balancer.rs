@@ -92,13 +92,16 @@ pub(super) async fn health(session: &Session, of: &str) -> Result<Answer, AwsErr
             if state == "healthy" {
                 healthy += 1;
             } else {
-                last = why.clone();
+                last.clone_from(&why);
             }
             let target = row.target();
             rows.push(vec![
                 name.clone(),
                 target.and_then(|target| target.id()).unwrap_or_default().to_owned(),
-                target.and_then(|target| target.port()).map(|port| port.to_string()).unwrap_or_default(),
+                target
+                    .and_then(aws_sdk_elasticloadbalancingv2::types::TargetDescription::port)
+                    .map(|port| port.to_string())
+                    .unwrap_or_default(),
                 state.to_owned(),
                 why,
             ]);

@@ -27,7 +27,7 @@ pub(super) async fn records(session: &Session, zone: Option<&str>, name: &str) -
                 }
             }
             Err(policy) => {
-                answer.line(Tone::Bad, format!("{} {}: {policy}", set.name(), set.r#type().as_str()))
+                answer.line(Tone::Bad, format!("{} {}: {policy}", set.name(), set.r#type().as_str()));
             }
         }
     }
@@ -93,7 +93,8 @@ async fn zone_of(session: &Session, name: &str) -> Result<String, AwsError> {
         let asked = session.dns().list_hosted_zones().set_marker(marker).send().await;
         let asked = asked.map_err(|error| explain(&error))?;
         for zone in asked.hosted_zones() {
-            let is_private = zone.config().is_some_and(|config| config.private_zone());
+            let is_private =
+                zone.config().is_some_and(aws_sdk_route53::types::HostedZoneConfig::private_zone);
             if !is_private
                 && holds(zone, name)
                 && best.as_ref().is_none_or(|(length, _)| zone.name().len() > *length)

@@ -105,6 +105,6 @@ async fn filter(
         }
     }
     events.truncate(MOST);
-    events.sort_by_key(|event| event.timestamp());
+    events.sort_by_key(aws_sdk_cloudwatchlogs::types::FilteredLogEvent::timestamp);
     Ok((events, token.is_some()))
 }

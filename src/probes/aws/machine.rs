@@ -185,6 +185,7 @@ fn modification(asked: &Result<Xml, AwsError>) -> Option<String> {
     ))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a fixed question, which only looks")]
 pub(super) async fn ask(
     session: &Session,
     instance: &Name,
@@ -216,6 +217,7 @@ pub struct Ran {
 ///
 /// # Errors
 /// The machine is not managed by SSM, or SSM cannot be asked.
+#[expect(clippy::disallowed_methods, reason = "the one place fixed commands are sent from")]
 pub async fn run(session: &Session, instance: &str, commands: &[&str]) -> Result<Ran, AwsError> {
     let signed = session.signed();
     let body = json!({

@@ -33,7 +33,7 @@ pub(super) async fn read(session: &Session, cluster: &Name, group: &Name) -> Res
         );
     }
     let mut issues = 0;
-    for issue in found.health().map(|health| health.issues()).unwrap_or_default() {
+    for issue in found.health().map(aws_sdk_eks::types::NodegroupHealth::issues).unwrap_or_default() {
         issues += 1;
         let code = issue.code().map_or("issue", |code| code.as_str());
         answer.line(Tone::Bad, format!("{code}: {}", issue.message().unwrap_or_default()));

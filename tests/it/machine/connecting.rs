@@ -12,7 +12,7 @@ use super::server::{Sshd, free_port, keygen};
 const SOON: Duration = Duration::from_secs(10);
 
 async fn refused(ssh: &Ssh) -> ConnectError {
-    let error = ssh.connect("10.0.0.7").await.err().expect("a refusal");
+    let error = ssh.connect("10.0.0.7").await.expect_err("a refusal");
     println!("{:?}: {}\n  {}", error.kind, error.why, error.repair.as_deref().unwrap_or("-"));
     assert!(error.repair.is_some(), "{error:?}");
     error

@@ -87,7 +87,7 @@ fn what_was_found_on_the_machine_decides_and_docker_has_steps_of_its_own() {
         .unwrap()
         .bindings
         .insert("large_logs".into(), "/etc/passwd".into());
-    assert!(matches!(&logs.plan().step("empty-logs").unwrap().action, None), "only logs");
+    assert!(logs.plan().step("empty-logs").unwrap().action.is_none(), "only logs");
     let grown = pressed()
         .cause(cause::DISK_FULL, "full")
         .found("block-devices", cause::DISK_HAS_ROOM, "its disk has 80 GiB more")

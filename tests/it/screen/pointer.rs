@@ -161,14 +161,14 @@ fn rows_headings_and_tabs_of_opened_things() {
     keys(&mut app, "11");
     let Some(Layer::Table(table)) = app.layers.last() else { panic!("no table") };
     let row = table.order[5].clone();
-    click(&mut app, &row.name.to_string(), world::now());
+    click(&mut app, row.name.as_ref(), world::now());
     let Some(Layer::Table(table)) = app.layers.last() else { panic!("no table") };
     assert_eq!(table.cursor.as_ref(), Some(&row));
     click(&mut app, "RESTARTS", world::ago(-5));
     click(&mut app, "RESTARTS ▲", world::ago(-10));
     let Some(Layer::Table(table)) = app.layers.last() else { panic!("no table") };
     assert_eq!((table.sort, table.reverse), (Some(4), true));
-    let effects = double_click(&mut app, &row.name.to_string(), world::ago(-15));
+    let effects = double_click(&mut app, row.name.as_ref(), world::ago(-15));
     assert!(matches!(&effects[..], [Effect::Fetch { object, .. }] if object.key == row), "{effects:?}");
     click(&mut app, "YAML", world::ago(-20));
     assert!(matches!(app.layers.last(), Some(Layer::Object(object)) if object.tab == Tab::Yaml));

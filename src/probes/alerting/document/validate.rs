@@ -234,12 +234,12 @@ fn text<'a>(of: &'a Map<String, Value>, key: &str) -> &'a str {
 
 /// Milliseconds of `1h30m`, as Prometheus writes durations.
 pub fn duration(text: &str) -> Option<u64> {
-    if text == "0" {
-        return Some(0);
-    }
     static PARTS: std::sync::LazyLock<Option<Regex>> = std::sync::LazyLock::new(|| {
         Regex::new(r"^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$").ok()
     });
+    if text == "0" {
+        return Some(0);
+    }
     let found = PARTS.as_ref()?.captures(text).filter(|_| !text.is_empty())?;
     let units = [31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1_000, 1];
     let part = |index: usize| found.get(index + 1).and_then(|part| part.as_str().parse::<u64>().ok());
