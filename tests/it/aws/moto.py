@@ -10,9 +10,13 @@ CloudTrail's LookupEvents, EKS's updates) is answered with what a test put there
 validate the request, and botocore's parser must read the answer back unchanged.
 """
 
+import sys
+
+# This folder is not a place to import from: this file would be taken for the package of its name.
+sys.path.pop(0)
+
 import io
 import json
-import sys
 import datetime
 import threading
 
