@@ -30,7 +30,8 @@ pub struct RdsInstance {
     pub resource: String,
     /// The instance parameter group, and whether its values are in force.
     pub parameters: Option<(String, String)>,
-    pub insights: bool,
+    /// Whether Performance Insights measures it; None when RDS does not say.
+    pub insights: Option<bool>,
     pub pending: bool,
 }
 
@@ -182,7 +183,7 @@ fn one(instance: &Instance, writer: bool) -> RdsInstance {
         resource: text(instance.dbi_resource_id()),
         parameters: group
             .map(|group| (text(group.db_parameter_group_name()), text(group.parameter_apply_status()))),
-        insights: instance.performance_insights_enabled().unwrap_or_default(),
+        insights: instance.performance_insights_enabled(),
         pending,
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
@@ -216,7 +217,7 @@ async fn load(settings: &AwsSettings) -> SdkConfig {
             .build()
     });
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
+        .http_client(http.clone())
         .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
         .timeout_config(
             TimeoutConfig::builder()
@@ -244,7 +245,9 @@ async fn load(settings: &AwsSettings) -> SdkConfig {
     // As with the aws command: a profile that was named outright goes before keys of the environment.
     let named = settings.profile.is_some() && settings.profile.from != Source::Env("AWS_PROFILE");
     if named || files.is_some() {
-        let mut provider = ProfileFileCredentialsProvider::builder();
+        // Without a client of its own it would ask for the SDK's default one, which is not built in.
+        let with = ProviderConfig::without_region().with_http_client(http);
+        let mut provider = ProfileFileCredentialsProvider::builder().configure(&with);
         if let Some(profile) = &settings.profile.value {
             provider = provider.profile_name(profile);
         }

@@ -11,6 +11,8 @@ use crate::hands::Hands;
 
 /// Entries for one direction, unless AWS raised it (VPC quotas).
 const QUOTA: usize = 20;
+/// The entry that every ACL ends with.
+const LAST: u16 = 32_767;
 
 /// The ingress entries, by rule number.
 pub(super) async fn image(session: &Session, acl: &str) -> Result<Value, AwsError> {
@@ -54,9 +56,10 @@ pub(super) async fn deny(
 ) -> Result<Plan, Refusal> {
     let network: Cidr = cidr.parse().map_err(Refusal::new)?;
     let cidr = network.to_string();
-    if let Some(entry) =
-        entries(&before).iter().find(|entry| is(entry, "action", "deny") && is(entry, "from", &cidr))
-    {
+    // The last rule denies whatever no other allows.
+    let denies =
+        |entry: &&Value| is(entry, "action", "deny") && is(entry, "from", &cidr) && rule_of(entry) < LAST;
+    if let Some(entry) = entries(&before).iter().find(denies) {
         return Err(Refusal::new(format!("{acl} denies {cidr} already, by rule {}", rule_of(entry))));
     }
     let rule = free_rule(&before).ok_or_else(|| {

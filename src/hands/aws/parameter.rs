@@ -37,6 +37,15 @@ pub(super) async fn image(session: &Session, group: &str, parameter: &str) -> Re
     }
 }
 
+/// Groups that come with RDS are read-only.
+pub(super) fn ours(group: &str) -> Result<(), Refusal> {
+    if group.starts_with("default.") {
+        return Err(Refusal::new(format!("{group} belongs to AWS and cannot be changed"))
+            .repair("give the instances a parameter group of their own first"));
+    }
+    Ok(())
+}
+
 pub(super) async fn plan(
     hands: &Hands,
     group: &str,
@@ -45,10 +54,6 @@ pub(super) async fn plan(
     may_lower: bool,
     before: Value,
 ) -> Result<Plan, Refusal> {
-    if group.starts_with("default.") {
-        return Err(Refusal::new(format!("{group} belongs to AWS and cannot be changed"))
-            .repair("give the instances a parameter group of their own first"));
-    }
     if before.get("modifiable").and_then(Value::as_bool) == Some(false) {
         return Err(Refusal::new(format!("{parameter} cannot be changed")));
     }

@@ -92,6 +92,9 @@ pub(super) async fn of(hands: &Hands, session: &Session, does: &AwsDoes) -> Resu
     if let BlockAddresses { .. } | UnblockAddresses { .. } = does {
         return ip_set::plan(hands, session, does).await;
     }
+    if let SetDatabaseParameter { group, .. } = does {
+        parameter::ours(group)?;
+    }
     let before = image(session, does).await.map_err(refusal)?;
     match does {
         ReplaceInstance { instance } => instance::plan(session, instance, before).await,

@@ -26,7 +26,7 @@ pub(super) async fn read(
     let Some(member) = cluster.writer().or(cluster.members.first()) else {
         return Ok(Answer::failed(&format!("{} has no instances", cluster.name)));
     };
-    if !member.insights {
+    if member.insights == Some(false) {
         let says = format!("Performance Insights is off on {}", member.name);
         return Ok(Answer::failed(&format!("{says}; ask pg_stat_activity instead, or turn it on")));
     }

@@ -77,12 +77,12 @@ async fn an_ended_sso_session_says_how_to_log_in_and_a_credential_process_works(
     };
     let identity = with("process").session(None).await.unwrap().identity().await.unwrap();
     assert_eq!(identity.account, "123456789012");
-    let error = with("sso").session(None).await.unwrap().identity().await.unwrap_err();
+    let error = with("sso").session(None).await.err().unwrap();
     assert_eq!(error.kind, AwsTrouble::Credentials, "{error}");
     assert!(
         error.repair.as_deref().is_some_and(|repair| repair.contains("aws sso login --profile sso")),
         "{error}"
     );
-    let error = with("nobody").session(None).await.unwrap().identity().await.unwrap_err();
+    let error = with("nobody").session(None).await.err().unwrap();
     assert_eq!(error.kind, AwsTrouble::Credentials, "{error}");
 }
