@@ -202,7 +202,7 @@ fn argument(spec: &Value) -> Option<u64> {
         .collect();
     let at = words.iter().position(|word| word.starts_with("--workers"))?;
     let number = words[at].strip_prefix("--workers=").or_else(|| words.get(at + 1).copied())?;
-    number.parse().ok()
+    number.trim_end_matches(|letter: char| !letter.is_ascii_digit()).parse().ok()
 }
 
 #[cfg(test)]

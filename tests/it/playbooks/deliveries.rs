@@ -135,7 +135,7 @@ fn refused_credentials_are_checked_renewed_and_tried_at_once() {
         secret: Key::new("shop", "regcred"),
         registry: "ghcr.io".into(),
         username: "robot".into(),
-        token_env: "REGISTRY_TOKEN".into(),
+        token_env: "GITHUB_TOKEN".into(),
     };
     assert_eq!(world.bind("new-secret", &given), Ok(wanted));
     let world = world.did_at("new-secret", 60, true).did_at("pods", 10, true);
@@ -208,17 +208,16 @@ fn panel_anomalies_are_never_a_dead_end() {
 }
 
 #[test]
-fn a_step_of_a_system_without_hands_says_what_would_configure_it() {
-    let plan = World::new("ingress-down", "shop", "web", 3, 3)
-        .cause(cause::DNS_WRONG, "leads elsewhere")
-        .binding("host", "shop.example.org")
-        .binding("balancer", "lb.example.org")
+fn a_step_that_only_a_person_can_do_says_what_would_configure_it() {
+    let plan = World::new("prom-down", "monitoring", "prometheus-server", 1, 0)
+        .cause(cause::STORAGE_CORRUPT, "a block of the log cannot be read")
+        .binding("prometheus_namespace", "monitoring")
         .plan();
-    blocked(&plan, "point-dns", "not configured: [aws]");
-    let Some(Action::Elsewhere { operation, system: System::Aws, .. }) =
-        &plan.step("point-dns").unwrap().action
+    blocked(&plan, "restore", "not configured: [scripts] restore");
+    let Some(Action::Elsewhere { operation, system: System::Network, .. }) =
+        &plan.step("restore").unwrap().action
     else {
         panic!("bound, so that it can be copied")
     };
-    assert!(operation.ends_with("# shop.example.org to lb.example.org"), "{operation}");
+    assert!(operation.starts_with("kubectl -n monitoring debug"), "{operation}");
 }

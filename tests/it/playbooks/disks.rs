@@ -112,7 +112,7 @@ fn without_ssh_its_steps_say_what_to_set_and_the_others_stay() {
             plan.step(id).unwrap().state
         );
     }
-    assert_eq!(plan.suggestion().unwrap().id, "cordon");
+    assert_eq!(plan.suggestion().unwrap().id, "cordon", "{:?}", plan.step("cordon").unwrap().state);
 }
 
 #[test]
