@@ -110,8 +110,6 @@ def rpc(path, body, port):
         with LOCK:
             ASKED.append({"service": service, "operation": name, "params": params})
         client = boto(service, port)
-        import botocore
-
         method = botocore.xform_name(name)
         answer = getattr(client, method)(**params)
         answer.pop("ResponseMetadata", None)
