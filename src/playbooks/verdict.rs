@@ -118,12 +118,13 @@ pub(super) fn crash_loops(pod: &Pod) -> bool {
 
 fn delete(view: &View<'_>, pods: &[&Pod]) -> Option<String> {
     let ready = pods.iter().filter(|pod| pod.is_ready()).count();
-    let one_pod = view.has(cause::ONE_POD) && pods.len() == 1;
-    if ready > 0 && !one_pod {
+    // It serves, and is the trouble itself.
+    let to_blame = (view.has(cause::ONE_POD) || view.has(cause::POD_FILLS_DISK)) && pods.len() == 1;
+    if ready > 0 && !to_blame {
         return Some(format!("{} among them still serve", text::count(ready, "ready pod")));
     }
     let older = pods.iter().filter(|pod| !view.revisions.is_empty() && !view.is_newest(pod)).count();
-    if older > 0 && !one_pod {
+    if older > 0 && !to_blame {
         return Some("pods of the older revision are among them: they are what still works".into());
     }
     if pods.iter().any(|pod| crash_loops(pod)) {
@@ -284,7 +285,7 @@ const GIVEN_UP: Duration = Duration::from_mins(10);
 
 fn well(view: &View<'_>) -> Option<String> {
     let flaps = view.has(cause::NODE_FLAPPING);
-    let node = view.node.filter(|node| node.is_ready() && !flaps)?;
+    let node = view.node.filter(|node| node.is_ready() && node.pressures().next().is_none() && !flaps)?;
     Some(format!("{} is Ready: let it work", node.key.name))
 }
 

