@@ -566,9 +566,9 @@ fn every_wrong_step_harms() {
 
 /// Every step of every drill, with the seeds dealt out in turn.
 fn steps(of: fn(&Drill) -> &Vec<covet_tui::lab::world::Step>) -> Vec<(&'static Drill, &'static str, u64)> {
-    // What happens outside the app's pods is played over the wire, beside the probes that have to see it.
-    let elsewhere = ["cert-expiry", "ingress-down", "db-pool", "db-cpu"];
-    let of_pods = drills().iter().filter(|drill| !elsewhere.contains(&drill.playbook.as_str()));
+    // What happens beside the pods and nodes is played over the wire, with the probes that have to see it.
+    let here = ["crash-loop", "rollout-stuck", "image-pull", "node-notready", "disk-full"];
+    let of_pods = drills().iter().filter(|drill| here.contains(&drill.playbook.as_str()));
     let all = of_pods.flat_map(|drill| of(drill).iter().map(move |step| (drill, step.id.as_str())));
     all.zip(SEEDS.into_iter().cycle()).map(|((drill, step), seed)| (drill, step, seed)).collect()
 }
