@@ -5,7 +5,7 @@ mod disk;
 use std::time::Duration;
 
 use crate::domain::{
-    Ended, Name, Origin, Pod, Reach, Series, Served, Status, Subject, Timestamp, between, text,
+    Ended, Name, Origin, Pod, Reach, Series, Served, Status, Subject, Timestamp, between, cause, text,
 };
 
 use super::pods::waits_for_image;
@@ -145,6 +145,10 @@ pub(super) fn resolution(
             Ok(held) => since = since.max(held),
             Err(says) => missing.push(says),
         }
+    }
+    // Until something was done, a team's trigger that fires says more than its conditions.
+    if changed.is_none() && view.has(cause::TEAM_TRIGGER) {
+        missing.push("its trigger fires".into());
     }
     let mut unseen = Vec::new();
     let mut unpassed = Vec::new();

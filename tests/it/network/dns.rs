@@ -125,12 +125,9 @@ async fn a_broken_zone_is_a_servfail_and_a_long_answer_comes_by_tcp() {
         Dns { system: vec![zone.at()], public: vec![zone.at()], authoritative: vec![zone.at()], port: 53 };
     let probes = probes(Outside { dns, ..Outside::default() }).await;
     let reading = ask(&probes, lookup("many.shop.example", "TXT")).await;
-    let last = format!("{:0>200}", 59);
-    assert!(
-        reading.ok && reading.summary.contains(&last[150..]) || told(&reading).contains(&last),
-        "{}",
-        reading.summary
-    );
+    // More than one datagram carries (1232 bytes); what is told ends at its own bound.
+    let beyond = format!("{:0>200}", 8);
+    assert!(reading.ok && reading.summary.contains(&beyond), "{}", reading.summary);
     let reading = ask(&probes, lookup("www.broken.example", "A")).await;
     assert!(!reading.ok);
     assert!(told(&reading).contains("the server cannot say"), "{}", told(&reading));
