@@ -23,6 +23,8 @@ async fn tls_is_verified_where_the_url_says_so() {
         .args([
             "-addext",
             "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
             "-keyout",
             &path("key"),
             "-out",
