@@ -72,7 +72,8 @@ pub(super) async fn lines(
     Ok(lines)
 }
 
-fn row(at: Option<Timestamp>, event: &Value, now: Timestamp) -> Vec<String> {
+/// An event as a line of a table: how long ago, reason, about what, how often, message.
+pub(super) fn row(at: Option<Timestamp>, event: &Value, now: Timestamp) -> Vec<String> {
     let count = number(event, "/count").max(number(event, "/series/count"));
     let about = event.get("involvedObject").unwrap_or(&Value::Null);
     vec![
@@ -85,7 +86,7 @@ fn row(at: Option<Timestamp>, event: &Value, now: Timestamp) -> Vec<String> {
 }
 
 /// The latest of eventTime, series.lastObservedTime and lastTimestamp (audit D113).
-fn latest(event: &Value) -> Option<Timestamp> {
+pub(super) fn latest(event: &Value) -> Option<Timestamp> {
     [
         "/series/lastObservedTime",
         "/lastTimestamp",

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use crate::domain::{Kind, Name, Timestamp, Tone, cause, text};
-use crate::probes::answer::{Answer, ago, columns};
+use crate::probes::answer::{Answer, columns};
 use crate::probes::cluster::Cluster;
-use crate::probes::object::{number, string, time};
+use crate::probes::events::{latest, row};
+use crate::probes::object::string;
 use crate::probes::trouble::Trouble;
 
 /// What the kubelet says of its disk. `NodeHasDiskPressure` is of type Normal (audit D52), so the type is
@@ -36,7 +37,7 @@ pub(in crate::probes) async fn events(
                 .contains(&&**node)
                 && TELLING.contains(&string(&event, "/reason"));
             if of_node || from_node {
-                seen.push((time(&event, "/lastTimestamp").or(time(&event, "/eventTime")), event));
+                seen.push((latest(&event), event));
             }
         })
         .await?;
@@ -44,15 +45,15 @@ pub(in crate::probes) async fn events(
     let mut answer = Answer::new();
     let of = |reason: &str| seen.iter().filter(|(_, event)| string(event, "/reason") == reason).count();
     let (evicted, failed) = (of("Evicted"), of("FreeDiskSpaceFailed") + of("ImageGCFailed"));
-    let latest = seen.first().map(|(_, event)| string(event, "/message"));
-    answer.summary(match latest {
+    let newest = seen.first().map(|(_, event)| string(event, "/message"));
+    answer.summary(match newest {
         None => format!("no events about {node} in the last hour or so"),
-        Some(latest) => format!(
+        Some(newest) => format!(
             "{}: {} evicted, {} to free space; latest: {}",
             text::count(seen.len(), "event"),
             text::count(evicted, "pod"),
             text::count(failed, "failed attempt"),
-            latest.trim()
+            newest.trim()
         ),
     });
     if of("NodeHasDiskPressure") > of("NodeHasNoDiskPressure") {
@@ -67,16 +68,4 @@ pub(in crate::probes) async fn events(
     answer.lines(tones.zip(columns(&rows)));
     answer.dropped(seen.len().saturating_sub(SHOWN));
     Ok(answer)
-}
-
-fn row(at: Option<Timestamp>, event: &Value, now: Timestamp) -> Vec<String> {
-    let count = number(event, "/count").max(number(event, "/series/count"));
-    let about = event.get("involvedObject").unwrap_or(&Value::Null);
-    vec![
-        ago(at, now),
-        string(event, "/reason").into(),
-        format!("{}/{}", string(about, "/kind").to_lowercase(), string(about, "/name")),
-        if count > 1 { format!("×{count}") } else { String::new() },
-        string(event, "/message").into(),
-    ]
 }
