@@ -15,7 +15,7 @@ use crate::domain::{
     text,
 };
 use crate::incident::{Incident, incidents};
-use crate::playbooks::{Done, Facts, Library, Plan, Progress, find, plan};
+use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
 use crate::probes::Probes;
 use crate::rules::{Judgement, Thresholds, judge};
 
@@ -290,6 +290,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
                 says: reading.summary,
                 found: found.unwrap_or_default(),
                 bindings: reading.bindings,
+                grounds: Some(Grounds::of(anomaly)),
                 undone: false,
             };
             progress.steps.insert(id, done);

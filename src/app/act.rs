@@ -11,7 +11,7 @@ use super::{App, Layer, TextLayer};
 use crate::domain::{Action, AnomalyId, Effect as Kind, Reading, Timestamp, Tone};
 use crate::guard::{Confirmation, Preview, Refusal};
 use crate::journal::{Ending, Outcome};
-use crate::playbooks::{self, MissingInput, PlannedStep, StepState};
+use crate::playbooks::{self, Grounds, MissingInput, PlannedStep, StepState};
 
 /// A change under way.
 #[derive(Debug)]
@@ -181,8 +181,11 @@ impl App {
             return None;
         }
         let request = self.request();
-        let asked = super::Asked { request, since: self.now, says: None };
-        self.dossiers.get_mut(id)?.asked.insert(step.to_owned(), asked);
+        let now = self.now;
+        let dossier = self.dossiers.get_mut(id)?;
+        let grounds = Grounds::of(&dossier.anomaly);
+        let asked = super::Asked { request, grounds, since: now, says: None };
+        dossier.asked.insert(step.to_owned(), asked);
         Some(Effect::Read { request, action })
     }
 

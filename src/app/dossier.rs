@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::event::Request;
 use crate::domain::{Action, Anomaly, Reading, Timestamp, Tone};
 use crate::journal::Outcome;
-use crate::playbooks::{Done, Plan, PlannedStep, Progress, Step, StepPhase, StepState, find};
+use crate::playbooks::{Done, Grounds, Plan, PlannedStep, Progress, Step, StepPhase, StepState, find};
 
 #[derive(Debug)]
 pub struct Dossier {
@@ -29,6 +29,8 @@ pub struct Dossier {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Asked {
     pub request: Request,
+    /// How the anomaly was judged then.
+    pub grounds: Grounds,
     pub since: Timestamp,
     pub says: Option<String>,
 }
@@ -103,14 +105,15 @@ impl Dossier {
         self.plan.as_ref()?.step(self.place()?)
     }
 
-    /// Reads that should run by themselves now.
-    pub fn due(&self) -> Vec<PlannedStep> {
+    /// Reads that should run by themselves now: those not taken yet, and those that are outdated.
+    pub fn due(&self, now: Timestamp) -> Vec<PlannedStep> {
         let Some(plan) = &self.plan else { return Vec::new() };
         plan.steps
             .iter()
             .filter(|step| step.auto && step.action.is_some())
             .filter(|step| matches!(step.state, StepState::Suggested { .. } | StepState::Available))
-            .filter(|step| !self.asked.contains_key(&step.id) && !self.readings.contains_key(&step.id))
+            .filter(|step| !self.asked.contains_key(&step.id))
+            .filter(|step| self.progress.done(&step.id).is_none_or(|done| done.has_rested(now)))
             .cloned()
             .collect()
     }
@@ -122,7 +125,7 @@ impl Dossier {
 
     /// A read came back.
     pub fn read(&mut self, step: &str, known: Option<&Step>, reading: Reading) {
-        self.asked.remove(step);
+        let asked = self.asked.remove(step);
         let found = known.map_or_else(|| reading.found.clone(), |known| find(known, &reading));
         let done = Done {
             at: reading.at,
@@ -130,6 +133,7 @@ impl Dossier {
             says: reading.summary.clone(),
             found,
             bindings: reading.bindings.clone(),
+            grounds: asked.map(|asked| asked.grounds),
             undone: false,
         };
         self.progress.steps.insert(step.to_owned(), done);

@@ -124,7 +124,7 @@ impl App {
             return Vec::new();
         }
         let free = AT_ONCE.saturating_sub(dossier.asked.len());
-        let due: Vec<_> = dossier.due().into_iter().take(free).collect();
+        let due: Vec<_> = dossier.due(self.now).into_iter().take(free).collect();
         due.into_iter().filter_map(|step| self.ask(&id, &step.id, step.action?)).collect()
     }
 

@@ -58,6 +58,7 @@ impl App {
                 says,
                 found: Vec::new(),
                 bindings: BTreeMap::new(),
+                grounds: None,
                 undone: false,
             };
             dossier.progress.steps.insert(origin.step.clone(), done);

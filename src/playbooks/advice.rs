@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{Action, Anomaly, Effect, Found, Snapshot, System, Timestamp};
 
-use super::StepPhase;
+use super::{Grounds, StepPhase};
 
 /// Everything a plan is made from.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ pub struct Done {
     pub found: Vec<Found>,
     /// Values it determined for later placeholders.
     pub bindings: BTreeMap<String, String>,
+    /// What it was read for; None for a change, which is never outdated.
+    pub grounds: Option<Grounds>,
     /// It was taken back.
     pub undone: bool,
 }

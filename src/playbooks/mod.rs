@@ -9,6 +9,7 @@ mod finds;
 mod guards;
 mod library;
 mod listing;
+mod outdated;
 mod parse;
 mod parse_step;
 mod parse_todo;
@@ -32,6 +33,7 @@ pub use finds::{Finder, find};
 pub use guards::Guard;
 pub use library::Library;
 pub use listing::{card, listing};
+pub use outdated::Grounds;
 pub use parse::{RULES, lint};
 pub use plan::plan;
 pub use playbook::{

@@ -6,12 +6,12 @@ use crate::domain::{Effect, Timestamp};
 
 use super::bind::{bind_in, inputs};
 use super::guards::{Case, Standing};
+use super::outdated::is_outdated;
 use super::values::values;
 use super::verb::Arg;
 use super::view::View;
 use super::{
-    Facts, MissingInput, Plan, PlannedStep, Playbook, Step, StepPhase, StepState, checklist, decide,
-    resolved, verdict,
+    Facts, MissingInput, Plan, PlannedStep, Playbook, Step, StepState, checklist, decide, resolved, verdict,
 };
 
 /// The plan for an anomaly by its playbook, from everything known now.
@@ -107,14 +107,10 @@ fn state(
     notes: &mut Vec<String>,
 ) -> (StepState, Option<String>) {
     let changes = step.todo.effect() > Effect::Read;
-    if let Some(done) = view.done(&step.id) {
-        // What was verified before the last change says nothing about after it.
-        let outdated = last.is_some_and(|(change, at)| {
-            done.at < at && (step.phase == StepPhase::Verify || change.verify.contains(&step.id))
-        });
-        if !outdated {
-            return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
-        }
+    if let Some(done) = view.done(&step.id)
+        && (changes || !is_outdated(view, step, done, last))
+    {
+        return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
     }
     if let Some(line) = unconfigured(view, step) {
         return (StepState::Blocked { why: format!("not configured: {line}") }, None);

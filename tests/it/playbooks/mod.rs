@@ -9,6 +9,7 @@ mod finding;
 mod linter;
 mod network;
 mod nodes;
+mod outdated;
 mod refusals;
 mod resolution;
 mod world;

@@ -269,6 +269,7 @@ impl World {
             says: "done".into(),
             found: Vec::new(),
             bindings: BTreeMap::new(),
+            grounds: None,
             undone: false,
         };
         self.progress.steps.insert(step.into(), done);

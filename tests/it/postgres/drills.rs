@@ -90,6 +90,7 @@ impl Drill {
                     &reading,
                 ),
                 bindings: reading.bindings.clone(),
+                grounds: None,
                 undone: false,
             };
             progress.steps.insert((*id).to_owned(), done);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use covet_tui::app::{App, Asked, Effect, Event, Layer, Options, Request};
 use covet_tui::domain::{Action, Key, Reading};
-use covet_tui::playbooks::Library;
+use covet_tui::playbooks::{Grounds, Library};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{drawn, keys, press, text, world};
@@ -16,7 +16,8 @@ fn at_fix_config(options: Options) -> App {
     let dossier = app.dossiers.get_mut(&id).expect("its dossier");
     dossier.anomaly.bindings.insert("config_map", "covetpy-config".into());
     let request = Request(77);
-    dossier.asked.insert("config-maps".into(), Asked { request, since: world::now(), says: None });
+    let asked = Asked { request, grounds: Grounds::of(&dossier.anomaly), since: world::now(), says: None };
+    dossier.asked.insert("config-maps".into(), asked);
     let reading = Reading {
         at: world::now(),
         took: std::time::Duration::from_millis(9),
