@@ -85,7 +85,17 @@ impl App {
         if let Some(action) = planned.action.clone() {
             return self.start(id, &planned, action);
         }
-        self.open_form(Form::new(id.clone(), &planned))
+        if !planned.inputs.is_empty() {
+            return self.open_form(Form::new(id.clone(), &planned));
+        }
+        match self.bound(id, step, &BTreeMap::new()) {
+            Some(Ok(action)) => self.start(id, &planned, action),
+            Some(Err(missing)) => {
+                self.say(Tone::Bad, missing.says);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
     }
 
     /// The values of a step, to be changed by a person before it runs.

@@ -134,6 +134,7 @@ impl Dossier {
             found,
             bindings: reading.bindings.clone(),
             grounds: asked.map(|asked| asked.grounds),
+            title: None,
             undone: false,
         };
         self.progress.steps.insert(step.to_owned(), done);

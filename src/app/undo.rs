@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::App;
 use super::act::Origin;
 use super::event::Effect;
-use super::{App, Dossier};
-use crate::domain::{AnomalyId, Tone};
+use crate::domain::Tone;
 use crate::guard::Undo;
 use crate::journal::{Ending, Outcome};
-use crate::playbooks::{Done, PlannedStep};
+use crate::playbooks::Done;
 
 /// Something that can be taken back.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,8 +39,11 @@ impl App {
             });
         }
         if let Some(undo) = outcome.undo.clone() {
-            let step = dossier_step(&self.dossiers, &origin).map_or(title, |step| step.title.clone());
-            self.undos.push(Undoable { origin: origin.clone(), title: step, undo });
+            let of =
+                self.dossiers.get(&origin.anomaly).and_then(|dossier| dossier.progress.done(&origin.step));
+            let step = of.filter(|_| origin.undoing).and_then(|done| done.title.clone());
+            let title = step.unwrap_or_else(|| title.clone());
+            self.undos.push(Undoable { origin: origin.clone(), title, undo });
         }
         let Some(dossier) = self.dossiers.get_mut(&origin.anomaly) else { return };
         if origin.undoing {
@@ -59,6 +62,7 @@ impl App {
                 found: Vec::new(),
                 bindings: BTreeMap::new(),
                 grounds: None,
+                title: Some(title),
                 undone: false,
             };
             dossier.progress.steps.insert(origin.step.clone(), done);
@@ -85,9 +89,4 @@ impl App {
             })
             .collect()
     }
-}
-
-/// The step an act belongs to, as it is planned now.
-fn dossier_step<'a>(dossiers: &'a BTreeMap<AnomalyId, Dossier>, origin: &Origin) -> Option<&'a PlannedStep> {
-    dossiers.get(&origin.anomaly)?.plan.as_ref()?.step(&origin.step)
 }

@@ -61,6 +61,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Subject::Object(object) => write!(f, "{object}"),
+            Subject::Traffic(namespace) if namespace.is_empty() => f.write_str("traffic"),
             Subject::Traffic(namespace) => write!(f, "traffic/{namespace}"),
             Subject::Database(name) => write!(f, "database/{name}"),
             Subject::Cache(name) => write!(f, "cache/{name}"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Activity, Labels, Name, Series, Timestamp};
+use super::{Activity, Key, Labels, Name, Series, Timestamp};
 
 /// What Prometheus knows about the application's traffic.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -22,7 +22,7 @@ pub struct Traffic {
     /// The same, in the hour before this time yesterday.
     pub denied_yesterday: Option<f64>,
     /// Share of all 5xx responses by pod, largest first, 0 to 1.
-    pub errors_by_pod: Vec<(Name, f64)>,
+    pub errors_by_pod: Vec<(Key, f64)>,
     /// Questions about parts of it in PromQL, by the placeholder that stands for each in playbooks.
     pub questions: Vec<(&'static str, String)>,
     /// p95 by path over five minutes in seconds, the slowest first; only paths with some traffic.

@@ -1,6 +1,7 @@
 //! The application's traffic in PromQL: which metrics and labels there are, the questions made of them, and the
 //! charts grown from the answers.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use prometheus_http_query::response::RangeVector;
@@ -8,7 +9,7 @@ use prometheus_http_query::response::RangeVector;
 use super::kubernetes::names::own;
 use super::prometheus::{Prometheus, STEP, moment};
 use crate::config::{ConnectError, Settings};
-use crate::domain::{BlindKind, Series, Timestamp, Traffic};
+use crate::domain::{BlindKind, Key, Name, Series, Timestamp, Traffic};
 
 /// How far the charts reach back.
 const HOUR: Duration = Duration::from_hours(1);
@@ -67,6 +68,8 @@ pub(super) struct Queries {
     p95_last_week: Option<String>,
     parts: Vec<(&'static str, String)>,
     memory: String,
+    /// The one namespace whose traffic it is; empty when all of it is asked for.
+    namespace: Name,
     unit: f64,
 }
 
@@ -185,14 +188,24 @@ impl Queries {
             denied_yesterday: answered("401|403|429")
                 .map(|denied| format!("sum(rate({}))", denied.replace(&format!("[{WINDOW}]"), "[1h] offset 1d"))),
             denied: answered("401|403|429").map(|denied| format!("sum(rate({denied})) or vector(0)")),
-            errors_by_pod: failing.map(|failing| format!("topk(10, sum by (pod) (rate({failing})))")),
+            errors_by_pod: failing.map(|failing| {
+                format!("topk(10, sum by (namespace, exported_namespace, pod) (rate({failing})))")
+            }),
             memory: format!("max(sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}}))"),
             rate,
             unit: latency.as_ref().map_or(1.0, |(_, unit)| *unit),
             status_label: status.map(str::to_owned),
             latency: latency.map(|(name, _)| name),
             requests: requests_metric,
+            namespace: namespace.map(|(_, name)| own(name)).unwrap_or_default(),
         }
+    }
+
+    /// The pod that a series is about; None when its labels do not say.
+    fn pod(&self, labels: &HashMap<String, String>) -> Option<Key> {
+        let label = |name: &str| labels.get(name).filter(|value| !value.is_empty()).map(|value| own(value));
+        let namespace = label("exported_namespace").or_else(|| label("namespace"));
+        Some(Key::new(namespace.unwrap_or_else(|| self.namespace.clone()), label("pod")?))
     }
 }
 
@@ -312,6 +325,7 @@ impl Charts {
         let traffic = &mut self.traffic;
         traffic.denied_yesterday = yesterday;
         traffic.questions.clone_from(&queries.parts);
+        traffic.namespace.clone_from(&queries.namespace);
         for (series, lines, unit) in [
             (&mut traffic.p50, p50, queries.unit),
             (&mut traffic.p95, p95, queries.unit),
@@ -323,13 +337,13 @@ impl Charts {
         ] {
             *series = joined(series, &lines, unit, from, oldest);
         }
-        let errors: Vec<(String, f64)> = by_pod
+        let errors: Vec<(Key, f64)> = by_pod
             .iter()
-            .map(|series| (series.metric().get("pod").cloned().unwrap_or_default(), series.sample().value()))
-            .filter(|(pod, rate)| !pod.is_empty() && rate.is_finite() && *rate > 0.0)
+            .filter_map(|series| Some((queries.pod(series.metric())?, series.sample().value())))
+            .filter(|(_, rate)| rate.is_finite() && *rate > 0.0)
             .collect();
         let total: f64 = errors.iter().map(|(_, rate)| rate).sum();
-        traffic.errors_by_pod = errors.iter().map(|(pod, rate)| (own(pod), rate / total)).collect();
+        traffic.errors_by_pod = errors.into_iter().map(|(pod, rate)| (pod, rate / total)).collect();
         traffic.errors_by_pod.sort_by(|one, other| other.1.total_cmp(&one.1));
         self.drawn = Some(to);
         Ok(traffic.clone())

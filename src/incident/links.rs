@@ -63,6 +63,11 @@ const fn of_rollout(row: Causation) -> Causation {
     Causation { slack: row.window, ..row }
 }
 
+/// The cause was there first: estimates apart, the effect may not seem to begin earlier.
+const fn strictly(row: Causation) -> Causation {
+    Causation { slack: SignedDuration::ZERO, ..row }
+}
+
 const fn when(row: Causation, when: fn(&Anomaly, &Anomaly) -> bool) -> Causation {
     Causation { when, ..row }
 }
@@ -201,6 +206,13 @@ static CAUSATIONS: &[Causation] = &[
     ),
     row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
     row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
+    row(
+        ("db-pool", "hpa-max"),
+        Join::Anything,
+        10,
+        0.6,
+        "requests that wait for a connection keep replicas busy",
+    ),
     when(
         row(
             ("db-pool", "crash-loop"),
@@ -229,9 +241,18 @@ static CAUSATIONS: &[Causation] = &[
         row(("crash-loop", "prom-down"), Join::Object(Kind::Pod), 30, 0.85, "its own pod crashes"),
         |_, effect| !has_cause(effect, &[cause::WAL_REPLAY]),
     ),
-    row(("hpa-max", "high-latency"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
+    when(
+        row(
+            ("hpa-max", "high-latency"),
+            Join::Namespace,
+            15,
+            0.7,
+            "no more replicas may come to share the load",
+        ),
+        |_, effect| !has_cause(effect, ITS_OWN),
+    ),
+    strictly(row(("hpa-max", "db-pool"), Join::Anything, 10, 0.6, "more replicas hold more connections")),
     row(("hpa-max", "high-5xx"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
-    row(("hpa-max", "db-pool"), Join::Anything, 10, 0.6, "more replicas hold more connections"),
     row(
         ("auth-attack", "high-latency"),
         Join::Namespace,
@@ -318,6 +339,10 @@ static CAUSATIONS: &[Causation] = &[
 /// Clients come to the door and turn away.
 const TLS: &[&str] =
     &[cause::EXPIRED, cause::NAME_MISMATCH, cause::HANDSHAKE_FAILED, cause::DEFAULT_CERTIFICATE];
+
+/// What makes requests slow on any number of replicas.
+const ITS_OWN: &[&str] =
+    &[cause::BAD_REVISION, cause::CPU_THROTTLED, cause::CACHE_EVICTING, cause::CACHE_COLD, cause::CACHE_DOWN];
 
 const DATABASE: &[&str] =
     &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE, cause::LIVENESS_KILLED, cause::CRASH];

@@ -92,7 +92,7 @@ pub enum LabError {
 const PODS_PER_NODE: usize = 20;
 
 /// Minutes of samples before the start, where the clock is moved by hand.
-const SHORT_PAST: u32 = 20;
+const SHORT_PAST: u32 = 45;
 
 /// Every listener, bound before anything runs, so that a failure leaves nothing behind.
 struct Listeners {

@@ -40,6 +40,8 @@ pub struct Done {
     pub bindings: BTreeMap<String, String>,
     /// What it was read for; None for a change, which is never outdated.
     pub grounds: Option<Grounds>,
+    /// How a change was called when it was done: by now its words may mean another pod or revision. None for a read.
+    pub title: Option<String>,
     /// It was taken back.
     pub undone: bool,
 }

@@ -84,7 +84,7 @@ fn planned(
     let planned = PlannedStep {
         id: step.id.clone(),
         phase: step.phase,
-        title: step.title.show(&shown),
+        title: done_as(view, step).unwrap_or_else(|| step.title.show(&shown)),
         why: step.why.clone(),
         state,
         action,
@@ -95,6 +95,11 @@ fn planned(
         notes,
     };
     (planned, first)
+}
+
+/// What a change that was done was called then.
+fn done_as(view: &View<'_>, step: &Step) -> Option<String> {
+    view.facts.progress.done(&step.id)?.title.clone()
 }
 
 fn state(

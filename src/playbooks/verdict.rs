@@ -16,10 +16,7 @@ use super::view::View;
 pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> Option<String> {
     match action {
         Action::Scale { object, replicas } => scale(view, object, *replicas),
-        Action::AutoscalerBounds { max, .. } => {
-            let raises = view.autoscaler.is_some_and(|scaler| *max > scaler.max);
-            if raises { database_is_full(view) } else { None }
-        }
+        Action::AutoscalerBounds { max, .. } => bounds(view, *max),
         Action::SetResources { change, .. } if change.memory_limit.is_some() => {
             let out_of_memory = view.has(cause::OOM_KILLED) || view.has(cause::MEMORY_LEAK);
             (!out_of_memory).then(|| "no container was killed for memory: more of it changes nothing".into())
@@ -76,6 +73,17 @@ fn database(view: &View<'_>, sql: &Sql) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// More replicas take what the database has left; fewer than the load asks for are slower than it is now.
+fn bounds(view: &View<'_>, max: u32) -> Option<String> {
+    let scaler = view.autoscaler?;
+    if max > scaler.max {
+        return database_is_full(view);
+    }
+    let refused = view.snapshot().exhausted.is_some();
+    (max < scaler.desired && !refused)
+        .then(|| format!("the load asks for {} of {}: fewer would be slower", scaler.desired, scaler.target))
 }
 
 fn scale(view: &View<'_>, object: &ObjectRef, replicas: u32) -> Option<String> {

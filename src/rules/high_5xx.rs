@@ -106,15 +106,19 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     let mut touches = behind.touches;
     facts.extend(behind.facts);
     if let Some((pod, share)) = traffic.errors_by_pod.first() {
-        facts.push(evidence(Origin::Prometheus, None, format!("{pod} causes {} of them", percent(*share))));
-        // One pod causes all errors of a single-pod application: that says nothing.
-        if *share > scene.threshold(&ONE_POD) && traffic.errors_by_pod.len() > 1 {
-            let says = format!("{pod} causes {} of all errors", percent(*share));
+        facts.push(evidence(
+            Origin::Prometheus,
+            None,
+            format!("{} causes {} of them", pod.name, percent(*share)),
+        ));
+        if *share > scene.threshold(&ONE_POD) && has_peers(scene, pod) {
+            let says = format!("{} causes {} of all errors", pod.name, percent(*share));
             causes.push(Cause { name: cause::ONE_POD, says, weight: 0.85 });
             causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
-            bindings.insert("pod", pod.to_string());
-            bindings.insert("worst_pod", pod.to_string());
-            touches.push(ObjectRef::new(Kind::Pod, Key::new(namespace.clone(), pod.clone())));
+            bindings.insert("namespace", pod.namespace.to_string());
+            bindings.insert("pod", pod.name.to_string());
+            bindings.insert("worst_pod", pod.name.to_string());
+            touches.push(ObjectRef::new(Kind::Pod, pod.clone()));
         }
     }
     let severe = climb.value > scene.threshold(&CRITICAL);
@@ -135,4 +139,13 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         bindings,
         pages_at: paging.and_then(|since| pages_at(scene, since, &PAGES_AFTER)),
     })
+}
+
+/// Whether others do the same work: one pod causes all errors of a single-pod application, which says nothing.
+fn has_peers(scene: &Scene<'_>, blamed: &Key) -> bool {
+    let Some(pod) = scene.snapshot.pods.get(blamed) else { return false };
+    match scene.workload_of(pod) {
+        (_, Some(deployment)) => deployment.ready > 1,
+        _ => pod.owner.as_ref().is_some_and(|owner| scene.siblings(&owner.uid).len() > 1),
+    }
 }

@@ -5,8 +5,8 @@ use crate::domain::{
     Timestamp, cause,
 };
 
-use super::workload::{Bindings, evidence};
-use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
+use super::workload::{Bindings, describe_suspicion, evidence};
+use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, revision, shown};
 
 const WARNING_AFTER: Threshold = Threshold {
     key: "hpa-max.warning-after",
@@ -75,12 +75,24 @@ fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly> {
     let ratio = scaler.metrics.iter().filter_map(|metric| metric.ratio).fold(0.0, f64::max);
     let says = format!("{} needs more than its {} replicas", scaler.target, scaler.max);
     let mut causes = vec![Cause { name: cause::AT_CAPACITY, says, weight: 0.6 }];
-    let ready = scene.snapshot.deployments.get(&target.key).filter(|_| kind == Kind::Deployment);
-    let ready = ready.map(|deployment| deployment.ready);
+    let deployment = scene.snapshot.deployments.get(&target.key).filter(|_| kind == Kind::Deployment);
+    let ready = deployment.map(|deployment| deployment.ready);
     if let Some(ready) = ready.filter(|ready| *ready < scaler.current) {
         let says = format!("only {ready} of {} replicas are ready and carry the load", scaler.current);
         facts.push(evidence(Origin::Deployments, None, says.clone()));
         causes.insert(0, Cause { name: cause::REPLICAS_NOT_READY, says, weight: 0.8 });
+    }
+    let suspicion = deployment.and_then(|deployment| revision::before(scene, deployment, since));
+    let mut bindings = bindings(scaler);
+    if let Some(suspicion) = &suspicion {
+        facts.push(evidence(Origin::ReplicaSets, Some(suspicion.bad.created), suspicion.says.clone()));
+        causes.push(Cause {
+            name: cause::BAD_REVISION,
+            says: suspicion.says.clone(),
+            weight: suspicion.weight,
+        });
+        causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+        describe_suspicion(suspicion, &mut bindings);
     }
     let lasting = scene.has_lasted(since, &WARNING_AFTER);
     let raises =
@@ -97,7 +109,7 @@ fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly> {
         evidence: facts,
         causes,
         touches: vec![ObjectRef::new(Kind::HorizontalPodAutoscaler, scaler.key.clone()), target],
-        bindings: bindings(scaler),
+        bindings,
         pages_at: pages_at(scene, since, &PAGES_AFTER),
     })
 }

@@ -46,6 +46,8 @@ struct Client {
     application: &'static str,
     address: Option<IpAddr>,
     want: usize,
+    /// Connections its pool keeps open when nobody wants them; what overflows is closed.
+    keeps: usize,
     active: f64,
     forgets: Option<f64>,
 }
@@ -209,6 +211,14 @@ impl Sessions {
                 database.sessions.push(session);
                 have += 1;
             }
+            let mut surplus = have.saturating_sub(client.want.max(client.keeps));
+            database.sessions.retain(|session| {
+                let overflows = surplus > 0
+                    && session.state == Some(SessionState::Idle)
+                    && self.owners.get(&session.pid) == Some(&client.key);
+                surplus -= usize::from(overflows);
+                !overflows
+            });
             if have < client.want {
                 self.starved.insert(client.key.clone(), 1.0 - have as f64 / client.want as f64);
             }
@@ -261,6 +271,7 @@ fn clients(cluster: &Cluster, kubelet: &Kubelet, traffic: &Traffic, holding: f64
                 application: if worker { "covetpy-worker" } else { "covetpy" },
                 address: pod.status.pod_ip.parse().ok(),
                 want: need.min(size + overflow),
+                keeps: size,
                 active: rate * 0.03,
                 forgets: slot.life.forgets,
             });
@@ -268,7 +279,15 @@ fn clients(cluster: &Cluster, kubelet: &Kubelet, traffic: &Traffic, holding: f64
     }
     for (name, want) in [("postgres_exporter", 1), ("rdsadmin", 2)] {
         let key = Key::new("", name);
-        clients.push(Client { key, application: name, address: None, want, active: 0.1, forgets: None });
+        clients.push(Client {
+            key,
+            application: name,
+            address: None,
+            want,
+            keeps: want,
+            active: 0.1,
+            forgets: None,
+        });
     }
     clients
 }

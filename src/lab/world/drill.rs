@@ -84,6 +84,9 @@ pub struct Furnishing {
     /// Connections in the workers' own pool; by default theirs is the app's.
     #[serde(default)]
     pub worker_pool: Option<u32>,
+    /// `spec.maxReplicas` of the app's autoscaler; by default 10.
+    #[serde(default)]
+    pub most_replicas: Option<u32>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,

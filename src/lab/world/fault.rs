@@ -56,6 +56,10 @@ impl World {
         }
         self.faults.at = None;
         let mut behaviours = std::mem::take(&mut self.faults.behaviours);
+        // What is told of a release has been built.
+        for (_, tag) in behaviours.iter().filter_map(|behaviour| behaviour.image.split_once(':')) {
+            self.kubelet.registry.push(tag);
+        }
         behaviours.append(&mut self.kubelet.behaviours);
         self.kubelet.behaviours = behaviours;
         for fault in std::mem::take(&mut self.faults.waiting) {

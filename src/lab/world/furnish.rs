@@ -34,6 +34,7 @@ impl World {
                 *pattern = pattern.replace("{password}", password);
             }
         }
+        let furnishing = drill.map(|drill| drill.world.clone()).unwrap_or_default();
         samples::describe(&self.tsdb);
         self.begin_certificates(our_app::certificate(now));
         self.signals.write(|shown| {
@@ -42,7 +43,7 @@ impl World {
             shown.registry = self.kubelet.registry.shown();
         });
         let ago = |days: f64| later(now, -SignedDuration::from_secs((days * DAY as f64) as i64));
-        self.begin(ago(30.0), now, &drill.map(|drill| drill.world.clone()).unwrap_or_default());
+        self.begin(ago(30.0), now, &furnishing);
         self.live(60, 3);
         for (days, tag, note) in RELEASES {
             self.jump(ago(days));
@@ -55,7 +56,7 @@ impl World {
         self.create_all::<Job>(vec![neighbours::migration()]);
         self.live(45, 3);
         self.jump(later(now, -SignedDuration::from_secs(back_fill.max(120) + 300)));
-        self.create_all::<Hpa>(vec![our_app::autoscaler()]);
+        self.create_all::<Hpa>(vec![our_app::autoscaler(furnishing.most_replicas)]);
         self.live(300, 15);
         if back_fill > 0 {
             self.sampler.enable();

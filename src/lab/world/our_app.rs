@@ -131,12 +131,12 @@ pub fn external_secret(at: &str) -> Value {
     })
 }
 
-pub fn autoscaler() -> Value {
+pub fn autoscaler(most: Option<u32>) -> Value {
     json!({
         "metadata": { "name": APP, "namespace": NAMESPACE, "labels": { "app": "covetpy" } },
         "spec": {
             "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": APP },
-            "minReplicas": 3, "maxReplicas": 10,
+            "minReplicas": 3, "maxReplicas": most.unwrap_or(10),
             "metrics": [{ "type": "Resource", "resource": {
                 "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 70 } } }],
         },

@@ -49,6 +49,11 @@ impl Registry {
         }
     }
 
+    /// A build has pushed it.
+    pub fn push(&mut self, tag: &str) {
+        self.tags.insert(tag.to_owned());
+    }
+
     pub fn remove_tag(&mut self, tag: &str) {
         self.tags.remove(tag);
     }

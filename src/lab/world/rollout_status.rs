@@ -169,7 +169,8 @@ fn progress(cluster: &Cluster, rollout: &Rollout, counts: &Counts) -> Option<Pro
         let message = format!("ReplicaSet \"{name}\" is progressing.");
         return Some(Progress::new("True", "ReplicaSetUpdated", message, true));
     }
-    let since = now.and_then(|now| now.last_update_time)?;
+    // As the controller: what had completed does not time out before it has moved.
+    let since = now.filter(|now| now.reason != "NewReplicaSetAvailable")?.last_update_time?;
     if stuck || later(since, cluster.lasting(f64::from(deadline))) <= cluster.now {
         let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
         return Some(Progress::new("False", "ProgressDeadlineExceeded", message, false));

@@ -91,6 +91,7 @@ impl Drill {
                 ),
                 bindings: reading.bindings.clone(),
                 grounds: None,
+                title: None,
                 undone: false,
             };
             progress.steps.insert((*id).to_owned(), done);

@@ -411,7 +411,11 @@ fn traffic(row: &TrafficRow) -> Traffic {
         denied: Series::new(samples(&row.denied, 30)),
         rate: Series::new([(now(), row.rate)]),
         p95_last_week: row.last_week,
-        errors_by_pod: row.errors_by_pod.iter().map(|(pod, share)| (pod.as_str().into(), *share)).collect(),
+        errors_by_pod: row
+            .errors_by_pod
+            .iter()
+            .map(|(pod, share)| (Key::new(row.namespace.as_str(), pod.as_str()), *share))
+            .collect(),
         ..Traffic::default()
     }
 }
