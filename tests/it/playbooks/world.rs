@@ -270,6 +270,7 @@ impl World {
             found: Vec::new(),
             bindings: BTreeMap::new(),
             grounds: None,
+            title: None,
             undone: false,
         };
         self.progress.steps.insert(step.into(), done);

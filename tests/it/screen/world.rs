@@ -170,6 +170,7 @@ fn progress() -> Progress {
         found,
         bindings: BTreeMap::new(),
         grounds: None,
+        title: None,
         undone: false,
     };
     let found =
