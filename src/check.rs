@@ -267,6 +267,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
             playbook,
             &Facts {
                 anomaly,
+                fires: true,
                 snapshot,
                 settings: look.settings,
                 systems: look.systems,

@@ -110,8 +110,10 @@ impl App {
         }
         let Some(dossier) = self.dossiers.get_mut(&id) else { return Vec::new() };
         let Some(playbook) = self.options.library.get(&dossier.anomaly.rule) else { return Vec::new() };
+        let fires = self.verdict.anomaly(&id).is_some();
         let facts = Facts {
             anomaly: &dossier.anomaly,
+            fires,
             snapshot: &self.snapshot,
             settings: &self.options.bindings,
             systems: &self.options.systems,
@@ -120,7 +122,7 @@ impl App {
             progress: &dossier.progress,
         };
         dossier.plan = Some(playbooks::plan(playbook, &facts));
-        if self.verdict.anomaly(&id).is_none() {
+        if !fires {
             return Vec::new();
         }
         let free = AT_ONCE.saturating_sub(dossier.asked.len());

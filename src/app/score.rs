@@ -254,6 +254,7 @@ impl App {
     pub(super) fn facts<'a>(&'a self, dossier: &'a super::Dossier) -> Facts<'a> {
         Facts {
             anomaly: &dossier.anomaly,
+            fires: self.verdict.anomaly(&dossier.anomaly.id).is_some(),
             snapshot: &self.snapshot,
             settings: &self.options.bindings,
             systems: &self.options.systems,

@@ -11,6 +11,8 @@ use super::{Grounds, StepPhase};
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     pub anomaly: &'a Anomaly,
+    /// It is judged to be there now; otherwise `anomaly` is how it was seen last.
+    pub fires: bool,
     pub snapshot: &'a Snapshot,
     /// Values for placeholders from settings; the names are in [`super::SETTINGS`].
     pub settings: &'a BTreeMap<String, String>,

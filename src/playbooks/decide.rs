@@ -40,6 +40,7 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
     }
     let mut decision = table
         .after_a_change()
+        .or_else(|| table.over())
         .or_else(|| table.passing())
         .or_else(|| table.urgent())
         .or_else(|| table.overdue())
@@ -112,6 +113,11 @@ impl Table<'_> {
         let mut again: Vec<usize> = again.collect();
         again.sort_by_key(|index| !self.is_available(*index));
         Some(suggest(*again.first()?, self.resolved.says.clone()))
+    }
+
+    /// It is not there any more: what it was caused by then is no reason to change anything now.
+    fn over(&self) -> Option<Decision> {
+        if self.view.facts.fires { None } else { self.holding() }
     }
 
     /// It gets well by itself: nothing is to be changed.

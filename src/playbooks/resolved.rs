@@ -114,6 +114,8 @@ const ERRORS: f64 = 0.01;
 const KEPT: f64 = 0.7;
 /// What is looked at to see whether memory still grows.
 const MEMORY_WINDOW: Duration = Duration::from_mins(30);
+/// Over less nothing is said of it: the rule's own shortest line.
+const MEMORY_SHORTEST: Duration = Duration::from_mins(20);
 /// A limit that is further away than this is far (audit, section 4).
 const MEMORY_FAR: Duration = Duration::from_hours(24);
 /// Share of the targets that has to be up again (audit, section 4).
@@ -382,7 +384,12 @@ fn memory_steady(view: &View<'_>) -> Held {
         let Some(limit) = of.and_then(|container| container.limits.memory_bytes) else { continue };
         let window = trend.bytes.within(MEMORY_WINDOW, now);
         let (Some((from, first)), Some((to, last))) = (window.first(), window.last()) else { continue };
-        let (grown, seconds) = (last - first, between(*from, *to).as_secs_f64());
+        let (grown, span) = (last - first, between(*from, *to));
+        // Every process grows while it warms up.
+        if span < MEMORY_SHORTEST {
+            continue;
+        }
+        let seconds = span.as_secs_f64();
         // Less than a hundredth is breathing.
         if grown > first * 0.01 && seconds > 0.0 {
             let left = (limit as f64 - last).max(0.0) * seconds / grown;

@@ -229,6 +229,7 @@ async fn a_teams_triggers_of_every_kind_raise_are_advised_resolve_and_fail_alone
             library.get(name).unwrap(),
             &Facts {
                 anomaly: &anomaly,
+                fires: true,
                 snapshot: &watcher.snapshot,
                 settings: &settings_of,
                 systems: &systems,

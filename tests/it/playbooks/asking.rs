@@ -40,6 +40,7 @@ impl World {
         let playbook = library.get(&self.anomaly.rule).expect("a playbook");
         let facts = Facts {
             anomaly: &self.anomaly,
+            fires: self.fires,
             snapshot: &snapshot,
             settings: &self.settings,
             systems: &self.systems,
@@ -58,6 +59,7 @@ impl World {
         let step = playbook.steps.iter().find(|found| found.id == step).expect("a step");
         let facts = Facts {
             anomaly: &self.anomaly,
+            fires: self.fires,
             snapshot: &snapshot,
             settings: &self.settings,
             systems: &self.systems,

@@ -250,6 +250,7 @@ fn values_are_checked_and_hostile_ones_never_pass() {
     let snapshot = world.snapshot();
     let facts = Facts {
         anomaly: &world.anomaly,
+        fires: true,
         snapshot: &snapshot,
         settings: &world.settings,
         systems: &world.systems,

@@ -170,3 +170,23 @@ fn a_finished_step_shows_what_it_said() {
     let state = &plan.step("pods").unwrap().state;
     assert_eq!(state, &StepState::Done { at: ago(30), ok: true, says: "done".into() });
 }
+
+#[test]
+fn what_is_over_asks_for_no_change() {
+    for (rule, name) in [("mem-leak", cause::MEMORY_LEAK), ("hpa-max", cause::AT_CAPACITY)] {
+        let mut world =
+            World::new(rule, "shop", "web", 4, 2).with_autoscaler(2, 10).cause(name, "as it was").read();
+        assert!(world.plan().suggestion().unwrap().effect > Effect::Read, "{rule}");
+        world.fires = false;
+        assert!(world.plan().suggestion().is_none_or(|step| step.effect == Effect::Read), "{rule}");
+    }
+}
+
+#[test]
+fn a_change_is_called_as_it_was_called_when_it_was_done() {
+    let mut world = rolled_back(5);
+    let called = "Roll back to revision 6".to_owned();
+    world.progress.steps.get_mut("roll-back").unwrap().title = Some(called.clone());
+    world.anomaly.bindings.insert("good_revision", "9".into());
+    assert_eq!(world.plan().step("roll-back").unwrap().title, called);
+}

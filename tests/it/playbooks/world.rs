@@ -32,6 +32,7 @@ pub struct World {
     pub progress: Progress,
     pub settings: BTreeMap<String, String>,
     pub systems: BTreeSet<System>,
+    pub fires: bool,
     pub read_only: bool,
 }
 
@@ -114,6 +115,7 @@ impl World {
             progress: Progress::default(),
             settings: BTreeMap::new(),
             systems: everything(),
+            fires: true,
             read_only: false,
         };
         world.add_revision(revision, replicas, ago(90_000));

@@ -70,6 +70,7 @@ impl Drill {
         for id in reads {
             let facts = Facts {
                 anomaly,
+                fires: true,
                 snapshot: &self.snapshot,
                 progress: &progress,
                 settings: &settings,
@@ -98,6 +99,7 @@ impl Drill {
         }
         let facts = Facts {
             anomaly,
+            fires: true,
             snapshot: &self.snapshot,
             progress: &progress,
             settings: &settings,
