@@ -264,8 +264,7 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     let blind = &app.verdict.blind;
     // Whoever practises for the first time wonders whether it works.
     if app.options.drill.is_some() && app.verdict.memory.resolved().is_empty() {
-        let words = "a drill: within a minute something will go wrong, and the line at the top will say what";
-        say(words.into(), look.accent);
+        say(practised(app), look.accent);
         say(String::new(), look.text);
     }
     if app.is_starting() && app.verdict.anomalies.is_empty() && blind.len() == rules {
@@ -289,6 +288,19 @@ fn quiet<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
         }
     }
     lines
+}
+
+/// What to expect of a drill: some troubles show at once, others only over minutes, as in earnest.
+fn practised(app: &App) -> String {
+    let struck = app.score.as_ref().map(|score| score.truth.strikes).filter(|at| *at <= app.now);
+    match struck {
+        None => "a drill: soon something will go wrong, and the line at the top will say what".to_owned(),
+        Some(at) => format!(
+            "a drill: something went wrong {} ago; what shows only over minutes, as in earnest, is said when it \
+             shows",
+            text::span(between(at, app.now))
+        ),
+    }
 }
 
 /// What blinds rules, each reason once and whole, with the rules it blinds.

@@ -9,40 +9,18 @@ use crate::guard::{Guard, Hazard};
 use crate::hands::Hands;
 use crate::probes::cluster::Cluster;
 use crate::probes::object::{items, name, number, string};
+use crate::probes::postgres::pools::{Pool, pool};
 use crate::probes::postgres::slots::{Slots, slots};
 
-const SIZE: &str = "DB_POOL_SIZE";
-const OVERFLOW: &str = "DB_POOL_MAX_OVERFLOW";
 /// From this share of the slots on it is worth a word.
 const MOST: f64 = 0.8;
-
-/// What one replica may open, and where that is written.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Pool {
-    size: u64,
-    overflow: u64,
-    processes: u64,
-    /// The ConfigMap with the pool size; None when the template itself says it.
-    config_map: Option<String>,
-}
-
-impl Pool {
-    fn most(&self) -> u64 {
-        self.processes.max(1).saturating_mul(self.size.saturating_add(self.overflow))
-    }
-
-    fn says(&self) -> String {
-        let one = format!("{} + {}", self.size, self.overflow);
-        if self.processes > 1 { format!("{} × ({one})", self.processes) } else { format!("({one})") }
-    }
-}
 
 pub(super) async fn hazard(hands: &Hands, scene: &Scene<'_>) -> Option<Hazard> {
     let (workload, before, after) = replicas(&hands.cluster, scene).await?;
     if after <= before {
         return None;
     }
-    let pool = pool(&hands.cluster, &workload).await?;
+    let pool = pool(&hands.cluster, &workload).await.ok()??;
     let others = others(&hands.cluster, &workload, &pool).await;
     let total = pool.most().saturating_mul(after).saturating_add(others);
     let beside =
@@ -109,78 +87,6 @@ fn surge(workload: &Value, replicas: u64) -> u64 {
     }
 }
 
-/// The pool of one replica, if its settings can be found.
-async fn pool(cluster: &Cluster, workload: &Value) -> Option<Pool> {
-    for container in items(workload, "/spec/template/spec/containers") {
-        if let Some((size, config_map)) = setting(cluster, workload, container, SIZE).await {
-            let overflow = setting(cluster, workload, container, OVERFLOW).await;
-            let processes = match processes(container) {
-                Some(processes) => processes,
-                None => {
-                    setting(cluster, workload, container, "WEB_CONCURRENCY").await.map_or(1, |found| found.0)
-                }
-            };
-            let overflow = overflow.map_or(0, |found| found.0);
-            return Some(Pool { size, overflow, processes, config_map });
-        }
-    }
-    None
-}
-
-/// A number from a container's environment: its own value, or that of a ConfigMap it refers to.
-async fn setting(
-    cluster: &Cluster,
-    workload: &Value,
-    container: &Value,
-    variable: &str,
-) -> Option<(u64, Option<String>)> {
-    let number = |text: &str| text.trim().parse::<u64>().ok();
-    let own = items(container, "/env").iter().find(|entry| string(entry, "/name") == variable);
-    if let Some(entry) = own {
-        if let Some(value) = entry.get("value").and_then(Value::as_str) {
-            return number(value).map(|value| (value, None));
-        }
-        let map = string(entry, "/valueFrom/configMapKeyRef/name");
-        let found = entry_of(cluster, workload, map, string(entry, "/valueFrom/configMapKeyRef/key")).await?;
-        return number(&found).map(|value| (value, Some(map.to_owned())));
-    }
-    // Of several imports the last one wins.
-    for import in items(container, "/envFrom").iter().rev() {
-        let map = string(import, "/configMapRef/name");
-        let key = variable.strip_prefix(string(import, "/prefix"));
-        if let (false, Some(key)) = (map.is_empty(), key)
-            && let Some(found) = entry_of(cluster, workload, map, key).await
-        {
-            return number(&found).map(|value| (value, Some(map.to_owned())));
-        }
-    }
-    None
-}
-
-async fn entry_of(cluster: &Cluster, workload: &Value, map: &str, key: &str) -> Option<String> {
-    if map.is_empty() {
-        return None;
-    }
-    let place = Key::new(string(workload, "/metadata/namespace"), map);
-    let found = cluster.find(&ObjectRef::new(Kind::ConfigMap, place)).await.ok()??;
-    found.get("data")?.get(key)?.as_str().map(str::to_owned)
-}
-
-/// `--workers 4`, `--workers=4` or `-w 4`.
-fn processes(container: &Value) -> Option<u64> {
-    let words: Vec<&str> = ["/command", "/args"]
-        .iter()
-        .flat_map(|place| items(container, place))
-        .filter_map(Value::as_str)
-        .flat_map(str::split_whitespace)
-        .collect();
-    words.iter().enumerate().find_map(|(at, word)| match word.split_once('=') {
-        Some(("--workers", value)) => value.parse().ok(),
-        _ if matches!(*word, "--workers" | "-w") => words.get(at + 1)?.parse().ok(),
-        _ => None,
-    })
-}
-
 /// What the other workloads of the namespace with the same settings may open: the same ConfigMap means, most likely,
 /// the same database.
 async fn others(cluster: &Cluster, workload: &Value, pool: &Pool) -> u64 {
@@ -190,8 +96,8 @@ async fn others(cluster: &Cluster, workload: &Value, pool: &Pool) -> u64 {
     for kind in [Kind::Deployment, Kind::StatefulSet] {
         let Ok(found) = cluster.list(kind, namespace, "", "").await else { continue };
         for other in found.iter().filter(|other| name(other) != name(workload) && mentions(other, map)) {
-            if let Some(theirs) =
-                self::pool(cluster, other).await.filter(|theirs| theirs.config_map.as_ref() == Some(map))
+            if let Ok(Some(theirs)) = self::pool(cluster, other).await
+                && theirs.config_map.as_ref() == Some(map)
             {
                 let replicas = u64::try_from(number(other, "/spec/replicas")).unwrap_or_default();
                 sum = sum.saturating_add(theirs.most().saturating_mul(replicas));
@@ -229,13 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn surges_and_processes_are_read_from_the_template() {
+    fn surges_are_read_from_the_template() {
         let rolling = |surge: Value| json!({"kind": "Deployment", "spec": {"strategy": {"rollingUpdate": {"maxSurge": surge}}}});
         assert_eq!(surge(&rolling(json!("25%")), 10), 3);
         assert_eq!(surge(&rolling(json!(2)), 10), 2);
         assert_eq!(surge(&json!({"kind": "Deployment", "spec": {"strategy": {"type": "Recreate"}}}), 10), 0);
-        assert_eq!(processes(&json!({"args": ["gunicorn", "-w", "4"]})), Some(4));
-        assert_eq!(processes(&json!({"command": ["sh", "-c", "uvicorn app --workers=2"]})), Some(2));
-        assert_eq!(processes(&json!({"args": ["serve"]})), None);
     }
 }

@@ -10,6 +10,7 @@ mod locks;
 pub(crate) mod picked;
 mod ping;
 mod plan;
+pub(crate) mod pools;
 pub(crate) mod slots;
 mod statements;
 
