@@ -263,10 +263,18 @@ impl Condition {
                 }
                 _ => Ok(None),
             },
-            Condition::LatencyNormal => below(&view.snapshot().traffic.p95, LATENCY, "p95"),
-            Condition::RefusalsNormal => below(&view.snapshot().traffic.denied, REFUSALS, "refused requests"),
+            Condition::LatencyNormal => {
+                below(&view.snapshot().traffic.p95, LATENCY, "p95", |value| format!("{value:.2} s"))
+            }
+            Condition::RefusalsNormal => {
+                below(&view.snapshot().traffic.denied, REFUSALS, "refused requests", |value| {
+                    format!("{value:.1}/s")
+                })
+            }
             Condition::ErrorsBelow1Percent => {
-                below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx ratio")
+                below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx", |value| {
+                    format!("{:.1} %", value * 100.0)
+                })
             }
             Condition::TrafficKept => traffic_kept(view),
             Condition::MemorySteady => memory_steady(view),
@@ -350,7 +358,7 @@ fn database_load(view: &View<'_>) -> Held {
         return Ok(None);
     };
     let load = snapshot.on_cpu.mean_over(Duration::from_mins(1));
-    below(&load, DATABASE_LOAD * cpus, "sessions on a CPU")
+    below(&load, DATABASE_LOAD * cpus, "sessions on a CPU", |value| format!("{value:.1}"))
 }
 
 fn connections(view: &View<'_>) -> Held {
@@ -359,7 +367,9 @@ fn connections(view: &View<'_>) -> Held {
         return Err("the database refuses connections".into());
     }
     let Some(capacity) = snapshot.capacity else { return Err("the database is not to be seen".into()) };
-    below(&snapshot.connections, CONNECTIONS * f64::from(capacity.usable()), "connections")
+    below(&snapshot.connections, CONNECTIONS * f64::from(capacity.usable()), "connections", |value| {
+        format!("{value:.0}")
+    })
 }
 
 fn traffic_kept(view: &View<'_>) -> Held {
@@ -403,10 +413,10 @@ fn memory_steady(view: &View<'_>) -> Held {
 }
 
 /// Since when every sample has been below a bound.
-fn below(series: &Series, bound: f64, what: &str) -> Held {
+fn below(series: &Series, bound: f64, what: &str, show: impl Fn(f64) -> String) -> Held {
     let Some((_, last)) = series.last() else { return Err(format!("{what}: nothing to be seen")) };
     if last >= bound {
-        return Err(format!("{what} at {last:.2}, to be below {bound:.2}"));
+        return Err(format!("{what} at {}, to be below {}", show(last), show(bound)));
     }
     Ok(series.points().iter().rev().take_while(|(_, value)| *value < bound).last().map(|(at, _)| *at))
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Scene, blind};
-use crate::domain::Kind;
+use crate::domain::{Kind, text};
 use crate::guard::{Guard, Hazard};
 use crate::probes::cluster::Cluster;
 use crate::probes::object::{is_owned_by, is_ready, labels, name, number, owner, selects, string, uid};
@@ -30,10 +30,11 @@ fn covers(budget: &Value, pod: &Value) -> bool {
 
 fn says(budget: &Value) -> String {
     let status = |field: &str| number(budget, &format!("/status/{field}"));
+    let allowed = usize::try_from(status("disruptionsAllowed")).unwrap_or_default();
     format!(
-        "PDB {} allows {} disruptions now ({} healthy, {} needed)",
+        "PDB {} allows {} now ({} healthy, {} needed)",
         name(budget),
-        status("disruptionsAllowed"),
+        text::count(allowed, "disruption"),
         status("currentHealthy"),
         status("desiredHealthy")
     )
