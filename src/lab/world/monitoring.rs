@@ -121,6 +121,10 @@ impl World {
             };
             let Some(since) = slot.running_since() else { continue };
             let boot = self.cluster.lasting(slot.life.boot);
+            // It ends before it opens its storage.
+            if slot.life.exit.is_some() && boot.is_zero() {
+                continue;
+            }
             let up = self.cluster.now.duration_since(since);
             if slot.life.exit.is_none() && up >= boot {
                 return Serving::Yes { since };
