@@ -290,6 +290,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
                 says: reading.summary,
                 found: found.unwrap_or_default(),
                 bindings: reading.bindings,
+                title: None,
                 grounds: Some(Grounds::of(anomaly)),
                 undone: false,
             };

@@ -133,6 +133,7 @@ impl Dossier {
             says: reading.summary.clone(),
             found,
             bindings: reading.bindings.clone(),
+            title: None,
             grounds: asked.map(|asked| asked.grounds),
             undone: false,
         };

@@ -58,6 +58,7 @@ impl App {
                 says,
                 found: Vec::new(),
                 bindings: BTreeMap::new(),
+                title: dossier.plan.as_ref().and_then(|plan| Some(plan.step(&origin.step)?.title.clone())),
                 grounds: None,
                 undone: false,
             };

@@ -39,6 +39,8 @@ pub struct Done {
     pub found: Vec<Found>,
     /// Values it determined for later placeholders.
     pub bindings: BTreeMap<String, String>,
+    /// How the step was called then, for a change: what it is called after may be known no more.
+    pub title: Option<String>,
     /// What it was read for; None for a change, which is never outdated.
     pub grounds: Option<Grounds>,
     /// It was taken back.

@@ -11,7 +11,8 @@ use super::values::values;
 use super::verb::Arg;
 use super::view::View;
 use super::{
-    Done, Facts, MissingInput, Plan, PlannedStep, Playbook, Step, StepState, checklist, decide, resolved, verdict,
+    Done, Facts, MissingInput, Plan, PlannedStep, Playbook, Step, StepState, checklist, decide, resolved,
+    verdict,
 };
 
 /// The plan for an anomaly by its playbook, from everything known now.
@@ -84,7 +85,10 @@ fn planned(
     let planned = PlannedStep {
         id: step.id.clone(),
         phase: step.phase,
-        title: step.title.show(&shown),
+        title: view
+            .done(&step.id)
+            .and_then(|done| done.title.clone())
+            .unwrap_or_else(|| step.title.show(&shown)),
         why: step.why.clone(),
         state,
         action,

@@ -172,7 +172,7 @@ impl World {
         self.cluster.update::<Config>(&Key::new(SPACE, SERVER), |object| {
             let text = object["data"][entry].as_str().unwrap_or_default().replace(from, to);
             object["data"][entry] = text.into();
-            super::upkeep::touch_managed(object, "kubectl-edit", &at);
+            super::upkeep::touch_managed(object, "/data", "kubectl-edit", &at);
         });
     }
 

@@ -269,6 +269,7 @@ impl World {
             says: "done".into(),
             found: Vec::new(),
             bindings: BTreeMap::new(),
+            title: None,
             grounds: None,
             undone: false,
         };

@@ -90,6 +90,7 @@ impl Drill {
                     &reading,
                 ),
                 bindings: reading.bindings.clone(),
+                title: None,
                 grounds: None,
                 undone: false,
             };

@@ -169,6 +169,7 @@ fn progress() -> Progress {
         says: says.into(),
         found,
         bindings: BTreeMap::new(),
+        title: None,
         grounds: None,
         undone: false,
     };
