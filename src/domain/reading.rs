@@ -18,7 +18,7 @@ pub struct Reading {
     pub bindings: BTreeMap<String, String>,
     /// Lines that were left out for length.
     pub dropped: usize,
-    /// Whether the read answered its question; a failed read has its reason as summary.
+    /// The question was answered, and nothing is wrong. Else the summary says what is, or why there is no answer.
     pub ok: bool,
 }
 

@@ -33,6 +33,7 @@ pub struct Progress {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Done {
     pub at: Timestamp,
+    /// A change that worked, or a read that found nothing wrong.
     pub ok: bool,
     /// One line.
     pub says: String,
@@ -165,6 +166,14 @@ impl Plan {
     /// The step to take next.
     pub fn suggestion(&self) -> Option<&PlannedStep> {
         self.steps.get(self.suggested?)
+    }
+}
+
+impl Done {
+    /// A change that worked, or a read that answered its question. Where the answer is no, it says so by what it
+    /// found; a read that failed has nothing to show.
+    pub fn says_something(&self) -> bool {
+        self.ok || !self.found.is_empty() || !self.bindings.is_empty()
     }
 }
 

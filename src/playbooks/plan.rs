@@ -11,7 +11,8 @@ use super::values::values;
 use super::verb::Arg;
 use super::view::View;
 use super::{
-    Facts, MissingInput, Plan, PlannedStep, Playbook, Step, StepState, checklist, decide, resolved, verdict,
+    Done, Facts, MissingInput, Plan, PlannedStep, Playbook, Step, StepState, checklist, decide, resolved,
+    verdict,
 };
 
 /// The plan for an anomaly by its playbook, from everything known now.
@@ -151,7 +152,7 @@ fn state(
     if let Some((why, first)) = held {
         return (StepState::NotAdvised { why }, first);
     }
-    if let Some(before) = step.after.iter().find(|id| !view.done(id).is_some_and(|done| done.ok)) {
+    if let Some(before) = step.after.iter().find(|id| !view.done(id).is_some_and(Done::says_something)) {
         let title = playbook.steps.iter().find(|step| step.id == *before).map(|step| step.title.show(values));
         let why = format!("first: {}", title.unwrap_or_else(|| before.clone()));
         return (StepState::NotAdvised { why }, Some(before.clone()));

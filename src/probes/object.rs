@@ -53,6 +53,18 @@ pub fn time(object: &Value, pointer: &str) -> Option<Timestamp> {
     string(object, pointer).parse().ok()
 }
 
+/// Who wrote a part of an object, by its managedFields, and when; the last one first. The part is a pointer into
+/// `fieldsV1`, e.g. `/f:spec/f:selector`; "" is all of it.
+pub fn writers<'a>(object: &'a Value, part: &str) -> Vec<(Timestamp, &'a str)> {
+    let mut writers: Vec<(Timestamp, &str)> = items(object, "/metadata/managedFields")
+        .iter()
+        .filter(|entry| entry.get("fieldsV1").is_some_and(|fields| fields.pointer(part).is_some()))
+        .filter_map(|entry| Some((time(entry, "/time")?, string(entry, "/manager"))))
+        .collect();
+    writers.sort_by(|one, other| other.cmp(one));
+    writers
+}
+
 /// Annotation `deployment.kubernetes.io/revision`.
 pub fn revision(object: &Value) -> Option<u64> {
     annotation(object, "deployment.kubernetes.io/revision")?.parse().ok()

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::answer::{Answer, ago};
 use super::cluster::Cluster;
-use super::object::{condition, flag, items, key, name, string, time};
+use super::object::{condition, flag, items, key, name, string, writers};
 use super::trouble::{Trouble, TroubleKind};
 use crate::domain::{Key, Kind, ObjectRef, Timestamp, Tone, between, cause, text};
 
@@ -49,7 +49,7 @@ pub(super) async fn check(
                     answer.bind("missing_object", wanted);
                     missing.push(format!("{word} {wanted} has no key {}", absent.join(", ")));
                 }
-                if let Some((at, by)) = changed(&found)
+                if let Some(&(at, by)) = writers(&found, "").first()
                     && between(at, now) < RECENT
                 {
                     recent.push(format!("{word} {wanted} was changed {} ago by {by}", ago(Some(at), now)));
@@ -150,8 +150,9 @@ fn present(found: &Value, need: &Needed, now: Timestamp) -> (String, Vec<String>
         .filter_map(|part| found.get(part)?.as_object().map(serde_json::Map::len))
         .sum();
     let absent: Vec<String> = need.keys.iter().filter(|wanted| !has(wanted)).cloned().collect();
-    let changed = changed(found)
-        .map(|(at, by)| format!(", changed {} ago by {by}", ago(Some(at), now)))
+    let changed = writers(found, "")
+        .first()
+        .map(|(at, by)| format!(", changed {} ago by {by}", ago(Some(*at), now)))
         .unwrap_or_default();
     let immutable = if flag(found, "/immutable") { ", immutable" } else { "" };
     let mut line = format!("{}{changed}{immutable}", text::count(count, "key"));
@@ -159,14 +160,6 @@ fn present(found: &Value, need: &Needed, now: Timestamp) -> (String, Vec<String>
         line.push_str(&format!("; missing: {}", absent.join(", ")));
     }
     (line, absent)
-}
-
-/// The latest entry of managedFields: when, and by which manager.
-fn changed(found: &Value) -> Option<(Timestamp, String)> {
-    items(found, "/metadata/managedFields")
-        .iter()
-        .filter_map(|entry| Some((time(entry, "/time")?, string(entry, "/manager").to_owned())))
-        .max_by_key(|(at, _)| *at)
 }
 
 /// ExternalSecrets and whether they are in sync.

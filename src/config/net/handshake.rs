@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -48,7 +49,7 @@ pub async fn open(
 ) -> Result<(Served, TlsStream<TcpStream>), String> {
     tls::install_provider();
     let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no host name"))?;
-    let verifier = Arc::new(Recorder::new(roots));
+    let verifier = Arc::new(Recorder::new(roots, now));
     let mut config = ClientConfig::builder()
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
@@ -172,17 +173,19 @@ fn explain(error: &Error, served: &Served, seen: &Seen<'_>) -> String {
 #[derive(Debug)]
 struct Recorder {
     usual: Option<Arc<WebPkiServerVerifier>>,
+    now: UnixTime,
     verdict: Mutex<Option<Error>>,
 }
 
 impl Recorder {
-    fn new(roots: &Roots) -> Self {
+    fn new(roots: &Roots, now: Timestamp) -> Self {
         let provider = Arc::new(ring::default_provider());
         let usual = roots
             .0
             .clone()
             .and_then(|roots| WebPkiServerVerifier::builder_with_provider(roots, provider).build().ok());
-        Self { usual, verdict: Mutex::new(None) }
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().unsigned_abs()));
+        Self { usual, now, verdict: Mutex::new(None) }
     }
 
     fn verdict(&self) -> Option<Error> {
@@ -197,10 +200,10 @@ impl ServerCertVerifier for Recorder {
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         ocsp: &[u8],
-        now: UnixTime,
+        _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verdict = match &self.usual {
-            Some(usual) => usual.verify_server_cert(end_entity, intermediates, name, ocsp, now).err(),
+            Some(usual) => usual.verify_server_cert(end_entity, intermediates, name, ocsp, self.now).err(),
             None => {
                 Some(Error::General("this machine trusts no authority at all: no root certificates".into()))
             }

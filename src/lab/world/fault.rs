@@ -123,7 +123,7 @@ impl World {
                 let at = seconds(cluster.now);
                 cluster.update::<Service>(&Key::new(NAMESPACE, APP), |service| {
                     service["spec"]["selector"][key.as_str()] = value.clone().into();
-                    touch_managed(service, "kubectl-edit", &at);
+                    touch_managed(service, "/spec/selector", "kubectl-edit", &at);
                 });
             }
             Fault::DnsAstray { host, address } => self.point_dns(host, address),
@@ -198,7 +198,7 @@ fn edit<K: super::cluster::Kind>(cluster: &mut Cluster, name: &str, change: impl
     let at = seconds(cluster.now);
     cluster.update::<K>(&Key::new(NAMESPACE, name), |object| {
         change(&mut object["data"]);
-        touch_managed(object, "kubectl-edit", &at);
+        touch_managed(object, "/data", "kubectl-edit", &at);
     });
 }
 

@@ -83,6 +83,9 @@ impl Kind for Pod {
         if seen_by_others(turned.before.as_deref()) != seen_by_others(turned.after.as_deref()) {
             tell_owner(cluster, pod);
             tell_selectors(cluster, pod);
+            if turned.after.is_none() {
+                tell_recreating(cluster, pod);
+            }
             if turned.after.as_deref().is_none_or(|pod| !pod.is_active()) {
                 reschedule(cluster);
             }
@@ -153,6 +156,17 @@ fn tell_owner(cluster: &mut Cluster, pod: &Pod) {
         "DaemonSet" => Work::DaemonSet(key),
         _ => Work::Job(key),
     });
+}
+
+/// A Deployment that recreates waits for the last of its old pods to be gone: its ReplicaSet counted it as gone
+/// when it began to end.
+fn tell_recreating(cluster: &mut Cluster, pod: &Pod) {
+    let namespace = &pod.metadata.namespace;
+    let set = pod.metadata.controller().map(|owner| Key::new(namespace, &owner.name));
+    let set = set.and_then(|key| cluster.replica_sets.get(&key));
+    if let Some(owner) = set.as_ref().and_then(|set| set.metadata.controller()) {
+        cluster.enqueue(Work::Deployment(Key::new(namespace, &owner.name)));
+    }
 }
 
 fn tell_selectors(cluster: &mut Cluster, pod: &Pod) {

@@ -121,6 +121,10 @@ impl World {
             };
             let Some(since) = slot.running_since() else { continue };
             let boot = self.cluster.lasting(slot.life.boot);
+            // It ends before it opens its storage.
+            if slot.life.exit.is_some() && boot.is_zero() {
+                continue;
+            }
             let up = self.cluster.now.duration_since(since);
             if slot.life.exit.is_none() && up >= boot {
                 return Serving::Yes { since };
@@ -168,7 +172,7 @@ impl World {
         self.cluster.update::<Config>(&Key::new(SPACE, SERVER), |object| {
             let text = object["data"][entry].as_str().unwrap_or_default().replace(from, to);
             object["data"][entry] = text.into();
-            super::upkeep::touch_managed(object, "kubectl-edit", &at);
+            super::upkeep::touch_managed(object, "/data", "kubectl-edit", &at);
         });
     }
 

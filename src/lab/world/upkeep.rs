@@ -146,7 +146,7 @@ impl Vault {
         let at = seconds(cluster.now);
         cluster.update::<Secret>(&Key::new(&key.namespace, target), |secret| {
             secret["data"] = data;
-            touch_managed(secret, "external-secrets", &at);
+            touch_managed(secret, "/data", "external-secrets", &at);
         });
         cluster.update::<ExternalSecret>(key, |external| {
             external["status"]["refreshTime"] = at.clone().into();
@@ -159,15 +159,15 @@ impl Vault {
     }
 }
 
-/// Records in `managedFields` who changed an object's data, and when.
-pub fn touch_managed(object: &mut Value, manager: &str, at: &str) {
-    let fields: serde_json::Map<String, Value> = object["data"]
-        .as_object()
-        .map(|data| data.keys().map(|key| (format!("f:{key}"), json!({}))).collect())
-        .unwrap_or_default();
+/// Records in `managedFields` who changed a part of an object, such as `/data`, and when.
+pub fn touch_managed(object: &mut Value, part: &str, manager: &str, at: &str) {
+    let keys = object.pointer(part).and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys);
+    let fields: serde_json::Map<String, Value> = keys.map(|key| (format!("f:{key}"), json!({}))).collect();
+    let outward = part.split('/').skip(1).collect::<Vec<_>>().into_iter().rev();
+    let fields = outward.fold(Value::Object(fields), |inner, name| json!({ format!("f:{name}"): inner }));
     let entry = json!({
         "manager": manager, "operation": "Update", "apiVersion": "v1", "time": at,
-        "fieldsType": "FieldsV1", "fieldsV1": { "f:data": fields },
+        "fieldsType": "FieldsV1", "fieldsV1": fields,
     });
     let list = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
     let others = list.into_iter().filter(|old| old["manager"] != manager);

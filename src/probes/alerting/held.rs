@@ -9,7 +9,7 @@ use super::api::Which;
 use super::rules::config_maps;
 use crate::domain::{Key, Kind, ObjectRef};
 use crate::probes::cluster::Cluster;
-use crate::probes::object::{annotation, items, key, string};
+use crate::probes::object::{annotation, key, string};
 use crate::probes::trouble::{Trouble, TroubleKind};
 
 /// A document in an entry of an object.
@@ -131,16 +131,4 @@ pub fn applied(held: &Held) -> Option<String> {
     let last = annotation(&held.value, "kubectl.kubernetes.io/last-applied-configuration")?;
     let last: Value = serde_json::from_str(last).ok()?;
     entry_of(&last, &held.object, &held.entry).filter(|text| *text != held.text)
-}
-
-/// The managers that wrote the entry, the last one first.
-pub fn writers(held: &Held) -> Vec<(String, String)> {
-    let mut writers: Vec<(String, String)> = items(&held.value, "/metadata/managedFields")
-        .iter()
-        .filter(|entry| entry.pointer("/fieldsV1/f:data").is_some())
-        .map(|entry| (string(entry, "/time").to_owned(), string(entry, "/manager").to_owned()))
-        .collect();
-    writers.sort();
-    writers.reverse();
-    writers
 }

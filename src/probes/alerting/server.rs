@@ -14,7 +14,7 @@ use super::prometheus_yml::{mistakes, rule_mistakes};
 use crate::domain::{Key, Kind, Tone, cause, text};
 use crate::probes::answer::Answer;
 use crate::probes::cluster::Cluster;
-use crate::probes::object::{condition, flag, items, key, milli_at, name, selector_query, string};
+use crate::probes::object::{condition, flag, items, key, milli_at, name, selector_query, string, writers};
 use crate::probes::trouble::{Trouble, TroubleKind};
 
 /// The label that chart and operator put on the server's pods.
@@ -173,7 +173,7 @@ pub(super) async fn config(cluster: &Cluster, api: &Result<Api, Trouble>) -> Res
     }
     let place = format!("{} ({})", kept.object, kept.object.key.namespace);
     answer.bind("prometheus_document", kept.object.to_string());
-    for (at, who) in held::writers(&kept).iter().take(3) {
+    for (at, who) in writers(&kept.value, "/f:data").iter().take(3) {
         answer.line(Tone::Dim, format!("written by {who} at {at}"));
     }
     match earlier(&kept, api).await {

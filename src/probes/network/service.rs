@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::Asking;
 use crate::domain::{Key, Kind, ObjectRef, Tone, cause, text};
-use crate::probes::answer::Answer;
-use crate::probes::object::{flag, is_finished, is_ready, items, labels, name, string};
+use crate::probes::answer::{Answer, ago};
+use crate::probes::object::{flag, is_finished, is_ready, items, key, labels, name, string, writers};
 use crate::probes::trouble::Trouble;
 
 /// What was found.
@@ -78,7 +78,7 @@ pub(super) async fn look(asking: &Asking<'_>, key: &Key) -> Result<Looked, Troub
         let says = format!("  selector {words}: {}, {well} Ready", text::count(selected.len(), "pod"));
         looked.lines.push((if well > 0 { Tone::Good } else { Tone::Bad }, says));
         if selected.is_empty() {
-            wrong_selector(&mut looked, asking, key, &selector).await?;
+            wrong_selector(&mut looked, asking, &service, &selector).await?;
         }
     }
     ports(&mut looked, &service, &selected);
@@ -120,10 +120,11 @@ fn takes(selector: &BTreeMap<String, String>, pod: &Value) -> bool {
 async fn wrong_selector(
     looked: &mut Looked,
     asking: &Asking<'_>,
-    key: &Key,
+    service: &Value,
     selector: &BTreeMap<String, String>,
 ) -> Result<(), Trouble> {
-    let deployments = asking.cluster.list(Kind::Deployment, &key.namespace, "", "").await?;
+    let Key { namespace, name: own } = key(service);
+    let deployments = asking.cluster.list(Kind::Deployment, &namespace, "", "").await?;
     let differing = |deployment: &Value| -> Vec<(String, String, String)> {
         let labels = deployment.pointer("/spec/template/metadata/labels");
         let label = |name: &str| labels.and_then(|labels| labels.get(name)).and_then(Value::as_str);
@@ -133,7 +134,7 @@ async fn wrong_selector(
             .collect()
     };
     let close: Vec<&Value> = deployments.iter().filter(|one| differing(one).len() == 1).collect();
-    let named = close.iter().find(|one| name(one) == &*key.name);
+    let named = close.iter().find(|one| name(one) == &*own);
     let meant = named.copied().or_else(|| (close.len() == 1).then(|| close[0]));
     let Some(meant) = meant else {
         looked.trouble(cause::SERVICE_SELECTOR, "its selector takes no pod at all".into());
@@ -144,6 +145,10 @@ async fn wrong_selector(
         format!("its selector asks for {label}={wrong}, a label that the pods of {} do not have", name(meant))
     } else {
         format!("its selector asks for {label}={wrong}, the pods of {} are {label}={right}", name(meant))
+    };
+    let says = match writers(service, "/f:spec/f:selector").first() {
+        Some((at, who)) => format!("{says}; {who} wrote it {} ago", ago(Some(*at), asking.now)),
+        None => says,
     };
     if !right.is_empty() {
         // As JSON Patch writes a key.

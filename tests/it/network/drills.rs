@@ -214,6 +214,7 @@ async fn a_service_that_selects_nobody_is_found_and_its_selector_computed() {
     let bound = |name: &str| found.bindings[name].clone();
     assert_eq!((bound("selector_wrong").as_str(), bound("selector_right").as_str()), ("covet-py", "covetpy"));
     assert_eq!(bound("deployment"), "covetpy-app");
+    assert!(found.summary.contains("kubectl-edit wrote it"), "{}", told(&found));
     let asked = read(&bench, pods(&bench).await).await;
     assert!(asked.ok && asked.summary.contains("answer well, asked directly"), "{}", told(&asked));
     let mend = Action::Patch {
