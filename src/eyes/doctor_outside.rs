@@ -76,9 +76,13 @@ async fn ask_alertmanager(
 async fn ask_database(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
     let target = postgres::target(settings)?.through(client.cloned());
     let way = target.way().to_string();
-    let session = target.look().await.map_err(DatabaseRefusal::into_error)?;
-    let capacity = postgres::capacity(&session).await.map_err(DatabaseRefusal::into_error)?;
-    let unseen = postgres::unseen(&session).await.map_err(DatabaseRefusal::into_error)?;
+    let failed = |refusal: DatabaseRefusal| {
+        let error = refusal.into_error();
+        ConnectError { why: format!("{way}; {}", error.why), ..error }
+    };
+    let session = target.look().await.map_err(failed)?;
+    let capacity = postgres::capacity(&session).await.map_err(failed)?;
+    let unseen = postgres::unseen(&session).await.map_err(failed)?;
     let mut says = format!("{way}; {} of {} usable connections in use", capacity.used, capacity.usable());
     if settings.database_cpus.is_none() {
         says.push_str("; its load is not judged: set [database] cpus");
