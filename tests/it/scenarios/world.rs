@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use covet_tui::domain::{
     Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
-    Database, Delta, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind, Labels, Layer,
-    Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin,
-    Quantities, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp,
-    TopQuery, Traffic, UsageSource, Walk,
+    Database, Delta, DiskTrend, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind,
+    Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
+    Observation, Origin, Quantities, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint,
+    Throttled, Timestamp, TopQuery, Traffic, UsageSource, Walk,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::disks::{self, DiskRow};
+use super::disks::{self, DiskHistoryRow, DiskRow};
 use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
     ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow,
@@ -48,6 +48,7 @@ pub struct World {
     monitoring: Option<MonitoringRow>,
     traffic: Option<TrafficRow>,
     memory: Vec<MemoryRow>,
+    disk_history: Vec<DiskHistoryRow>,
     cache: Option<CacheRow>,
     database: Option<DatabaseRow>,
 }
@@ -224,7 +225,16 @@ impl World {
                 bytes: Series::new(mib.map(|(at, mib)| (at - late, mib * 1_048_576.0))),
             }
         });
-        Strain { memory: memory.collect(), throttled: stopped.collect() }
+        let disks = self.disk_history.iter().map(|row| {
+            let late = SignedDuration::try_from(row.ended.as_deref().map(span).unwrap_or_default()).unwrap();
+            let percent = samples(&row.free, 600).into_iter();
+            DiskTrend {
+                node: row.node.as_str().into(),
+                mountpoint: row.mountpoint.as_str().into(),
+                free: Series::new(percent.map(|(at, percent)| (at - late, percent / 100.0))),
+            }
+        });
+        Strain { memory: memory.collect(), throttled: stopped.collect(), disks: disks.collect() }
     }
 
     fn config_objects(&self, kind: Kind) -> Vec<ConfigObject> {
