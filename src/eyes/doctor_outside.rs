@@ -21,14 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) async fn outside(
     settings: &Settings,
     client: Option<&kube::Client>,
-    now: Timestamp,
+    clock: fn() -> Timestamp,
 ) -> Vec<DoctorRow> {
+    let now = clock();
     let (prometheus, alertmanager, database, cache, aws, machines, mut hosts, mut resolvers) = tokio::join!(
         check("Prometheus", ask_prometheus(settings, client)),
         check("Alertmanager", ask_alertmanager(settings, client, now)),
         check("PostgreSQL", ask_database(settings, client)),
         check("Redis", ask_cache(settings)),
-        check("AWS", ask_aws(settings, client)),
+        check("AWS", ask_aws(settings, client, clock)),
         check("SSH", ask_a_machine(settings, client)),
         certificates(settings, client, now),
         resolvers(settings),
@@ -128,7 +129,11 @@ async fn resolvers(settings: &Settings) -> Vec<DoctorRow> {
 }
 
 /// Who calls, and where; and the database's cluster, if it is at RDS.
-async fn ask_aws(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+async fn ask_aws(
+    settings: &Settings,
+    client: Option<&kube::Client>,
+    clock: fn() -> Timestamp,
+) -> Result<String, ConnectError> {
     let Some(aws) = Aws::of(&settings.aws) else {
         let repair = "set AWS_PROFILE or [aws] profile, if the cluster is at AWS";
         return Err(ConnectError::new(BlindKind::NotConfigured, "no AWS credentials were given", repair));
@@ -138,7 +143,7 @@ async fn ask_aws(settings: &Settings, client: Option<&kube::Client>) -> Result<S
         Some(region) => Some(region.to_owned()),
         None => nodes_region(client).await,
     };
-    let session = aws.session(nodes.as_deref()).await?;
+    let session = aws.session(nodes.as_deref(), clock).await?;
     let identity = session.identity().await?;
     let mut says = format!("{} in {}", identity.arn, session.region);
     if let Some(nodes) = nodes.filter(|nodes| *nodes != session.region) {
