@@ -101,7 +101,8 @@ impl DatabaseRow {
 pub(super) enum Failure {
     Postgres(Error),
     Way(ConnectError),
-    Silence,
+    /// For so long.
+    Silence(Duration),
 }
 
 impl From<Error> for Failure {
@@ -149,8 +150,8 @@ impl DatabaseRefusal {
 pub(super) fn refusal(failure: Failure) -> DatabaseRefusal {
     let error = match failure {
         Failure::Way(error) => return DatabaseRefusal::Unreached(error),
-        Failure::Silence => {
-            let why = format!("the database does not answer (timed out after {} s)", PATIENCE.as_secs());
+        Failure::Silence(waited) => {
+            let why = format!("the database does not answer (timed out after {} s)", waited.as_secs());
             let repair = "check the network path to it: security group, tunnel, port";
             return DatabaseRefusal::Unreached(ConnectError::new(BlindKind::Unreachable, why, repair));
         }

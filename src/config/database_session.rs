@@ -8,13 +8,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::database_answer::{
     DatabaseRefusal, DatabaseRow, Failure, PATIENCE, is_about_options, refusal, rows, typed,
 };
 use super::database_way::Stream;
+use super::ssh::TunnelEnd;
 use super::{ConnectError, DatabaseWay, Encryption, database};
 use crate::domain::BlindKind;
 
@@ -34,6 +35,7 @@ pub struct DatabaseTarget {
 pub struct DatabaseSession {
     client: Client,
     driver: JoinHandle<()>,
+    tunnel: Option<TunnelEnd>,
     /// One question at a time: a question is several messages.
     gate: Mutex<()>,
 }
@@ -72,14 +74,9 @@ impl Drop for DatabaseSession {
 
 impl DatabaseTarget {
     /// # Errors
-    /// The URL or the way is not understood.
-    pub fn new(
-        url: &str,
-        via: Option<&str>,
-        namespace: Option<&str>,
-    ) -> Result<DatabaseTarget, ConnectError> {
+    /// The URL is not understood.
+    pub fn new(url: &str, way: DatabaseWay) -> Result<DatabaseTarget, ConnectError> {
         let (config, encryption) = database(url)?;
-        let way = via.map_or(Ok(DatabaseWay::Direct), |text| DatabaseWay::parse(text, namespace))?;
         Ok(DatabaseTarget { config, encryption, way, cluster: None })
     }
 
@@ -123,7 +120,8 @@ impl DatabaseTarget {
 
     async fn connect(&self, config: &Config) -> Result<DatabaseSession, Failure> {
         let tls = MakeRustlsConnect::new(self.encryption.client().map_err(Failure::Way)?);
-        timeout(PATIENCE, self.connect_with(config, tls)).await.map_err(|_| Failure::Silence)?
+        let patience = self.way.patience();
+        timeout(patience, self.connect_with(config, tls)).await.map_err(|_| Failure::Silence(patience))?
     }
 
     async fn connect_with(
@@ -132,23 +130,28 @@ impl DatabaseTarget {
         tls: MakeRustlsConnect,
     ) -> Result<DatabaseSession, Failure> {
         // Its error reaches whoever asks next.
-        let (client, driver) = match self.stream().await? {
+        let (client, driver, tunnel) = match self.stream().await? {
             None => {
                 let (client, connection) = config.connect(tls).await?;
-                (client, tokio::spawn(async move { drop(connection.await) }))
+                (client, tokio::spawn(async move { drop(connection.await) }), None)
             }
             Some(stream) => {
-                let tls = self.connector(tls)?;
-                let (client, connection) = config.connect_raw(stream, tls).await?;
-                (client, tokio::spawn(async move { drop(connection.await) }))
+                let (tls, tunnel) = (self.connector(tls)?, stream.end());
+                match config.connect_raw(stream, tls).await {
+                    Ok((client, connection)) => {
+                        (client, tokio::spawn(async move { drop(connection.await) }), tunnel)
+                    }
+                    Err(error) => return Err(failure(error, tunnel.as_ref()).await),
+                }
             }
         };
-        Ok(DatabaseSession { client, driver, gate: Mutex::default() })
+        Ok(DatabaseSession { client, driver, tunnel, gate: Mutex::default() })
     }
 
     async fn stream(&self) -> Result<Option<Stream>, Failure> {
         let port = self.config.get_ports().first().copied().unwrap_or(5432);
-        let (host, cluster) = (self.host(), self.cluster.as_ref());
+        let address = self.config.get_hostaddrs().first().map(ToString::to_string);
+        let (host, cluster) = (address.unwrap_or_else(|| self.host()), self.cluster.as_ref());
         self.way.stream(cluster, &host, port).await.map_err(Failure::Way)
     }
 
@@ -179,11 +182,17 @@ impl DatabaseTarget {
             let tls = MakeRustlsConnect::new(self.encryption.client().map_err(Failure::Way)?);
             match self.stream().await? {
                 None => token.cancel_query(tls).await?,
-                Some(stream) => token.cancel_query_raw(stream, self.connector(tls)?).await?,
+                Some(stream) => {
+                    let (tls, tunnel) = (self.connector(tls)?, stream.end());
+                    if let Err(error) = token.cancel_query_raw(stream, tls).await {
+                        return Err(failure(error, tunnel.as_ref()).await);
+                    }
+                }
             }
             Ok(())
         };
-        let sent = timeout(PATIENCE, sent).await.unwrap_or(Err(Failure::Silence));
+        let patience = self.way.patience();
+        let sent = timeout(patience, sent).await.unwrap_or(Err(Failure::Silence(patience)));
         sent.map_err(refusal)
     }
 }
@@ -204,7 +213,7 @@ impl DatabaseSession {
             Ok(messages) => Ok(rows(messages)),
             Err(error) => {
                 let _ = timeout(PATIENCE, self.client.simple_query("ROLLBACK")).await;
-                Err(refusal(error.into()))
+                Err(self.refused(error).await)
             }
         }
     }
@@ -226,15 +235,20 @@ impl DatabaseSession {
             answer
         };
         match timeout(PATIENCE, asked).await {
-            Ok(answer) => typed(&answer.map_err(|error| refusal(error.into()))?),
+            Ok(Ok(answer)) => typed(&answer),
+            Ok(Err(error)) => Err(self.refused(error).await),
             Err(_) => Err(self.give_up()),
         }
+    }
+
+    async fn refused(&self, error: Error) -> DatabaseRefusal {
+        refusal(failure(error, self.tunnel.as_ref()).await)
     }
 
     /// A session that fell silent is of no more use: the next question opens another.
     fn give_up(&self) -> DatabaseRefusal {
         self.driver.abort();
-        refusal(Failure::Silence)
+        refusal(Failure::Silence(PATIENCE))
     }
 
     /// The plan of one statement with `$1`-style parameters, as JSON. It is planned for any values and never
@@ -260,8 +274,9 @@ impl DatabaseSession {
         let answer = timeout(PATIENCE, asked).await;
         let _ = timeout(PATIENCE, self.client.simple_query("ROLLBACK; DEALLOCATE ALL")).await;
         match answer {
-            Ok(answer) => {
-                let rows = rows(answer.map_err(|error| refusal(error.into()))?);
+            Ok(Err(error)) => Err(self.refused(error).await),
+            Ok(Ok(answer)) => {
+                let rows = rows(answer);
                 let lines: Vec<&str> = rows.iter().filter_map(|row| row.cells.first()?.as_deref()).collect();
                 Ok(lines.join("\n"))
             }
@@ -272,5 +287,15 @@ impl DatabaseSession {
     /// The client itself, for hands.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+}
+
+/// What the client met; where a tunnel broke under it, what ssh said.
+async fn failure(error: Error, tunnel: Option<&TunnelEnd>) -> Failure {
+    match tunnel {
+        Some(tunnel) if error.as_db_error().is_none() => {
+            tunnel.why().await.map_or(Failure::Postgres(error), Failure::Way)
+        }
+        _ => Failure::Postgres(error),
     }
 }

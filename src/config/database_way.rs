@@ -2,17 +2,19 @@
 //! SSH. It knows streams of bytes; what is said on them is the session's.
 
 use std::fmt;
+use std::path::Path;
 use std::pin::Pin;
-use std::process::Stdio;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Portforwarder};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::process::{Child, Command};
 
 use super::ConnectError;
 use super::connect::whole;
+use super::database_answer::PATIENCE;
+use super::ssh::{Ssh, TunnelEnd, is_host};
 use crate::domain::BlindKind;
 
 /// How a database is reached.
@@ -22,14 +24,14 @@ pub enum DatabaseWay {
     Direct,
     /// The pod carries the bytes to the database, or is the database.
     PortForward { namespace: String, pod: String, port: u16 },
-    /// `ssh -W`: the host in the URL is resolved by that machine.
-    Ssh { host: String },
+    /// Through a machine that resolves and reaches the host in the URL.
+    Ssh { ssh: Ssh, host: String },
 }
 
 /// A stream, and whatever has to live as long as it does.
 pub(super) struct Stream {
     bytes: Box<dyn Bytes>,
-    _carrier: Carrier,
+    carrier: Carrier,
 }
 
 trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -37,15 +39,25 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
 
 enum Carrier {
     Forward { _it: Portforwarder },
-    Process { _it: Child },
+    Tunnel(TunnelEnd),
 }
 
-const FORMS: &str = r#"[database] via = "direct", "port-forward:NAMESPACE/POD:PORT" or "ssh:HOST""#;
+/// Through a machine, the login comes first.
+const TUNNEL_PATIENCE: Duration = Duration::from_secs(15);
+
+const FORMS: &str =
+    r#"[database] via = "direct", "port-forward:NAMESPACE/POD:PORT" or "ssh:[USER@]HOST[:PORT]""#;
 
 impl DatabaseWay {
+    /// `namespace` is that of a pod without one; `ssh` is read instead of `~/.ssh/config`.
+    ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(text: &str, namespace: Option<&str>) -> Result<DatabaseWay, ConnectError> {
+    pub fn parse(
+        text: &str,
+        namespace: Option<&str>,
+        ssh: Option<&Path>,
+    ) -> Result<DatabaseWay, ConnectError> {
         let wrong = |what: &str| {
             ConnectError::new(BlindKind::Broken, format!("the way to the database: {what}"), FORMS)
         };
@@ -70,13 +82,13 @@ impl DatabaseWay {
                 }
                 Ok(DatabaseWay::PortForward { namespace: namespace.into(), pod: pod.into(), port })
             }
-            ("ssh", host) => {
-                let fine = |c: char| c.is_ascii_alphanumeric() || "-._@:[]%".contains(c);
-                if host.is_empty() || host.starts_with('-') || !host.chars().all(fine) {
-                    return Err(wrong(&format!("`{host}` is no host")));
-                }
-                Ok(DatabaseWay::Ssh { host: host.into() })
+            ("ssh", place) => {
+                let (user, host, port) =
+                    machine(place).ok_or_else(|| wrong(&format!("`{place}` is no host")))?;
+                let config = ssh.map(Path::to_path_buf);
+                Ok(DatabaseWay::Ssh { ssh: Ssh { user, port, config, ..Ssh::default() }, host })
             }
+            ("exec" | "psql", _) => Err(wrong("exec of psql in a pod is not offered")),
             _ => Err(wrong(&format!("`{text}` is not known"))),
         }
     }
@@ -97,9 +109,50 @@ impl DatabaseWay {
                 })?;
                 forward(cluster, namespace, pod, *port).await.map(Some)
             }
-            DatabaseWay::Ssh { host: machine } => tunnel(machine, host, port).map(Some),
+            DatabaseWay::Ssh { ssh, host: machine } => {
+                let target =
+                    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+                let tunnel = ssh.tunnel(machine, &target)?;
+                let carrier = Carrier::Tunnel(tunnel.end());
+                Ok(Some(Stream { bytes: Box::new(tunnel), carrier }))
+            }
         }
     }
+
+    /// How long a connection may take to be made.
+    pub(super) fn patience(&self) -> Duration {
+        if matches!(self, DatabaseWay::Ssh { .. }) { TUNNEL_PATIENCE } else { PATIENCE }
+    }
+}
+
+impl Stream {
+    /// Asks the tunnel, if there is one, why the stream ended.
+    pub(super) fn end(&self) -> Option<TunnelEnd> {
+        match &self.carrier {
+            Carrier::Tunnel(end) => Some(end.clone()),
+            Carrier::Forward { .. } => None,
+        }
+    }
+}
+
+/// `[user@]host[:port]`; an IPv6 address with a port stands in brackets.
+fn machine(place: &str) -> Option<(Option<String>, String, Option<u16>)> {
+    let (user, place) = match place.rsplit_once('@') {
+        Some((user, place)) => (Some(user), place),
+        None => (None, place),
+    };
+    let (host, port) = match (place.strip_prefix('['), place.matches(':').count()) {
+        (Some(inside), _) => {
+            let (host, rest) = inside.split_once(']')?;
+            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
+        }
+        (None, 1) => place.split_once(':').map(|(host, port)| (host, Some(port)))?,
+        (None, _) => (place, None),
+    };
+    let port = port.map(str::parse).transpose().ok()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let fine = |user: &str| !user.is_empty() && !user.starts_with('-') && user.chars().all(plain);
+    (is_host(host) && user.is_none_or(fine)).then(|| (user.map(str::to_owned), host.to_owned(), port))
 }
 
 #[expect(
@@ -125,24 +178,7 @@ async fn forward(
     let bytes = forwarder.take_stream(port).ok_or_else(|| {
         ConnectError::new(BlindKind::Broken, format!("the port-forward to {pod} has no port {port}"), "")
     })?;
-    Ok(Stream { bytes: Box::new(bytes), _carrier: Carrier::Forward { _it: forwarder } })
-}
-
-/// The system's own ssh, so that its configuration, agents and known hosts hold.
-fn tunnel(machine: &str, host: &str, port: u16) -> Result<Stream, ConnectError> {
-    let mut command = Command::new("ssh");
-    command.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-W"]);
-    command.arg(format!("{host}:{port}")).arg("--").arg(machine);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let failed = |why: String| {
-        let repair = "try it by hand: ssh HOST true";
-        ConnectError::new(BlindKind::Unreachable, format!("no SSH tunnel by {machine}: {why}"), repair)
-    };
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
-    let (Some(output), Some(input)) = (child.stdout.take(), child.stdin.take()) else {
-        return Err(failed("its pipes are missing".into()));
-    };
-    Ok(Stream { bytes: Box::new(tokio::io::join(output, input)), _carrier: Carrier::Process { _it: child } })
+    Ok(Stream { bytes: Box::new(bytes), carrier: Carrier::Forward { _it: forwarder } })
 }
 
 impl fmt::Display for DatabaseWay {
@@ -152,7 +188,11 @@ impl fmt::Display for DatabaseWay {
             DatabaseWay::PortForward { namespace, pod, port } => {
                 write!(f, "by port-forward to {namespace}/{pod}:{port}")
             }
-            DatabaseWay::Ssh { host } => write!(f, "by SSH through {host}"),
+            DatabaseWay::Ssh { ssh, host } => {
+                let user = ssh.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+                let port = ssh.port.map(|port| format!(":{port}")).unwrap_or_default();
+                write!(f, "by SSH through {user}{host}{port}")
+            }
         }
     }
 }
@@ -191,7 +231,7 @@ mod tests {
 
     #[test]
     fn ways_are_written_in_one_word() {
-        let way = |text: &str| DatabaseWay::parse(text, Some("shop"));
+        let way = |text: &str| DatabaseWay::parse(text, Some("shop"), None);
         assert_eq!(way("direct"), Ok(DatabaseWay::Direct));
         let forward = |namespace: &str| DatabaseWay::PortForward {
             namespace: namespace.into(),
@@ -200,12 +240,29 @@ mod tests {
         };
         assert_eq!(way("port-forward:pg-0:5432"), Ok(forward("shop")));
         assert_eq!(way("port-forward:tools/pg-0:5432"), Ok(forward("tools")));
-        assert_eq!(way("ssh:ops@bastion"), Ok(DatabaseWay::Ssh { host: "ops@bastion".into() }));
-        for wrong in
-            ["tunnel:x", "port-forward:pg-0", "port-forward:pg 0:5432", "ssh:", "ssh:-oProxyCommand=x"]
-        {
+        for (text, host, says) in [
+            ("ssh:bastion", "bastion", "bastion"),
+            ("ssh:ops@bastion:2222", "bastion", "ops@bastion:2222"),
+            ("ssh:fd00::7", "fd00::7", "fd00::7"),
+            ("ssh:ops@[fd00::7]:22", "fd00::7", "ops@fd00::7:22"),
+        ] {
+            let way = way(text).unwrap();
+            assert!(matches!(&way, DatabaseWay::Ssh { host: found, .. } if found == host), "{way:?}");
+            assert_eq!(way.to_string(), format!("by SSH through {says}"));
+        }
+        for wrong in [
+            "tunnel:x",
+            "port-forward:pg-0",
+            "port-forward:pg 0:5432",
+            "ssh:",
+            "ssh:-oProxyCommand=x",
+            "ssh:-l@bastion",
+            "ssh:bastion:ssh",
+            "ssh:bastion -v",
+            "exec:shop/pg-0",
+        ] {
             assert!(way(wrong).is_err_and(|error| error.repair.is_some()), "{wrong}");
         }
-        assert!(DatabaseWay::parse("port-forward:pg-0:5432", None).is_err());
+        assert!(DatabaseWay::parse("port-forward:pg-0:5432", None, None).is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::net::Dns;
 use super::ssh::{AddressOf, Ssh};
 use super::{
     ConnectError, DatabaseKeeper, DatabaseRefusal, DatabaseSession, DatabaseTarget, DatabaseUsers,
-    ScriptSetting, Settings,
+    DatabaseWay, ScriptSetting, Settings,
 };
 use crate::domain::{BlindKind, System};
 
@@ -99,8 +99,10 @@ impl Outside {
             let why = "no database is configured";
             return Err(ConnectError::new(BlindKind::NotConfigured, why, System::Postgres.configure()));
         };
-        let target = DatabaseTarget::new(url, self.database_via.as_deref(), self.namespace.as_deref())?;
-        Ok(target.through(cluster))
+        let ssh = self.ssh.as_ref().and_then(|ssh| ssh.config.as_deref());
+        let way = self.database_via.as_deref().unwrap_or_default();
+        let way = DatabaseWay::parse(way, self.namespace.as_deref(), ssh)?;
+        Ok(DatabaseTarget::new(url, way)?.through(cluster))
     }
 
     /// The session that is kept open to look at the database. Asking for it early keeps a slot for later.

@@ -130,7 +130,7 @@ pub(super) static ROWS: &[Row] = &[
         &["COVET_DATABASE_VIA"],
         r#""port-forward:tools/pg-forwarder:5432""#,
         |s| Slot::Maybe(&mut s.database_via),
-        "how to reach it: direct, port-forward:[NAMESPACE/]POD:PORT or ssh:HOST",
+        "how to reach it: direct, port-forward:[NAMESPACE/]POD:PORT or ssh:[USER@]HOST[:PORT] (never by psql in a pod)",
     ),
     row(
         "database.cpus",
@@ -299,7 +299,7 @@ pub(super) static ROWS: &[Row] = &[
         &["COVET_SSH_CONFIG"],
         r#""/home/ann/.ssh/nodes""#,
         |s| Slot::Path(&mut s.ssh.config),
-        "ssh's config file for the nodes, read instead of ~/.ssh/config",
+        "ssh's config file for the nodes and a tunnel to the database, read instead of ~/.ssh/config",
     ),
     row(
         "ssh.jump",

@@ -24,7 +24,8 @@ pub struct Settings {
     pub alertmanager_url: Sourced<Option<String>>,
     /// May hold a password: never shown as it is.
     pub database_url: Sourced<Option<String>>,
-    /// How the database is reached: `direct`, `port-forward:[NAMESPACE/]POD:PORT`, `ssh:HOST`.
+    /// How the database is reached: `direct`, `port-forward:[NAMESPACE/]POD:PORT`,
+    /// `ssh:[USER@]HOST[:PORT]`.
     pub database_via: Sourced<Option<String>>,
     /// How many CPUs the database server has.
     pub database_cpus: Sourced<Option<String>>,

@@ -101,6 +101,7 @@ causes! {
     INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
     LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
     DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
+    DATABASE_AT_MOST = "database-at-most": "The database uses all the capacity (ACUs) that it may have.";
     POOL_TOO_SMALL = "pool-too-small": "The application waits for its own pool while the server has room.";
     ONE_POD = "one-pod": "One pod causes most of the errors.";
     CACHE_EVICTING = "cache-evicting": "The cache is full and evicts what is still needed.";

@@ -65,7 +65,7 @@ pub use reach::{Ended, Layer, Reach, Walk};
 pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use snapshot::{MonitoringSince, Sight, Snapshot, WATCHDOGS};
-pub use strain::{MemoryTrend, Strain, Throttled};
+pub use strain::{DiskTrend, MemoryTrend, Strain, Throttled};
 pub use system::System;
 pub use table::{Keyed, Table};
 pub use trigger::{Ask, Asked, Case, Trigger};

@@ -32,15 +32,18 @@ pub enum RdsMetric {
     /// ACUs; Serverless v2 only.
     ServerlessDatabaseCapacity,
     DatabaseConnections,
+    /// Minutes of a whole CPU that a burstable instance may still use; `db.t` classes only.
+    CpuCreditBalance,
 }
 
 impl RdsMetric {
-    pub const ALL: [RdsMetric; 5] = [
+    pub const ALL: [RdsMetric; 6] = [
         RdsMetric::CpuUtilization,
         RdsMetric::DbLoad,
         RdsMetric::AcuUtilization,
         RdsMetric::ServerlessDatabaseCapacity,
         RdsMetric::DatabaseConnections,
+        RdsMetric::CpuCreditBalance,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -50,11 +53,17 @@ impl RdsMetric {
             RdsMetric::AcuUtilization => "ACUUtilization",
             RdsMetric::ServerlessDatabaseCapacity => "ServerlessDatabaseCapacity",
             RdsMetric::DatabaseConnections => "DatabaseConnections",
+            RdsMetric::CpuCreditBalance => "CPUCreditBalance",
         }
     }
 
-    pub fn is_serverless(self) -> bool {
-        matches!(self, RdsMetric::AcuUtilization | RdsMetric::ServerlessDatabaseCapacity)
+    /// Whether an instance of this class publishes it: `db.serverless`, `db.t4g.medium`, `db.r6g.large`.
+    pub fn is_of(self, class: &str) -> bool {
+        match self {
+            RdsMetric::AcuUtilization | RdsMetric::ServerlessDatabaseCapacity => class == "db.serverless",
+            RdsMetric::CpuCreditBalance => class.starts_with("db.t"),
+            RdsMetric::CpuUtilization | RdsMetric::DbLoad | RdsMetric::DatabaseConnections => true,
+        }
     }
 
     /// The last value as a person reads it.
@@ -63,7 +72,7 @@ impl RdsMetric {
             RdsMetric::CpuUtilization | RdsMetric::AcuUtilization => format!("{value:.0} %"),
             RdsMetric::DbLoad => format!("{value:.1}"),
             RdsMetric::ServerlessDatabaseCapacity => format!("{value} ACUs"),
-            RdsMetric::DatabaseConnections => format!("{value:.0}"),
+            RdsMetric::DatabaseConnections | RdsMetric::CpuCreditBalance => format!("{value:.0}"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What containers suffer, as Prometheus has it from cAdvisor: memory over hours, throttled CPU.
+//! What Prometheus has of hours: memory and throttled CPU of containers, from cAdvisor; disks of nodes, from the
+//! node exporter.
 
 use super::{Key, Name, Series};
 
@@ -9,6 +10,16 @@ pub struct Strain {
     pub memory: Vec<MemoryTrend>,
     /// The most throttled containers first.
     pub throttled: Vec<Throttled>,
+    /// Disks of nodes that fill.
+    pub disks: Vec<DiskTrend>,
+}
+
+/// The free share of a node's file system over a day, 0 to 1.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DiskTrend {
+    pub node: Name,
+    pub mountpoint: Name,
+    pub free: Series,
 }
 
 /// The working set of one container over time, in bytes. Its pod may be gone.

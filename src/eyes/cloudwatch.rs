@@ -33,7 +33,7 @@ async fn follow(settings: &Settings, tell: &Tell) -> Result<(), Unheard> {
     }
     let mut backoff = Backoff::new(EVERY, EVERY * 10);
     loop {
-        let error = match begin(&aws, name.as_deref(), host.as_deref()).await {
+        let error = match begin(&aws, name.as_deref(), host.as_deref(), tell).await {
             Ok((session, cluster)) => look(&session, &cluster, tell, &mut backoff).await?,
             Err(error) => Some(error),
         };
@@ -43,8 +43,13 @@ async fn follow(settings: &Settings, tell: &Tell) -> Result<(), Unheard> {
     }
 }
 
-async fn begin(aws: &Aws, name: Option<&str>, host: Option<&str>) -> Result<(Session, RdsCluster), AwsError> {
-    let session = aws.session(host.and_then(region_of)).await?;
+async fn begin(
+    aws: &Aws,
+    name: Option<&str>,
+    host: Option<&str>,
+    tell: &Tell,
+) -> Result<(Session, RdsCluster), AwsError> {
+    let session = aws.session(host.and_then(region_of), tell.clock()).await?;
     let cluster = find_cluster(&session, name, host).await?;
     Ok((session, cluster))
 }

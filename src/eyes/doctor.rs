@@ -61,7 +61,7 @@ pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp) -> Vec<Doctor
     if let Some(client) = &client {
         rows.push(version(client).await);
     }
-    rows.extend(Box::pin(super::doctor_outside::outside(settings, client.as_ref(), clock())).await);
+    rows.extend(Box::pin(super::doctor_outside::outside(settings, client.as_ref(), clock)).await);
     if let Some(client) = &client {
         rows.extend(permissions(client, settings).await);
     }

@@ -21,14 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) async fn outside(
     settings: &Settings,
     client: Option<&kube::Client>,
-    now: Timestamp,
+    clock: fn() -> Timestamp,
 ) -> Vec<DoctorRow> {
+    let now = clock();
     let (prometheus, alertmanager, database, cache, aws, machines, mut hosts, mut resolvers) = tokio::join!(
         check("Prometheus", ask_prometheus(settings, client)),
         check("Alertmanager", ask_alertmanager(settings, client, now)),
         check("PostgreSQL", ask_database(settings, client)),
         check("Redis", ask_cache(settings)),
-        check("AWS", ask_aws(settings, client)),
+        check("AWS", ask_aws(settings, client, clock)),
         check("SSH", ask_a_machine(settings, client)),
         certificates(settings, client, now),
         resolvers(settings),
@@ -76,9 +77,13 @@ async fn ask_alertmanager(
 async fn ask_database(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
     let target = postgres::target(settings)?.through(client.cloned());
     let way = target.way().to_string();
-    let session = target.look().await.map_err(DatabaseRefusal::into_error)?;
-    let capacity = postgres::capacity(&session).await.map_err(DatabaseRefusal::into_error)?;
-    let unseen = postgres::unseen(&session).await.map_err(DatabaseRefusal::into_error)?;
+    let failed = |refusal: DatabaseRefusal| {
+        let error = refusal.into_error();
+        ConnectError { why: format!("{way}; {}", error.why), ..error }
+    };
+    let session = target.look().await.map_err(failed)?;
+    let capacity = postgres::capacity(&session).await.map_err(failed)?;
+    let unseen = postgres::unseen(&session).await.map_err(failed)?;
     let mut says = format!("{way}; {} of {} usable connections in use", capacity.used, capacity.usable());
     if settings.database_cpus.is_none() {
         says.push_str("; its load is not judged: set [database] cpus");
@@ -124,7 +129,11 @@ async fn resolvers(settings: &Settings) -> Vec<DoctorRow> {
 }
 
 /// Who calls, and where; and the database's cluster, if it is at RDS.
-async fn ask_aws(settings: &Settings, client: Option<&kube::Client>) -> Result<String, ConnectError> {
+async fn ask_aws(
+    settings: &Settings,
+    client: Option<&kube::Client>,
+    clock: fn() -> Timestamp,
+) -> Result<String, ConnectError> {
     let Some(aws) = Aws::of(&settings.aws) else {
         let repair = "set AWS_PROFILE or [aws] profile, if the cluster is at AWS";
         return Err(ConnectError::new(BlindKind::NotConfigured, "no AWS credentials were given", repair));
@@ -134,7 +143,7 @@ async fn ask_aws(settings: &Settings, client: Option<&kube::Client>) -> Result<S
         Some(region) => Some(region.to_owned()),
         None => nodes_region(client).await,
     };
-    let session = aws.session(nodes.as_deref()).await?;
+    let session = aws.session(nodes.as_deref(), clock).await?;
     let identity = session.identity().await?;
     let mut says = format!("{} in {}", identity.arn, session.region);
     if let Some(nodes) = nodes.filter(|nodes| *nodes != session.region) {

@@ -6,6 +6,7 @@ mod alertmanager;
 mod api_server;
 mod cloudwatch;
 mod discover;
+mod disk_history;
 mod disks;
 mod doctor;
 mod doctor_outside;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use prometheus_http_query::response::{InstantVector, RangeVector};
 
+use super::disk_history;
 use super::kubernetes::names::own;
 use super::prometheus::{Prometheus, moment};
 use crate::config::{ConnectError, Settings};
@@ -59,7 +60,8 @@ pub(super) async fn look(
             memory.extend(trend(&line));
         }
     }
-    Ok(Strain { memory, throttled: throttled.iter().filter_map(stopped).collect() })
+    let disks = disk_history::look(prometheus, now).await?;
+    Ok(Strain { memory, throttled: throttled.iter().filter_map(stopped).collect(), disks })
 }
 
 /// The workloads behind the fastest growing containers, as questions about all their pods.

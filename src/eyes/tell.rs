@@ -40,6 +40,10 @@ impl Tell {
         Beat::new(&self.pace, self.clock, every)
     }
 
+    pub(super) fn clock(&self) -> fn() -> Timestamp {
+        self.clock
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
     }

@@ -114,7 +114,7 @@ impl Probes {
             Action::Postgres(sql) => postgres::read(&self.outside, cluster, sql).await,
             Action::Redis(command) => Ok(redis::read(&self.outside, command).await),
             Action::Alerting(call) => alerting::read(cluster, &self.outside, call, now).await,
-            Action::Aws(call) => Ok(aws::read(&self.outside, call, now).await),
+            Action::Aws(call) => Ok(aws::read(&self.outside, call, self.clock, now).await),
             Action::Machine(command) => Ok(machine::read(cluster, &self.outside, command).await),
             Action::Network(probe) => network::read(cluster, &self.outside, probe, now).await,
             Action::Elsewhere { system, .. } => {

@@ -1,16 +1,18 @@
 //! The database's own work: sessions that wait for each other's locks, and more sessions on a CPU than it has.
-//! What a statement's plan looks like, or what CloudWatch measures, is for the playbook to ask.
+//! At RDS, CloudWatch's measure of the CPU counts as well. What a statement's plan looks like is for the playbook
+//! to ask.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Activity, Anomaly, AnomalyId, Capacity, Cause, LockRoot, Origin, Severity, Subject, Timestamp, TopQuery,
-    cause, text,
+    Activity, Anomaly, AnomalyId, Capacity, Cause, LockRoot, Origin, Series, Severity, Subject, Timestamp,
+    TopQuery, cause, text,
 };
 
 use super::db_pool::{activity, activity_bindings, owner};
+use super::db_rds;
 use super::workload::evidence;
 use super::{Needs, Rule, Scene, Threshold, Unit, shown};
 
@@ -18,7 +20,7 @@ const WARNING: Threshold = Threshold {
     key: "db-cpu.warning",
     default: 0.8,
     unit: Unit::Ratio,
-    says: "sessions on a CPU for each CPU of the server",
+    says: "sessions on a CPU for each CPU of the server, or CPUUtilization",
     source: "our own choice, as for CPUUtilization; Performance Insights calls it load by CPU",
 };
 const WARNING_AFTER: Threshold = Threshold {
@@ -32,7 +34,7 @@ const CRITICAL: Threshold = Threshold {
     key: "db-cpu.critical",
     default: 0.95,
     unit: Unit::Ratio,
-    says: "sessions on a CPU for each CPU of the server",
+    says: "sessions on a CPU for each CPU of the server, or CPUUtilization",
     source: "our own choice",
 };
 const CRITICAL_AFTER: Threshold = Threshold {
@@ -75,7 +77,7 @@ pub(super) static RULE: Rule = Rule {
     name: "db-cpu",
     title: "Database overloaded or locked",
     says: "Sessions that wait for locks while the database has little else to do; and, where `[database] cpus` \
-           says how many it has, more sessions on a CPU than CPUs. One or two short waits are silent.",
+           says how many it has, more sessions on a CPU than CPUs; and, at RDS, a busy CPU by CloudWatch. One or two short waits are silent.",
     needs: Needs::All(&[Origin::Postgres]),
     thresholds: &[
         WARNING,
@@ -86,6 +88,7 @@ pub(super) static RULE: Rule = Rule {
         WAITERS_AFTER,
         MANY_WAITERS,
         HOT,
+        db_rds::AT_MOST,
     ],
     examine,
 };
@@ -96,38 +99,62 @@ const LONG_WAIT: SignedDuration = SignedDuration::from_mins(2);
 const SMOOTH: Duration = Duration::from_mins(1);
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    if scene.snapshot.blindness(Origin::Postgres, scene.now).is_some() {
-        return Vec::new();
-    }
-    let Some(capacity) = scene.snapshot.capacity.as_ref() else { return Vec::new() };
-    let (load, locks) = (overloaded(scene), locked(scene));
+    let blind = scene.snapshot.blindness(Origin::Postgres, scene.now).is_some();
+    let capacity = scene.snapshot.capacity.as_ref().filter(|_| !blind);
+    let (load, locks) = (overloaded(scene), capacity.and_then(|_| locked(scene)));
     match (load, locks) {
         (None, None) => Vec::new(),
         (load, locks) => Vec::from_iter(anomaly(scene, capacity, load.as_ref(), locks.as_ref())),
     }
 }
 
-/// One of the two signals.
+/// One of the signals.
 struct Signal {
     onset: Timestamp,
     severity: Severity,
-    /// Sessions on a CPU for each CPU, or sessions that wait.
+    /// Sessions on a CPU for each CPU, the share of the CPU that is used, or sessions that wait.
     value: f64,
+    /// As a title, and as a reason.
+    says: String,
 }
 
+/// By the sessions that we see, or by the CPU that CloudWatch measures: the worse of both.
 fn overloaded(scene: &Scene<'_>) -> Option<Signal> {
+    match (by_sessions(scene), by_cpu(scene)) {
+        (Some(sessions), Some(cpu)) => Some(Signal {
+            onset: sessions.onset.min(cpu.onset),
+            severity: sessions.severity.max(cpu.severity),
+            ..sessions
+        }),
+        (sessions, cpu) => sessions.or(cpu),
+    }
+}
+
+fn by_sessions(scene: &Scene<'_>) -> Option<Signal> {
     let cpus = activity(scene)?.cpus.filter(|cpus| *cpus > 0.0)?;
     let load = scene.snapshot.on_cpu.mean_over(SMOOTH);
-    let above = |level: &Threshold| load.above_since(scene.threshold(level) * cpus - 1e-9);
+    let per_cpu = Series::new(load.points().iter().map(|(at, sessions)| (*at, sessions / cpus)));
+    let (onset, severity, value) = busy(scene, &per_cpu)?;
+    let says = format!("{value:.1} sessions on a CPU for each CPU");
+    Some(Signal { onset, severity, value, says })
+}
+
+fn by_cpu(scene: &Scene<'_>) -> Option<Signal> {
+    let (onset, severity, value) = busy(scene, &db_rds::cpu(scene)?)?;
+    Some(Signal { onset, severity, value, says: format!("{:.0} % of its CPU used", value * 100.0) })
+}
+
+/// Since when a load of 1 at most is high, how bad that is, and what it is now.
+fn busy(scene: &Scene<'_>, load: &Series) -> Option<(Timestamp, Severity, f64)> {
+    let above = |level: &Threshold| load.above_since(scene.threshold(level) - 1e-9);
     let onset = above(&WARNING)?;
-    let value = load.last()?.1 / cpus;
     let critical = above(&CRITICAL).is_some_and(|since| scene.has_lasted(since, &CRITICAL_AFTER));
     let severity = match () {
         () if critical => Severity::Critical,
         () if scene.has_lasted(onset, &WARNING_AFTER) => Severity::Warning,
         () => Severity::Suspect,
     };
-    Some(Signal { onset, severity, value })
+    Some((onset, severity, load.last()?.1))
 }
 
 fn locked(scene: &Scene<'_>) -> Option<Signal> {
@@ -144,12 +171,13 @@ fn locked(scene: &Scene<'_>) -> Option<Signal> {
         () if several.is_some() || scene.now.duration_since(any) >= LONG_WAIT => Severity::Suspect,
         () => return None,
     };
-    Some(Signal { onset: any, severity, value })
+    let says = format!("{} wait for locks", text::count(value as usize, "session"));
+    Some(Signal { onset: any, severity, value, says })
 }
 
 fn anomaly(
     scene: &Scene<'_>,
-    capacity: &Capacity,
+    capacity: Option<&Capacity>,
     load: Option<&Signal>,
     locks: Option<&Signal>,
 ) -> Option<Anomaly> {
@@ -160,14 +188,17 @@ fn anomaly(
     let mut causes = causes(scene, seen, load, locks);
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let mut facts = Vec::new();
-    let says = format!(
-        "{} active, {} of them on a CPU{}, {} waiting for locks",
-        capacity.active,
-        capacity.on_cpu,
-        seen.and_then(|seen| seen.cpus).map(|cpus| format!(" of {cpus}")).unwrap_or_default(),
-        capacity.lock_waiters
-    );
-    facts.push(evidence(Origin::Postgres, None, says));
+    if let Some(capacity) = capacity {
+        let says = format!(
+            "{} active, {} of them on a CPU{}, {} waiting for locks",
+            capacity.active,
+            capacity.on_cpu,
+            seen.and_then(|seen| seen.cpus).map(|cpus| format!(" of {cpus}")).unwrap_or_default(),
+            capacity.lock_waiters
+        );
+        facts.push(evidence(Origin::Postgres, None, says));
+    }
+    facts.extend(db_rds::facts(scene));
     for root in seen.into_iter().flat_map(|seen| seen.roots.iter().take(3)) {
         facts.push(evidence(Origin::Postgres, None, format!("{}: {}", root_says(root), root.query)));
     }
@@ -183,7 +214,7 @@ fn anomaly(
     let score: f64 = 0.6 + raises.filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let (touches, mut bindings) = owner(scene, onset);
     bindings.extend(seen.map(activity_bindings).unwrap_or_default());
-    bindings.insert("on_cpu", capacity.on_cpu.to_string());
+    bindings.extend(capacity.map(|capacity| ("on_cpu", capacity.on_cpu.to_string())));
     if let Some(load) = load {
         bindings.insert("cpu_load", format!("{:.0}", load.value * 100.0));
     }
@@ -207,10 +238,8 @@ fn title(seen: Option<&Activity>, load: Option<&Signal>, locks: Option<&Signal>)
     let root = seen.and_then(|seen| seen.roots.first());
     match (load, locks, root) {
         (None, Some(_), Some(root)) => root_says(root),
-        (None, Some(locks), None) => {
-            format!("{} wait for locks", text::count(locks.value as usize, "session"))
-        }
-        (Some(load), ..) => format!("database busy: {:.1} sessions on a CPU for each CPU", load.value),
+        (None, Some(locks), None) => locks.says.clone(),
+        (Some(load), ..) => format!("database busy: {}", load.says),
         (None, None, _) => "database overloaded or locked".to_owned(),
     }
 }
@@ -227,10 +256,11 @@ fn causes(
         let root = seen.and_then(|seen| seen.roots.first());
         let says = match root {
             Some(root) => root_says(root),
-            None => format!("{} wait for locks", text::count(locks.value as usize, "session")),
+            None => locks.says.clone(),
         };
         // Low load with waiters is a lock's doing; under high load locks are held longer by everybody.
-        add(cause::LOCK_CHAIN, says, if load.is_none() { 0.9 } else { 0.6 });
+        let idle = load.is_none() || db_rds::is_idle(scene);
+        add(cause::LOCK_CHAIN, says, if idle { 0.9 } else { 0.6 });
     }
     if let Some(load) = load {
         let top = seen.and_then(|seen| seen.top.as_ref());
@@ -242,8 +272,10 @@ fn causes(
             }
             None => {}
         }
-        let says = format!("{:.1} sessions want a CPU for each that there is", load.value);
-        add(cause::DATABASE_BUSY, says, 0.5);
+        if let Some(says) = db_rds::at_most(scene) {
+            add(cause::DATABASE_AT_MOST, says, 0.75);
+        }
+        add(cause::DATABASE_BUSY, load.says.clone(), 0.5);
     }
     if let Some(index) = seen.and_then(|seen| seen.invalid_indexes.first()) {
         add(cause::INVALID_INDEX, format!("index {index} was begun and never finished"), 0.4);

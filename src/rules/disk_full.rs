@@ -2,14 +2,16 @@
 //! events, and what kubelets say of their disks; what could be removed is for reads on the machine.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, ClaimDisk, Evidence, Filesystem, INODE_EVICTION, Key, Kind, LOW, Node,
+    Anomaly, AnomalyId, Cause, ClaimDisk, Evidence, Filesystem, INODE_EVICTION, Key, Kind, LOW, Name, Node,
     NodeDisk, ObjectRef, Origin, Phase, Pod, Series, Severity, Status, Subject, Timestamp, cause, text,
 };
 
+use super::disk_forecast::forecast;
 use super::node_load::load;
 use super::node_notready::{bindings, touches};
 use super::workload::{evidence, quote};
@@ -29,6 +31,27 @@ const FULL_WITHIN: Threshold = Threshold {
     says: "how soon a disk that fills steadily will be at the kubelet's threshold",
     source: "node-mixin: NodeFilesystemSpaceFillingUp predicts 4 h (critical)",
 };
+const FORECAST: Threshold = Threshold {
+    key: "disk-full.forecast",
+    default: 86_400.0,
+    unit: Unit::Seconds,
+    says: "how soon a disk will be full, as it filled over hours",
+    source: "node-mixin: NodeFilesystemSpaceFillingUp predicts 24 h (warning) from 6 h",
+};
+const FORECAST_AFTER: Threshold = Threshold {
+    key: "disk-full.forecast-after",
+    default: 3600.0,
+    unit: Unit::Seconds,
+    says: "how long that is foretold before it is believed",
+    source: "node-mixin: NodeFilesystemSpaceFillingUp, `for` 1h",
+};
+const FORECAST_FREE: Threshold = Threshold {
+    key: "disk-full.forecast-free",
+    default: 0.4,
+    unit: Unit::Ratio,
+    says: "free share above which nothing is foretold",
+    source: "node-mixin: fsSpaceFillingUpWarningThreshold 40",
+};
 const CLAIM_CRITICAL: Threshold = Threshold {
     key: "disk-full.claim-critical",
     default: 0.03,
@@ -46,6 +69,8 @@ const PAGES_AFTER: Threshold = Threshold {
 
 /// What a kubelet said longer ago says nothing about now.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
+/// A history that ended longer ago foretells nothing.
+const RECENT: SignedDuration = SignedDuration::from_mins(30);
 /// A steady fall is seen over at least this long.
 const STEADY: SignedDuration = SignedDuration::from_mins(10);
 
@@ -56,7 +81,15 @@ pub(super) static RULE: Rule = Rule {
            that fill up within hours; and persistent volumes with less than a tenth free, which are no node's \
            trouble. Silent about memory and process pressure, and about nodes that nobody has heard from.",
     needs: Needs::All(&[Origin::Nodes]),
-    thresholds: &[WARNING_AFTER, FULL_WITHIN, CLAIM_CRITICAL, PAGES_AFTER],
+    thresholds: &[
+        WARNING_AFTER,
+        FULL_WITHIN,
+        FORECAST,
+        FORECAST_AFTER,
+        FORECAST_FREE,
+        CLAIM_CRITICAL,
+        PAGES_AFTER,
+    ],
     examine,
 };
 
@@ -87,12 +120,28 @@ struct Finding {
     facts: Vec<Evidence>,
 }
 
+impl Finding {
+    /// With what is foretold as one more reason.
+    fn and(mut self, foretold: &Finding) -> Finding {
+        self.severity = self.severity.max(foretold.severity);
+        self.score += 0.05;
+        self.facts.extend(foretold.facts.iter().cloned());
+        self
+    }
+}
+
 fn of_node(scene: &Scene<'_>, node: &Node) -> Option<Anomaly> {
     let name = &node.key.name;
     let disk = scene.snapshot.disks.get(name).filter(|(at, _)| is_fresh(scene, *at)).map(|(_, disk)| disk);
     let history = scene.snapshot.disk_free.get(name);
+    let foretold = foretold(scene, name);
     let mut finding = pressure(scene, node, disk)
         .or_else(|| low(scene, disk?, history))
+        .map(|low| match &foretold {
+            Some(foretold) => low.and(foretold),
+            None => low,
+        })
+        .or(foretold)
         .or_else(|| filling(scene, disk?, history?))?;
     let telling = events(scene, node);
     let evicted = evicted(scene, node);
@@ -179,6 +228,42 @@ fn low(scene: &Scene<'_>, disk: &NodeDisk, history: Option<&Series>) -> Option<F
     Some(Finding { since, severity, score, label: format!("{what}{who}"), facts: Vec::new() })
 }
 
+/// As Prometheus has it over hours, it will be full within a day; critical when little is left and it will be
+/// within hours.
+fn foretold(scene: &Scene<'_>, node: &Name) -> Option<Finding> {
+    let trends = scene.snapshot.strain.disks.iter().filter(|trend| trend.node == *node);
+    let found = trends.filter_map(|trend| {
+        let (at, free) = trend.free.last()?;
+        if scene.now.duration_since(at) > RECENT || free > scene.threshold(&FORECAST_FREE) {
+            return None;
+        }
+        let lasting = |horizon| {
+            forecast(&trend.free, scene.threshold(horizon))
+                .filter(|forecast| scene.has_lasted(forecast.since, &FORECAST_AFTER))
+        };
+        let soon = lasting(&FULL_WITHIN).filter(|_| free < LOW);
+        let severity = if soon.is_some() { Severity::Critical } else { Severity::Warning };
+        Some((soon.or_else(|| lasting(&FORECAST))?, severity, trend, free))
+    });
+    let (forecast, severity, trend, free) =
+        found.min_by(|one, other| one.0.within.total_cmp(&other.0.within))?;
+    let left = text::span(Duration::from_secs(forecast.within as u64));
+    let says = format!(
+        "{} took {:.0} % in {}, {:.0} % are free: full in {left} at this pace",
+        trend.mountpoint,
+        forecast.taken * 100.0,
+        text::span(forecast.over),
+        free * 100.0
+    );
+    Some(Finding {
+        since: forecast.since,
+        severity,
+        score: 0.7,
+        label: format!("disk fills up: full in {left}"),
+        facts: vec![evidence(Origin::Prometheus, Some(forecast.since), says)],
+    })
+}
+
 /// It falls so steadily that it will be full within hours.
 fn filling(scene: &Scene<'_>, disk: &NodeDisk, history: &Series) -> Option<Finding> {
     let (first, last) = (history.points().first()?, history.points().last()?);
@@ -192,7 +277,7 @@ fn filling(scene: &Scene<'_>, disk: &NodeDisk, history: &Series) -> Option<Findi
     if seconds > scene.threshold(&FULL_WITHIN) {
         return None;
     }
-    let left = text::span(std::time::Duration::from_secs(seconds.max(0.0) as u64));
+    let left = text::span(Duration::from_secs(seconds.max(0.0) as u64));
     let label = format!("disk fills up: at the kubelet's threshold in {left}");
     let fell =
         format!("{:.0} % of the disk in {}", (first.1 - last.1) * 100.0, text::span(over.unsigned_abs()));

@@ -76,7 +76,7 @@ pub(super) fn leaks(series: &Series, growth: &Growth) -> bool {
 }
 
 /// Least squares, in units per second.
-fn slope(points: &[(Timestamp, f64)]) -> f64 {
+pub(super) fn slope(points: &[(Timestamp, f64)]) -> f64 {
     let Some((start, _)) = points.first() else { return 0.0 };
     let seconds = |at: Timestamp| between(*start, at).as_secs_f64();
     let count = points.len() as f64;

@@ -11,6 +11,8 @@ mod crash_loop;
 mod crash_words;
 mod db_cpu;
 mod db_pool;
+mod db_rds;
+mod disk_forecast;
 mod disk_full;
 mod high_5xx;
 mod high_latency;

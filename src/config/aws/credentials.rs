@@ -2,11 +2,13 @@
 //! every call.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use tokio::sync::Mutex;
+
+use crate::domain::Timestamp;
 
 /// Renewed this long before their end.
 const BEFORE: Duration = Duration::from_mins(5);
@@ -16,12 +18,13 @@ const AGAIN: Duration = Duration::from_mins(10);
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     from: SharedCredentialsProvider,
-    kept: Arc<Mutex<Option<(Credentials, SystemTime)>>>,
+    clock: fn() -> Timestamp,
+    kept: Arc<Mutex<Option<(Credentials, Timestamp)>>>,
 }
 
 impl Kept {
-    pub(super) fn new(from: SharedCredentialsProvider) -> Self {
-        Self { from, kept: Arc::new(Mutex::new(None)) }
+    pub(super) fn new(from: SharedCredentialsProvider, clock: fn() -> Timestamp) -> Self {
+        Self { from, clock, kept: Arc::new(Mutex::new(None)) }
     }
 }
 
@@ -33,7 +36,7 @@ impl ProvideCredentials for Kept {
         future::ProvideCredentials::new(async {
             // Held while asking: many callers at once ask once.
             let mut kept = self.kept.lock().await;
-            let now = SystemTime::now();
+            let now = (self.clock)();
             if let Some((credentials, until)) = kept.as_ref()
                 && *until > now
             {
@@ -41,7 +44,8 @@ impl ProvideCredentials for Kept {
             }
             let fresh = self.from.provide_credentials().await?;
             let again = now + AGAIN;
-            let until = fresh.expiry().and_then(|end| end.checked_sub(BEFORE)).unwrap_or(again).min(again);
+            let end = fresh.expiry().and_then(|end| Timestamp::try_from(end).ok());
+            let until = end.and_then(|end| end.checked_sub(BEFORE).ok()).unwrap_or(again).min(again);
             *kept = Some((fresh.clone(), until));
             Ok(fresh)
         })

@@ -22,12 +22,11 @@ pub async fn database_metrics(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<RdsLoad, AwsError> {
-    let serverless = cluster.capacity.is_some();
     let asked: Vec<_> = cluster
         .members
         .iter()
         .flat_map(|member| RdsMetric::ALL.map(|metric| (member, metric)))
-        .filter(|(_, metric)| serverless || !metric.is_serverless())
+        .filter(|(member, metric)| metric.is_of(&member.class))
         .collect();
     let queries: Vec<_> = asked
         .iter()

@@ -23,6 +23,7 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
 use super::settings::{AwsSettings, Source};
+use crate::domain::Timestamp;
 
 use credentials::Kept;
 use explain::no_credentials;
@@ -64,6 +65,7 @@ impl fmt::Debug for Aws {
 pub struct Session {
     pub region: String,
     config: SdkConfig,
+    clock: fn() -> Timestamp,
 }
 
 /// Who calls.
@@ -85,12 +87,17 @@ impl Aws {
         &self.ours.settings
     }
 
-    /// Clients for the region of the settings, else of the profile, else `nodes_region`.
+    /// Clients for the region of the settings, else of the profile, else `nodes_region`. `clock` dates what is
+    /// signed, and tells when credentials end.
     ///
     /// # Errors
     /// No region is known, or there are no credentials.
-    pub async fn session(&self, nodes_region: Option<&str>) -> Result<Session, AwsError> {
-        let config = self.ours.loaded.get_or_init(|| load(&self.ours.settings)).await;
+    pub async fn session(
+        &self,
+        nodes_region: Option<&str>,
+        clock: fn() -> Timestamp,
+    ) -> Result<Session, AwsError> {
+        let config = self.ours.loaded.get_or_init(|| load(&self.ours.settings, clock)).await;
         let own = config.region().map(ToString::to_string);
         let Some(region) = own.or_else(|| nodes_region.map(ToOwned::to_owned)) else {
             let says = "no AWS region is known: neither the settings, the profile nor the nodes name one";
@@ -113,15 +120,19 @@ impl Aws {
                 }
             }
         }
-        Ok(Session { region, config })
+        Ok(Session { region, config, clock })
     }
 
     /// The same, and nowhere but in the nodes' region.
     ///
     /// # Errors
     /// No region is known, or settings or profile name another.
-    pub async fn session_at(&self, nodes_region: Option<&str>) -> Result<Session, AwsError> {
-        let session = self.session(nodes_region).await?;
+    pub async fn session_at(
+        &self,
+        nodes_region: Option<&str>,
+        clock: fn() -> Timestamp,
+    ) -> Result<Session, AwsError> {
+        let session = self.session(nodes_region, clock).await?;
         match nodes_region {
             Some(region) if region != session.region => {
                 let says = format!("the node is in {region}, but settings or profile say {}", session.region);
@@ -138,14 +149,14 @@ impl Session {
     #[must_use]
     pub fn once(&self) -> Session {
         let config = self.config.to_builder().retry_config(RetryConfig::disabled()).build();
-        Session { region: self.region.clone(), config }
+        Session { region: self.region.clone(), config, clock: self.clock }
     }
 
     /// For another region: CloudFront's web ACLs live in us-east-1.
     #[must_use]
     pub fn in_region(&self, region: &str) -> Session {
         let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
-        Session { region: region.to_owned(), config }
+        Session { region: region.to_owned(), config, clock: self.clock }
     }
 
     pub fn autoscaling(&self) -> aws_sdk_autoscaling::Client {
@@ -186,7 +197,7 @@ impl Session {
 
     /// EC2, S3, Systems Manager, Secrets Manager and CloudTrail.
     pub fn signed(&self) -> Signed {
-        Signed::new(&self.config, &self.region)
+        Signed::new(&self.config, &self.region, self.clock)
     }
 
     /// Who calls, by STS.
@@ -203,7 +214,7 @@ impl Session {
     }
 }
 
-async fn load(settings: &AwsSettings) -> SdkConfig {
+async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> SdkConfig {
     // Companies send their traffic through proxies; the AWS clients of others honour them too.
     let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
         let mut builder = aws_smithy_http_client::Connector::builder();
@@ -259,7 +270,7 @@ async fn load(settings: &AwsSettings) -> SdkConfig {
     let config = loader.load().await;
     match config.credentials_provider() {
         Some(provider) => {
-            let kept = SharedCredentialsProvider::new(Kept::new(provider));
+            let kept = SharedCredentialsProvider::new(Kept::new(provider, clock));
             config.to_builder().credentials_provider(kept).build()
         }
         None => config,

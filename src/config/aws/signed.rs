@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::explain::{AwsError, AwsTrouble, of_chain, unanswered};
 use super::{CALL, TRIES, Xml};
+use crate::domain::Timestamp;
 
 /// Names and values of a query.
 pub type Words = Vec<(String, String)>;
@@ -54,6 +55,7 @@ pub struct Signed {
     credentials: Option<SharedCredentialsProvider>,
     endpoint: Option<String>,
     region: String,
+    clock: fn() -> Timestamp,
 }
 
 impl Service {
@@ -199,12 +201,13 @@ fn encoded(text: &str, path: bool) -> String {
 }
 
 impl Signed {
-    pub(super) fn new(config: &SdkConfig, region: &str) -> Self {
+    pub(super) fn new(config: &SdkConfig, region: &str, clock: fn() -> Timestamp) -> Self {
         Self {
             http: crate::config::http_client().ok(),
             credentials: config.credentials_provider(),
             endpoint: config.endpoint_url().map(ToOwned::to_owned),
             region: region.to_owned(),
+            clock,
         }
     }
 
@@ -285,7 +288,7 @@ impl Signed {
         };
         let credentials = provider.provide_credentials().await.map_err(|error| of_chain(&chain(&error)))?;
         let endpoint = self.endpoint.as_deref();
-        let request = prepare(call, &self.region, endpoint, &credentials, SystemTime::now())?;
+        let request = prepare(call, &self.region, endpoint, &credentials, (self.clock)().into())?;
         let request = reqwest::Request::try_from(request)
             .map_err(|error| AwsError::new(AwsTrouble::Refused, error.to_string()))?;
         let answer = http.execute(request).await.map_err(unreachable)?;

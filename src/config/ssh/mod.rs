@@ -4,6 +4,7 @@
 
 mod commands;
 mod folder;
+mod tunnel;
 mod words;
 
 use std::path::PathBuf;
@@ -13,13 +14,15 @@ use std::time::Duration;
 use openssh::Session;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::ConnectError;
 use crate::domain::{BlindKind, MachineCommand, shell_quote, text};
 pub use commands::is_look;
 use folder::Folder;
+pub(super) use tunnel::TunnelEnd;
+use words::Hints;
 
 /// How machines are reached.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -153,14 +156,8 @@ impl Ssh {
                 "see the node's addresses, or [ssh] address",
             ));
         }
-        let folder = Folder::new(self.config.as_deref()).map_err(|error| {
-            let why = format!("no private folder for the connection's socket: {error}");
-            ConnectError::new(BlindKind::Broken, why, "make $XDG_RUNTIME_DIR or /tmp writable")
-        })?;
-        let background = format!("ControlPersist={IDLE_SECONDS}");
-        let mut master = self
-            .start(host, &folder, &["-M", "-N", "-f", "-o", &background], &[])
-            .map_err(|error| words::spawning(&error))?;
+        let folder = Folder::new(self.config.as_deref()).map_err(|error| no_folder(&error))?;
+        let mut master = self.log_in(host, &folder).map_err(|error| words::spawning(&error))?;
         match timeout(LOGIN, master.wait()).await {
             Ok(Ok(status)) if status.success() => {}
             Ok(Ok(_)) => return Err(self.explain(host, &folder).await),
@@ -186,28 +183,28 @@ impl Ssh {
     async fn explain(&self, host: &str, folder: &Folder) -> ConnectError {
         let log = folder.log();
         if log.contains("UNKNOWN port")
-            && let Ok(mut again) = self.start(host, folder, &["-o", "ControlPath=none"], &["true"])
+            && let Ok(mut again) = self.command(folder)
+            && let Ok(mut again) = again.args(["-o", "ControlPath=none", "--", host, "true"]).spawn()
         {
             let _ = timeout(LOGIN, again.wait()).await;
-            return words::refused(&folder.log(), self, host);
+            return words::refused(&folder.log(), self, host, &Hints::NODE);
         }
-        words::refused(&log, self, host)
+        words::refused(&log, self, host, &Hints::NODE)
     }
 
-    /// Starts ssh. A connection that stays goes into the background once it is logged in; its end until then
-    /// is the answer.
-    fn start(
-        &self,
-        host: &str,
-        folder: &Folder,
-        options: &[&str],
-        command: &[&str],
-    ) -> std::io::Result<tokio::process::Child> {
+    /// Starts a connection that stays. It goes into the background once it is logged in; its end until then is
+    /// the answer.
+    fn log_in(&self, host: &str, folder: &Folder) -> std::io::Result<Child> {
+        let mut ssh = self.command(folder)?;
+        let background = format!("ControlPersist={IDLE_SECONDS}");
+        ssh.args(["-M", "-N", "-f", "-o", &background, "-S"]).arg(folder.socket()).arg("--").arg(host);
+        ssh.spawn()
+    }
+
+    /// ssh with these settings, silent, and killed on drop; what is yet to be said is where it goes.
+    fn command(&self, folder: &Folder) -> std::io::Result<Command> {
         let mut ssh = Command::new("ssh");
-        ssh.arg("-F").arg(folder.config()).args(options);
-        if command.is_empty() {
-            ssh.arg("-S").arg(folder.socket());
-        }
+        ssh.arg("-F").arg(folder.config());
         if let Some(user) = &self.user {
             ssh.arg("-l").arg(user);
         }
@@ -217,11 +214,10 @@ impl Ssh {
         if let Some(jump) = &self.jump {
             ssh.arg("-J").arg(jump);
         }
-        ssh.arg("--").arg(host).args(command);
         // Its words are read by us, and nothing may ask a person: neither on the screen nor in a window.
         ssh.env("LC_ALL", "C").env("SSH_ASKPASS_REQUIRE", "never").env_remove("SSH_ASKPASS");
-        ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(folder.log_file()?);
-        ssh.kill_on_drop(true).spawn()
+        ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(folder.log_file()?).kill_on_drop(true);
+        Ok(ssh)
     }
 }
 
@@ -371,8 +367,13 @@ async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
+fn no_folder(error: &std::io::Error) -> ConnectError {
+    let why = format!("no private folder for ssh's settings and words: {error}");
+    ConnectError::new(BlindKind::Broken, why, "make $XDG_RUNTIME_DIR or /tmp writable")
+}
+
 /// An address or a name, and never an option of ssh.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let fits = |character: char| character.is_ascii_alphanumeric() || ".-_:".contains(character);
     !host.is_empty() && !host.starts_with('-') && host.len() < 254 && host.chars().all(fits)
 }

@@ -13,8 +13,62 @@ pub(super) fn spawning(error: &std::io::Error) -> ConnectError {
     ConnectError::new(BlindKind::Broken, format!("ssh could not be started: {error}"), "see its permissions")
 }
 
+/// Where a person changes how a machine is reached.
+pub(super) struct Hints {
+    user: &'static str,
+    port: &'static str,
+    jump: &'static str,
+    address: &'static str,
+}
+
+impl Hints {
+    pub(super) const NODE: Hints = Hints {
+        user: "set [ssh] user",
+        port: "[ssh] port",
+        jump: "[ssh] jump",
+        address: "choose another address with [ssh] address",
+    };
+    pub(super) const TUNNEL: Hints = Hints {
+        user: "write ssh:USER@HOST in [database] via",
+        port: "ssh:HOST:PORT in [database] via",
+        jump: "ProxyJump in ssh's config file",
+        address: "see the host in [database] via",
+    };
+}
+
+/// What ssh says when it is logged in, and the machine will not or cannot reach the target.
+pub(super) fn not_forwarded(log: &str, machine: &str, target: &str) -> Option<ConnectError> {
+    let reason = between(log, "open failed: ", "\n")?.trim();
+    let lower = reason.to_lowercase();
+    let (kind, why, repair) = match () {
+        () if lower.starts_with("administratively prohibited") => (
+            BlindKind::Refused,
+            format!("{machine} lets nobody through to {target}"),
+            "see AllowTcpForwarding and PermitOpen in its sshd_config, and the key's own restrictions",
+        ),
+        () if lower.contains("not known") || lower.contains("resolution") || lower.contains("no address") => {
+            (
+                BlindKind::Unreachable,
+                format!("{machine} does not know the name in {target}"),
+                "check the host in DATABASE_URL: that machine resolves it",
+            )
+        }
+        () if lower.contains("refused") => (
+            BlindKind::Unreachable,
+            format!("nothing listens at {target}, seen from {machine}"),
+            "check host and port in DATABASE_URL, and that the database runs",
+        ),
+        () => (
+            BlindKind::Unreachable,
+            format!("{machine} does not reach {target}: {}", text::clean(reason)),
+            "see the network between both: the database's security group must let that machine in",
+        ),
+    };
+    Some(ConnectError::new(kind, why, repair))
+}
+
 /// What ssh's last words mean.
-pub(super) fn refused(log: &str, ssh: &Ssh, host: &str) -> ConnectError {
+pub(super) fn refused(log: &str, ssh: &Ssh, host: &str, hints: &Hints) -> ConnectError {
     let lower = log.to_lowercase();
     let has = |words: &str| lower.contains(words);
     let by_hand = ssh.as_command(host);
@@ -38,7 +92,7 @@ pub(super) fn refused(log: &str, ssh: &Ssh, host: &str) -> ConnectError {
                 .lines()
                 .find_map(|line| line.split_once(": Permission denied"))
                 .map_or(host, |(who, _)| who.trim());
-            denied(who, accepts)
+            denied(who, accepts, hints)
         }
         () if has("too many authentication failures") => (
             BlindKind::Refused,
@@ -58,28 +112,37 @@ pub(super) fn refused(log: &str, ssh: &Ssh, host: &str) -> ConnectError {
         () if has("could not resolve hostname") => (
             BlindKind::Unreachable,
             format!("the name {} is not known", between(log, "resolve hostname ", ":").unwrap_or(host)),
-            "choose another address with [ssh] address, or see the resolver".to_owned(),
+            format!("{}, or see the resolver", hints.address),
         ),
         () if has("connection refused") => (
             BlindKind::Unreachable,
             format!("nothing takes SSH connections there: {}", last(log)),
-            "see that sshd runs, and on which port ([ssh] port)".to_owned(),
+            format!("see that sshd runs, and on which port ({})", hints.port),
         ),
-        () if has("timed out") => (
+        () if has("timed out") || has("not responding") => (
             BlindKind::Unreachable,
             format!("{host} does not answer: {}", last(log)),
-            "is there a way to it from here? A security group, a VPN, or a jump host ([ssh] jump)".to_owned(),
+            format!(
+                "is there a way to it from here? A security group, a VPN, or a jump host ({})",
+                hints.jump
+            ),
         ),
         () if has("no route to host") || has("network is unreachable") => (
             BlindKind::Unreachable,
             format!("there is no way to {host} from here: {}", last(log)),
-            "go through a jump host ([ssh] jump), or connect the VPN".to_owned(),
+            format!("go through a jump host ({}), or connect the VPN", hints.jump),
         ),
-        () if has("connection closed") || has("connection reset") || has("broken pipe") => (
-            BlindKind::Unreachable,
-            format!("{host}, or a host on the way, closed the connection: {}", last(log)),
-            format!("see what it says: {by_hand} -v"),
-        ),
+        () if has("connection closed")
+            || has("closed by remote host")
+            || has("connection reset")
+            || has("broken pipe") =>
+        {
+            (
+                BlindKind::Unreachable,
+                format!("{host}, or a host on the way, closed the connection: {}", last(log)),
+                format!("see what it says: {by_hand} -v"),
+            )
+        }
         () => (
             BlindKind::Broken,
             format!("ssh to {host} failed: {}", last(log)),
@@ -89,13 +152,13 @@ pub(super) fn refused(log: &str, ssh: &Ssh, host: &str) -> ConnectError {
     ConnectError::new(kind, why, &repair)
 }
 
-fn denied(who: &str, accepts: &str) -> (BlindKind, String, String) {
+fn denied(who: &str, accepts: &str, hints: &Hints) -> (BlindKind, String, String) {
     let repair = if accepts.split(',').any(|method| method == "publickey") {
-        "load the key (ssh-add), name it in ssh's config file, or set [ssh] user"
+        format!("load the key (ssh-add), name it in ssh's config file, or {}", hints.user)
     } else {
-        "a password is never asked for here: let it accept a key"
+        "a password is never asked for here: let it accept a key".to_owned()
     };
-    (BlindKind::Refused, format!("{who} is not let in; accepted: {accepts}"), repair.to_owned())
+    (BlindKind::Refused, format!("{who} is not let in; accepted: {accepts}"), repair)
 }
 
 /// Which host on the way: `No ED25519 host key is known for 10.0.0.7 and …`.

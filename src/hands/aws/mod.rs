@@ -178,8 +178,11 @@ async fn open(hands: &Hands, call: &AwsCall) -> Result<Session, Refusal> {
     };
     let fallback = hands.outside.database_region();
     let region = call.region.as_deref().or(fallback.as_deref().filter(|_| !call.does.is_on_node()));
-    let session =
-        if call.does.is_on_node() { aws.session_at(region).await } else { aws.session(region).await };
+    let session = if call.does.is_on_node() {
+        aws.session_at(region, hands.clock).await
+    } else {
+        aws.session(region, hands.clock).await
+    };
     session.map_err(refusal)
 }
 

@@ -19,14 +19,22 @@ use crate::config::Outside;
 use crate::config::aws::{AwsError, Session};
 use crate::domain::{AwsCall, AwsDoes, System, Timestamp};
 
-pub(super) async fn read(outside: &Outside, call: &AwsCall, now: Timestamp) -> Answer {
+pub(super) async fn read(
+    outside: &Outside,
+    call: &AwsCall,
+    clock: fn() -> Timestamp,
+    now: Timestamp,
+) -> Answer {
     let Some(aws) = &outside.aws else {
         return Answer::failed(&format!("AWS is not configured; {}", System::Aws.configure()));
     };
     let fallback = outside.database_region();
     let region = call.region.as_deref().or(fallback.as_deref().filter(|_| !call.does.is_on_node()));
-    let session =
-        if call.does.is_on_node() { aws.session_at(region).await } else { aws.session(region).await };
+    let session = if call.does.is_on_node() {
+        aws.session_at(region, clock).await
+    } else {
+        aws.session(region, clock).await
+    };
     let asked = match session {
         Ok(session) => ask(outside, &session, call, now).await,
         Err(error) => Err(error),

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use covet_tui::domain::{Age, BlindKind, Origin, RdsMetric, Snapshot};
+use covet_tui::domain::{Age, BlindKind, Origin, RdsMetric, Severity, Snapshot};
 use covet_tui::eyes::{Eyes, doctor};
+use covet_tui::rules::{Thresholds, judge};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -68,4 +69,41 @@ async fn the_doctor_names_who_calls_and_the_eye_watches_the_database() {
     let rows = doctor(&bench.settings, now).await;
     let row = rows.iter().find(|row| row.what == "AWS").unwrap();
     assert!(!row.ok && row.repair.is_some(), "{row:?}");
+}
+
+/// One value a minute, for so many minutes until two minutes ago.
+fn minutes(metric: &str, instance: &str, value: f64, minutes: i64) -> Vec<serde_json::Value> {
+    let dimensions = json!([{"Name": "DBInstanceIdentifier", "Value": instance}]);
+    let at = |ago: i64| (now().as_second() / 60 * 60 - 60 * ago).to_string();
+    let point =
+        |ago| json!({"MetricName": metric, "Value": value, "Timestamp": at(ago), "Dimensions": dimensions});
+    (2..2 + minutes).map(point).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_cpu_at_rds_is_judged_with_its_figures_though_nobody_sees_the_database() {
+    let mut bench = Bench::new().await;
+    bench.boto.call(
+        "rds",
+        "create_db_instance",
+        json!({"DBInstanceIdentifier": "shop-t", "DBInstanceClass": "db.t4g.medium", "Engine": "postgres",
+        "AllocatedStorage": 20, "MasterUsername": "boss", "MasterUserPassword": "hunter2222"}),
+    );
+    for (metric, value) in
+        [("CPUUtilization", 98.0), ("DatabaseConnections", 41.0), ("CPUCreditBalance", 0.5)]
+    {
+        let data = minutes(metric, "shop-t", value, 12);
+        bench.boto.call("cloudwatch", "put_metric_data", json!({"Namespace": "AWS/RDS", "MetricData": data}));
+    }
+    bench.set(&[("COVET_AWS_DB_CLUSTER", "shop-t")]);
+    let seen = until(&bench.settings, |snapshot| snapshot.rds.is_some()).await;
+    let judgement = judge(&seen, &Thresholds::default(), now());
+    let anomalies = judgement.anomalies();
+    let found = anomalies.iter().find(|anomaly| &*anomaly.rule == "db-cpu").expect("db-cpu");
+    assert_eq!(found.severity, Severity::Critical, "{found:?}");
+    let says: Vec<&str> = found.evidence.iter().map(|fact| &*fact.says).collect();
+    let figures = "shop-t: CPUUtilization 98 %, DatabaseConnections 41, CPUCreditBalance 0";
+    assert!(says.iter().any(|says| says.starts_with(figures)), "{says:?}");
+    assert!(says.iter().any(|says| says.contains("has spent its CPU credits")), "{says:?}");
+    assert!(judgement.blind().iter().any(|(watched, _)| &*watched.name == "db-cpu"), "half blind");
 }

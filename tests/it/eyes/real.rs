@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use covet_tui::domain::BlindKind;
+use covet_tui::domain::{BlindKind, between};
 
 use super::*;
 
@@ -226,21 +226,26 @@ async fn a_real_redis_is_watched_and_its_refusal_is_an_error() {
 
 fn prometheus() -> (u16, Started, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
+    let (port, server) = prometheus_in(folder.path());
+    (port, server, folder)
+}
+
+fn prometheus_in(folder: &Path) -> (u16, Started) {
     let port = free_port();
     let config = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: itself\n  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
     );
-    let file = folder.path().join("prometheus.yml");
+    let file = folder.join("prometheus.yml");
     std::fs::write(&file, config).unwrap();
     let child = Command::new(program("prometheus"))
         .arg(format!("--config.file={}", file.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    (port, Started(child), folder)
+    (port, Started(child))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,4 +278,81 @@ async fn a_real_prometheus_is_found_wanting_then_asked_for_what_the_settings_nam
     watcher.until("charts", drawn).await;
     let (_, ratio) = watcher.snapshot.traffic.error_ratio.last().unwrap();
     assert!((0.0..=1.0).contains(&ratio), "{ratio}");
+}
+
+/// Nine hours of two machines' node exporters until now: one disk falls from half to a tenth, the other stays;
+/// a volume that a pod mounts, and a tmpfs, are fuller than either.
+fn disks_filled(folder: &Path) {
+    use std::fmt::Write as _;
+    let now = Timestamp::now().as_second() / 60 * 60;
+    let mut text = String::new();
+    let mut put = |name: &str, labels: &str, value: &dyn Fn(f64) -> f64| {
+        for minute in 0..=540 {
+            let at = now - (540 - minute) * 60;
+            let _ = writeln!(text, "{name}{{{labels}}} {} {at}", value(minute as f64 / 540.0));
+        }
+    };
+    let disks = [
+        ("10.0.0.7:9100", "/", "xfs", 0.1),
+        ("10.0.0.8:9100", "/", "xfs", 0.5),
+        ("10.0.0.8:9100", "/var/lib/kubelet/pods/a/volumes/kubernetes.io~csi/data/mount", "ext4", 0.01),
+        ("10.0.0.8:9100", "/run", "tmpfs", 0.01),
+    ];
+    let labels = |instance: &str, place: &str, kind: &str| {
+        format!("instance=\"{instance}\",fstype=\"{kind}\",mountpoint=\"{place}\"")
+    };
+    for (instance, place, kind, free) in disks {
+        let labels = labels(instance, place, kind);
+        put("node_filesystem_avail_bytes", &labels, &|share| 8e10 * (0.5 - (0.5 - free) * share));
+    }
+    for (instance, place, kind, _) in disks {
+        put("node_filesystem_size_bytes", &labels(instance, place, kind), &|_| 8e10);
+    }
+    put("node_uname_info", "instance=\"10.0.0.7:9100\",nodename=\"ip-10-0-0-7\"", &|_| 1.0);
+    let container = "namespace=\"shop\",pod=\"a\",container=\"app\"";
+    put("container_memory_working_set_bytes", container, &|_| 1e8);
+    text += "# EOF\n";
+    let file = folder.join("disks.om");
+    std::fs::write(&file, text).unwrap();
+    let made = Command::new(program("promtool"))
+        .args(["tsdb", "create-blocks-from", "openmetrics"])
+        .args([&file, &folder.join("data")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_for_hours_is_seen_in_a_real_prometheus_and_by_its_nodes_name() {
+    let folder = tempfile::tempdir().unwrap();
+    disks_filled(folder.path());
+    let (port, _server) = prometheus_in(folder.path());
+    let url = format!("http://127.0.0.1:{port}");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let filled = format!("{url}/api/v1/query?query=node_uname_info");
+    for _ in 0..50 {
+        let answer = reqwest::get(&filled).await;
+        if let Ok(answer) = answer
+            && answer.text().await.unwrap_or_default().contains("ip-10-0-0-7")
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let named = [
+        ("PROMETHEUS_URL", url.as_str()),
+        ("COVET_NAMESPACE", "shop"),
+        ("COVET_PROMETHEUS_REQUESTS", "prometheus_http_requests_total"),
+        ("COVET_PROMETHEUS_LATENCY", "prometheus_http_request_duration_seconds"),
+    ];
+    let find =
+        |asked: &str| named.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned());
+    let mut watcher = Watcher::open(&config::load(&Flags::default(), &find, None).unwrap()).await;
+    watcher.until("disks", |snapshot| !snapshot.strain.disks.is_empty()).await;
+    let disks = &watcher.snapshot.strain.disks;
+    let [disk] = disks.as_slice() else { panic!("{disks:?}") };
+    assert_eq!((&*disk.node, &*disk.mountpoint), ("ip-10-0-0-7", "/"));
+    let (first, last) = (disk.free.points()[0], disk.free.last().unwrap());
+    assert!((first.1 - 0.5).abs() < 0.05 && (last.1 - 0.1).abs() < 0.02, "{first:?} {last:?}");
+    assert!(between(first.0, last.0) > Duration::from_hours(8), "{first:?} {last:?}");
 }

@@ -6,7 +6,7 @@ mod connecting;
 mod lab;
 mod reading;
 mod scripts;
-mod server;
+pub mod server;
 
 use std::path::Path;
 use std::time::Duration;

@@ -11,14 +11,14 @@ use covet_tui::config::{Outside, Ssh};
 /// Ended, and only it, when the test is over.
 pub struct Sshd {
     child: Child,
+    options: Vec<String>,
     pub folder: tempfile::TempDir,
     pub port: u16,
 }
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }
 
@@ -43,6 +43,23 @@ pub fn keygen(path: &Path) {
     assert!(made.success(), "ssh-keygen");
 }
 
+fn launch(folder: &Path, port: u16, options: &[String]) -> Child {
+    let mut command = Command::new(sshd());
+    command.arg("-D").arg("-E").arg(folder.join("log")).args(["-f", "/dev/null", "-p", &port.to_string()]);
+    command.arg("-h").arg(folder.join("host"));
+    for option in options {
+        command.args(["-o", option]);
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The processes that it started, and those that they started.
+fn descendants(process: u32) -> Vec<i32> {
+    let listed = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let children = listed.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
+    children.flat_map(|child| [vec![child], descendants(child.unsigned_abs())].concat()).collect()
+}
+
 impl Sshd {
     pub async fn start(options: &[&str]) -> Sshd {
         if rustix::process::geteuid().is_root() {
@@ -55,10 +72,6 @@ impl Sshd {
         keygen(&at("key"));
         fs::copy(at("key.pub"), at("authorized_keys")).unwrap();
         fs::create_dir(at("bin")).unwrap();
-        let port = free_port();
-        let mut command = Command::new(sshd());
-        command.args(["-D", "-E"]).arg(at("log")).args(["-f", "/dev/null", "-p", &port.to_string(), "-h"]);
-        command.arg(at("host"));
         let path = format!("SetEnv=PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", at("bin").display());
         let keys = format!("AuthorizedKeysFile={}", at("authorized_keys").display());
         let usual = [
@@ -68,27 +81,52 @@ impl Sshd {
             "UsePAM=no",
             "LogLevel=VERBOSE",
             "PermitRootLogin=yes",
+            "PasswordAuthentication=no",
         ];
         // The first value counts: what a test asks for comes before what is usual.
-        for option in options
-            .iter()
-            .copied()
-            .chain([path.as_str(), keys.as_str()])
-            .chain(usual)
-            .chain(["PasswordAuthentication=no"])
-        {
-            command.args(["-o", option]);
-        }
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let server = Sshd { child, folder, port };
+        let options = options.iter().copied().chain([path.as_str(), keys.as_str()]).chain(usual);
+        let options: Vec<String> = options.map(str::to_owned).collect();
+        let port = free_port();
+        let server = Sshd { child: launch(folder.path(), port, &options), options, folder, port };
         server.trust();
+        server.until_it_listens().await;
+        server
+    }
+
+    async fn until_it_listens(&self) {
         for _ in 0..100 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return server;
+            if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("sshd did not start: {}", server.log());
+        panic!("sshd did not start: {}", self.log());
+    }
+
+    /// How many connections stand, as processes of the server.
+    pub fn connections(&self) -> usize {
+        descendants(self.child.id()).len()
+    }
+
+    /// The end of the server and of everybody's connections to it.
+    pub fn crash(&mut self) {
+        for connection in descendants(self.child.id()) {
+            if let Some(pid) = rustix::process::Pid::from_raw(connection) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+        self.stop();
+    }
+
+    /// The same server again, at the same port and with the same keys.
+    pub async fn again(&mut self) {
+        self.child = launch(self.folder.path(), self.port, &self.options);
+        self.until_it_listens().await;
+    }
+
+    fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     pub fn at(&self, name: &str) -> PathBuf {

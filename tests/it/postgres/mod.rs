@@ -9,4 +9,5 @@ mod reads;
 mod rights;
 mod server;
 mod settings_and_users;
+mod tunnel;
 mod ways;

@@ -14,22 +14,15 @@ use tokio::sync::mpsc;
 
 use super::server::{Bench, now, server};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tls_is_verified_where_the_url_says_so() {
+/// A certificate for these names and its key, as the server may read them: `crt` and `key`.
+pub fn certificate(names: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args([
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-            "-keyout",
-            &path("key"),
-            "-out",
-            &path("crt"),
-        ])
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=database"])
+        .args(["-addext", &format!("subjectAltName=DNS:{names}")])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &path("key"), "-out", &path("crt")])
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -42,6 +35,13 @@ async fn tls_is_verified_where_the_url_says_so() {
         let owned = Command::new("chown").args(["postgres", &path("key")]).status().unwrap();
         assert!(owned.success());
     }
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_verified_where_the_url_says_so() {
+    let folder = certificate("localhost,IP:127.0.0.1");
+    let path = |name: &str| folder.path().join(name).display().to_string();
     let server = server(&format!("ssl=on ssl_cert_file={} ssl_key_file={}", path("crt"), path("key"))).await;
     let read = |rest: String| {
         let url = format!("{}?{rest}", server.url("eye", "shop"));

@@ -42,6 +42,23 @@ impl DiskRow {
     }
 }
 
+/// What Prometheus has of a node's disk.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskHistoryRow {
+    pub node: String,
+    #[serde(default = "root")]
+    pub mountpoint: String,
+    /// Percent free: `60..35 for 6h`, oldest first; sampled every 10 min.
+    pub free: Vec<String>,
+    /// The line ended this long ago.
+    pub ended: Option<String>,
+}
+
+fn root() -> String {
+    "/".into()
+}
+
 const INODES: u64 = 1_000_000;
 
 fn key(text: &str) -> Key {

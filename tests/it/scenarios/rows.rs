@@ -249,6 +249,16 @@ pub struct TrafficRow {
     pub throttled: Vec<(String, f64)>,
 }
 
+/// What CloudWatch has of a cluster's writer: each `20 for 10m`, oldest first; sampled every minute.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RdsRow {
+    pub writer: String,
+    /// Least and most ACUs.
+    pub capacity: Option<(f64, f64)>,
+    pub figures: BTreeMap<String, Vec<String>>,
+}
+
 /// The working set of one pod's container.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

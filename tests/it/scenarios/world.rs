@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use covet_tui::domain::{
     Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
-    Database, Delta, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind, Labels, Layer,
-    Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin,
-    Quantities, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp,
-    TopQuery, Traffic, UsageSource, Walk,
+    Database, Delta, DiskTrend, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind,
+    Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
+    Observation, Origin, Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series, Served, Service,
+    Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource, Walk,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::disks::{self, DiskRow};
+use super::disks::{self, DiskHistoryRow, DiskRow};
 use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
     ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow,
-    EndpointsRow, EventRow, HandshakeRow, IngressRow, MemoryRow, NodeRow, PodRow, ServiceRow, TrafficRow,
-    WalkRow,
+    EndpointsRow, EventRow, HandshakeRow, IngressRow, MemoryRow, NodeRow, PodRow, RdsRow, ServiceRow,
+    TrafficRow, WalkRow,
 };
 use super::workloads;
 
@@ -48,8 +48,10 @@ pub struct World {
     monitoring: Option<MonitoringRow>,
     traffic: Option<TrafficRow>,
     memory: Vec<MemoryRow>,
+    disk_history: Vec<DiskHistoryRow>,
     cache: Option<CacheRow>,
     database: Option<DatabaseRow>,
+    rds: Option<RdsRow>,
 }
 
 /// 03:12, of course.
@@ -167,6 +169,9 @@ impl World {
         let alerts = self.alerts.iter().map(monitoring::alert).collect();
         see(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new() });
         see(Origin::Containers, Fact::Strain(Box::new(self.strain())));
+        if let Some(row) = &self.rds {
+            see(Origin::CloudWatch, Fact::RdsLoad(Box::new(rds(row))));
+        }
         if self.cache.is_none() {
             see(Origin::Redis, Fact::Cache(Cache::default()));
         }
@@ -224,7 +229,16 @@ impl World {
                 bytes: Series::new(mib.map(|(at, mib)| (at - late, mib * 1_048_576.0))),
             }
         });
-        Strain { memory: memory.collect(), throttled: stopped.collect() }
+        let disks = self.disk_history.iter().map(|row| {
+            let late = SignedDuration::try_from(row.ended.as_deref().map(span).unwrap_or_default()).unwrap();
+            let percent = samples(&row.free, 600).into_iter();
+            DiskTrend {
+                node: row.node.as_str().into(),
+                mountpoint: row.mountpoint.as_str().into(),
+                free: Series::new(percent.map(|(at, percent)| (at - late, percent / 100.0))),
+            }
+        });
+        Strain { memory: memory.collect(), throttled: stopped.collect(), disks: disks.collect() }
     }
 
     fn config_objects(&self, kind: Kind) -> Vec<ConfigObject> {
@@ -315,6 +329,20 @@ impl World {
         }
         looks
     }
+}
+
+fn rds(row: &RdsRow) -> RdsLoad {
+    let metric = |name: &String| {
+        let found = RdsMetric::ALL.into_iter().find(|metric| metric.as_str() == name);
+        found.unwrap_or_else(|| panic!("{name} is no metric of RDS"))
+    };
+    let series = row.figures.iter().map(|(name, line)| RdsSeries {
+        instance: row.writer.as_str().into(),
+        writer: true,
+        metric: metric(name),
+        points: Series::new(samples(line, 60)),
+    });
+    RdsLoad { cluster: "shop".into(), capacity: row.capacity, series: series.collect() }
 }
 
 fn activity(row: &ActivityRow) -> Activity {
