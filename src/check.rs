@@ -291,6 +291,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
                 found: found.unwrap_or_default(),
                 bindings: reading.bindings,
                 undone: false,
+                covers: Default::default(),
             };
             progress.steps.insert(id, done);
         }

@@ -61,7 +61,7 @@ pub(super) struct Queries {
     error_ratio: Option<String>,
     rate: Option<String>,
     denied: Option<String>,
-    denied_yesterday: Option<String>,
+    denied_usual: Option<String>,
     errors_by_pod: Option<String>,
     slow_paths: Option<SlowPaths>,
     p95_last_week: Option<String>,
@@ -182,8 +182,16 @@ impl Queries {
                 format!("histogram_quantile(0.95, sum by (le) (rate({metric}_bucket{{{all}}}[30m] offset 1w)))")
             }),
             parts: parts(requests.zip(status), latency.as_ref().map(|(metric, _)| metric.as_str()), path, &all),
-            denied_yesterday: answered("401|403|429")
-                .map(|denied| format!("sum(rate({}))", denied.replace(&format!("[{WINDOW}]"), "[1h] offset 1d"))),
+            denied_usual: answered("401|403|429").map(|denied| {
+                let over = |range: &str| format!("sum(rate({}", denied.replace(&format!("[{WINDOW}]"), range)) + "))";
+                // The second only where samples are half a day old: a younger past may be all attack.
+                format!(
+                    "{} or quantile_over_time(0.25, {}[1d:5m]) and {}",
+                    over("[1h] offset 1d"),
+                    over("[5m]"),
+                    over("[5m] offset 12h")
+                )
+            }),
             denied: answered("401|403|429").map(|denied| format!("sum(rate({denied})) or vector(0)")),
             errors_by_pod: failing.map(|failing| format!("topk(10, sum by (pod) (rate({failing})))")),
             memory: format!("max(sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}}))"),
@@ -288,8 +296,8 @@ impl Charts {
             }
         };
         // Not every Prometheus reaches back so far: then it is not known.
-        let yesterday = async {
-            let found = match &queries.denied_yesterday {
+        let usual = async {
+            let found = match &queries.denied_usual {
                 Some(expression) => prometheus.instant(expression).await.ok()?,
                 None => return None,
             };
@@ -308,9 +316,9 @@ impl Charts {
         if slowly {
             self.slow(prometheus, queries).await?;
         }
-        let yesterday = yesterday.await;
+        let usual = usual.await;
         let traffic = &mut self.traffic;
-        traffic.denied_yesterday = yesterday;
+        traffic.denied_usual = usual;
         traffic.questions.clone_from(&queries.parts);
         for (series, lines, unit) in [
             (&mut traffic.p50, p50, queries.unit),

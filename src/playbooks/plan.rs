@@ -1,6 +1,6 @@
 //! A playbook and an anomaly become a plan: every step bound to real objects, with how it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Effect, Timestamp};
 
@@ -89,6 +89,7 @@ fn planned(
         state,
         action,
         inputs,
+        covers: covers(step, values),
         effect,
         undo: step.undo.as_ref().map(|undo| undo.show(&shown)),
         auto: step.auto,
@@ -112,7 +113,8 @@ fn state(
         let outdated = last.is_some_and(|(change, at)| {
             done.at < at && (step.phase == StepPhase::Verify || change.verify.contains(&step.id))
         });
-        if !outdated {
+        let more = done.ok && !covers(step, values).is_subset(&done.covers);
+        if !outdated && !more {
             return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
         }
     }
@@ -156,6 +158,12 @@ fn state(
         return (StepState::NotAdvised { why }, Some(before.clone()));
     }
     (StepState::Available, None)
+}
+
+/// The words that its `each` has now.
+fn covers(step: &Step, values: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let value = step.each.as_ref().and_then(|name| values.get(name)).map(String::as_str).unwrap_or_default();
+    value.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// The line that would configure the system that a step needs, if it isn't configured.

@@ -145,8 +145,26 @@ pub enum Fault {
     LockRoot,
     /// Somebody drops an index of the database.
     IndexMissing { index: String },
+    /// Passwords are tried from so many addresses, this often from each; when those are shut out for five minutes,
+    /// from as many others as the next number says. One of them may be right.
+    PasswordGuessing {
+        addresses: usize,
+        per_second: f64,
+        #[serde(default)]
+        moves_to: Vec<usize>,
+        #[serde(default)]
+        finds: Option<Guess>,
+    },
     /// The disk of a node that runs a worker fills up.
     DiskFills { with: Filling },
+}
+
+/// A password that is found after so many seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guess {
+    pub username: String,
+    pub after: f64,
 }
 
 /// What fills a disk.
@@ -187,6 +205,8 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/disk-full.logs.toml"),
     include_str!("../../../assets/drills/disk-full.images.toml"),
     include_str!("../../../assets/drills/disk-full.inodes.toml"),
+    include_str!("../../../assets/drills/auth-attack.spray.toml"),
+    include_str!("../../../assets/drills/auth-attack.taken.toml"),
     include_str!("../../../assets/drills/high-5xx.revision.toml"),
     include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
     include_str!("../../../assets/drills/high-latency.cache.toml"),

@@ -270,6 +270,7 @@ impl World {
             found: Vec::new(),
             bindings: BTreeMap::new(),
             undone: false,
+            covers: Default::default(),
         };
         self.progress.steps.insert(step.into(), done);
         self

@@ -91,6 +91,7 @@ impl Drill {
                 ),
                 bindings: reading.bindings.clone(),
                 undone: false,
+                covers: Default::default(),
             };
             progress.steps.insert((*id).to_owned(), done);
         }

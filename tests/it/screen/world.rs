@@ -170,6 +170,7 @@ fn progress() -> Progress {
         found,
         bindings: BTreeMap::new(),
         undone: false,
+        covers: Default::default(),
     };
     let found =
         Found { cause: "oom-killed".into(), says: "Memory cgroup out of memory: Killed process 1".into() };
