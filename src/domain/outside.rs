@@ -22,6 +22,8 @@ pub struct Traffic {
     /// What is usual of them: in the hour before this time yesterday, else the lower quarter of the last day. None
     /// where Prometheus does not remember a day.
     pub denied_usual: Option<f64>,
+    /// The namespace that refuses most of them.
+    pub denied_in: Option<Name>,
     /// Share of all 5xx responses by pod, largest first, 0 to 1.
     pub errors_by_pod: Vec<(Name, f64)>,
     /// Questions about parts of it in PromQL, by the placeholder that stands for each in playbooks.

@@ -40,6 +40,8 @@ const LATENCIES: [(&str, f64); 8] = [
 ];
 /// Labels of the path, or what stands for it.
 const PATH_LABELS: [&str; 6] = ["path", "route", "handler", "http_route", "uri", "endpoint"];
+/// Labels of the namespace: what scrapes an ingress may keep the scraped one for itself.
+const PLACE_LABELS: [&str; 2] = ["exported_namespace", "namespace"];
 const STATUS_LABELS: [&str; 5] =
     ["status", "code", "status_code", "http_response_status_code", "response_code"];
 
@@ -62,6 +64,8 @@ pub(super) struct Queries {
     rate: Option<String>,
     denied: Option<String>,
     denied_usual: Option<String>,
+    /// By the label of the namespace.
+    denied_in: Option<(&'static str, String)>,
     errors_by_pod: Option<String>,
     slow_paths: Option<SlowPaths>,
     p95_last_week: Option<String>,
@@ -105,18 +109,11 @@ impl Queries {
             let known = STATUS_LABELS.iter().find(|name| labels.iter().any(|label| label == *name));
             known.map(|name| (*name).to_owned())
         });
-        let namespace = settings.namespace.one().map(|namespace| {
-            let label = if labels.iter().any(|label| label == "exported_namespace") {
-                "exported_namespace"
-            } else {
-                "namespace"
-            };
-            (label, namespace.to_string())
-        });
-        let namespace = namespace.filter(|(label, _)| labels.iter().any(|found| found == label));
+        let place = PLACE_LABELS.into_iter().find(|name| labels.iter().any(|label| label == name));
+        let namespace = place.zip(settings.namespace.one().map(ToString::to_string));
         let selector = named.selector.value.clone().unwrap_or_default();
         let path = PATH_LABELS.iter().find(|name| labels.iter().any(|label| label == *name)).copied();
-        Ok(Self::build(requests, latency, (status.as_deref(), path), namespace.as_ref(), &selector))
+        Ok(Self::build(requests, latency, (status.as_deref(), path, place), namespace.as_ref(), &selector))
     }
 
     /// Some metric or label wasn't there yet: a fresh Prometheus, an application without requests so far.
@@ -144,8 +141,8 @@ impl Queries {
     fn build(
         requests_metric: Option<String>,
         latency: Option<(String, f64)>,
-        (status, path): (Option<&str>, Option<&str>),
-        namespace: Option<&(&str, String)>,
+        (status, path, place): (Option<&str>, Option<&str>, Option<&'static str>),
+        namespace: Option<&(&'static str, String)>,
         selector: &str,
     ) -> Self {
         let mut matchers: Vec<String> =
@@ -191,6 +188,9 @@ impl Queries {
                     over("[5m]"),
                     over("[5m] offset 12h")
                 )
+            }),
+            denied_in: place.zip(answered("401|403|429")).map(|(label, denied)| {
+                (label, format!("topk(1, sum by ({label}) (rate({denied})))"))
             }),
             denied: answered("401|403|429").map(|denied| format!("sum(rate({denied})) or vector(0)")),
             errors_by_pod: failing.map(|failing| format!("topk(10, sum by (pod) (rate({failing})))")),
@@ -344,6 +344,11 @@ impl Charts {
     }
 
     async fn slow(&mut self, prometheus: &Prometheus, queries: &Queries) -> Result<(), ConnectError> {
+        if let Some((label, expression)) = &queries.denied_in {
+            let found = prometheus.instant(expression).await?;
+            let place = found.first().and_then(|series| series.metric().get(*label));
+            self.traffic.denied_in = place.filter(|name| !name.is_empty()).map(|name| own(name));
+        }
         let seconds = |value: f64| (value.is_finite()).then_some(value * queries.unit);
         if let Some(SlowPaths { label, expression }) = &queries.slow_paths {
             let found = prometheus.instant(expression).await?;
@@ -381,7 +386,7 @@ mod tests {
         let queries = Queries::build(
             Some("http_requests_total".into()),
             Some(("http_request_duration_seconds".into(), 1.0)),
-            (Some("code"), Some("path")),
+            (Some("code"), Some("path"), Some("namespace")),
             Some(&namespace),
             "job=\"web\"",
         );
@@ -395,7 +400,7 @@ mod tests {
 
     #[test]
     fn without_a_status_label_nothing_is_called_an_error() {
-        let queries = Queries::build(Some("http_requests_total".into()), None, (None, None), None, "");
+        let queries = Queries::build(Some("http_requests_total".into()), None, (None, None, None), None, "");
         assert!(
             queries.error_ratio.is_none() && queries.errors_by_pod.is_none() && queries.quantiles.is_none()
         );

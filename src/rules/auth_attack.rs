@@ -69,7 +69,10 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         facts.push(evidence(Origin::Secrets, Some(at), what));
         causes.push(Cause { name: cause::OWN_CLIENTS, says, weight: 0.7 });
     }
-    let (subject, namespace) = subject(scene);
+    let (subject, mut namespace) = subject(scene);
+    if let (true, Some(place)) = (namespace.is_empty(), &scene.snapshot.traffic.denied_in) {
+        namespace = place.clone();
+    }
     let mut bindings = bindings(scene, &namespace);
     bindings.extend(ingress(scene, &namespace).map(|name| ("ingress", name)));
     let ours = !causes.is_empty();

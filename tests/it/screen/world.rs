@@ -195,6 +195,7 @@ fn step(id: &str, phase: StepPhase, title: &str, effect: Effect, state: StepStat
             to_revision: 6,
         }),
         inputs: Vec::new(),
+        covers: Default::default(),
         effect,
         undo: (effect != Effect::Read).then(|| "roll forward to revision 7".into()),
         auto: effect == Effect::Read,
