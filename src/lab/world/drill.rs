@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::program::Behaviour;
+use crate::lab::alertmanager;
+use crate::lab::rules::RULES;
 
 /// One drill, as its file says.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,7 +30,7 @@ pub struct Drill {
     pub fixes: Vec<Step>,
     pub worse: Vec<Step>,
     /// In the order in which they strike.
-    #[serde(rename = "fault")]
+    #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
     /// How the faulty version behaves.
     #[serde(default, rename = "behaviour")]
@@ -84,9 +86,27 @@ pub struct Furnishing {
     /// Connections in the workers' own pool; by default theirs is the app's.
     #[serde(default)]
     pub worker_pool: Option<u32>,
+    /// A group of alerting rules beside the usual ones, in Prometheus' own format.
+    #[serde(default)]
+    pub rules: String,
+    /// The Alertmanager's configuration, where it is not the usual one.
+    #[serde(default)]
+    pub alertmanager: Option<String>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
+}
+
+impl Furnishing {
+    /// Every alerting rule there is, as one file.
+    pub fn rules_file(&self) -> String {
+        format!("{RULES}{}", self.rules)
+    }
+
+    /// The file of the Alertmanager.
+    pub fn alertmanager_file(&self) -> &str {
+        self.alertmanager.as_deref().unwrap_or(alertmanager::CONFIG)
+    }
 }
 
 /// One thing that goes wrong.
@@ -205,6 +225,7 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/disk-full.logs.toml"),
     include_str!("../../../assets/drills/disk-full.images.toml"),
     include_str!("../../../assets/drills/disk-full.inodes.toml"),
+    include_str!("../../../assets/drills/alert-fatigue.flapping.toml"),
     include_str!("../../../assets/drills/auth-attack.spray.toml"),
     include_str!("../../../assets/drills/auth-attack.taken.toml"),
     include_str!("../../../assets/drills/high-5xx.revision.toml"),
