@@ -77,7 +77,10 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     bindings.extend(ingress(scene, &namespace).map(|name| ("ingress", name)));
     let ours = !causes.is_empty();
     if !ours {
-        let says = format!("{:.0} times what is usual, and nothing of ours was changed", climb.value / usual.max(0.1));
+        let says = format!(
+            "{:.0} times what is usual, and nothing of ours was changed",
+            climb.value / usual.max(0.1)
+        );
         causes.push(Cause { name: cause::PASSWORD_GUESSING, says, weight: 0.6 });
     }
     let score = 0.5 + if severity > Severity::Suspect { 0.2 } else { 0.0 } - if ours { 0.2 } else { 0.0 };

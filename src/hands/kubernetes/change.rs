@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::rollout;
 use super::write::{How, Part, Write};
-use crate::domain::{Action, DENYLIST, ImageChange, Key, Kind, ObjectRef, PatchKind, ResourceChange, Timestamp};
+use crate::domain::{
+    Action, DENYLIST, ImageChange, Key, Kind, ObjectRef, PatchKind, ResourceChange, Timestamp,
+};
 use crate::guard::Refusal;
 use crate::hands::hazards::denylist;
 use crate::probes::object::{flag, items, number, string};

@@ -19,8 +19,8 @@ const PATIENCE: f64 = 300.0;
 const NETWORKS: [[u8; 3]; 2] = [[203, 0, 113], [198, 51, 100]];
 /// Names from a list that leaked elsewhere, beside the accounts there are.
 const LEAKED: [&str; 18] = [
-    "root", "test", "info", "sales", "support", "backup", "oracle", "jenkins", "deploy", "erin", "frank", "grace",
-    "heidi", "ivan", "judy", "mallory", "oscar", "peggy",
+    "root", "test", "info", "sales", "support", "backup", "oracle", "jenkins", "deploy", "erin", "frank",
+    "grace", "heidi", "ivan", "judy", "mallory", "oscar", "peggy",
 ];
 
 /// What happens at the login, per second.
@@ -151,7 +151,10 @@ impl Attack {
         let Some(address) = open.first() else { return };
         let in_use = signals.write(|shown| {
             let account = shown.database.users.iter_mut().find(|account| account.username == guess.username);
-            account.filter(|account| account.is_active).map(|account| account.last_login = Some(now)).is_some()
+            account
+                .filter(|account| account.is_active)
+                .map(|account| account.last_login = Some(now))
+                .is_some()
         });
         // It comes back with the same password, until that is no longer good.
         let next = later(now, cluster.lasting(60.0).max(jiff::SignedDuration::from_secs(1)));
@@ -173,7 +176,9 @@ impl Attack {
         let Some(container) = pod.spec.containers.first() else { return };
         let at = cluster.now.strftime("%d/%b/%Y:%H:%M:%S +0000");
         for address in away {
-            let line = format!(r#"{address} - - [{at}] "POST /login HTTP/2.0" 403 548 "-" "python-requests/2.31.0""#);
+            let line = format!(
+                r#"{address} - - [{at}] "POST /login HTTP/2.0" 403 548 "-" "python-requests/2.31.0""#
+            );
             let (now, instance) = (cluster.now, pod.restarts());
             cluster.logs.append(&key.namespace, &key.name, &container.name, instance, &line, now);
         }

@@ -48,7 +48,11 @@ pub fn config_maps(furnishing: &Furnishing) -> Vec<Value> {
         })
     };
     vec![
-        map(SERVER, "prometheus", json!({ "prometheus.yml": PROMETHEUS_YML, "alerting_rules.yml": furnishing.rules_file() })),
+        map(
+            SERVER,
+            "prometheus",
+            json!({ "prometheus.yml": PROMETHEUS_YML, "alerting_rules.yml": furnishing.rules_file() }),
+        ),
         map("alertmanager", "alertmanager", json!({ "alertmanager.yml": furnishing.alertmanager_file() })),
     ]
 }

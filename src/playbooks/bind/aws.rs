@@ -101,7 +101,9 @@ fn change(args: &Args<'_>) -> Bound<AwsDoes> {
         "close-port" => {
             AwsDoes::ClosePort { group: name("group")?, port: port(args, "port")?, cidr: args.text("cidr")? }
         }
-        "block-addresses" => AwsDoes::BlockAddresses { ip_set: ip_set(args)?, addresses: networks(args, "addresses")? },
+        "block-addresses" => {
+            AwsDoes::BlockAddresses { ip_set: ip_set(args)?, addresses: networks(args, "addresses")? }
+        }
         "unblock-addresses" => {
             AwsDoes::UnblockAddresses { ip_set: ip_set(args)?, addresses: networks(args, "addresses")? }
         }
