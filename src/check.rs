@@ -291,7 +291,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
                 found: found.unwrap_or_default(),
                 bindings: reading.bindings,
                 undone: false,
-                covers: Default::default(),
+                covers: std::collections::BTreeSet::new(),
             };
             progress.steps.insert(id, done);
         }
