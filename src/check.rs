@@ -294,6 +294,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
                 grounds: Some(Grounds::of(anomaly)),
                 title: None,
                 undone: false,
+                covers: std::collections::BTreeSet::new(),
             };
             progress.steps.insert(id, done);
         }

@@ -1,7 +1,7 @@
 //! What is known and was done about one anomaly: its plan, the reads that ran, the step a person looks at.
 //! Kept after the anomaly is gone, so that the way to "resolved" stays on the screen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::Request;
 use crate::domain::{Action, Anomaly, Reading, Timestamp, Tone};
@@ -136,6 +136,7 @@ impl Dossier {
             grounds: asked.map(|asked| asked.grounds),
             title: None,
             undone: false,
+            covers: BTreeSet::new(),
         };
         self.progress.steps.insert(step.to_owned(), done);
         self.readings.insert(step.to_owned(), reading);

@@ -55,6 +55,12 @@ impl App {
                 Ending::Performed(says) => says.clone(),
                 other => format!("{}: {}", other.as_str(), other.says()),
             };
+            let mut covers =
+                dossier.progress.done(&origin.step).map(|done| done.covers.clone()).unwrap_or_default();
+            if let Some(step) = dossier.plan.as_ref().and_then(|plan| plan.step(&origin.step)).filter(|_| ok)
+            {
+                covers.extend(step.covers.iter().cloned());
+            }
             let done = Done {
                 at: outcome.at,
                 ok,
@@ -64,6 +70,7 @@ impl App {
                 grounds: None,
                 title: Some(title),
                 undone: false,
+                covers,
             };
             dossier.progress.steps.insert(origin.step.clone(), done);
         }

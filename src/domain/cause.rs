@@ -62,6 +62,7 @@ causes! {
     ATTACK_FEW = "attack-few-addresses": "A few addresses try passwords: they can be blocked.";
     ATTACK_MANY = "attack-many-addresses": "Many addresses try passwords: blocking them one by one does not help.";
     ACCOUNT_TAKEN = "account-taken": "Somebody was let in after many failures: an account may be taken over.";
+    PASSWORD_GUESSING = "password-guessing": "Many more logins are refused than usual, and nothing of ours was changed: somebody guesses.";
     OWN_CLIENTS = "own-clients": "Our own clients fail since a secret or a release changed: no attack.";
     SECURITY_GROUP_CLOSED = "security-group-closed": "No security group of the load balancer lets anybody in.";
     // Why a node is not ready.

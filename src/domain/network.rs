@@ -3,6 +3,10 @@
 use super::pod::Condition;
 use super::{Key, Labels, Name, Selector, Timestamp};
 
+/// The annotation of ingress-nginx that lists networks, in CIDR notation and separated by commas, whose requests it
+/// answers with 403 (ingress-nginx, annotations: denylist source range).
+pub const DENYLIST: &str = "nginx.ingress.kubernetes.io/denylist-source-range";
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Service {
     pub key: Key,

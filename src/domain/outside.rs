@@ -19,8 +19,11 @@ pub struct Traffic {
     pub rate: Series,
     /// Requests per second that are refused: 401, 403, 429.
     pub denied: Series,
-    /// The same, in the hour before this time yesterday.
-    pub denied_yesterday: Option<f64>,
+    /// What is usual of them: in the hour before this time yesterday, else the lower quarter of the last day. None
+    /// where Prometheus does not remember a day.
+    pub denied_usual: Option<f64>,
+    /// The namespace that refuses most of them.
+    pub denied_in: Option<Name>,
     /// Share of all 5xx responses by pod, largest first, 0 to 1.
     pub errors_by_pod: Vec<(Key, f64)>,
     /// Questions about parts of it in PromQL, by the placeholder that stands for each in playbooks.

@@ -14,7 +14,10 @@ const EVERY: Duration = Duration::from_mins(1);
 /// How often it is tried while Prometheus is not found yet.
 const SOON: Duration = Duration::from_secs(3);
 
-const FLAPS: &str = "sum by (alertname) (changes(ALERTS_FOR_STATE[6h]))";
+/// Begins of firing, of each series: what is only pending tells nobody.
+const STARTS: &str = r#"count_over_time((ALERTS{alertstate="firing"} unless ALERTS{alertstate="firing"} offset 30s)[WINDOW:30s])"#;
+/// Who has begun again and again in six hours and not been quiet for an hour since.
+const FLAPS: &str = "sum by (alertname) (LONG - 1) and on (alertname) count by (alertname) (SHORT)";
 const FIRING: &str = r#"sum by (alertname) (count_over_time(ALERTS{alertstate="firing"}[7d]))"#;
 const SENT: &str = "sum(increase(alertmanager_notifications_total[WINDOW]))";
 
@@ -53,8 +56,10 @@ pub(super) async fn watch(found: Found, tell: Tell) {
 async fn look(prometheus: &Prometheus) -> Result<Noise, ConnectError> {
     let sent = |window: &str| SENT.replace("WINDOW", window);
     let (hour, shift) = (sent("1h"), sent("12h"));
+    let starts = |window: &str| STARTS.replace("WINDOW", window);
+    let flaps = FLAPS.replace("LONG", &starts("6h")).replace("SHORT", &starts("1h"));
     let (flaps, firing, sent_1h, sent_12h) = tokio::try_join!(
-        by_name(prometheus, FLAPS),
+        by_name(prometheus, &flaps),
         by_name(prometheus, FIRING),
         prometheus.number(&hour),
         prometheus.number(&shift),

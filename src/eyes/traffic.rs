@@ -41,6 +41,8 @@ const LATENCIES: [(&str, f64); 8] = [
 ];
 /// Labels of the path, or what stands for it.
 const PATH_LABELS: [&str; 6] = ["path", "route", "handler", "http_route", "uri", "endpoint"];
+/// Labels of the namespace: what scrapes an ingress may keep the scraped one for itself.
+const PLACE_LABELS: [&str; 2] = ["exported_namespace", "namespace"];
 const STATUS_LABELS: [&str; 5] =
     ["status", "code", "status_code", "http_response_status_code", "response_code"];
 
@@ -62,7 +64,9 @@ pub(super) struct Queries {
     error_ratio: Option<String>,
     rate: Option<String>,
     denied: Option<String>,
-    denied_yesterday: Option<String>,
+    denied_usual: Option<String>,
+    /// By the label of the namespace.
+    denied_in: Option<(&'static str, String)>,
     errors_by_pod: Option<String>,
     slow_paths: Option<SlowPaths>,
     p95_last_week: Option<String>,
@@ -108,18 +112,11 @@ impl Queries {
             let known = STATUS_LABELS.iter().find(|name| labels.iter().any(|label| label == *name));
             known.map(|name| (*name).to_owned())
         });
-        let namespace = settings.namespace.one().map(|namespace| {
-            let label = if labels.iter().any(|label| label == "exported_namespace") {
-                "exported_namespace"
-            } else {
-                "namespace"
-            };
-            (label, namespace.to_string())
-        });
-        let namespace = namespace.filter(|(label, _)| labels.iter().any(|found| found == label));
+        let place = PLACE_LABELS.into_iter().find(|name| labels.iter().any(|label| label == name));
+        let namespace = place.zip(settings.namespace.one().map(ToString::to_string));
         let selector = named.selector.value.clone().unwrap_or_default();
         let path = PATH_LABELS.iter().find(|name| labels.iter().any(|label| label == *name)).copied();
-        Ok(Self::build(requests, latency, (status.as_deref(), path), namespace.as_ref(), &selector))
+        Ok(Self::build(requests, latency, (status.as_deref(), path, place), namespace.as_ref(), &selector))
     }
 
     /// Some metric or label wasn't there yet: a fresh Prometheus, an application without requests so far.
@@ -147,8 +144,8 @@ impl Queries {
     fn build(
         requests_metric: Option<String>,
         latency: Option<(String, f64)>,
-        (status, path): (Option<&str>, Option<&str>),
-        namespace: Option<&(&str, String)>,
+        (status, path, place): (Option<&str>, Option<&str>, Option<&'static str>),
+        namespace: Option<&(&'static str, String)>,
         selector: &str,
     ) -> Self {
         let mut matchers: Vec<String> =
@@ -185,8 +182,19 @@ impl Queries {
                 format!("histogram_quantile(0.95, sum by (le) (rate({metric}_bucket{{{all}}}[30m] offset 1w)))")
             }),
             parts: parts(requests.zip(status), latency.as_ref().map(|(metric, _)| metric.as_str()), path, &all),
-            denied_yesterday: answered("401|403|429")
-                .map(|denied| format!("sum(rate({}))", denied.replace(&format!("[{WINDOW}]"), "[1h] offset 1d"))),
+            denied_usual: answered("401|403|429").map(|denied| {
+                let over = |range: &str| format!("sum(rate({}", denied.replace(&format!("[{WINDOW}]"), range)) + "))";
+                // The second only where samples are half a day old: a younger past may be all attack.
+                format!(
+                    "{} or quantile_over_time(0.25, {}[1d:5m]) and {}",
+                    over("[1h] offset 1d"),
+                    over("[5m]"),
+                    over("[5m] offset 12h")
+                )
+            }),
+            denied_in: place.zip(answered("401|403|429")).map(|(label, denied)| {
+                (label, format!("topk(1, sum by ({label}) (rate({denied})))"))
+            }),
             denied: answered("401|403|429").map(|denied| format!("sum(rate({denied})) or vector(0)")),
             errors_by_pod: failing.map(|failing| {
                 format!("topk(10, sum by (namespace, exported_namespace, pod) (rate({failing})))")
@@ -301,8 +309,8 @@ impl Charts {
             }
         };
         // Not every Prometheus reaches back so far: then it is not known.
-        let yesterday = async {
-            let found = match &queries.denied_yesterday {
+        let usual = async {
+            let found = match &queries.denied_usual {
                 Some(expression) => prometheus.instant(expression).await.ok()?,
                 None => return None,
             };
@@ -321,9 +329,9 @@ impl Charts {
         if slowly {
             self.slow(prometheus, queries).await?;
         }
-        let yesterday = yesterday.await;
+        let usual = usual.await;
         let traffic = &mut self.traffic;
-        traffic.denied_yesterday = yesterday;
+        traffic.denied_usual = usual;
         traffic.questions.clone_from(&queries.parts);
         traffic.namespace.clone_from(&queries.namespace);
         for (series, lines, unit) in [
@@ -350,6 +358,11 @@ impl Charts {
     }
 
     async fn slow(&mut self, prometheus: &Prometheus, queries: &Queries) -> Result<(), ConnectError> {
+        if let Some((label, expression)) = &queries.denied_in {
+            let found = prometheus.instant(expression).await?;
+            let place = found.first().and_then(|series| series.metric().get(*label));
+            self.traffic.denied_in = place.filter(|name| !name.is_empty()).map(|name| own(name));
+        }
         let seconds = |value: f64| (value.is_finite()).then_some(value * queries.unit);
         if let Some(SlowPaths { label, expression }) = &queries.slow_paths {
             let found = prometheus.instant(expression).await?;
@@ -387,7 +400,7 @@ mod tests {
         let queries = Queries::build(
             Some("http_requests_total".into()),
             Some(("http_request_duration_seconds".into(), 1.0)),
-            (Some("code"), Some("path")),
+            (Some("code"), Some("path"), Some("namespace")),
             Some(&namespace),
             "job=\"web\"",
         );
@@ -401,7 +414,7 @@ mod tests {
 
     #[test]
     fn without_a_status_label_nothing_is_called_an_error() {
-        let queries = Queries::build(Some("http_requests_total".into()), None, (None, None), None, "");
+        let queries = Queries::build(Some("http_requests_total".into()), None, (None, None, None), None, "");
         assert!(
             queries.error_ratio.is_none() && queries.errors_by_pod.is_none() && queries.quantiles.is_none()
         );

@@ -64,6 +64,7 @@ impl Regard {
                 | Action::RolloutResume { .. }
                 | Action::ReferencePullSecret { .. }
                 | Action::Annotate { .. }
+                | Action::DenyAtIngress { .. }
                 | Action::Label { .. }
         );
         Regard { status: matches!(action, Action::PatchStatus { .. }), replicas: !indifferent }

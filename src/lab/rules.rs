@@ -75,7 +75,15 @@ impl Rules {
     /// # Errors
     /// When the file or an expression in it does not parse.
     pub fn load(speed: f64) -> Result<Self, RulesError> {
-        Ok(Self(Arc::new(Mutex::new(read(RULES, speed)?))))
+        Self::of(RULES, speed)
+    }
+
+    /// The same with the rules of another file.
+    ///
+    /// # Errors
+    /// When the file or an expression in it does not parse.
+    pub fn of(text: &str, speed: f64) -> Result<Self, RulesError> {
+        Ok(Self(Arc::new(Mutex::new(read(text, speed)?))))
     }
 
     /// Takes the rules of another file. A rule that asks the same keeps the alerts it holds.

@@ -36,6 +36,8 @@ pub struct Shown {
     pub dns: Vec<DnsRecord>,
     pub registry: Registry,
     pub server: Server,
+    /// Notifications that the Alertmanager has sent.
+    pub notified: u64,
 }
 
 impl Signals {

@@ -175,8 +175,10 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     let mut folder = Folder::new().map_err(writing("the lab's folder"))?;
     let files =
         access.write(&mut folder, api.addr, &web_authority.pem(), options.kubeconfig_out.as_deref())?;
-    let rules = Rules::load(options.speed)?;
-    let alertmanager = Alertmanager::new(now).reading(signals.clone()).at(clock);
+    let furnishing = drill.map(|drill| drill.world.clone()).unwrap_or_default();
+    let rules = Rules::of(&furnishing.rules_file(), options.speed)?;
+    let alertmanager =
+        Alertmanager::of(furnishing.alertmanager_file(), now).reading(signals.clone()).at(clock);
     let prometheus = Prometheus {
         tsdb: tsdb.clone(),
         rules: rules.clone(),

@@ -47,6 +47,8 @@ pub struct Done {
     pub title: Option<String>,
     /// It was taken back.
     pub undone: bool,
+    /// What a change was done for, where its step is open again for more (see [`super::Step::each`]).
+    pub covers: BTreeSet<String>,
 }
 
 /// A playbook bound to one anomaly: every step with its state, and the one to take next.
@@ -81,6 +83,8 @@ pub struct PlannedStep {
     pub action: Option<Action>,
     /// What a person may change before it runs.
     pub inputs: Vec<Input>,
+    /// What it would be done for now (see [`super::Step::each`]).
+    pub covers: BTreeSet<String>,
     pub effect: Effect,
     /// How it is taken back; None if it can't be.
     pub undo: Option<String>,

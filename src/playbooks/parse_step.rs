@@ -24,6 +24,7 @@ const STEP_KEYS: &[&str] = &[
     "for_causes",
     "not_for_causes",
     "where",
+    "each",
     "finds",
     "guards",
     "after",
@@ -134,6 +135,7 @@ fn step(
     let guards = guards(lints, row);
     let finds = finds(lints, row, effect);
     let only_where = only_where(lints, row);
+    let each = each(lints, row);
     let (phase, todo) = (phase?, todo?);
     let by_itself =
         effect == Effect::Read && phase == StepPhase::Investigate && todo.verb.name != "elsewhere";
@@ -147,6 +149,7 @@ fn step(
         for_causes,
         not_for_causes,
         only_where,
+        each,
         finds,
         guards,
         after,
@@ -177,14 +180,24 @@ fn undo(lints: &mut Lints<'_>, row: &Fields<'_>, effect: Effect, inputs: &Inputs
     undo.filter(|undo| undo.value != "none").and_then(|undo| template(lints, &undo, inputs))
 }
 
+fn each(lints: &mut Lints<'_>, row: &Fields<'_>) -> Option<String> {
+    let name = row.text(lints, "each")?;
+    check_placeholder(lints, &name.at, &name.value);
+    Some(name.value)
+}
+
+fn check_placeholder(lints: &mut Lints<'_>, at: &std::ops::Range<usize>, name: &str) {
+    if !values::is_known(name) {
+        let known: Vec<&str> = BINDINGS.iter().map(|(known, _)| *known).collect();
+        lints.unknown(at, "placeholder", name, &known);
+    }
+}
+
 fn only_where(lints: &mut Lints<'_>, row: &Fields<'_>) -> Vec<(String, String)> {
     let Some(table) = row.table(lints, "where", "where") else { return Vec::new() };
     let mut conditions = Vec::new();
     for (name, at) in table.keys() {
-        if !values::is_known(name) {
-            let known: Vec<&str> = BINDINGS.iter().map(|(known, _)| *known).collect();
-            lints.unknown(&at, "placeholder", name, &known);
-        }
+        check_placeholder(lints, &at, name);
         match table.item(name).and_then(|item| item.value.as_str()) {
             Some(value) => conditions.push((name.to_owned(), value.to_owned())),
             None => lints.add(&at, "a value is a string", None),

@@ -1,6 +1,6 @@
 //! A playbook and an anomaly become a plan: every step bound to real objects, with how it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Effect, Timestamp};
 
@@ -85,11 +85,12 @@ fn planned(
     let planned = PlannedStep {
         id: step.id.clone(),
         phase: step.phase,
-        title: done_as(view, step).unwrap_or_else(|| step.title.show(&shown)),
+        title: done_as(view, step, &state).unwrap_or_else(|| step.title.show(&shown)),
         why: step.why.clone(),
         state,
         action,
         inputs,
+        covers: covers(step, values),
         effect,
         undo: step.undo.as_ref().map(|undo| undo.show(&shown)),
         auto: step.auto,
@@ -99,7 +100,10 @@ fn planned(
 }
 
 /// What a change that was done was called then.
-fn done_as(view: &View<'_>, step: &Step) -> Option<String> {
+fn done_as(view: &View<'_>, step: &Step, state: &StepState) -> Option<String> {
+    if !matches!(state, StepState::Done { .. }) {
+        return None;
+    }
     view.facts.progress.done(&step.id)?.title.clone()
 }
 
@@ -113,10 +117,11 @@ fn state(
     notes: &mut Vec<String>,
 ) -> (StepState, Option<String>) {
     let changes = step.todo.effect() > Effect::Read;
-    if let Some(done) = view.done(&step.id)
-        && (changes || !is_outdated(view, step, done, last))
-    {
-        return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
+    if let Some(done) = view.done(&step.id) {
+        let more = done.ok && !covers(step, values).is_subset(&done.covers);
+        if !more && (changes || !is_outdated(view, step, done, last)) {
+            return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
+        }
     }
     if let Some(line) = unconfigured(view, step) {
         return (StepState::Blocked { why: format!("not configured: {line}") }, None);
@@ -158,6 +163,12 @@ fn state(
         return (StepState::NotAdvised { why }, Some(before.clone()));
     }
     (StepState::Available, None)
+}
+
+/// The words that its `each` has now.
+fn covers(step: &Step, values: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let value = step.each.as_ref().and_then(|name| values.get(name)).map(String::as_str).unwrap_or_default();
+    value.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// The line that would configure the system that a step needs, if it isn't configured.

@@ -122,6 +122,8 @@ pub struct Step {
     pub not_for_causes: Vec<String>,
     /// Placeholders that must not have another value than these; an empty one must have none.
     pub only_where: Vec<(String, String)>,
+    /// A placeholder with several words: the step is done for those that it had, and open again for a new one.
+    pub each: Option<String>,
     pub finds: Vec<Finder>,
     pub guards: Vec<Guard>,
     /// Steps that have to be done first for this one to be suggested.

@@ -200,4 +200,26 @@ mod tests {
         failures.line("login succeeded for bob from 203.0.113.9");
         assert!(failures.let_in.contains("203.0.113.9"));
     }
+
+    #[test]
+    fn attackers_are_told_from_people_who_mistype() {
+        let mut failures = Failures::default();
+        for user in ["ann", "bob", "eve", "root", "test"] {
+            failures.line(&format!("authentication failed for user {user} from 203.0.113.9"));
+        }
+        for _ in 0..10 {
+            failures.line("authentication failed for user ann from 203.0.113.77");
+        }
+        for _ in 0..9 {
+            failures.line("authentication failed for user zoe from 198.51.100.4");
+        }
+        let mut answer = Answer::new();
+        failures.tell(&mut answer);
+        let told = answer.into_reading(crate::domain::Timestamp::UNIX_EPOCH, Duration::ZERO);
+        assert_eq!(told.bindings["attacking_addresses"], "203.0.113.77/32,203.0.113.9/32");
+        assert_eq!(told.bindings["attacking_address"], "203.0.113.77/32", "the one with most failures");
+        assert_eq!(told.bindings["login_failures"], "24");
+        assert!(told.found.iter().any(|found| found.cause == cause::ATTACK_FEW), "{:?}", told.found);
+        assert!(!told.found.iter().any(|found| found.cause == cause::ACCOUNT_TAKEN));
+    }
 }

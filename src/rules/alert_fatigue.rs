@@ -258,7 +258,13 @@ struct Storm {
 /// Several alerts that began together in one place, lately.
 fn storm(scene: &Scene<'_>) -> Option<Storm> {
     let mut places: BTreeMap<(Kind, &str), Vec<&Alert>> = BTreeMap::new();
-    for alert in active(scene).filter(|alert| scene.now.duration_since(alert.starts) <= BURST) {
+    let flaps = |alert: &Alert| {
+        let limit = scene.threshold(&FLAPS);
+        scene.snapshot.noise.flaps.iter().any(|(name, flaps)| *name == alert.name && *flaps >= limit)
+    };
+    // What comes and goes has always begun lately.
+    let lately = |alert: &&Alert| scene.now.duration_since(alert.starts) <= BURST && !flaps(alert);
+    for alert in active(scene).filter(lately) {
         for (label, kind) in [("node", Kind::Node), ("namespace", Kind::Namespace)] {
             if let Some(value) = alert.labels.get(label) {
                 places.entry((kind, value)).or_default().push(alert);

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Cause, Origin, Severity, Timestamp, cause};
+use crate::domain::{Anomaly, AnomalyId, Cause, Name, Origin, Severity, Timestamp, cause};
 
 use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
 use super::workload::evidence;
@@ -19,7 +19,7 @@ const TIMES: Threshold = Threshold {
     key: "auth-attack.times",
     default: 5.0,
     unit: Unit::Ratio,
-    says: "how many times what is usual: yesterday at this time, else the hour's lower quarter",
+    says: "how many times what is usual: yesterday at this time, else the lower quarter of the day or hour before",
     source: "our own choice; the same time yesterday is the usual comparison",
 };
 const AFTER: Threshold = Threshold {
@@ -32,8 +32,9 @@ const AFTER: Threshold = Threshold {
 
 /// A change this long before explains our own clients' refusals (audit, section 3).
 const CHANGED: SignedDuration = SignedDuration::from_mins(30);
-/// Samples (30 s each) without which nothing is called usual.
+/// Samples (30 s each) without which nothing is called usual; and so many before a climb that they tell what was.
 const USUAL: usize = 40;
+const BEFORE: usize = 10;
 
 pub(super) static RULE: Rule = Rule {
     name: "auth-attack",
@@ -68,9 +69,20 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         facts.push(evidence(Origin::Secrets, Some(at), what));
         causes.push(Cause { name: cause::OWN_CLIENTS, says, weight: 0.7 });
     }
-    let (subject, namespace) = subject(scene);
-    let bindings = bindings(scene, &namespace);
+    let (subject, mut namespace) = subject(scene);
+    if let (true, Some(place)) = (namespace.is_empty(), &scene.snapshot.traffic.denied_in) {
+        namespace = place.clone();
+    }
+    let mut bindings = bindings(scene, &namespace);
+    bindings.extend(ingress(scene, &namespace).map(|name| ("ingress", name)));
     let ours = !causes.is_empty();
+    if !ours {
+        let says = format!(
+            "{:.0} times what is usual, and nothing of ours was changed",
+            climb.value / usual.max(0.1)
+        );
+        causes.push(Cause { name: cause::PASSWORD_GUESSING, says, weight: 0.6 });
+    }
     let score = 0.5 + if severity > Severity::Suspect { 0.2 } else { 0.0 } - if ours { 0.2 } else { 0.0 };
     shown(Anomaly {
         id: AnomalyId(format!("{}/{subject}", RULE.name).into()),
@@ -88,19 +100,37 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     })
 }
 
-/// What is usual: the same hour yesterday; while nobody knows that, the lower quarter of the last hour, which an
-/// attack of three quarters of it does not move.
+/// What is usual: what Prometheus remembers of it; where it remembers nothing, the lower quarter of what came before
+/// the refusals climbed. Without even that, the lower quarter of the last hour.
 fn usual(scene: &Scene<'_>) -> Option<f64> {
     let traffic = &scene.snapshot.traffic;
-    if let Some(yesterday) = traffic.denied_yesterday {
-        return Some(yesterday);
+    if let Some(usual) = traffic.denied_usual {
+        return Some(usual);
     }
-    let mut values: Vec<f64> = traffic.denied.points().iter().map(|(_, value)| *value).collect();
-    if values.len() < USUAL {
+    let points = traffic.denied.points();
+    if points.len() < USUAL {
         return None;
     }
+    let climbed = traffic.denied.above_since(scene.threshold(&RATE));
+    let before = points.partition_point(|(at, _)| climbed.is_none_or(|climbed| *at < climbed));
+    let told = if before < BEFORE { points } else { &points[..before] };
+    let mut values: Vec<f64> = told.iter().map(|(_, value)| *value).collect();
     values.sort_by(f64::total_cmp);
     Some(values[values.len() / 4])
+}
+
+/// The Ingress in front, when there is one, and a controller that knows a list of networks to turn away.
+fn ingress(scene: &Scene<'_>, namespace: &Name) -> Option<String> {
+    let of_nginx = |class: &Option<Name>| class.as_ref().is_none_or(|class| class.contains("nginx"));
+    let mut here = scene
+        .snapshot
+        .ingresses
+        .iter()
+        .filter(|ingress| ingress.key.namespace == *namespace && of_nginx(&ingress.class));
+    match (here.next(), here.next()) {
+        (Some(one), None) => Some(one.key.name.to_string()),
+        _ => None,
+    }
 }
 
 /// A Secret or a revision of the traffic's namespace that came shortly before.

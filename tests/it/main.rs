@@ -17,6 +17,7 @@ mod drills;
 mod eyes;
 mod house;
 mod judgement;
+mod lab_attack;
 mod lab_kube_rs;
 mod lab_kubectl;
 mod lab_promql;

@@ -3,7 +3,16 @@
 use std::time::Duration;
 
 use super::{Action, PatchKind, ResourceChange};
-use crate::domain::{Key, Kind, Name, ObjectRef, text};
+use crate::domain::{DENYLIST, Key, Kind, Name, ObjectRef, text};
+
+/// The list is written whole: what it held stays in it.
+fn deny(ingress: &Key, networks: &[String]) -> String {
+    let object = ObjectRef::new(Kind::Ingress, ingress.clone());
+    let path = DENYLIST.replace('.', "\\.");
+    let read = on(&object, "kubectl get", &format!("-o jsonpath='{{.metadata.annotations.{path}}}'"));
+    let list = format!("{DENYLIST}=${{old:+$old,}}{}", networks.join(","));
+    format!("old=$({read}); {}", on(&object, "kubectl annotate --overwrite", &format!("\"{list}\"")))
+}
 
 impl Action {
     /// The line a person could paste into a shell for the same effect.
@@ -132,6 +141,7 @@ impl Action {
                 line
             }
             Action::Annotate { object, annotations } => on(object, "kubectl annotate --overwrite", &pairs(annotations)),
+            Action::DenyAtIngress { ingress, networks } => deny(ingress, networks),
             Action::Label { object, labels } => on(object, "kubectl label --overwrite", &pairs(labels)),
             Action::Taint { node, key, value, effect, remove } => format!(
                 "kubectl taint nodes {} {}{}",

@@ -172,6 +172,11 @@ pub enum Action {
         object: ObjectRef,
         annotations: Vec<(String, Option<String>)>,
     },
+    /// Adds networks (CIDR) to those that the ingress controller turns away from this Ingress.
+    DenyAtIngress {
+        ingress: Key,
+        networks: Vec<String>,
+    },
     Label {
         object: ObjectRef,
         labels: Vec<(String, Option<String>)>,
@@ -333,6 +338,7 @@ impl Action {
             | Action::AutoscalerBounds { .. }
             | Action::Patch { .. }
             | Action::RolloutRestart { .. }
+            | Action::DenyAtIngress { .. }
             | Action::RolloutUndo { .. }
             | Action::DeletePods { .. }
             | Action::Evict { .. }
@@ -401,6 +407,7 @@ impl Action {
             Action::AutoscalerBounds { autoscaler, .. } => {
                 (Kind::HorizontalPodAutoscaler, autoscaler.clone())
             }
+            Action::DenyAtIngress { ingress, .. } => (Kind::Ingress, ingress.clone()),
             Action::RolloutPause { deployment }
             | Action::RolloutResume { deployment }
             | Action::RolloutStatus { deployment, .. }

@@ -6,9 +6,7 @@ use crate::config::aws::{AwsError, Session, Words};
 use crate::domain::Cidr;
 use crate::guard::{Guard, Hazard, Refusal};
 use crate::hands::Hands;
-
-/// The shortest prefixes that may be blocked: 65 536 addresses of IPv4, one site of IPv6 (RFC 6177).
-const SHORTEST: (u8, u8) = (16, 48);
+use crate::hands::hazards::denylist;
 
 /// Stops, for every network that would be blocked; and a warning where it cannot be known.
 ///
@@ -21,19 +19,11 @@ pub(super) async fn hazards(
 ) -> Result<Vec<Hazard>, Refusal> {
     let blocked: Vec<Cidr> =
         blocked.iter().map(|cidr| cidr.parse()).collect::<Result<_, String>>().map_err(Refusal::new)?;
-    let mut hazards: Vec<Hazard> = blocked.iter().filter_map(|cidr| too_wide(*cidr)).collect();
-    let never: Vec<String> =
-        hands.outside.aws.as_ref().map(|aws| aws.settings().never_block.value.clone()).unwrap_or_default();
-    for named in &never {
-        match named.parse::<Cidr>() {
-            Ok(network) => hazards.extend(overlaps(&blocked, network, "[aws] never_block")),
-            Err(says) => hazards.push(Hazard::stop(Guard::Target, format!("[aws] never_block: {says}"))),
-        }
-    }
+    let mut hazards = denylist::forbidden(hands, &blocked);
     match own(session).await {
         Ok(own) => {
             for (network, what) in own {
-                hazards.extend(overlaps(&blocked, network, &what));
+                hazards.extend(denylist::overlaps(&blocked, network, &what));
             }
         }
         Err(error) => {
@@ -42,25 +32,6 @@ pub(super) async fn hazards(
         }
     }
     Ok(hazards)
-}
-
-fn too_wide(cidr: Cidr) -> Option<Hazard> {
-    let shortest = if cidr.is_ipv4() { SHORTEST.0 } else { SHORTEST.1 };
-    if cidr.prefix() < shortest {
-        let says = format!("{cidr} is wider than /{shortest}: it would lock out customers");
-        return Some(Hazard::stop(Guard::Target, says));
-    }
-    cidr.is_internal().then(|| {
-        Hazard::stop(
-            Guard::Target,
-            format!("{cidr} is an internal network: our own load balancers and nodes are there"),
-        )
-    })
-}
-
-fn overlaps(blocked: &[Cidr], network: Cidr, what: &str) -> Option<Hazard> {
-    let hit = blocked.iter().find(|cidr| cidr.overlaps(network))?;
-    Some(Hazard::stop(Guard::Target, format!("{hit} holds {network}, which is {what}")))
 }
 
 /// Every network and public address of this account and region.

@@ -39,6 +39,7 @@ pub(super) fn hazard(scene: &Scene) -> Option<Hazard> {
         scene.action,
         Action::RolloutRestart { .. }
             | Action::Annotate { .. }
+            | Action::DenyAtIngress { .. }
             | Action::Label { .. }
             | Action::PatchStatus { .. }
     );

@@ -3,6 +3,7 @@
 
 mod budget;
 mod connections;
+pub(super) mod denylist;
 mod foresight;
 mod keeper;
 mod quota;
@@ -30,13 +31,14 @@ pub(super) struct Scene<'a> {
 
 /// Everything the guards have to say.
 pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (scaler, budget, quota, connections, foresight, evidence) = tokio::join!(
+    let (scaler, budget, quota, connections, foresight, evidence, denied) = tokio::join!(
         workload::autoscaler(&hands.cluster, scene),
         budget::hazards(&hands.cluster, scene),
         quota::hazards(&hands.cluster, scene),
         connections::hazard(hands, scene),
         foresight::hazards(&hands.cluster, scene),
         workload::evidence(&hands.cluster, scene),
+        denylist::hazards(hands, scene),
     );
     let mut hazards = Vec::new();
     hazards.extend(scaler);
@@ -49,6 +51,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     hazards.extend(connections);
     hazards.extend(foresight);
     hazards.extend(evidence);
+    hazards.extend(denied);
     hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));
     hazards
 }

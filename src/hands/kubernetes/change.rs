@@ -4,8 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::rollout;
 use super::write::{How, Part, Write};
-use crate::domain::{Action, ImageChange, Key, Kind, ObjectRef, PatchKind, ResourceChange, Timestamp};
+use crate::domain::{
+    Action, DENYLIST, ImageChange, Key, Kind, ObjectRef, PatchKind, ResourceChange, Timestamp,
+};
 use crate::guard::Refusal;
+use crate::hands::hazards::denylist;
 use crate::probes::object::{flag, items, number, string};
 
 /// What stands for the token until the moment of acting.
@@ -97,6 +100,11 @@ pub(super) fn write(
             json!({"metadata": {"annotations": pairs(annotations)}}),
             format!("annotate {object}: {}", keys(annotations)),
         ),
+        Action::DenyAtIngress { networks, .. } => {
+            let (list, added) = denylist::with(before, networks)?;
+            let title = format!("turn {} away from {object}", added.join(", "));
+            merge(json!({"metadata": {"annotations": {DENYLIST: list}}}), title)
+        }
         Action::Label { labels, .. } => {
             merge(json!({"metadata": {"labels": pairs(labels)}}), format!("label {object}: {}", keys(labels)))
         }

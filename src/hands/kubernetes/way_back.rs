@@ -4,7 +4,7 @@ use json_patch::PatchOperation;
 use serde_json::{Map, Value, json};
 
 use super::super::difference::essence;
-use crate::domain::{Action, ImageChange, ObjectRef, PatchKind};
+use crate::domain::{Action, DENYLIST, ImageChange, ObjectRef, PatchKind};
 use crate::guard::Undo;
 use crate::probes::object::{annotation, items, label, number, string};
 use crate::probes::rollout::present;
@@ -51,6 +51,11 @@ pub(super) fn undo(
         Action::Annotate { object, annotations } => {
             let annotations = old(annotations, |key| annotation(before, key));
             (Action::Annotate { object: object.clone(), annotations }, "old annotations".into())
+        }
+        Action::DenyAtIngress { .. } => {
+            let list = annotation(before, DENYLIST).map(str::to_owned);
+            let annotations = vec![(DENYLIST.to_owned(), list)];
+            (Action::Annotate { object, annotations }, "the list as it was".into())
         }
         Action::Label { object, labels } => {
             let labels = old(labels, |key| label(before, key));

@@ -1,12 +1,13 @@
 //! The lab's Alertmanager, API v2: alerts told by the rules (or posted), silences that suppress, inhibition.
-//! It knows nothing of rules and samples, and notifies nobody.
+//! It knows nothing of rules and samples. Whom it notifies is counted; nobody hears of it.
 
 mod config;
 mod matcher;
+mod notify;
 mod render;
 mod silence;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -25,6 +26,7 @@ use super::signals::Signals;
 use super::tsdb::Labels;
 use config::Config;
 use matcher::{Matcher, all_match};
+use notify::Notifier;
 use silence::{Posted, Silence};
 
 /// The configuration it begins with: one receiver, grouping, one inhibition.
@@ -48,6 +50,7 @@ struct Held {
     alerts: BTreeMap<Labels, Alert>,
     silences: Vec<Silence>,
     config: Config,
+    notifier: Notifier,
 }
 
 /// An alert as it was last told.
@@ -70,12 +73,21 @@ struct Suppression {
 
 impl Alertmanager {
     pub fn new(started: Timestamp) -> Self {
-        let config = Config::read(CONFIG).unwrap_or_default();
-        let held = Held { alerts: BTreeMap::new(), silences: Vec::new(), config };
+        Self::of(CONFIG, started)
+    }
+
+    /// With this configuration, or none where it is not sound.
+    pub fn of(config: &str, started: Timestamp) -> Self {
+        let held = Held {
+            alerts: BTreeMap::new(),
+            silences: Vec::new(),
+            config: Config::read(config).unwrap_or_default(),
+            notifier: Notifier::default(),
+        };
         Self { state: Arc::new(Mutex::new(held)), started, clock: Timestamp::now, files: None }
     }
 
-    /// It loads what the world has put into its container.
+    /// It loads what the world has put into its container, and says there how many notifications it sent.
     #[must_use]
     pub fn reading(self, files: Signals) -> Self {
         Self { files: Some(files), ..self }
@@ -93,7 +105,7 @@ impl Alertmanager {
 
     /// Takes what the rules say; `generator` is the Prometheus it comes from.
     pub fn tell(&self, notices: Vec<Notice>, generator: &str, now: Timestamp) {
-        self.with(|held| {
+        let sent = self.with(|held| {
             for Notice { labels, annotations, starts, ends } in notices {
                 let ends = ends.unwrap_or_else(|| now.saturating_add(RESOLVE_AFTER).unwrap_or(now));
                 let generator = format!("{generator}/graph");
@@ -103,7 +115,11 @@ impl Alertmanager {
                 );
             }
             held.alerts.retain(|_, alert| alert.ends > now);
+            held.notify(now)
         });
+        if let Some(files) = &self.files {
+            files.write(|shown| shown.notified = sent);
+        }
     }
 
     fn with<R>(&self, work: impl FnOnce(&mut Held) -> R) -> R {
@@ -112,6 +128,18 @@ impl Alertmanager {
 }
 
 impl Held {
+    fn notify(&mut self, now: Timestamp) -> u64 {
+        let mut firing: BTreeMap<_, BTreeSet<Labels>> = BTreeMap::new();
+        for (alert, by) in self.current(now) {
+            if by.silenced_by.is_empty() && by.inhibited_by.is_empty() {
+                for group in self.config.groups(&alert.labels) {
+                    firing.entry(group).or_default().insert(alert.labels.clone());
+                }
+            }
+        }
+        self.notifier.flush(&firing, now)
+    }
+
     /// Alerts that have not ended, each with what suppresses it.
     fn current(&self, now: Timestamp) -> Vec<(&Alert, Suppression)> {
         let live: Vec<&Alert> = self.alerts.values().filter(|alert| alert.ends > now).collect();

@@ -131,7 +131,9 @@ impl Work {
             .enumerate()
             .map(|(index, shape)| {
                 let more = if index == LOGIN { traffic.logins } else { 1.0 };
-                traffic.load * shape.per_request * more
+                let guesses = traffic.knocking.reach * traffic.door;
+                let own = if index == LOGIN { guesses } else { 0.0 };
+                (traffic.load - guesses) * shape.per_request * more + own
             })
             .collect();
         for (index, shape) in SHAPES.iter().enumerate() {

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::program::Behaviour;
+use crate::lab::alertmanager;
+use crate::lab::rules::RULES;
 
 /// One drill, as its file says.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,7 +30,7 @@ pub struct Drill {
     pub fixes: Vec<Step>,
     pub worse: Vec<Step>,
     /// In the order in which they strike.
-    #[serde(rename = "fault")]
+    #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
     /// How the faulty version behaves.
     #[serde(default, rename = "behaviour")]
@@ -87,9 +89,27 @@ pub struct Furnishing {
     /// `spec.maxReplicas` of the app's autoscaler; by default 10.
     #[serde(default)]
     pub most_replicas: Option<u32>,
+    /// A group of alerting rules beside the usual ones, in Prometheus' own format.
+    #[serde(default)]
+    pub rules: String,
+    /// The Alertmanager's configuration, where it is not the usual one.
+    #[serde(default)]
+    pub alertmanager: Option<String>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
+}
+
+impl Furnishing {
+    /// Every alerting rule there is, as one file.
+    pub fn rules_file(&self) -> String {
+        format!("{RULES}{}", self.rules)
+    }
+
+    /// The file of the Alertmanager.
+    pub fn alertmanager_file(&self) -> &str {
+        self.alertmanager.as_deref().unwrap_or(alertmanager::CONFIG)
+    }
 }
 
 /// One thing that goes wrong.
@@ -148,8 +168,26 @@ pub enum Fault {
     LockRoot,
     /// Somebody drops an index of the database.
     IndexMissing { index: String },
+    /// Passwords are tried from so many addresses, this often from each; when those are shut out for five minutes,
+    /// from as many others as the next number says. One of them may be right.
+    PasswordGuessing {
+        addresses: usize,
+        per_second: f64,
+        #[serde(default)]
+        moves_to: Vec<usize>,
+        #[serde(default)]
+        finds: Option<Guess>,
+    },
     /// The disk of a node that runs a worker fills up.
     DiskFills { with: Filling },
+}
+
+/// A password that is found after so many seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guess {
+    pub username: String,
+    pub after: f64,
 }
 
 /// What fills a disk.
@@ -190,6 +228,9 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/disk-full.logs.toml"),
     include_str!("../../../assets/drills/disk-full.images.toml"),
     include_str!("../../../assets/drills/disk-full.inodes.toml"),
+    include_str!("../../../assets/drills/alert-fatigue.flapping.toml"),
+    include_str!("../../../assets/drills/auth-attack.spray.toml"),
+    include_str!("../../../assets/drills/auth-attack.taken.toml"),
     include_str!("../../../assets/drills/high-5xx.revision.toml"),
     include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
     include_str!("../../../assets/drills/high-latency.cache.toml"),

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::attack::Attack;
 use super::cluster::{Cluster, Secret, later};
 use super::drill::{Drill, Fault, Filling};
 use super::objects::{Config, Deployment, Map, Service, drop_nulls};
@@ -131,6 +132,10 @@ impl World {
             Fault::Surge { seconds, requests, logins } => {
                 let seconds = seconds / cluster.speed;
                 self.traffic.surge(cluster.now, seconds, *requests, *logins);
+            }
+            Fault::PasswordGuessing { addresses, per_second, moves_to, finds } => {
+                let from = (*addresses, *per_second);
+                self.attack = Some(Attack::new(from, moves_to, finds.as_ref(), cluster));
             }
             Fault::HoldConnections { factor } => self.sessions.hold(*factor),
             Fault::LockRoot => self.sessions.lock(&self.signals, cluster.now),

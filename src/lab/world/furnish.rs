@@ -110,7 +110,7 @@ impl World {
         let secrets = our_app::stored_secrets(&data, &mut self.cluster.rng);
         self.create_all::<Secret>(secrets);
         self.create_all::<Config>(our_app::config_maps());
-        self.create_all::<Config>(super::monitoring::config_maps());
+        self.create_all::<Config>(super::monitoring::config_maps(furnishing));
         self.create_all::<ExternalSecret>(vec![our_app::external_secret(&seconds(first))]);
         self.create_all::<Service>(neighbours::services());
         self.create_all::<DaemonSet>(neighbours::daemon_sets());

@@ -1,6 +1,7 @@
 //! The world of the lab: one cluster with its controllers, kubelets, load and faults, moved by ticks.
 //! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
 
+mod attack;
 mod birth;
 mod cache;
 mod cert_manager;
@@ -113,6 +114,7 @@ pub struct World {
     keeping: Keeping,
     sampler: Sampler,
     issuance: CertManager,
+    attack: Option<attack::Attack>,
     faults: Faults,
     churn: Option<Churn>,
     /// False while the past is lived through.
@@ -145,6 +147,7 @@ impl World {
             keeping: Keeping::new(seed),
             sampler: Sampler::default(),
             issuance: CertManager::default(),
+            attack: None,
             faults: Faults::none(),
             churn: None,
             present: false,
@@ -176,6 +179,9 @@ impl World {
         if self.present {
             self.tick_certificates();
             self.show_edge();
+        }
+        if let Some(attack) = &mut self.attack {
+            self.traffic.knocking = attack.advance(&mut self.cluster, &self.signals);
         }
         let slowness = self.keeping.slowness();
         let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);

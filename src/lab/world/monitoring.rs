@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::World;
+use super::drill::Furnishing;
 use super::objects::Config;
 use super::shelf::Key;
-use crate::lab::rules::RULES;
 use crate::lab::signals::{Server, Serving};
 use crate::lab::store::seconds;
 
@@ -34,7 +34,7 @@ pub struct Watch {
 }
 
 /// The ConfigMaps of the monitoring, as `kubectl apply` left them.
-pub fn config_maps() -> Vec<Value> {
+pub fn config_maps(furnishing: &Furnishing) -> Vec<Value> {
     let map = |name: &str, label: &str, data: Value| {
         let applied = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": SPACE }, "data": data,
@@ -48,8 +48,12 @@ pub fn config_maps() -> Vec<Value> {
         })
     };
     vec![
-        map(SERVER, "prometheus", json!({ "prometheus.yml": PROMETHEUS_YML, "alerting_rules.yml": RULES })),
-        map("alertmanager", "alertmanager", json!({ "alertmanager.yml": crate::lab::alertmanager::CONFIG })),
+        map(
+            SERVER,
+            "prometheus",
+            json!({ "prometheus.yml": PROMETHEUS_YML, "alerting_rules.yml": furnishing.rules_file() }),
+        ),
+        map("alertmanager", "alertmanager", json!({ "alertmanager.yml": furnishing.alertmanager_file() })),
     ]
 }
 

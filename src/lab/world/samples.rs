@@ -80,6 +80,7 @@ pub fn describe(tsdb: &Tsdb) {
         ("redis_keyspace_misses_total", "counter", "keyspace_misses_total metric"),
         ("certmanager_certificate_expiration_timestamp_seconds", "gauge", "Expiration of the certificate."),
         ("nginx_ingress_controller_requests", "counter", "The total number of client requests."),
+        ("alertmanager_notifications_total", "counter", "The total number of attempted notifications."),
         ("up", "gauge", "1 if the instance is reachable."),
     ] {
         tsdb.metadata(name, kind, help);
@@ -271,6 +272,8 @@ fn outside(scrape: &mut Scrape, signals: &Signals, cluster: &Cluster) {
         ] {
             scrape.put(name, &cache, value as f64);
         }
+        let pager = [("instance", "alertmanager:9093"), ("integration", "pagerduty")];
+        scrape.put("alertmanager_notifications_total", &pager, shown.notified as f64);
         scrape.put("redis_up", &cache, flag(shown.cache.up));
         for served in &shown.certificates {
             let base = [("namespace", super::NAMESPACE), ("name", "covetpy-tls")];

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::NAMESPACE;
+use super::attack::{Knocking, log_login};
 use super::cluster::Cluster;
 use super::database::Sessions;
+use super::edge;
 use super::kubelet::Kubelet;
 use super::objects::Pod;
 use super::shelf::Key;
@@ -30,8 +32,14 @@ pub const PATHS: [(&str, f64); 5] = [
     ("/api/v1/users", 0.05),
 ];
 
+/// Seconds of CPU that comparing a password takes.
+const HASHING: f64 = 0.02;
+
 /// Share of logins among the usual requests.
 pub const LOGINS: f64 = 0.09;
+
+/// How often a pod prints that a user mistyped a password, per second.
+const MISTYPED: f64 = 0.06;
 
 /// Upper bounds of the duration histogram, in seconds.
 pub const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0];
@@ -66,6 +74,8 @@ pub struct Traffic {
     pub p95: f64,
     /// Share of requests that fail now.
     pub failing: f64,
+    /// Who tries passwords, beside the users.
+    pub knocking: Knocking,
     /// Logins come this many times more often than usual.
     pub logins: f64,
     surge: Option<Surge>,
@@ -93,6 +103,8 @@ struct Share {
     p95: f64,
     /// CPU it uses.
     cores: f64,
+    /// Share of its requests that are somebody's guesses at passwords.
+    guesses: f64,
     /// Share of the time slices in which its CPU limit stops it.
     stopped: f64,
 }
@@ -109,6 +121,7 @@ impl Traffic {
             door: 1.0,
             p95: USUAL_P95,
             failing: 0.0,
+            knocking: Knocking::default(),
             logins: 1.0,
             surge: None,
             last: None,
@@ -154,7 +167,8 @@ impl Traffic {
         };
         let (requests, logins) = self.surge.map_or((1.0, 1.0), |surge| (surge.requests, surge.logins));
         self.logins = grown(logins);
-        self.load = usual * (grown(requests) + LOGINS * (self.logins - 1.0)) * self.door;
+        self.load =
+            (usual * (grown(requests) + LOGINS * (self.logins - 1.0)) + self.knocking.reach) * self.door;
         self.serve(cluster, kubelet, sessions, (elapsed, slowness));
         self.idle_pods(cluster, kubelet, elapsed);
         true
@@ -183,7 +197,8 @@ impl Traffic {
             let (errors, cost) = life.map_or((0.0, 1.0), |life| (life.errors, life.cpu_factor));
             let limit = pod.spec.containers.first().and_then(|container| container.limit("cpu"));
             let mut share = share(each, sessions.starved(&key), errors, slowness);
-            let wanted = (0.02 + 0.012 * share.served) * cost;
+            share.guesses = (self.knocking.reach * self.door / self.load.max(1.0)).min(1.0);
+            let wanted = (0.02 + 0.012 * share.served + HASHING * share.served * share.guesses) * cost;
             let stopped = limit.map_or(0.0, |limit| (1.0 - limit / wanted.max(0.001)).max(0.0));
             // whoever waits for the database makes its requests wait
             share.p95 = f64::max(share.p95, sessions.delay()).min(4.0);
@@ -211,6 +226,7 @@ impl Traffic {
         let unanswered = if targets.is_empty() { "503" } else { "504" };
         *self.ingress.entry(unanswered).or_default() += lost * elapsed;
         *self.ingress.entry("503").or_default() += failed * elapsed;
+        *self.ingress.entry("403").or_default() += self.knocking.away * elapsed;
         *self.ingress.entry("200").or_default() += (self.load - lost - failed).max(0.0) * elapsed;
     }
 
@@ -221,15 +237,18 @@ impl Traffic {
             *counters = Counters { instance, ..Counters::default() };
         }
         counters.rate = share.served;
+        let guesses = share.served * share.guesses * elapsed;
+        *counters.requests.entry(("/login", "401")).or_default() += guesses;
         for (path, weight) in PATHS {
-            let many = share.served * weight * elapsed;
+            let users = share.served * (1.0 - share.guesses) * weight * elapsed;
             let missing = if path == "/login" { ("401", 0.03) } else { ("404", 0.006) };
             for (status, part) in [("200", 0.9996 - missing.1), (missing.0, missing.1), ("500", 0.0004)] {
-                *counters.requests.entry((path, status)).or_default() += many * part;
+                *counters.requests.entry((path, status)).or_default() += users * part;
             }
             *counters.requests.entry((path, "503")).or_default() += share.refused * weight * elapsed;
             *counters.requests.entry((path, "500")).or_default() += share.broken * weight * elapsed;
             let slower = if path == "/api/v1/search" { 1.5 } else { 0.85 };
+            let many = if path == "/login" { users + guesses } else { users };
             let all = many + (share.refused + share.broken) * weight * elapsed;
             let buckets = counters.buckets.entry(path).or_default();
             for (bucket, bound) in buckets.iter_mut().zip(BOUNDS) {
@@ -296,7 +315,7 @@ fn share(offered: f64, starved: f64, errors: f64, slowness: f64) -> Share {
     let use_of = wanted / CAPACITY;
     let queue = 1.0 + 12.0 * (use_of - 0.65).max(0.0).powi(2) + 9.0 * (use_of - 1.0).max(0.0);
     let p95 = (USUAL_P95 * queue * slowness).min(4.0);
-    Share { served, refused: wanted - served, broken, p95, cores: 0.0, stopped: 0.0 }
+    Share { served, refused: wanted - served, broken, p95, cores: 0.0, guesses: 0.0, stopped: 0.0 }
 }
 
 /// The share of requests faster than `bound` when 95 % are faster than `p95`: log-normal, the median a third.
@@ -331,6 +350,13 @@ pub fn print_access_logs(traffic: &Traffic, cluster: &mut Cluster) {
     for pod in targets(cluster) {
         let key = Key::of(&*pod);
         let busy = traffic.counters.get(&key).is_some_and(|counters| counters.rate > 0.0);
+        if busy && cluster.rng.f64() < MISTYPED {
+            // Users mistype, each from an address of their own.
+            let [a, b, c, d] = (edge::USERS.0 | cluster.rng.u32(..1 << (32 - edge::USERS.1))).to_be_bytes();
+            let name = format!("user{}", cluster.rng.u32(..90_000));
+            let address = format!("{a}.{b}.{c}.{d}");
+            log_login(cluster, &pod, ("warning", "authentication failed", 401), &name, &address);
+        }
         if !busy || cluster.rng.f64() > 0.3 {
             continue;
         }

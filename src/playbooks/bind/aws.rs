@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{Acu, AliasTarget, AwsCall, AwsDoes, IpSetRef, NodeQuestion, NodeService, RecordSet};
 
-use super::{Args, Bound, missing};
+use super::{Args, Bound, missing, networks};
 
 /// How far reads look back when a step does not say.
 const WINDOW: Duration = Duration::from_hours(1);
@@ -101,9 +101,11 @@ fn change(args: &Args<'_>) -> Bound<AwsDoes> {
         "close-port" => {
             AwsDoes::ClosePort { group: name("group")?, port: port(args, "port")?, cidr: args.text("cidr")? }
         }
-        "block-addresses" => AwsDoes::BlockAddresses { ip_set: ip_set(args)?, addresses: addresses(args)? },
+        "block-addresses" => {
+            AwsDoes::BlockAddresses { ip_set: ip_set(args)?, addresses: networks(args, "addresses")? }
+        }
         "unblock-addresses" => {
-            AwsDoes::UnblockAddresses { ip_set: ip_set(args)?, addresses: addresses(args)? }
+            AwsDoes::UnblockAddresses { ip_set: ip_set(args)?, addresses: networks(args, "addresses")? }
         }
         "set-record" => AwsDoes::SetRecord { zone: name("zone")?, record: record(args)? },
         "delete-record" => AwsDoes::DeleteRecord { zone: name("zone")?, record: record(args)? },
@@ -140,20 +142,6 @@ fn ip_set(args: &Args<'_>) -> Bound<IpSetRef> {
         }
         _ => Err(missing("ip_set", format!("`{text}` is not name/id/REGIONAL or name/id/CLOUDFRONT"))),
     }
-}
-
-/// CIDRs; a placeholder may hold several, separated by commas or spaces.
-fn addresses(args: &Args<'_>) -> Bound<Vec<String>> {
-    let words = args.words("addresses")?;
-    let split = words.iter().flat_map(|words| words.split([',', ' '])).filter(|word| !word.is_empty());
-    let mut found: Vec<String> = Vec::new();
-    for word in split {
-        super::verb::ParamKind::Cidr.check(word).map_err(|says| missing("addresses", says))?;
-        if !found.iter().any(|known| known == word) {
-            found.push(word.to_owned());
-        }
-    }
-    if found.is_empty() { Err(missing("addresses", "no address is given")) } else { Ok(found) }
 }
 
 fn record(args: &Args<'_>) -> Bound<RecordSet> {

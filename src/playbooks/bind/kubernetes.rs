@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{Action, DrainOptions, ImageChange, Name, PatchKind, ResourceChange};
 
 use super::super::pods;
-use super::{Args, Bound, missing};
+use super::{Args, Bound, missing, networks};
 
 pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
     Ok(match args.verb.name {
@@ -101,6 +101,9 @@ fn change(args: &Args<'_>) -> Bound<Action> {
             },
         },
         "annotate" => Action::Annotate { object: args.object()?, annotations: args.pairs("annotations")? },
+        "deny-at-ingress" => {
+            Action::DenyAtIngress { ingress: args.key("ingress")?, networks: networks(args, "networks")? }
+        }
         "label" => Action::Label { object: args.object()?, labels: args.pairs("labels")? },
         "taint" => Action::Taint {
             node: args.name("node")?,

@@ -286,6 +286,20 @@ impl Args<'_> {
     }
 }
 
+/// Networks in CIDR notation; a placeholder may hold several, separated by commas or spaces.
+fn networks(args: &Args<'_>, param: &str) -> Bound<Vec<String>> {
+    let words = args.words(param)?;
+    let split = words.iter().flat_map(|words| words.split([',', ' '])).filter(|word| !word.is_empty());
+    let mut found: Vec<String> = Vec::new();
+    for word in split {
+        verb::ParamKind::Cidr.check(word).map_err(|says| missing(param, says))?;
+        if !found.iter().any(|known| known == word) {
+            found.push(word.to_owned());
+        }
+    }
+    if found.is_empty() { Err(missing(param, "no network is given")) } else { Ok(found) }
+}
+
 fn missing(name: &str, says: impl Into<String>) -> MissingInput {
     MissingInput { name: name.to_owned(), says: says.into() }
 }

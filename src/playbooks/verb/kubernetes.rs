@@ -62,6 +62,7 @@ pub(super) static VERBS: &[Verb] = &[
         &[must("node", Name), may("delete_empty_dir", Flag), may("force", Flag), may("timeout", Span)],
     ),
     changes("annotate", &[must("kind", Kind), must("name", Name), IN, must("annotations", Pairs)]),
+    disrupts("deny-at-ingress", &[must("ingress", Name), IN, must("networks", Words)]),
     changes("label", &[must("kind", Kind), must("name", Name), IN, must("labels", Pairs)]),
     disrupts(
         "taint",

@@ -17,9 +17,10 @@ fn patience(drill: &Drill) -> u64 {
     minutes * 60
 }
 
-/// Another for each drill, the same in every run.
+/// Another for each drill, the same in every run; `$COVET_SEED` moves them all.
 fn seed(drill: &Drill) -> u64 {
-    drill.name.bytes().fold(7, |seed, byte| seed * 31 % 10_007 + u64::from(byte))
+    let moved: Option<u64> = std::env::var("COVET_SEED").ok().and_then(|seed| seed.parse().ok());
+    drill.name.bytes().fold(moved.unwrap_or(7), |seed, byte| seed * 31 % 10_007 + u64::from(byte))
 }
 
 /// Plays one; the story, and what is wrong with it.

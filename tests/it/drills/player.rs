@@ -12,7 +12,7 @@ use crossterm::event::KeyCode;
 use super::table::Table;
 
 /// A drill must be over by then, in seconds of the lab.
-const PATIENCE: i64 = 40 * 60;
+const PATIENCE: i64 = 100 * 60;
 /// The same read is not asked for again before that many seconds.
 const AGAIN: i64 = 15;
 /// A person does not run against the same wall for ever.

@@ -152,7 +152,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "drop-unfinished",
                 "rollout-done",
             ],
-            "auth-attack" => &["trail-events", "load-balancer", "network-acls", "quieter"],
+            "auth-attack" => &["trail-events", "load-balancer", "network-acls", "block-ingress", "quieter"],
             "disk-full" => &[
                 "logs-and-journal",
                 "block-devices",

@@ -274,6 +274,7 @@ impl World {
             grounds: None,
             title: None,
             undone: false,
+            covers: Default::default(),
         };
         self.progress.steps.insert(step.into(), done);
         self

@@ -94,6 +94,7 @@ impl Drill {
                 grounds: None,
                 title: None,
                 undone: false,
+                covers: Default::default(),
             };
             progress.steps.insert((*id).to_owned(), done);
         }

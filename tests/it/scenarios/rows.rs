@@ -241,7 +241,7 @@ pub struct TrafficRow {
     pub errors_by_pod: Vec<(String, f64)>,
     #[serde(default)]
     pub denied: Vec<String>,
-    pub denied_yesterday: Option<f64>,
+    pub denied_usual: Option<f64>,
     /// p95 a week ago, in seconds.
     pub last_week: Option<f64>,
     /// Pods of the workload `name`, and how much of their time the CPU limit stops them.

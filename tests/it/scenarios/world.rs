@@ -435,7 +435,7 @@ fn traffic(row: &TrafficRow) -> Traffic {
         namespace: row.namespace.as_str().into(),
         p95: Series::new(samples(&row.p95, 30)),
         error_ratio: Series::new(samples(&row.errors, 30)),
-        denied_yesterday: row.denied_yesterday,
+        denied_usual: row.denied_usual,
         denied: Series::new(samples(&row.denied, 30)),
         rate: Series::new([(now(), row.rate)]),
         p95_last_week: row.last_week,

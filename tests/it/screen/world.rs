@@ -172,6 +172,7 @@ fn progress() -> Progress {
         grounds: None,
         title: None,
         undone: false,
+        covers: Default::default(),
     };
     let found =
         Found { cause: "oom-killed".into(), says: "Memory cgroup out of memory: Killed process 1".into() };
@@ -196,6 +197,7 @@ fn step(id: &str, phase: StepPhase, title: &str, effect: Effect, state: StepStat
             to_revision: 6,
         }),
         inputs: Vec::new(),
+        covers: Default::default(),
         effect,
         undo: (effect != Effect::Read).then(|| "roll forward to revision 7".into()),
         auto: effect == Effect::Read,

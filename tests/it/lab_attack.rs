@@ -1,0 +1,133 @@
+//! Passwords tried at the lab's login: seen the same in metrics, logs and accounts; what the Ingress is told ends it,
+//! for whom it is told.
+
+use covet_tui::lab::logs::Logs;
+use covet_tui::lab::signals::Signals;
+use covet_tui::lab::store::Store;
+use covet_tui::lab::tsdb::Tsdb;
+use covet_tui::lab::world::{NAMESPACE, Options, World, drill};
+use jiff::{SignedDuration, Timestamp};
+
+const SEEDS: [u64; 3] = [1, 7, 42];
+
+struct Bench {
+    world: World,
+    store: Store,
+    logs: Logs,
+    signals: Signals,
+    tsdb: Tsdb,
+    now: Timestamp,
+}
+
+impl Bench {
+    fn new(seed: u64) -> Self {
+        let now: Timestamp = "2026-03-04T03:12:00Z".parse().unwrap();
+        let (store, logs) = (Store::new(seed), Logs::default());
+        let (signals, tsdb) = (Signals::default(), Tsdb::default());
+        let options =
+            Options { drill: drill("auth-attack.spray"), seed, back_fill_minutes: 3, ..Options::default() };
+        let world = World::new(store.clone(), logs.clone(), signals.clone(), tsdb.clone(), options, now);
+        Self { world, store, logs, signals, tsdb, now }
+    }
+
+    fn run(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.now += SignedDuration::from_secs(1);
+            self.world.tick(self.now);
+        }
+    }
+
+    fn annotate(&self, name: &str, value: &str) {
+        let key = format!("nginx.ingress.kubernetes.io/{name}");
+        let change =
+            |ingress: &mut serde_json::Value| ingress["metadata"]["annotations"][&key] = value.into();
+        self.store.update("ingresses", NAMESPACE, "covetpy-ingress", self.now, change).unwrap();
+    }
+
+    fn count(&self, metric: &str, label: &str, value: &str) -> f64 {
+        let series = self.tsdb.select(Some(metric), |labels| labels.get(label) == value, 0, i64::MAX);
+        series.iter().filter_map(|series| series.samples.last()).map(|sample| sample.value).sum()
+    }
+
+    /// Per second over the next minutes, by what Prometheus scraped.
+    fn rate(&mut self, metric: &str, label: &str, value: &str) -> f64 {
+        self.run(15);
+        let before = self.count(metric, label, value);
+        self.run(120);
+        (self.count(metric, label, value) - before) / 120.0
+    }
+
+    fn refused(&mut self) -> f64 {
+        self.rate("http_requests_total", "status", "401")
+    }
+
+    /// Addresses in the app's own lines of failed logins, of those that the attack uses.
+    fn seen(&self, network: &str) -> Vec<String> {
+        let pods = self.store.list("pods", Some(NAMESPACE)).0;
+        let mut found = Vec::new();
+        for pod in pods {
+            for line in self.logs.read(NAMESPACE, &pod.name, "covetpy", 0, 0).unwrap_or_default() {
+                let address = line.text.split("\"ip\":\"").nth(1).and_then(|rest| rest.split('"').next());
+                found.extend(address.filter(|address| address.starts_with(network)).map(str::to_owned));
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+}
+
+#[test]
+fn every_source_tells_of_the_same_attack() {
+    for seed in SEEDS {
+        let mut bench = Bench::new(seed);
+        bench.run(60);
+        let refused = bench.refused();
+        assert!((15.0..22.0).contains(&refused), "{refused} a second, seed {seed}");
+        assert_eq!(bench.seen("203.0.113.").len(), 6, "seed {seed}");
+        let failures: i64 =
+            bench.signals.read(|shown| shown.database.users.iter().map(|user| user.failed_attempts).sum());
+        assert!(failures > 100, "{failures} on the accounts, seed {seed}");
+    }
+}
+
+#[test]
+fn whoever_is_turned_away_comes_from_elsewhere_and_then_gives_up() {
+    for seed in SEEDS {
+        let mut bench = Bench::new(seed);
+        bench.run(60);
+        bench.annotate("denylist-source-range", &bench.seen("203.0.113.").join(","));
+        assert!(bench.refused() < 1.0, "seed {seed}");
+        let away = bench.rate("nginx_ingress_controller_requests", "status", "403");
+        assert!(away > 10.0, "{away} turned away, seed {seed}");
+        bench.run(120);
+        let moved = bench.refused();
+        assert!((4.0..9.0).contains(&moved), "{moved} a second, seed {seed}");
+        let others = bench.seen("198.51.100.");
+        assert_eq!(others.len(), 2, "seed {seed}");
+        let all = [bench.seen("203.0.113."), others].concat();
+        bench.annotate("denylist-source-range", &all.join(","));
+        assert!(bench.refused() < 1.0, "seed {seed}");
+        bench.run(400);
+        assert!(bench.refused() < 1.0, "it has given up, seed {seed}");
+    }
+}
+
+#[test]
+fn a_limit_holds_for_addresses_that_nobody_knows_yet() {
+    let mut bench = Bench::new(7);
+    bench.run(60);
+    bench.annotate("limit-rpm", "5");
+    assert!(bench.refused() < 1.0);
+}
+
+#[test]
+fn a_list_that_is_too_wide_locks_users_out_and_one_with_a_mistake_nobody() {
+    let mut bench = Bench::new(42);
+    bench.run(60);
+    bench.annotate("denylist-source-range", "203.0.113.0/24,somewhere");
+    assert!(bench.refused() > 15.0, "ingress-nginx ignores a list that it cannot read");
+    bench.annotate("denylist-source-range", "198.18.0.0/15");
+    let served = bench.rate("http_requests_total", "status", "200");
+    assert!(served < 5.0, "{served} a second");
+}
