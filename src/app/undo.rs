@@ -39,7 +39,8 @@ impl App {
             });
         }
         if let Some(undo) = outcome.undo.clone() {
-            let step = dossier_step(&self.dossiers, &origin).map_or(title, |step| step.title.clone());
+            let step = dossier_step(&self.dossiers, &origin)
+                .map_or_else(|| title.clone(), |step| step.title.clone());
             self.undos.push(Undoable { origin: origin.clone(), title: step, undo });
         }
         let Some(dossier) = self.dossiers.get_mut(&origin.anomaly) else { return };
@@ -58,7 +59,7 @@ impl App {
                 says,
                 found: Vec::new(),
                 bindings: BTreeMap::new(),
-                title: dossier.plan.as_ref().and_then(|plan| Some(plan.step(&origin.step)?.title.clone())),
+                title: Some(title),
                 grounds: None,
                 undone: false,
             };

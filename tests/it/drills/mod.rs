@@ -88,14 +88,8 @@ fn journal(player: &Player<'_>) -> Vec<String> {
 }
 
 /// Not yet seen to end by suggestions alone: practised by people, and played here only when named.
-const UNPROVEN: [&str; 19] = [
-    "cert-expiry.challenge",
+const UNPROVEN: [&str; 13] = [
     "cert-expiry.stale",
-    "ingress-down.selector",
-    "ingress-down.controller",
-    "prom-down.volume",
-    "prom-down.config",
-    "prom-down.memory",
     "db-pool.leak",
     "db-pool.scale",
     "db-cpu.index",
