@@ -23,7 +23,7 @@ use crate::probes::alerting::health::replay;
 use crate::probes::alerting::held::{self, Held};
 use crate::probes::alerting::prometheus_yml::{mistakes, rule_mistakes};
 use crate::probes::alerting::server::{container, earlier, expandable};
-use crate::probes::object::{condition, items, milli, milli_at, string};
+use crate::probes::object::{condition, is_ready, items, milli, milli_at, restarts, string};
 use crate::probes::trouble::{Trouble, TroubleKind};
 
 pub(super) async fn prometheus(hands: &Hands) -> Result<Api, Trouble> {
@@ -263,6 +263,15 @@ pub(super) async fn draft_restart(hands: &Hands, pod: &PodTarget, at: Timestamp)
             replay.current, replay.last
         );
         draft.hazards.push(Hazard::stop(Guard::Target, says));
+    }
+    let object = ObjectRef::new(Kind::Pod, pod.key.clone());
+    let found = hands.cluster.find(&object).await.map_err(refusal)?;
+    if let Some(found) = found.filter(|found| restarts(found) > 0 && !is_ready(found)) {
+        let says = format!(
+            "it was started again {} already: a new pod meets the same, and its back-off begins anew",
+            text::count(restarts(&found) as usize, "time")
+        );
+        draft.hazards.push(Hazard::warn(Guard::Target, says));
     }
     Ok(draft)
 }

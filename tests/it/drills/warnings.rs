@@ -86,6 +86,7 @@ impl Player<'_> {
             }
             "rollout-undo" => default("object", json!({"kind": "Deployment", "key": app})),
             "set-resources" | "set-image" => default("deployment", app),
+            "alerting" if does["does"] == "restart-prometheus" => default("pod", self.prometheus()),
             "drain" => {
                 let timeout = json!({"secs": 300, "nanos": 0});
                 default("options", json!({"delete_empty_dir": true, "force": false, "timeout": timeout}));
@@ -94,6 +95,13 @@ impl Player<'_> {
         }
         self.replace_words(&mut action);
         serde_json::from_value(action.clone()).map_err(|why| format!("{why}: {action}"))
+    }
+
+    /// The pod of Prometheus, as it is targeted.
+    fn prometheus(&self) -> Value {
+        let seen = self.table.app().snapshot.monitoring.as_ref();
+        let pod = seen.and_then(|seen| seen.pods.iter().flatten().next());
+        json!(pod.map(|pod| json!({"key": pod.key, "uid": pod.uid})))
     }
 
     fn replace_words(&self, value: &mut Value) {
