@@ -26,6 +26,7 @@ pub struct Discovered {
     pub door: Door,
     /// `service monitoring/prometheus-server:80`.
     pub object: String,
+    pub namespace: String,
 }
 
 /// Looks for Prometheus. `Ok(None)`: there is none that can be recognised.
@@ -92,6 +93,7 @@ async fn find(
                     path: format!("/api/v1/namespaces/{namespace}/services/{scheme}{name}:{port}/proxy"),
                 },
                 object: text::clean(&format!("service {namespace}/{name}:{port}")),
+                namespace: namespace.clone(),
             }));
         }
     }

@@ -35,8 +35,8 @@ mod workload;
 pub use action::{
     Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DockerWaste, DrainOptions, Effect, Folders,
     ImageChange, IpSetRef, MachineCommand, NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind,
-    Pick, PodTarget, RecordSet, RedisCommand, ResourceChange, Script, SessionTarget, Sql, Unit, Which,
-    shell_quote,
+    Pick, PodTarget, RIGHTS, RecordSet, RedisCommand, ResourceChange, Right, Rights, Script, SessionTarget,
+    Sql, Unit, Which, shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use cause::{CAUSES, CauseName};

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::needs::{Need, Who, needs};
+use super::needs::{Need, Where, Who, needs};
 use super::trouble::Trouble;
 use crate::config::{self, ConnectError, Settings};
 use crate::domain::{BlindKind, Timestamp, text};
@@ -107,9 +107,16 @@ async fn version(client: &kube::Client) -> DoctorRow {
 async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRow> {
     let user = who(client).await;
     let user = user.as_deref();
+    let found = timeout(PATIENCE, config::discovery::prometheus(client)).await;
+    let monitoring = found.ok().and_then(Result::ok).flatten().map(|found| found.namespace);
+    let monitoring = monitoring.as_deref();
     let asked = needs()
         .filter(|need| need.by != Who::Hands || !*settings.read_only)
-        .map(|need| async move { permission(client, settings, need, user).await });
+        .filter(|need| need.at != Where::Monitoring || monitoring.is_some())
+        .map(|need| async move {
+            let namespace = need.namespace(&settings.namespace, monitoring);
+            permission(client, &need, namespace, user).await
+        });
     futures::stream::iter(asked).buffered(16).collect().await
 }
 
@@ -126,11 +133,10 @@ async fn who(client: &kube::Client) -> Option<String> {
 
 async fn permission(
     client: &kube::Client,
-    settings: &Settings,
     need: &Need,
+    namespace: Option<String>,
     user: Option<&str>,
 ) -> DoctorRow {
-    let namespace = need.namespace(&settings.namespace);
     let place = namespace.as_deref().map_or("cluster-wide".to_owned(), |namespace| format!("in {namespace}"));
     let what = format!("may {} {} {place}", need.verb, need.resource());
     let began = Instant::now();
@@ -138,7 +144,7 @@ async fn permission(
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {
-            "namespace": namespace.unwrap_or_default(),
+            "namespace": namespace.as_deref().unwrap_or_default(),
             "verb": need.verb,
             "group": need.group,
             "resource": need.resource,
@@ -171,7 +177,7 @@ async fn permission(
                 latency: Some(began.elapsed()),
                 ..DoctorRow::bad(
                     what,
-                    ConnectError::new(BlindKind::Refused, why, &need.rule(&settings.namespace, user)),
+                    ConnectError::new(BlindKind::Refused, why, &need.rule(namespace.as_deref(), user)),
                 )
             }
         }

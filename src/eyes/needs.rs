@@ -1,10 +1,10 @@
 //! What the cockpit must be allowed to do: one row for each verb on a resource, and who needs it.
 
 use crate::config::Scope;
-use crate::domain::Grant;
+use crate::domain::{Grant, RIGHTS, Right};
 
 /// A verb on a resource.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Need {
     pub verb: &'static str,
     pub group: &'static str,
@@ -21,6 +21,8 @@ pub enum Where {
     Scope,
     Cluster,
     Namespace(&'static str),
+    /// Where Prometheus runs.
+    Monitoring,
 }
 
 /// Who needs it.
@@ -108,39 +110,41 @@ static OTHER: &[Need] = &[
     need(Who::Probes, "get", "", "secrets", Where::Scope),
     need(Who::Probes, "list", "", "resourcequotas", Where::Scope),
     need(Who::Hands, "list", "apps", "controllerrevisions", Where::Scope),
-    need(Who::Hands, "patch", "apps", "deployments", Where::Scope),
-    sub(Who::Hands, "patch", "apps", "deployments", "scale"),
-    sub(Who::Hands, "patch", "apps", "deployments", "status"),
-    need(Who::Hands, "patch", "apps", "statefulsets", Where::Scope),
-    need(Who::Hands, "patch", "apps", "daemonsets", Where::Scope),
-    need(Who::Hands, "patch", "", "services", Where::Scope),
-    need(Who::Hands, "patch", "networking.k8s.io", "ingresses", Where::Scope),
-    need(Who::Hands, "patch", "cert-manager.io", "certificates", Where::Scope),
-    sub(Who::Hands, "patch", "cert-manager.io", "certificates", "status"),
-    need(Who::Hands, "patch", "autoscaling", "horizontalpodautoscalers", Where::Scope),
-    need(Who::Hands, "delete", "", "pods", Where::Scope),
-    sub(Who::Hands, "create", "", "pods", "eviction"),
-    sub(Who::Hands, "create", "", "pods", "exec"),
-    need(Who::Hands, "patch", "", "nodes", Where::Cluster),
-    need(Who::Hands, "delete", "", "nodes", Where::Cluster),
-    need(Who::Hands, "patch", "", "configmaps", Where::Scope),
-    need(Who::Hands, "create", "", "secrets", Where::Scope),
-    need(Who::Hands, "patch", "", "secrets", Where::Scope),
-    need(Who::Hands, "delete", "", "secrets", Where::Scope),
 ];
 
 /// Every need, those of the eyes first.
-pub fn needs() -> impl Iterator<Item = &'static Need> {
-    WATCHED.iter().chain(OTHER)
+pub fn needs() -> impl Iterator<Item = Need> {
+    WATCHED.iter().chain(OTHER).copied().chain(of_hands())
+}
+
+/// What the hands' actions write, each once.
+fn of_hands() -> Vec<Need> {
+    let mut needs: Vec<Need> = Vec::new();
+    for of in RIGHTS {
+        for Right { verb, kind, part } in of.rights {
+            let at = match () {
+                () if !kind.is_namespaced() => Where::Cluster,
+                () if of.monitoring => Where::Monitoring,
+                () => Where::Scope,
+            };
+            let (group, resource) = (kind.group(), kind.plural());
+            let need = Need { verb, group, resource, subresource: part, at, by: Who::Hands };
+            if !needs.contains(&need) {
+                needs.push(need);
+            }
+        }
+    }
+    needs
 }
 
 impl Need {
-    /// The namespace to ask about; None for the whole cluster.
-    pub fn namespace(&self, scope: &Scope) -> Option<String> {
+    /// The namespace to ask about, where `monitoring` is that of Prometheus; None for the whole cluster.
+    pub fn namespace(&self, scope: &Scope, monitoring: Option<&str>) -> Option<String> {
         match self.at {
             Where::Cluster => None,
             Where::Scope => scope.one().map(ToString::to_string),
             Where::Namespace(namespace) => Some(namespace.to_owned()),
+            Where::Monitoring => monitoring.map(str::to_owned),
         }
     }
 
@@ -152,16 +156,10 @@ impl Need {
         }
     }
 
-    /// How an admin would allow it.
-    pub fn rule(&self, scope: &Scope, user: Option<&str>) -> String {
-        let (resource, namespace) = (self.resource(), self.namespace(scope));
-        let grant = Grant {
-            verbs: &[self.verb],
-            group: self.group,
-            resource: &resource,
-            namespace: namespace.as_deref(),
-            user,
-        };
+    /// How an admin would allow it there.
+    pub fn rule(&self, namespace: Option<&str>, user: Option<&str>) -> String {
+        let resource = self.resource();
+        let grant = Grant { verbs: &[self.verb], group: self.group, resource: &resource, namespace, user };
         format!("let an admin run: {}", grant.as_command())
     }
 }

@@ -42,4 +42,4 @@ pub use playbook::{
 pub use pods::PodSet;
 pub use resolved::Condition;
 pub use values::{BINDINGS, SETTINGS};
-pub use verb::{Todo, Verb};
+pub use verb::{Arg, Todo, Verb};

@@ -16,6 +16,7 @@ mod kubernetes;
 mod outside;
 mod plugin;
 pub mod real;
+mod rights;
 mod scripted;
 mod server;
 mod settings;

@@ -9,6 +9,7 @@ mod machine;
 mod network;
 mod postgres;
 mod redis;
+mod rights;
 mod script;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
 pub use network::NetworkProbe;
 pub use postgres::{Pick, SessionTarget, Sql, Which};
 pub use redis::RedisCommand;
+pub use rights::{RIGHTS, Right, Rights};
 pub use script::Script;
 
 /// What an action does to the world (the audit's R, C, D, X).

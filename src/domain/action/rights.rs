@@ -1,0 +1,108 @@
+//! What each action writes to Kubernetes, by its name: what a person must be allowed. A test holds it against the
+//! verbs of playbooks, and against the objects that the product's own playbooks name.
+
+use crate::domain::Kind;
+use Kind::{
+    Certificate, ClusterIssuer, ConfigMap, DaemonSet, Deployment, ExternalSecret, HorizontalPodAutoscaler,
+    Ingress, Issuer, Node, PersistentVolumeClaim, Pod, Prometheus, PrometheusRule, Secret, Service,
+    StatefulSet,
+};
+
+/// A verb on a kind of object, or on a part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Right {
+    pub verb: &'static str,
+    pub kind: Kind,
+    /// As in a URL: `scale`; empty for the object itself.
+    pub part: &'static str,
+}
+
+/// The rights of one action.
+#[derive(Debug)]
+pub struct Rights {
+    /// As in a journal and in playbooks: `set-image`.
+    pub action: &'static str,
+    /// On what monitoring runs with, in its own namespace.
+    pub monitoring: bool,
+    pub rights: &'static [Right],
+}
+
+const fn patch(kind: Kind) -> Right {
+    Right { verb: "patch", kind, part: "" }
+}
+
+const fn on(verb: &'static str, kind: Kind, part: &'static str) -> Right {
+    Right { verb, kind, part }
+}
+
+const fn of(action: &'static str, rights: &'static [Right]) -> Rights {
+    Rights { action, monitoring: false, rights }
+}
+
+const fn monitoring(action: &'static str, rights: &'static [Right]) -> Rights {
+    Rights { action, monitoring: true, rights }
+}
+
+const TEMPLATE: &[Right] = &[patch(Deployment)];
+const WORKLOADS: &[Right] = &[patch(Deployment), patch(StatefulSet), patch(DaemonSet)];
+const NODE: &[Right] = &[patch(Node)];
+/// A configuration, and the server told to read it by whoever reaches it through the API server.
+const DOCUMENT: &[Right] = &[patch(ConfigMap), patch(Secret), on("create", Service, "proxy")];
+
+/// Every action that writes to Kubernetes. A server that is reached through the API server is written to by its
+/// Service's proxy.
+pub static RIGHTS: &[Rights] = &[
+    of("scale", &[on("patch", Deployment, "scale"), on("patch", StatefulSet, "scale")]),
+    of("autoscaler-bounds", &[patch(HorizontalPodAutoscaler)]),
+    of(
+        "patch",
+        &[
+            patch(Deployment),
+            patch(Service),
+            patch(Ingress),
+            patch(PersistentVolumeClaim),
+            patch(Issuer),
+            patch(ClusterIssuer),
+        ],
+    ),
+    of("rollout-restart", WORKLOADS),
+    of("rollout-undo", WORKLOADS),
+    of("rollout-pause", TEMPLATE),
+    of("rollout-resume", TEMPLATE),
+    of("delete-pods", &[on("delete", Pod, "")]),
+    of("evict", &[on("create", Pod, "eviction")]),
+    of("cordon", NODE),
+    of("uncordon", NODE),
+    of("drain", &[patch(Node), on("create", Pod, "eviction")]),
+    of("annotate", &[patch(ExternalSecret)]),
+    of("label", &[patch(Deployment)]),
+    of("taint", NODE),
+    of("apply", &[on("create", Certificate, ""), patch(Certificate)]),
+    of("pull-secret", &[on("create", Secret, ""), patch(Secret)]),
+    of("restore-secret", &[patch(Secret), on("delete", Secret, "")]),
+    of("reference-pull-secret", TEMPLATE),
+    of("set-image", TEMPLATE),
+    of("set-resources", TEMPLATE),
+    of("set-config", &[patch(ConfigMap)]),
+    of("exec", &[on("create", Pod, "exec")]),
+    of("patch-status", &[on("patch", Certificate, "status"), on("patch", Deployment, "status")]),
+    of("delete-node", &[on("delete", Node, "")]),
+    monitoring("silence-alerts", &[on("create", Service, "proxy")]),
+    monitoring("expire-silence", &[on("delete", Service, "proxy")]),
+    monitoring(
+        "tune-rule",
+        &[patch(ConfigMap), patch(Secret), patch(PrometheusRule), on("create", Service, "proxy")],
+    ),
+    monitoring("group-alerts", DOCUMENT),
+    monitoring("inhibit-alerts", DOCUMENT),
+    monitoring("route-alerts", DOCUMENT),
+    monitoring("restore-document", DOCUMENT),
+    monitoring("restore-prometheus-config", DOCUMENT),
+    monitoring("grow-claim", &[patch(PersistentVolumeClaim)]),
+    monitoring("restart-prometheus", &[on("delete", Pod, "")]),
+    monitoring(
+        "scale-prometheus",
+        &[on("patch", Deployment, "scale"), on("patch", StatefulSet, "scale"), patch(Prometheus)],
+    ),
+    monitoring("limit-retention", &[patch(Deployment), patch(StatefulSet), patch(Prometheus)]),
+];
