@@ -4,7 +4,7 @@
 use covet_tui::lab::logs::Logs;
 use covet_tui::lab::signals::Signals;
 use covet_tui::lab::store::Store;
-use covet_tui::lab::tsdb::Tsdb;
+use covet_tui::lab::tsdb::{Series, Tsdb};
 use covet_tui::lab::world::{NAMESPACE, Options, World, drill};
 use jiff::{SignedDuration, Timestamp};
 
@@ -46,7 +46,11 @@ impl Bench {
 
     fn count(&self, metric: &str, label: &str, value: &str) -> f64 {
         let series = self.tsdb.select(Some(metric), |labels| labels.get(label) == value, 0, i64::MAX);
-        series.iter().filter_map(|series| series.samples.last()).map(|sample| sample.value).sum()
+        // A pod that was scaled away ends its series with a marker that is no number.
+        let last = |series: &Series| {
+            series.samples.iter().rev().map(|sample| sample.value).find(|value| value.is_finite())
+        };
+        series.iter().filter_map(last).sum()
     }
 
     /// Per second over the next minutes, by what Prometheus scraped.
