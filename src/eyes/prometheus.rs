@@ -9,9 +9,10 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::api_server::{Sessions, session_for};
+use super::charts::Charts;
 use super::strain;
 use super::tell::{Backoff, Tell, Unheard};
-use super::traffic::{Charts, Queries};
+use super::traffic::Queries;
 use crate::config::{ConnectError, Door, Settings, discovery};
 use crate::domain::{BlindKind, Fact, Origin, Timestamp};
 
