@@ -173,10 +173,7 @@ pub(super) async fn watch(
             }
             Err(error) => error,
         };
-        let wait = match error.kind {
-            BlindKind::NotConfigured => Duration::from_mins(1),
-            _ => backoff.next(),
-        };
+        let wait = backoff.after(&error);
         let heard = tell.blind(Origin::Containers, error.clone()).await;
         if heard.is_err() || tell.blind(Origin::Prometheus, error).await.is_err() {
             return;
