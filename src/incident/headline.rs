@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{
     Anomaly, Blind, BlindKind, Change, ChangeKind, Severity, Subject, Timestamp, between, text,
 };
-use crate::rules::Watched;
+use crate::rules::{Watched, rule};
 
 use super::Incident;
 
@@ -84,7 +84,10 @@ fn what(anomaly: &Anomaly) -> String {
         }
         _ => match &anomaly.subject {
             Subject::Object(object) => format!("{} {}", object.to_string().replace('/', " "), anomaly.title),
-            Subject::Traffic(namespace) if !namespace.is_empty() => format!("{namespace}: {}", anomaly.title),
+            // Our own rules judge the traffic of the one namespace that is looked at.
+            Subject::Traffic(namespace) if !namespace.is_empty() && rule(&anomaly.rule).is_none() => {
+                format!("{namespace}: {}", anomaly.title)
+            }
             _ => anomaly.title.clone(),
         },
     }
