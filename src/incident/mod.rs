@@ -2,6 +2,7 @@
 //! Knows which anomaly can cause which. It must not know playbooks or the screen.
 
 mod changes;
+mod dependencies;
 mod graph;
 mod headline;
 mod links;
