@@ -4,6 +4,7 @@
 mod alert_history;
 mod alertmanager;
 mod api_server;
+mod charts;
 mod cloudwatch;
 mod discover;
 mod disk_history;

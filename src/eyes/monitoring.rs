@@ -42,10 +42,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
             },
             Err(error) => error,
         };
-        let wait = match error.kind {
-            BlindKind::NotConfigured => Duration::from_mins(1),
-            _ => backoff.next(),
-        };
+        let wait = backoff.after(&error);
         if tell.blind(Origin::Monitoring, error).await.is_err() {
             return;
         }

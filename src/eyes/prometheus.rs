@@ -9,9 +9,10 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::api_server::{Sessions, session_for};
+use super::charts::Charts;
 use super::strain;
 use super::tell::{Backoff, Tell, Unheard};
-use super::traffic::{Charts, Queries};
+use super::traffic::Queries;
 use crate::config::{ConnectError, Door, Settings, discovery};
 use crate::domain::{BlindKind, Fact, Origin, Timestamp};
 
@@ -172,10 +173,7 @@ pub(super) async fn watch(
             }
             Err(error) => error,
         };
-        let wait = match error.kind {
-            BlindKind::NotConfigured => Duration::from_mins(1),
-            _ => backoff.next(),
-        };
+        let wait = backoff.after(&error);
         let heard = tell.blind(Origin::Containers, error.clone()).await;
         if heard.is_err() || tell.blind(Origin::Prometheus, error).await.is_err() {
             return;

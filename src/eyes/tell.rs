@@ -90,6 +90,11 @@ impl Backoff {
         wait.mul_f64(0.75 + fastrand::f64() * 0.5)
     }
 
+    /// Longer for what was never configured: it is looked for, not waited for.
+    pub(super) fn after(&mut self, error: &ConnectError) -> Duration {
+        if error.kind == BlindKind::NotConfigured { Duration::from_mins(1) } else { self.next() }
+    }
+
     pub(super) fn reset(&mut self) {
         self.next = self.first;
     }

@@ -1,22 +1,14 @@
-//! The application's traffic in PromQL: which metrics and labels there are, the questions made of them, and the
-//! charts grown from the answers.
+//! The application's traffic in PromQL: which metrics and labels there are, and the questions made of them.
 
 use std::collections::HashMap;
-use std::time::Duration;
-
-use prometheus_http_query::response::RangeVector;
 
 use super::kubernetes::names::own;
-use super::prometheus::{Prometheus, STEP, moment};
+use super::prometheus::Prometheus;
 use crate::config::{ConnectError, Settings};
-use crate::domain::{BlindKind, Key, Name, Series, Timestamp, Traffic};
+use crate::domain::{BlindKind, Key, Name};
 
-/// How far the charts reach back.
-const HOUR: Duration = Duration::from_hours(1);
 /// The window of rates: twice the usual five-minute windows' quickness, four samples at a scrape of 30 s.
 const WINDOW: &str = "2m";
-/// Points asked for again, because the youngest samples arrive late.
-const OVERLAP: i64 = 2;
 
 /// Counters of requests that applications, frameworks, ingresses and meshes export.
 const REQUESTS: [&str; 7] = [
@@ -47,9 +39,9 @@ const STATUS_LABELS: [&str; 5] =
     ["status", "code", "status_code", "http_response_status_code", "response_code"];
 
 #[derive(Debug, Clone)]
-struct SlowPaths {
-    label: String,
-    expression: String,
+pub(super) struct SlowPaths {
+    pub label: String,
+    pub expression: String,
 }
 
 /// The questions, ready to ask.
@@ -60,21 +52,21 @@ pub(super) struct Queries {
     pub latency: Option<String>,
     pub status_label: Option<String>,
     /// By the field of [`Traffic`]: p50, p95, p99.
-    quantiles: Option<[String; 3]>,
-    error_ratio: Option<String>,
-    rate: Option<String>,
-    denied: Option<String>,
-    denied_usual: Option<String>,
+    pub quantiles: Option<[String; 3]>,
+    pub error_ratio: Option<String>,
+    pub rate: Option<String>,
+    pub denied: Option<String>,
+    pub denied_usual: Option<String>,
     /// By the label of the namespace.
-    denied_in: Option<(&'static str, String)>,
-    errors_by_pod: Option<String>,
-    slow_paths: Option<SlowPaths>,
-    p95_last_week: Option<String>,
-    parts: Vec<(&'static str, String)>,
-    memory: String,
+    pub denied_in: Option<(&'static str, String)>,
+    pub errors_by_pod: Option<String>,
+    pub slow_paths: Option<SlowPaths>,
+    pub p95_last_week: Option<String>,
+    pub parts: Vec<(&'static str, String)>,
+    pub memory: String,
     /// The one namespace whose traffic it is; empty when all of it is asked for.
-    namespace: Name,
-    unit: f64,
+    pub namespace: Name,
+    pub unit: f64,
 }
 
 impl Queries {
@@ -210,7 +202,7 @@ impl Queries {
     }
 
     /// The pod that a series is about; None when its labels do not say.
-    fn pod(&self, labels: &HashMap<String, String>) -> Option<Key> {
+    pub(super) fn pod(&self, labels: &HashMap<String, String>) -> Option<Key> {
         let label = |name: &str| labels.get(name).filter(|value| !value.is_empty()).map(|value| own(value));
         let namespace = label("exported_namespace").or_else(|| label("namespace"));
         Some(Key::new(namespace.unwrap_or_else(|| self.namespace.clone()), label("pod")?))
@@ -267,127 +259,6 @@ async fn present(prometheus: &Prometheus) -> Result<Vec<String>, ConnectError> {
     let expression = format!("count by (__name__) ({{__name__=~\"{}\"}})", names.join("|"));
     let found = prometheus.instant(&expression).await?;
     Ok(found.iter().filter_map(|series| series.metric().get("__name__").cloned()).collect())
-}
-
-/// The last hour, grown look by look.
-#[derive(Default)]
-pub(super) struct Charts {
-    traffic: Traffic,
-    /// Up to here everything is drawn, in seconds.
-    drawn: Option<i64>,
-}
-
-impl Charts {
-    /// Asks for what is missing; `slowly` also for what changes slowly. Nothing is kept of a look that failed
-    /// half-way.
-    pub(super) async fn look(
-        &mut self,
-        prometheus: &Prometheus,
-        queries: &Queries,
-        now: Timestamp,
-        slowly: bool,
-    ) -> Result<Traffic, ConnectError> {
-        let step = STEP.as_secs() as i64;
-        // On whole steps, so that every look asks for the same moments.
-        let to = now.as_second() / step * step;
-        let oldest = to - HOUR.as_secs() as i64;
-        let from = self.drawn.map_or(oldest, |drawn| (drawn - OVERLAP * step).max(oldest));
-        let ask = |expression: Option<&String>| {
-            let expression = expression.cloned();
-            async move {
-                match expression {
-                    Some(expression) => prometheus.range(&expression, from, to).await,
-                    None => Ok(Vec::new()),
-                }
-            }
-        };
-        let quantile = |index: usize| queries.quantiles.as_ref().map(|three| &three[index]);
-        let by_pod = async {
-            match &queries.errors_by_pod {
-                Some(expression) => prometheus.instant(expression).await,
-                None => Ok(Vec::new()),
-            }
-        };
-        // Not every Prometheus reaches back so far: then it is not known.
-        let usual = async {
-            let found = match &queries.denied_usual {
-                Some(expression) => prometheus.instant(expression).await.ok()?,
-                None => return None,
-            };
-            found.first().map(|series| series.sample().value()).filter(|value| value.is_finite())
-        };
-        let (p50, p95, p99, error_ratio, rate, denied, memory, by_pod) = tokio::try_join!(
-            ask(quantile(0)),
-            ask(quantile(1)),
-            ask(quantile(2)),
-            ask(queries.error_ratio.as_ref()),
-            ask(queries.rate.as_ref()),
-            ask(queries.denied.as_ref()),
-            ask(Some(&queries.memory)),
-            by_pod
-        )?;
-        if slowly {
-            self.slow(prometheus, queries).await?;
-        }
-        let usual = usual.await;
-        let traffic = &mut self.traffic;
-        traffic.denied_usual = usual;
-        traffic.questions.clone_from(&queries.parts);
-        traffic.namespace.clone_from(&queries.namespace);
-        for (series, lines, unit) in [
-            (&mut traffic.p50, p50, queries.unit),
-            (&mut traffic.p95, p95, queries.unit),
-            (&mut traffic.p99, p99, queries.unit),
-            (&mut traffic.error_ratio, error_ratio, 1.0),
-            (&mut traffic.rate, rate, 1.0),
-            (&mut traffic.denied, denied, 1.0),
-            (&mut traffic.memory, memory, 1.0),
-        ] {
-            *series = joined(series, &lines, unit, from, oldest);
-        }
-        let errors: Vec<(Key, f64)> = by_pod
-            .iter()
-            .filter_map(|series| Some((queries.pod(series.metric())?, series.sample().value())))
-            .filter(|(_, rate)| rate.is_finite() && *rate > 0.0)
-            .collect();
-        let total: f64 = errors.iter().map(|(_, rate)| rate).sum();
-        traffic.errors_by_pod = errors.into_iter().map(|(pod, rate)| (pod, rate / total)).collect();
-        traffic.errors_by_pod.sort_by(|one, other| other.1.total_cmp(&one.1));
-        self.drawn = Some(to);
-        Ok(traffic.clone())
-    }
-
-    async fn slow(&mut self, prometheus: &Prometheus, queries: &Queries) -> Result<(), ConnectError> {
-        if let Some((label, expression)) = &queries.denied_in {
-            let found = prometheus.instant(expression).await?;
-            let place = found.first().and_then(|series| series.metric().get(*label));
-            self.traffic.denied_in = place.filter(|name| !name.is_empty()).map(|name| own(name));
-        }
-        let seconds = |value: f64| (value.is_finite()).then_some(value * queries.unit);
-        if let Some(SlowPaths { label, expression }) = &queries.slow_paths {
-            let found = prometheus.instant(expression).await?;
-            let row = |series: &prometheus_http_query::response::InstantVector| {
-                let path = series.metric().get(label).filter(|path| !path.is_empty())?;
-                Some((own(path), seconds(series.sample().value())?))
-            };
-            let mut paths: Vec<_> = found.iter().filter_map(row).collect();
-            paths.sort_by(|one, other| other.1.total_cmp(&one.1));
-            self.traffic.slow_paths = paths;
-        }
-        if let Some(expression) = &queries.p95_last_week {
-            let found = prometheus.instant(expression).await?;
-            self.traffic.p95_last_week = found.first().and_then(|series| seconds(series.sample().value()));
-        }
-        Ok(())
-    }
-}
-
-/// What was drawn before `from`, then what is new. Values that are no numbers are gaps.
-fn joined(before: &Series, lines: &[RangeVector], unit: f64, from: i64, oldest: i64) -> Series {
-    let kept = before.points().iter().copied().filter(|(at, _)| (oldest..from).contains(&at.as_second()));
-    let new = lines.first().into_iter().flat_map(RangeVector::samples);
-    let new = new.filter_map(|sample| Some((moment(sample.timestamp())?, sample.value() * unit)));
-    Series::new(kept.chain(new))
 }
 
 #[cfg(test)]

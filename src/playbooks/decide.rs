@@ -103,16 +103,22 @@ impl Table<'_> {
         self.holding()
     }
 
+    /// What verifies the last change, or anything: first what has not been verified at all.
     fn holding(&self) -> Option<Decision> {
-        let again = self
-            .with_index()
-            .filter(|(_, step)| step.phase == StepPhase::Verify)
-            .map(|(index, _)| index)
-            .filter(|index| self.can_run(*index));
-        // What has not been verified at all comes before what is verified again.
-        let mut again: Vec<usize> = again.collect();
-        again.sort_by_key(|index| !self.is_available(*index));
-        Some(suggest(*again.first()?, self.resolved.says.clone()))
+        let resolved = &self.playbook.resolved.steps;
+        let of_change = |step: &Step| {
+            let change = last_change(self.view, self.playbook).map(|(change, _)| change);
+            change.is_some_and(|change| change.verify.contains(&step.id) || resolved.contains(&step.id))
+        };
+        let verifies = |step: &Step| step.phase == StepPhase::Verify;
+        let index = self.first_open(of_change).or_else(|| self.first_open(verifies))?;
+        Some(suggest(index, self.resolved.says.clone()))
+    }
+
+    /// The first of these that has not been read yet, else the first that can be read again.
+    fn first_open(&self, wanted: impl Fn(&Step) -> bool) -> Option<usize> {
+        let those = || self.with_index().filter(|(_, step)| wanted(step)).map(|(index, _)| index);
+        those().find(|index| self.is_available(*index)).or_else(|| those().find(|index| self.can_run(*index)))
     }
 
     /// It is not there any more: what it was caused by then is no reason to change anything now.
@@ -267,10 +273,7 @@ impl Table<'_> {
 
     /// A read that can run: one that has not run yet before one that has.
     fn any_read(&self) -> Option<usize> {
-        let reads = || {
-            self.with_index().filter(|(_, step)| step.todo.effect() == Effect::Read).map(|(index, _)| index)
-        };
-        reads().find(|index| self.is_available(*index)).or_else(|| reads().find(|index| self.can_run(*index)))
+        self.first_open(|step| step.todo.effect() == Effect::Read)
     }
 
     /// Other ways: changes for known causes, then what is still to be read.

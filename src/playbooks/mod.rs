@@ -13,6 +13,7 @@ mod outdated;
 mod parse;
 mod parse_step;
 mod parse_todo;
+mod placeholders;
 mod plan;
 mod playbook;
 mod pods;
@@ -35,11 +36,11 @@ pub use library::Library;
 pub use listing::{card, listing};
 pub use outdated::Grounds;
 pub use parse::{RULES, lint};
+pub use placeholders::{BINDINGS, SETTINGS};
 pub use plan::plan;
 pub use playbook::{
     FollowUp, Hold, InputSpec, Lint, Pattern, Playbook, Resolved, Step, StepPhase, Threshold, Trigger,
 };
 pub use pods::PodSet;
 pub use resolved::Condition;
-pub use values::{BINDINGS, SETTINGS};
 pub use verb::{Arg, Todo, Verb};

@@ -8,9 +8,9 @@ use crate::domain::{CAUSES, Effect};
 
 use super::parse::{check_id, pattern};
 use super::parse_todo::{template, todo};
+use super::placeholders::{self, BINDINGS};
 use super::reader::{At, Fields, Lints};
 use super::template::Template;
-use super::values::{self, BINDINGS};
 use super::verb::Todo;
 use super::{Finder, Guard, InputSpec, Step, StepPhase};
 
@@ -187,7 +187,7 @@ fn each(lints: &mut Lints<'_>, row: &Fields<'_>) -> Option<String> {
 }
 
 fn check_placeholder(lints: &mut Lints<'_>, at: &std::ops::Range<usize>, name: &str) {
-    if !values::is_known(name) {
+    if !placeholders::is_known(name) {
         let known: Vec<&str> = BINDINGS.iter().map(|(known, _)| *known).collect();
         lints.unknown(at, "placeholder", name, &known);
     }

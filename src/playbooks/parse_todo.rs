@@ -6,9 +6,9 @@ use toml_edit::{Item, Value};
 
 use super::PodSet;
 use super::parse_step::Inputs;
+use super::placeholders::{self, BINDINGS, SETTINGS};
 use super::reader::{At, Fields, Lints};
 use super::template::Template;
-use super::values::{self, BINDINGS, SETTINGS};
 use super::verb::{Arg, Json, Param, ParamKind, Todo, Verb};
 
 pub(super) fn todo(lints: &mut Lints<'_>, row: &Fields<'_>, inputs: &Inputs) -> Option<Todo> {
@@ -156,8 +156,9 @@ pub(super) fn template(lints: &mut Lints<'_>, text: &At<String>, inputs: &Inputs
         }
     };
     for name in template.placeholders() {
-        let of_trigger = lints.labels && name.starts_with(values::LABEL);
-        if !of_trigger && !values::is_known(name) && !inputs.iter().any(|(input, _)| input.name == name) {
+        let of_trigger = lints.labels && name.starts_with(placeholders::LABEL);
+        if !of_trigger && !placeholders::is_known(name) && !inputs.iter().any(|(input, _)| input.name == name)
+        {
             let mut known: Vec<&str> = inputs.iter().map(|(input, _)| input.name.as_str()).collect();
             known.extend(BINDINGS.iter().map(|(known, _)| known));
             known.extend(SETTINGS.iter().map(|(known, ..)| known));

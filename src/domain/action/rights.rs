@@ -76,6 +76,7 @@ pub static RIGHTS: &[Rights] = &[
     of("drain", &[patch(Node), on("create", Pod, "eviction")]),
     of("annotate", &[patch(ExternalSecret)]),
     of("label", &[patch(Deployment)]),
+    of("deny-at-ingress", &[patch(Ingress)]),
     of("taint", NODE),
     of("apply", &[on("create", Certificate, ""), patch(Certificate)]),
     of("pull-secret", &[on("create", Secret, ""), patch(Secret)]),

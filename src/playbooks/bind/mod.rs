@@ -17,9 +17,10 @@ use serde_json::Value;
 
 use crate::domain::{Action, Effect, Key, Kind, Name, ObjectRef, System, shell_quote};
 
+use super::placeholders::{BINDINGS, SETTINGS};
 use super::pods::PodSet;
 use super::template::Template;
-use super::values::{SETTINGS, values};
+use super::values::values;
 use super::verb::{self, Arg, Json, Verb};
 use super::view::View;
 use super::{Facts, Input, MissingInput, Step};
@@ -280,8 +281,7 @@ impl Args<'_> {
         if let Some((_, what, line)) = SETTINGS.iter().find(|(known, ..)| *known == name) {
             return missing(name, format!("not configured: {what}; {line}"));
         }
-        let what =
-            super::values::BINDINGS.iter().find(|(known, _)| *known == name).map_or(name, |(_, what)| *what);
+        let what = BINDINGS.iter().find(|(known, _)| *known == name).map_or(name, |(_, what)| *what);
         missing(name, format!("not known: {what}"))
     }
 }

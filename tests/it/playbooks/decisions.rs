@@ -59,6 +59,17 @@ fn only_the_newest_revision_crashes_so_it_is_rolled_back_to_the_one_that_works()
 }
 
 #[test]
+fn what_is_over_asks_for_no_change() {
+    let mut world = crash_loop("shop", "web")
+        .bad_revision(7, "CrashLoopBackOff", ERROR)
+        .cause(cause::BAD_REVISION, "only revision 7 crashes")
+        .read();
+    assert_eq!(world.suggested().0, "roll-back");
+    world.fires = false;
+    assert!(world.plan().suggestion().is_none_or(|step| step.effect == Effect::Read));
+}
+
+#[test]
 fn the_log_of_the_crash_is_read_before_the_pods_go() {
     let world = crash_loop("shop", "web")
         .bad_revision(9, "CrashLoopBackOff", ERROR)

@@ -172,15 +172,6 @@ fn a_finished_step_shows_what_it_said() {
 }
 
 #[test]
-fn what_is_over_asks_for_no_change() {
-    let mut world =
-        World::new("crash-loop", "shop", "web", 2, 6).cause(cause::BAD_REVISION, "only revision 7").read();
-    assert_eq!(world.suggested().0, "roll-back");
-    world.fires = false;
-    assert!(world.plan().suggestion().is_none_or(|step| step.effect == Effect::Read));
-}
-
-#[test]
 fn a_change_is_called_as_it_was_called_when_it_was_done() {
     let mut world = rolled_back(5);
     let called = "Roll back to revision 6".to_owned();

@@ -1,0 +1,137 @@
+//! The charts of the application's traffic, grown from Prometheus' answers look by look.
+
+use std::time::Duration;
+
+use prometheus_http_query::response::RangeVector;
+
+use super::kubernetes::names::own;
+use super::prometheus::{Prometheus, STEP, moment};
+use super::traffic::{Queries, SlowPaths};
+use crate::config::ConnectError;
+use crate::domain::{Key, Series, Timestamp, Traffic};
+
+/// How far the charts reach back.
+const HOUR: Duration = Duration::from_hours(1);
+/// Points asked for again, because the youngest samples arrive late.
+const OVERLAP: i64 = 2;
+
+/// The last hour, grown look by look.
+#[derive(Default)]
+pub(super) struct Charts {
+    traffic: Traffic,
+    /// Up to here everything is drawn, in seconds.
+    drawn: Option<i64>,
+}
+
+impl Charts {
+    /// Asks for what is missing; `slowly` also for what changes slowly. Nothing is kept of a look that failed
+    /// half-way.
+    pub(super) async fn look(
+        &mut self,
+        prometheus: &Prometheus,
+        queries: &Queries,
+        now: Timestamp,
+        slowly: bool,
+    ) -> Result<Traffic, ConnectError> {
+        let step = STEP.as_secs() as i64;
+        // On whole steps, so that every look asks for the same moments.
+        let to = now.as_second() / step * step;
+        let oldest = to - HOUR.as_secs() as i64;
+        let from = self.drawn.map_or(oldest, |drawn| (drawn - OVERLAP * step).max(oldest));
+        let ask = |expression: Option<&String>| {
+            let expression = expression.cloned();
+            async move {
+                match expression {
+                    Some(expression) => prometheus.range(&expression, from, to).await,
+                    None => Ok(Vec::new()),
+                }
+            }
+        };
+        let quantile = |index: usize| queries.quantiles.as_ref().map(|three| &three[index]);
+        let by_pod = async {
+            match &queries.errors_by_pod {
+                Some(expression) => prometheus.instant(expression).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        // Not every Prometheus reaches back so far: then it is not known.
+        let usual = async {
+            let found = match &queries.denied_usual {
+                Some(expression) => prometheus.instant(expression).await.ok()?,
+                None => return None,
+            };
+            found.first().map(|series| series.sample().value()).filter(|value| value.is_finite())
+        };
+        let (p50, p95, p99, error_ratio, rate, denied, memory, by_pod) = tokio::try_join!(
+            ask(quantile(0)),
+            ask(quantile(1)),
+            ask(quantile(2)),
+            ask(queries.error_ratio.as_ref()),
+            ask(queries.rate.as_ref()),
+            ask(queries.denied.as_ref()),
+            ask(Some(&queries.memory)),
+            by_pod
+        )?;
+        if slowly {
+            self.slow(prometheus, queries).await?;
+        }
+        let usual = usual.await;
+        let traffic = &mut self.traffic;
+        traffic.denied_usual = usual;
+        traffic.questions.clone_from(&queries.parts);
+        traffic.namespace.clone_from(&queries.namespace);
+        for (series, lines, unit) in [
+            (&mut traffic.p50, p50, queries.unit),
+            (&mut traffic.p95, p95, queries.unit),
+            (&mut traffic.p99, p99, queries.unit),
+            (&mut traffic.error_ratio, error_ratio, 1.0),
+            (&mut traffic.rate, rate, 1.0),
+            (&mut traffic.denied, denied, 1.0),
+            (&mut traffic.memory, memory, 1.0),
+        ] {
+            *series = joined(series, &lines, unit, from, oldest);
+        }
+        let errors: Vec<(Key, f64)> = by_pod
+            .iter()
+            .filter_map(|series| Some((queries.pod(series.metric())?, series.sample().value())))
+            .filter(|(_, rate)| rate.is_finite() && *rate > 0.0)
+            .collect();
+        let total: f64 = errors.iter().map(|(_, rate)| rate).sum();
+        traffic.errors_by_pod = errors.into_iter().map(|(pod, rate)| (pod, rate / total)).collect();
+        traffic.errors_by_pod.sort_by(|one, other| other.1.total_cmp(&one.1));
+        self.drawn = Some(to);
+        Ok(traffic.clone())
+    }
+
+    async fn slow(&mut self, prometheus: &Prometheus, queries: &Queries) -> Result<(), ConnectError> {
+        if let Some((label, expression)) = &queries.denied_in {
+            let found = prometheus.instant(expression).await?;
+            let place = found.first().and_then(|series| series.metric().get(*label));
+            self.traffic.denied_in = place.filter(|name| !name.is_empty()).map(|name| own(name));
+        }
+        let seconds = |value: f64| (value.is_finite()).then_some(value * queries.unit);
+        if let Some(SlowPaths { label, expression }) = &queries.slow_paths {
+            let found = prometheus.instant(expression).await?;
+            let row = |series: &prometheus_http_query::response::InstantVector| {
+                let path = series.metric().get(label).filter(|path| !path.is_empty())?;
+                Some((own(path), seconds(series.sample().value())?))
+            };
+            let mut paths: Vec<_> = found.iter().filter_map(row).collect();
+            paths.sort_by(|one, other| other.1.total_cmp(&one.1));
+            self.traffic.slow_paths = paths;
+        }
+        if let Some(expression) = &queries.p95_last_week {
+            let found = prometheus.instant(expression).await?;
+            self.traffic.p95_last_week = found.first().and_then(|series| seconds(series.sample().value()));
+        }
+        Ok(())
+    }
+}
+
+/// What was drawn before `from`, then what is new. Values that are no numbers are gaps.
+fn joined(before: &Series, lines: &[RangeVector], unit: f64, from: i64, oldest: i64) -> Series {
+    let kept = before.points().iter().copied().filter(|(at, _)| (oldest..from).contains(&at.as_second()));
+    let new = lines.first().into_iter().flat_map(RangeVector::samples);
+    let new = new.filter_map(|sample| Some((moment(sample.timestamp())?, sample.value() * unit)));
+    Series::new(kept.chain(new))
+}

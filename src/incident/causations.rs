@@ -1,0 +1,392 @@
+//! The table of causal links: which rule's anomaly can cause which, what both must have in common, and for how
+//! long (audit, section 5).
+
+use jiff::SignedDuration;
+
+use crate::domain::{Anomaly, Kind, Severity, cause};
+
+/// Onsets are estimates, and clocks differ.
+pub(super) const SLACK: SignedDuration = SignedDuration::from_secs(60);
+
+/// One row of the table of causal links.
+#[derive(Clone, Copy)]
+pub(super) struct Causation {
+    pub cause: &'static str,
+    pub effect: &'static str,
+    pub join: Join,
+    /// How long after the cause the effect may begin.
+    pub window: SignedDuration,
+    /// How much earlier than the cause the effect may seem to begin.
+    pub slack: SignedDuration,
+    pub weight: f64,
+    /// What else must hold.
+    pub when: fn(&Anomaly, &Anomaly) -> bool,
+    pub why: &'static str,
+}
+
+/// What cause and effect must have in common.
+#[derive(Clone, Copy)]
+pub(super) enum Join {
+    /// They touch the same object of this kind.
+    Object(Kind),
+    /// They touch objects of the same namespace.
+    Namespace,
+    /// They are about the same public host.
+    Host,
+    /// There is one database, or one of everything that matters.
+    Anything,
+}
+
+const fn row(
+    (cause, effect): (&'static str, &'static str),
+    join: Join,
+    minutes: i64,
+    weight: f64,
+    why: &'static str,
+) -> Causation {
+    let window = SignedDuration::from_mins(minutes);
+    Causation { cause, effect, join, window, slack: SLACK, weight, when: |_, _| true, why }
+}
+
+/// A rollout seems to be stuck since its last progress, which is before its pods fail.
+const fn of_rollout(row: Causation) -> Causation {
+    Causation { slack: row.window, ..row }
+}
+
+/// The cause was there first: estimates apart, the effect may not seem to begin earlier.
+const fn strictly(row: Causation) -> Causation {
+    Causation { slack: SignedDuration::ZERO, ..row }
+}
+
+const fn when(row: Causation, when: fn(&Anomaly, &Anomaly) -> bool) -> Causation {
+    Causation { when, ..row }
+}
+
+pub(super) static CAUSATIONS: &[Causation] = &[
+    of_rollout(row(
+        ("image-pull", "rollout-stuck"),
+        Join::Object(Kind::ReplicaSet),
+        20,
+        0.95,
+        "its newest pods have no image, so the rollout cannot complete",
+    )),
+    of_rollout(row(
+        ("crash-loop", "rollout-stuck"),
+        Join::Object(Kind::ReplicaSet),
+        60,
+        0.95,
+        "its newest pods crash, so the rollout cannot complete",
+    )),
+    of_rollout(row(
+        ("node-notready", "rollout-stuck"),
+        Join::Object(Kind::Pod),
+        15,
+        0.9,
+        "its newest pods are on that node",
+    )),
+    of_rollout(when(
+        row(
+            ("node-notready", "rollout-stuck"),
+            Join::Object(Kind::Deployment),
+            15,
+            0.7,
+            "replicas lost with the node find no other",
+        ),
+        |_, effect| has_cause(effect, &[cause::UNSCHEDULABLE]),
+    )),
+    row(("node-notready", "high-5xx"), Join::Namespace, 15, 0.9, "requests still go to pods on that node"),
+    row(
+        ("node-notready", "high-latency"),
+        Join::Namespace,
+        15,
+        0.9,
+        "the pods elsewhere carry that node's load",
+    ),
+    row(
+        ("node-notready", "hpa-max"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.9,
+        "the autoscaler replaces replicas lost with the node",
+    ),
+    row(
+        ("disk-full", "node-notready"),
+        Join::Object(Kind::Node),
+        60,
+        0.85,
+        "a kubelet without disk cannot do its work",
+    ),
+    when(
+        row(
+            ("disk-full", "image-pull"),
+            Join::Object(Kind::Node),
+            60,
+            0.85,
+            "the node has no space for the image",
+        ),
+        |_, effect| has_cause(effect, &[cause::IMAGE_DISK]),
+    ),
+    when(
+        row(("disk-full", "crash-loop"), Join::Object(Kind::Pod), 60, 0.85, "its containers cannot write"),
+        |_, effect| has_cause(effect, &[cause::NO_SPACE]),
+    ),
+    of_rollout(when(
+        row(
+            ("disk-full", "rollout-stuck"),
+            Join::Object(Kind::Deployment),
+            60,
+            0.7,
+            "its pods are evicted from the node without disk, or not placed there",
+        ),
+        |cause, _| cause.severity == Severity::Critical,
+    )),
+    when(
+        row(
+            ("disk-full", "high-5xx"),
+            Join::Namespace,
+            60,
+            0.6,
+            "pods are evicted from the node without disk",
+        ),
+        |cause, _| is_out_of_disk(cause),
+    ),
+    when(
+        row(
+            ("disk-full", "high-latency"),
+            Join::Namespace,
+            60,
+            0.6,
+            "pods are evicted from the node without disk",
+        ),
+        |cause, _| is_out_of_disk(cause),
+    ),
+    when(
+        row(("crash-loop", "high-5xx"), Join::Namespace, 30, 0.85, "requests fail while pods crash"),
+        serves,
+    ),
+    when(row(("crash-loop", "high-latency"), Join::Namespace, 30, 0.7, "fewer pods carry the load"), serves),
+    row(
+        ("crash-loop", "hpa-max"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.6,
+        "replicas that crash carry no load",
+    ),
+    when(
+        row(("image-pull", "high-5xx"), Join::Namespace, 30, 0.6, "pods without an image carry no load"),
+        serves,
+    ),
+    when(
+        row(("image-pull", "high-latency"), Join::Namespace, 30, 0.6, "pods without an image carry no load"),
+        serves,
+    ),
+    row(
+        ("image-pull", "hpa-max"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.6,
+        "pods without an image carry no load",
+    ),
+    when(
+        row(("rollout-stuck", "high-5xx"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
+        serves,
+    ),
+    when(
+        row(
+            ("rollout-stuck", "high-latency"),
+            Join::Namespace,
+            20,
+            0.6,
+            "replicas are missing from the rollout",
+        ),
+        serves,
+    ),
+    row(
+        ("db-cpu", "db-pool"),
+        Join::Anything,
+        10,
+        0.85,
+        "sessions that wait hold their slots, and pools open more",
+    ),
+    row(("db-cpu", "high-5xx"), Join::Anything, 10, 0.85, "requests wait for the database until they fail"),
+    row(("db-cpu", "high-latency"), Join::Anything, 10, 0.85, "requests wait for the database"),
+    row(("db-cpu", "hpa-max"), Join::Anything, 10, 0.6, "slow requests keep replicas busy"),
+    when(
+        row(("db-cpu", "crash-loop"), Join::Anything, 10, 0.85, "containers die waiting for the database"),
+        lacks_database,
+    ),
+    when(
+        row(
+            ("mem-leak", "crash-loop"),
+            Join::Object(Kind::Deployment),
+            24 * 60,
+            0.85,
+            "its memory grows until the kernel kills it",
+        ),
+        |_, effect| has_cause(effect, &[cause::OOM_KILLED, cause::MEMORY_LEAK]),
+    ),
+    row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
+    row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
+    row(
+        ("db-pool", "hpa-max"),
+        Join::Anything,
+        10,
+        0.6,
+        "requests that wait for a connection keep replicas busy",
+    ),
+    when(
+        row(
+            ("db-pool", "crash-loop"),
+            Join::Anything,
+            10,
+            0.85,
+            "containers die without a database connection",
+        ),
+        lacks_database,
+    ),
+    row(
+        ("node-notready", "prom-down"),
+        Join::Object(Kind::Node),
+        15,
+        0.9,
+        "Prometheus runs on that node, and its volume is held there",
+    ),
+    row(
+        ("disk-full", "prom-down"),
+        Join::Object(Kind::PersistentVolumeClaim),
+        24 * 60,
+        0.9,
+        "its volume is full",
+    ),
+    when(
+        row(("crash-loop", "prom-down"), Join::Object(Kind::Pod), 30, 0.85, "its own pod crashes"),
+        |_, effect| !has_cause(effect, &[cause::WAL_REPLAY]),
+    ),
+    when(
+        row(
+            ("hpa-max", "high-latency"),
+            Join::Namespace,
+            15,
+            0.7,
+            "no more replicas may come to share the load",
+        ),
+        |_, effect| !has_cause(effect, ITS_OWN),
+    ),
+    strictly(row(("hpa-max", "db-pool"), Join::Anything, 10, 0.6, "more replicas hold more connections")),
+    row(("hpa-max", "high-5xx"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
+    row(
+        ("auth-attack", "high-latency"),
+        Join::Namespace,
+        15,
+        0.6,
+        "the attacker's logins load the application",
+    ),
+    row(("auth-attack", "high-5xx"), Join::Namespace, 15, 0.6, "the attacker's logins load the application"),
+    row(("auth-attack", "db-pool"), Join::Anything, 15, 0.6, "the attacker's logins load the database"),
+    row(("high-latency", "high-5xx"), Join::Namespace, 15, 0.7, "slow requests run into timeouts"),
+    row(("high-latency", "hpa-max"), Join::Namespace, 10, 0.6, "slow requests keep replicas busy"),
+    when(
+        row(
+            ("high-latency", "crash-loop"),
+            Join::Namespace,
+            10,
+            0.7,
+            "probes time out and the kubelet kills",
+        ),
+        |_, effect| has_cause(effect, &[cause::LIVENESS_KILLED]),
+    ),
+    when(
+        row(
+            ("cert-expiry", "ingress-down"),
+            Join::Host,
+            // Its days were counted long before clients refuse it.
+            60 * 24 * 100,
+            0.95,
+            "clients refuse the certificate",
+        ),
+        |_, effect| has_cause(effect, TLS),
+    ),
+    when(
+        row(
+            ("ingress-down", "cert-expiry"),
+            Join::Host,
+            60 * 24,
+            0.7,
+            "the authority cannot reach the host to check it",
+        ),
+        |cause, effect| {
+            !has_cause(cause, TLS) && has_cause(effect, &[cause::ISSUANCE_FAILING, cause::NOT_RENEWED])
+        },
+    ),
+    of_rollout(row(
+        ("rollout-stuck", "ingress-down"),
+        Join::Object(Kind::Deployment),
+        20,
+        0.9,
+        "no replica of the rollout serves",
+    )),
+    row(("crash-loop", "ingress-down"), Join::Object(Kind::Deployment), 30, 0.9, "no pod is left to answer"),
+    row(("image-pull", "ingress-down"), Join::Object(Kind::Deployment), 30, 0.9, "no pod is left to answer"),
+    row(
+        ("node-notready", "ingress-down"),
+        Join::Object(Kind::Deployment),
+        15,
+        0.7,
+        "its pods are on that node",
+    ),
+    when(
+        row(("db-pool", "ingress-down"), Join::Anything, 10, 0.85, "pods are not ready without the database"),
+        |_, effect| has_cause(effect, &[cause::NO_ENDPOINTS]),
+    ),
+    when(
+        row(("ingress-down", "high-5xx"), Join::Namespace, 15, 0.7, "the door answers for pods that do not"),
+        |cause, _| has_cause(cause, &[cause::NO_ENDPOINTS, cause::BAD_GATEWAY]),
+    ),
+    when(
+        of_rollout(row(
+            ("cert-expiry", "rollout-stuck"),
+            Join::Anything,
+            60,
+            0.6,
+            "the webhook's certificate is bad",
+        )),
+        |_, effect| {
+            let refused = effect.causes.iter().find(|row| row.name == cause::WEBHOOK);
+            refused.is_some_and(|row| row.says.contains("x509") || row.says.contains("certificate"))
+        },
+    ),
+];
+
+/// Clients come to the door and turn away.
+const TLS: &[&str] =
+    &[cause::EXPIRED, cause::NAME_MISMATCH, cause::HANDSHAKE_FAILED, cause::DEFAULT_CERTIFICATE];
+
+/// What makes requests slow on any number of replicas.
+const ITS_OWN: &[&str] =
+    &[cause::BAD_REVISION, cause::CPU_THROTTLED, cause::CACHE_EVICTING, cause::CACHE_COLD, cause::CACHE_DOWN];
+
+/// Whether a crash is one for want of the database: it says so, or does not say, beside what uses the database.
+fn lacks_database(database: &Anomaly, crash: &Anomaly) -> bool {
+    let places = |anomaly: &Anomaly| {
+        let objects = anomaly.touches.iter().filter(|object| object.kind.is_namespaced());
+        objects.map(|object| object.key.namespace.clone()).collect::<Vec<_>>()
+    };
+    let own = places(crash);
+    let beside = || places(database).iter().any(|namespace| own.contains(namespace));
+    has_cause(crash, &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE])
+        || has_cause(crash, &[cause::LIVENESS_KILLED, cause::STARTUP_KILLED, cause::CRASH]) && beside()
+}
+
+/// Whether requests may reach what is ill: nothing of a batch worker's shows in the answers of others.
+fn serves(cause: &Anomaly, _: &Anomaly) -> bool {
+    cause.bindings.get("serves").is_none_or(|serves| serves != "nobody")
+}
+
+pub(super) fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
+    anomaly.causes.iter().any(|cause| names.contains(&cause.name))
+}
+
+/// A node that evicts, rather than one that soon might.
+fn is_out_of_disk(anomaly: &Anomaly) -> bool {
+    anomaly.severity == Severity::Critical && !has_cause(anomaly, &[cause::CLAIM_FULL])
+}

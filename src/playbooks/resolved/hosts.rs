@@ -1,0 +1,100 @@
+//! Whether public hosts are reached and serve a certificate that lasts.
+
+use std::time::Duration;
+
+use super::Held;
+use crate::domain::{Ended, EndpointSlice, Name, Reach, Served, Status, Subject, between, text};
+use crate::playbooks::view::View;
+
+/// A certificate that is valid for longer than this is well (audit, section 4).
+const CERTIFICATE: Duration = Duration::from_hours(21 * 24);
+
+pub(super) fn certificate_valid(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    let hosts = hosts(view);
+    let rows: Vec<_> = snapshot
+        .handshakes
+        .iter()
+        .filter(|((name, _), _)| hosts.iter().any(|host| **host == **name))
+        .flat_map(|(_, rows)| rows)
+        .collect();
+    let key = view.certificate();
+    let certificate = key.as_ref().and_then(|key| snapshot.certificates.get(key));
+    if let Some(row) =
+        certificate.and_then(|one| one.condition("Ready")).filter(|row| row.status != Status::True)
+    {
+        return Err(format!("the Certificate is not Ready: {}", row.message.as_deref().unwrap_or_default()));
+    }
+    if rows.is_empty() {
+        return Err("no handshake was seen".into());
+    }
+    for row in &rows {
+        match &row.served {
+            Err(why) => return Err(format!("{}: {why}", row.address)),
+            Ok(served) if !served.name_matches => return Err(format!("{} serves another name", row.address)),
+            Ok(served) if served.distrust.is_some() => return Err(format!("{} is not trusted", row.address)),
+            Ok(served) if between(view.facts.now, served.not_after) <= enough(served) => {
+                let left = text::span_short(between(view.facts.now, served.not_after));
+                return Err(format!("{} serves a certificate with {left} left", row.address));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Three weeks, or a third of a short life.
+fn enough(served: &Served) -> Duration {
+    CERTIFICATE.min(between(served.not_before, served.not_after).mul_f64(0.3))
+}
+
+/// The public hosts that the anomaly is about, without wildcards.
+fn hosts(view: &View<'_>) -> Vec<Name> {
+    if let Subject::Host(host) = &view.facts.anomaly.subject {
+        return vec![host.clone()];
+    }
+    let snapshot = view.snapshot();
+    let certificate = view.certificate().and_then(|key| snapshot.certificates.get(&key));
+    let ingress = view.ingress().and_then(|key| snapshot.ingresses.get(&key));
+    let mut hosts: Vec<Name> = match (&*view.facts.anomaly.rule, certificate, ingress) {
+        ("ingress-down", _, Some(ingress)) => ingress.hosts.to_vec(),
+        (_, Some(certificate), _) => certificate.dns_names.to_vec(),
+        (_, None, Some(ingress)) => ingress.hosts.to_vec(),
+        (_, None, None) => {
+            view.facts.anomaly.bindings.get("host").map(|host| host.as_str().into()).into_iter().collect()
+        }
+    };
+    hosts.retain(|host| !host.contains('*'));
+    hosts
+}
+
+/// Every host answers; since the first good walk after the last bad one.
+pub(super) fn hosts_reached(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    let hosts = hosts(view);
+    let reaches: Vec<_> = hosts.iter().filter_map(|host| snapshot.reaches.get(host)).collect();
+    if let Some((layer, says)) = reaches.iter().find_map(|reach| reach.last.failed()) {
+        return Err(format!("{layer} still fails: {says}"));
+    }
+    let doubtful = |reach: &&Reach| matches!(reach.last.ended, Ended::Doubtful { .. });
+    if reaches.is_empty() || reaches.iter().all(doubtful) {
+        return Err("no walk to the hosts was seen".into());
+    }
+    Ok(reaches.iter().filter_map(|reach| reach.well_since).max())
+}
+
+/// Every Service behind the Ingress has a ready endpoint.
+pub(super) fn endpoints_ready(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    let Some(ingress) = view.ingress().and_then(|key| snapshot.ingresses.get(&key)) else { return Ok(None) };
+    for service in &ingress.services {
+        let of_service = |slice: &&EndpointSlice| {
+            slice.key.namespace == ingress.key.namespace && slice.service.as_ref() == Some(service)
+        };
+        let ready: u32 = snapshot.endpoint_slices.iter().filter(of_service).map(|slice| slice.ready).sum();
+        if ready == 0 {
+            return Err(format!("Service {service} has no ready endpoint"));
+        }
+    }
+    Ok(None)
+}

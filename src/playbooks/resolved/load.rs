@@ -1,0 +1,111 @@
+//! Whether requests are quick and answered again, and what they need is not used up: the database, memory.
+
+use std::time::Duration;
+
+use super::Held;
+use crate::domain::{Series, between, text};
+use crate::playbooks::view::View;
+
+/// Share of the usable connections below which the pool is well (audit, section 4).
+const CONNECTIONS: f64 = 0.7;
+/// p95 in seconds below which latency is well (audit, section 4).
+const LATENCY: f64 = 1.0;
+/// Share of 5xx below which errors are normal (audit, section 4).
+const ERRORS: f64 = 0.01;
+/// Share of the requests from before that still have to come: silence is no success (audit, section 4).
+const KEPT: f64 = 0.7;
+/// Requests refused per second below which nobody attacks: the rule's own threshold.
+const REFUSALS: f64 = 1.0;
+/// Share of the CPUs below which the database is well (audit, section 4).
+const DATABASE_LOAD: f64 = 0.7;
+/// What is looked at to see whether memory still grows.
+const MEMORY_WINDOW: Duration = Duration::from_mins(30);
+/// Over less nothing is said of it: the rule's own shortest line.
+const MEMORY_SHORTEST: Duration = Duration::from_mins(20);
+/// A limit that is further away than this is far (audit, section 4).
+const MEMORY_FAR: Duration = Duration::from_hours(24);
+
+pub(super) fn latency(view: &View<'_>) -> Held {
+    below(&view.snapshot().traffic.p95, LATENCY, "p95", |value| format!("{value:.2} s"))
+}
+
+pub(super) fn errors(view: &View<'_>) -> Held {
+    below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx", |value| format!("{:.1} %", value * 100.0))
+}
+
+pub(super) fn refusals(view: &View<'_>) -> Held {
+    below(&view.snapshot().traffic.denied, REFUSALS, "refused requests", |value| format!("{value:.1}/s"))
+}
+
+pub(super) fn traffic_kept(view: &View<'_>) -> Held {
+    let rate = view.snapshot().traffic.rate.points();
+    let began = view.facts.anomaly.onset;
+    let before: Vec<f64> = rate.iter().filter(|(at, _)| *at < began).map(|(_, value)| *value).collect();
+    let (Some((_, now)), false) = (rate.last(), before.is_empty()) else { return Ok(None) };
+    let usual = before.iter().sum::<f64>() / before.len() as f64;
+    if *now < usual * KEPT {
+        return Err(format!("only {now:.0} requests a second come, {usual:.0} before: errors of nobody"));
+    }
+    Ok(None)
+}
+
+pub(super) fn database_load(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if snapshot.capacity.is_none() {
+        return Err("the database is not to be seen".into());
+    }
+    // How many CPUs it has is for a person to say; without that its load is not judged.
+    let Some(cpus) = snapshot.activity.as_ref().and_then(|(_, activity)| activity.cpus) else {
+        return Ok(None);
+    };
+    let load = snapshot.on_cpu.mean_over(Duration::from_mins(1));
+    below(&load, DATABASE_LOAD * cpus, "sessions on a CPU", |value| format!("{value:.1}"))
+}
+
+pub(super) fn connections(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if snapshot.exhausted.is_some() {
+        return Err("the database refuses connections".into());
+    }
+    let Some(capacity) = snapshot.capacity else { return Err("the database is not to be seen".into()) };
+    below(&snapshot.connections, CONNECTIONS * f64::from(capacity.usable()), "connections", |value| {
+        format!("{value:.0}")
+    })
+}
+
+pub(super) fn memory_steady(view: &View<'_>) -> Held {
+    let now = view.facts.now;
+    for trend in &view.snapshot().strain.memory {
+        let Some(pod) = view.pods.iter().find(|pod| pod.key == trend.pod && pod.deleting.is_none()) else {
+            continue;
+        };
+        let of = pod.containers.iter().find(|container| container.name == trend.container);
+        let Some(limit) = of.and_then(|container| container.limits.memory_bytes) else { continue };
+        let window = trend.bytes.within(MEMORY_WINDOW, now);
+        let (Some((from, first)), Some((to, last))) = (window.first(), window.last()) else { continue };
+        let (grown, span) = (last - first, between(*from, *to));
+        // Every process grows while it warms up.
+        if span < MEMORY_SHORTEST {
+            continue;
+        }
+        let seconds = span.as_secs_f64();
+        // Less than a hundredth is breathing.
+        if grown > first * 0.01 && seconds > 0.0 {
+            let left = (limit as f64 - last).max(0.0) * seconds / grown;
+            if left < MEMORY_FAR.as_secs_f64() {
+                let left = text::span(Duration::from_secs_f64(left));
+                return Err(format!("{} still grows: at its limit in {left}", pod.key.name));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Since when every sample has been below a bound.
+fn below(series: &Series, bound: f64, what: &str, show: impl Fn(f64) -> String) -> Held {
+    let Some((_, last)) = series.last() else { return Err(format!("{what}: nothing to be seen")) };
+    if last >= bound {
+        return Err(format!("{what} at {}, to be below {}", show(last), show(bound)));
+    }
+    Ok(series.points().iter().rev().take_while(|(_, value)| *value < bound).last().map(|(at, _)| *at))
+}
