@@ -22,7 +22,8 @@ causes! {
     // Why a container does not stay up.
     OOM_KILLED = "oom-killed": "The kernel killed it at its memory limit.";
     MEMORY_LEAK = "memory-leak": "It ran well for a long time and then reached its memory limit.";
-    LIVENESS_KILLED = "liveness-killed": "The kubelet killed it because its liveness or startup probe failed.";
+    LIVENESS_KILLED = "liveness-killed": "The kubelet killed it because its liveness probe failed.";
+    STARTUP_KILLED = "startup-killed": "The kubelet killed it because its startup probe failed: it had not started by then.";
     KILLED = "killed": "Something killed it (SIGKILL); who is not recorded.";
     NATIVE_CRASH = "native-crash": "It crashed in native code (SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE).";
     COMMAND_ERROR = "command-error": "Its command cannot be run (exit 126, 127, 128, StartError).";
@@ -53,6 +54,9 @@ causes! {
     IMAGE_PULL = "image-pull": "The image cannot be pulled; the status does not say why.";
     // Why new pods do not come up.
     UNSCHEDULABLE = "unschedulable": "No node has room for the pod, or none may take it.";
+    NO_NODE_MATCHES = "no-node-matches": "No node has the labels the pod asks for, or all have taints it does not tolerate.";
+    VOLUME_HELD = "volume-held": "Its volume is attached to another node, where another pod holds it.";
+    VOLUME_STUCK = "volume-stuck": "Its volume cannot be had, attached or mounted where the pod is.";
     QUOTA = "quota": "A ResourceQuota or LimitRange forbids the pod.";
     WEBHOOK = "webhook": "An admission webhook refuses the pod or does not answer.";
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
@@ -143,7 +147,6 @@ causes! {
     MONITORING_OOM = "monitoring-oom": "It was killed at its memory limit.";
     WAL_REPLAY = "wal-replay": "It replays its write-ahead log and will be ready by itself.";
     STORAGE_CORRUPT = "storage-corrupt": "A block or the write-ahead log is damaged.";
-    VOLUME_STUCK = "volume-stuck": "Its volume cannot be attached or mounted where the pod is.";
     MONITORING_STOPPED = "monitoring-stopped": "It is scaled to 0: somebody stopped it.";
     MONITORING_UNPLACED = "monitoring-unplaced": "Its pod waits for a node.";
     TARGETS_DOWN = "targets-down": "Most of what it should scrape does not answer.";

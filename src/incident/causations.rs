@@ -73,7 +73,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
     of_rollout(row(
         ("crash-loop", "rollout-stuck"),
         Join::Object(Kind::ReplicaSet),
-        20,
+        60,
         0.95,
         "its newest pods crash, so the rollout cannot complete",
     )),
@@ -83,6 +83,16 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         15,
         0.9,
         "its newest pods are on that node",
+    )),
+    of_rollout(when(
+        row(
+            ("node-notready", "rollout-stuck"),
+            Join::Object(Kind::Deployment),
+            15,
+            0.7,
+            "replicas lost with the node find no other",
+        ),
+        |_, effect| has_cause(effect, &[cause::UNSCHEDULABLE]),
     )),
     row(("node-notready", "high-5xx"), Join::Namespace, 15, 0.9, "requests still go to pods on that node"),
     row(
@@ -150,8 +160,11 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         |cause, _| is_out_of_disk(cause),
     ),
-    row(("crash-loop", "high-5xx"), Join::Namespace, 30, 0.85, "requests fail while pods crash"),
-    row(("crash-loop", "high-latency"), Join::Namespace, 30, 0.7, "fewer pods carry the load"),
+    when(
+        row(("crash-loop", "high-5xx"), Join::Namespace, 30, 0.85, "requests fail while pods crash"),
+        serves,
+    ),
+    when(row(("crash-loop", "high-latency"), Join::Namespace, 30, 0.7, "fewer pods carry the load"), serves),
     row(
         ("crash-loop", "hpa-max"),
         Join::Object(Kind::Deployment),
@@ -159,8 +172,14 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         0.6,
         "replicas that crash carry no load",
     ),
-    row(("image-pull", "high-5xx"), Join::Namespace, 30, 0.6, "pods without an image carry no load"),
-    row(("image-pull", "high-latency"), Join::Namespace, 30, 0.6, "pods without an image carry no load"),
+    when(
+        row(("image-pull", "high-5xx"), Join::Namespace, 30, 0.6, "pods without an image carry no load"),
+        serves,
+    ),
+    when(
+        row(("image-pull", "high-latency"), Join::Namespace, 30, 0.6, "pods without an image carry no load"),
+        serves,
+    ),
     row(
         ("image-pull", "hpa-max"),
         Join::Object(Kind::Deployment),
@@ -168,8 +187,20 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         0.6,
         "pods without an image carry no load",
     ),
-    row(("rollout-stuck", "high-5xx"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
-    row(("rollout-stuck", "high-latency"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
+    when(
+        row(("rollout-stuck", "high-5xx"), Join::Namespace, 20, 0.6, "replicas are missing from the rollout"),
+        serves,
+    ),
+    when(
+        row(
+            ("rollout-stuck", "high-latency"),
+            Join::Namespace,
+            20,
+            0.6,
+            "replicas are missing from the rollout",
+        ),
+        serves,
+    ),
     row(
         ("db-cpu", "db-pool"),
         Join::Anything,
@@ -182,7 +213,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
     row(("db-cpu", "hpa-max"), Join::Anything, 10, 0.6, "slow requests keep replicas busy"),
     when(
         row(("db-cpu", "crash-loop"), Join::Anything, 10, 0.85, "containers die waiting for the database"),
-        |_, effect| has_cause(effect, DATABASE),
+        lacks_database,
     ),
     when(
         row(
@@ -211,7 +242,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             0.85,
             "containers die without a database connection",
         ),
-        |_, effect| has_cause(effect, DATABASE),
+        lacks_database,
     ),
     row(
         ("node-notready", "prom-down"),
@@ -334,8 +365,22 @@ const TLS: &[&str] =
 const ITS_OWN: &[&str] =
     &[cause::BAD_REVISION, cause::CPU_THROTTLED, cause::CACHE_EVICTING, cause::CACHE_COLD, cause::CACHE_DOWN];
 
-const DATABASE: &[&str] =
-    &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE, cause::LIVENESS_KILLED, cause::CRASH];
+/// Whether a crash is one for want of the database: it says so, or does not say, beside what uses the database.
+fn lacks_database(database: &Anomaly, crash: &Anomaly) -> bool {
+    let places = |anomaly: &Anomaly| {
+        let objects = anomaly.touches.iter().filter(|object| object.kind.is_namespaced());
+        objects.map(|object| object.key.namespace.clone()).collect::<Vec<_>>()
+    };
+    let own = places(crash);
+    let beside = || places(database).iter().any(|namespace| own.contains(namespace));
+    has_cause(crash, &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE])
+        || has_cause(crash, &[cause::LIVENESS_KILLED, cause::STARTUP_KILLED, cause::CRASH]) && beside()
+}
+
+/// Whether requests may reach what is ill: nothing of a batch worker's shows in the answers of others.
+fn serves(cause: &Anomaly, _: &Anomaly) -> bool {
+    cause.bindings.get("serves").is_none_or(|serves| serves != "nobody")
+}
 
 pub(super) fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
     anomaly.causes.iter().any(|cause| names.contains(&cause.name))

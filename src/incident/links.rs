@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use super::causations::{CAUSATIONS, Causation, Join, SLACK, has_cause};
+use super::dependencies;
 use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
 
 /// One anomaly, by its place in the list, explains another.
@@ -30,6 +31,7 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
             }
         }
     }
+    edges.extend(dependencies::edges(anomalies));
     edges.extend(storms(anomalies));
     edges.extend(teams(anomalies));
     edges

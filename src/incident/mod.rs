@@ -3,6 +3,7 @@
 
 mod causations;
 mod changes;
+mod dependencies;
 mod graph;
 mod headline;
 mod links;

@@ -26,6 +26,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("deployment", "the Deployment's name"),
     ("selector", "the label selector of its pods"),
     ("service", "the Service in front of it"),
+    ("serves", "`nobody`, when no Service is in front of it and others have one"),
     ("pod", "the pod that shows it best"),
     ("container", "the container that fails"),
     ("image", "the image that fails, as the pod names it"),

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::{Action, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which, between, cause, text};
+use crate::domain::{
+    Action, Container, ImageChange, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which, between, cause,
+    text,
+};
 
 use super::guards::{database_is_full, many_nodes};
 use super::playbook::Playbook;
@@ -32,7 +35,10 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
         }
         Action::RolloutUndo { to_revision, .. } => undo(view, *to_revision),
         Action::SetImage { images, .. } => {
-            images.iter().find_map(|change| other_program(view, &change.container, &change.image))
+            let elsewhere = || crashes_beside(view, images);
+            let other =
+                images.iter().find_map(|change| other_program(view, &change.container, &change.image));
+            other.or_else(elsewhere)
         }
         Action::Patch { object, body, .. } => patch(view, object, body),
         Action::PullSecret { .. } => {
@@ -209,6 +215,16 @@ fn other_program(view: &View<'_>, container: &str, image: &str) -> Option<String
     let elsewhere = repository(&now.image) != repository(image);
     let same = digest(image).is_some() && digest(image) == digest(&now.image);
     (elsewhere && !same).then(|| "another repository without the same digest may hold another program".into())
+}
+
+/// A container of the same pods whose image stays and that crashes.
+fn crashes_beside(view: &View<'_>, images: &[ImageChange]) -> Option<String> {
+    let stays = |name: &str| !images.iter().any(|change| &*change.container == name);
+    let crashes = |row: &&Container| row.waiting().is_some_and(|reason| &**reason == "CrashLoopBackOff");
+    let failing = view.failing();
+    let mut containers = failing.iter().flat_map(|pod| pod.containers.iter());
+    let other = containers.find(|row| stays(&row.name) && crashes(row))?;
+    Some(format!("{} of the same pods crashes, too: another image alone does not mend them", other.name))
 }
 
 /// maxSurge 1 / maxUnavailable 0 needs more room, not less, and resets the progress condition, which hides

@@ -150,9 +150,9 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
         let says = format!("{name} cannot run its command (exit code {}){message}", end.exit_code);
         return Why::new(cause::COMMAND_ERROR, "command cannot be run", says, 0.9);
     }
-    if let Some(probe) = killed_by_probe(scene, pod, &container.name) {
+    if let Some((word, probe)) = killed_by_probe(scene, pod, &container.name) {
         let says = format!("{name} was killed because its {probe} probe failed{after}");
-        return Why::new(cause::LIVENESS_KILLED, format!("{probe} probe fails"), says, 0.85);
+        return Why::new(word, format!("{probe} probe fails"), says, 0.85);
     }
     if let Some((word, label)) = end.message.as_deref().and_then(recognise) {
         let message = end.message.as_deref().map(quote).unwrap_or_default();
@@ -180,15 +180,15 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
     }
 }
 
-/// `liveness` or `startup`, when events say that such a probe had the container killed.
-fn killed_by_probe(scene: &Scene<'_>, pod: &Pod, container: &str) -> Option<&'static str> {
+/// The cause, and `liveness` or `startup`, when events say that such a probe had the container killed.
+fn killed_by_probe(scene: &Scene<'_>, pod: &Pod, container: &str) -> Option<(&'static str, &'static str)> {
     scene.events(Kind::Pod, &pod.key).filter(|event| &*event.reason == "Killing").find_map(|event| {
         let message = &event.message;
         let of_this = message.contains(&format!("Container {container} "))
             || message.contains(&format!("container \"{container}\""));
-        ["liveness", "startup"]
+        [(cause::LIVENESS_KILLED, "liveness"), (cause::STARTUP_KILLED, "startup")]
             .into_iter()
-            .find(|probe| of_this && message.contains(&format!("failed {probe} probe")))
+            .find(|(_, probe)| of_this && message.contains(&format!("failed {probe} probe")))
     })
 }
 

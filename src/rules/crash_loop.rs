@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 use crate::domain::{
     Anomaly, AnomalyId, Cause, Container, ContainerState, Evidence, Kind, Origin, Pod, Severity, Subject,
-    Timestamp, between, cause, text,
+    Terminated, Timestamp, between, cause, text,
 };
 
 use super::crash_cause::{CANNOT_START, Why, why};
@@ -26,6 +26,13 @@ const RECOVERED_AFTER: Threshold = Threshold {
     unit: Unit::Seconds,
     says: "a container that ran this long no longer loops",
     source: "kubelet: the back-off is reset after 10 min of running",
+};
+const SETTLED_AFTER: Threshold = Threshold {
+    key: "crash-loop.settled-after",
+    default: 180.0,
+    unit: Unit::Seconds,
+    says: "a ready container that ran this long, and much longer than it lived before, no longer loops",
+    source: "our own choice; shorter than recovered-after, which holds for any container",
 };
 const WARNING_AFTER: Threshold = Threshold {
     key: "crash-loop.warning-after",
@@ -54,11 +61,14 @@ pub(super) static RULE: Rule = Rule {
     title: "Pods crash-looping",
     says: "Containers in CrashLoopBackOff, containers that restarted twice and just died young again, and \
            containers that the kubelet cannot create. Silent about Jobs that run and retry, pods being deleted, and \
-           containers that have been running for ten minutes since.",
+           containers that have been running for ten minutes since, or for three if that is ten times what they lived.",
     needs: Needs::All(&[Origin::Pods]),
-    thresholds: &[RESTARTS, RECOVERED_AFTER, WARNING_AFTER, CRITICAL_BELOW, PAGES_AFTER],
+    thresholds: &[RESTARTS, RECOVERED_AFTER, SETTLED_AFTER, WARNING_AFTER, CRITICAL_BELOW, PAGES_AFTER],
     examine,
 };
+
+/// How many times its last life a container must have run to have settled.
+const SETTLED_LIVES: u32 = 10;
 
 /// Evidence about single pods is cut after this many.
 const EXAMPLES: usize = 4;
@@ -81,16 +91,29 @@ pub(super) fn is_looping(scene: &Scene<'_>, _pod: &Pod, container: &Container) -
     let died_young =
         end.lived().is_none_or(|lived| SignedDuration::try_from(lived).is_ok_and(|lived| lived < recovery));
     let finished_its_work = container.init && end.exit_code == 0;
+    if has_settled(scene, container, end) {
+        return false;
+    }
     f64::from(container.restarts) >= scene.threshold(&RESTARTS)
         && just_died
         && died_young
         && !finished_its_work
 }
 
+/// Whether it is ready and has been running much longer than it lived before: what it waited for has come.
+fn has_settled(scene: &Scene<'_>, container: &Container, end: &Terminated) -> bool {
+    let ContainerState::Running { since } = container.state else { return false };
+    let (Some(began), Some(lived)) = (since.max(end.finished), end.lived()) else { return false };
+    let running = between(began, scene.now);
+    container.ready && scene.has_lasted(began, &SETTLED_AFTER) && running >= lived * SETTLED_LIVES
+}
+
 fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let standing = group.standing(scene);
     let pods = group.pods();
-    let onset = pods_onset(scene, group);
+    let inherited =
+        group.deployment.and_then(|deployment| revision::inherited_since(scene, scene.revisions(deployment)));
+    let onset = inherited.into_iter().chain([pods_onset(scene, group)]).min()?;
     let (worst, worst_why) = worst(scene, group)?;
     let suspicion =
         group.deployment.and_then(|deployment| revision::suspect(scene, deployment, &pods, onset));

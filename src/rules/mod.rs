@@ -25,6 +25,7 @@ mod memory_trend;
 mod node_ailment;
 mod node_load;
 mod node_notready;
+mod pods_missing;
 mod prom_down;
 mod revision;
 mod rollout_cause;

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{Deployment, Kind, ObjectRef, Pod, ReplicaSet, Timestamp, between, text};
+use crate::domain::{Deployment, Key, Kind, ObjectRef, Pod, ReplicaSet, Timestamp, between, text};
 
 use super::Scene;
 
@@ -56,6 +56,9 @@ pub(super) fn suspect<'a>(
     if older.first().is_some_and(|before| bad.template.is_restart_of(&before.template)) {
         return None;
     }
+    if inherited_since(scene, sets).is_some() {
+        return None;
+    }
     let number = number(bad);
     let beside = older.iter().find(|set| set.available > 0);
     let rolled_out = rolled_out_at(scene, bad, sets);
@@ -74,6 +77,29 @@ pub(super) fn suspect<'a>(
         None => return None,
     };
     Some(Suspicion { bad, good, says, weight })
+}
+
+/// Since when the revision before the newest, which is gone, crashed as well, long after its own rollout: whatever
+/// began then goes on, and the newest only inherited it. Events outlive their pods by an hour.
+pub(super) fn inherited_since(scene: &Scene<'_>, sets: &[&ReplicaSet]) -> Option<Timestamp> {
+    let before = sets.get(1).filter(|set| set.available == 0)?;
+    let began = first_back_off(scene, before)?;
+    (began.duration_since(before.created) > BLAME).then_some(began)
+}
+
+/// When the kubelet first held back the restart of a container of this revision, within the last hour.
+fn first_back_off(scene: &Scene<'_>, set: &ReplicaSet) -> Option<Timestamp> {
+    let is_its_pod = |key: &Key| {
+        let rest = key.name.strip_prefix(&*set.key.name);
+        key.namespace == set.key.namespace && rest.is_some_and(|rest| rest.starts_with('-'))
+    };
+    let back_offs = scene.snapshot.events.iter().filter(|event| {
+        &*event.reason == "BackOff"
+            && &*event.about_kind == Kind::Pod.as_str()
+            && event.message.contains("restarting failed container")
+            && is_its_pod(&event.about)
+    });
+    back_offs.map(|event| event.first).min()
 }
 
 /// Changes explain what follows within this time (audit, section 5).
@@ -126,6 +152,7 @@ fn last_good<'a>(
             return Some((set, why));
         }
         let sick = scene.unwell_of(&set.uid).iter().any(|pod| pod.restarts() > 0);
+        let sick = sick || first_back_off(scene, set).is_some();
         if !sick && until.duration_since(set.created) >= PROVEN {
             let why = format!("{} served for {}", number(set), text::span(between(set.created, until)));
             return Some((set, why));

@@ -15,9 +15,6 @@ use super::workload::{Bindings, evidence, quote};
 /// Evidence about single pods is cut after this many.
 const EXAMPLES: usize = 4;
 
-/// For a title, when a pod waits for a volume.
-pub(super) const NO_VOLUME: &str = "a volume cannot be mounted";
-
 /// One pod's, or one ReplicaSet's, obstacle.
 pub(super) struct Obstacle {
     pub cause: Cause,
@@ -104,7 +101,8 @@ fn refusal(scene: &Scene<'_>, deployment: &Deployment, newest: Option<&ReplicaSe
     })
 }
 
-fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
+/// What stands in the way of one pod.
+pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
     let failing = pod.containers.iter().find(|container| is_failing(container));
     let looping = || pod.containers.iter().find(|container| is_looping(scene, pod, container));
     if let Some(container) = failing {
@@ -127,10 +125,20 @@ fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
     }
     if let Some(message) = unschedulable(pod) {
         let says = quote(message);
-        let cause = Cause { name: cause::UNSCHEDULABLE, says: says.clone(), weight: 0.9 };
-        let mut obstacle = about(pod, None, cause, "no node takes the pods", &says);
+        let (name, label) = unplaced(scene, message);
+        let cause = Cause { name, says: says.clone(), weight: 0.9 };
+        let mut obstacle = about(pod, None, cause, label, &says);
         obstacle.bindings = requests(pod);
         return obstacle;
+    }
+    let preparing =
+        |row: &&Container| row.init && !row.ready && matches!(row.state, ContainerState::Running { .. });
+    if let Some(container) = pod.containers.iter().find(preparing) {
+        let since = text::span(crate::domain::between(pod.created, scene.now));
+        let says =
+            format!("init container {} runs, and has not ended {since} after the pod came", container.name);
+        let cause = Cause { name: cause::STARTING_SLOWLY, says: says.clone(), weight: 0.3 };
+        return about(pod, Some(container), cause, "an init container does not end", &says);
     }
     match pod.containers.iter().find(|container| !container.init && !container.ready) {
         Some(container) if matches!(container.state, ContainerState::Running { .. }) => {
@@ -143,7 +151,7 @@ fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
             );
             let weight = if unhealthy.is_some() { 0.85 } else { 0.7 };
             let cause = Cause { name: cause::READINESS, says: said.clone(), weight };
-            about(pod, Some(container), cause, "new pods do not become ready", &said)
+            about(pod, Some(container), cause, "pods do not become ready", &said)
         }
         container => creating(scene, pod, container),
     }
@@ -164,7 +172,7 @@ fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obst
     let Some(event) = telling else {
         let gated = container.is_none();
         let (name, says, label) = if gated {
-            (cause::READINESS, "its containers are ready but the pod is not", "new pods do not become ready")
+            (cause::READINESS, "its containers are ready but the pod is not", "pods do not become ready")
         } else {
             (cause::STARTING_SLOWLY, "its containers are still being created", "new pods start slowly")
         };
@@ -177,10 +185,12 @@ fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obst
         obstacle.bindings = why.bindings;
         return obstacle;
     }
-    let (name, label) = if &*event.reason == "FailedCreatePodSandBox" {
-        (cause::NODE_NETWORK, "the node cannot set up the pods' network")
-    } else {
-        (cause::SPEC_REFUSED, NO_VOLUME)
+    let (name, label) = match &*event.reason {
+        "FailedCreatePodSandBox" => (cause::NODE_NETWORK, "the node cannot set up the pods' network"),
+        _ if event.message.contains("Multi-Attach error") => {
+            (cause::VOLUME_HELD, "another node holds its volume")
+        }
+        _ => (cause::VOLUME_STUCK, "a volume cannot be mounted"),
     };
     about(pod, container, Cause { name, says: message.clone(), weight: 0.7 }, label, &message)
 }
@@ -212,6 +222,32 @@ pub(super) fn unschedulable(pod: &Pod) -> Option<&str> {
     let condition = pod.condition("PodScheduled").filter(|condition| condition.status == Status::False)?;
     let reason = condition.reason.as_deref()?;
     (reason == "Unschedulable").then(|| condition.message.as_deref().unwrap_or("no node takes it"))
+}
+
+/// What the scheduler's words come down to. Where room is lacking anywhere, that is it: other nodes are always
+/// closed to some.
+fn unplaced(scene: &Scene<'_>, message: &str) -> (&'static str, &'static str) {
+    let lower = message.to_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
+    // One pod less on a node makes place for these.
+    let makes_place = ["insufficient", "too many pods", "topology spread", "anti-affinity", "free ports"];
+    let ill = || {
+        let away = |node: &crate::domain::Node| {
+            !node.is_ready() || node.taints.iter().any(|taint| taint.key.starts_with("node.kubernetes.io/"))
+        };
+        scene.snapshot.nodes.iter().any(away)
+    };
+    match () {
+        () if says(&makes_place) => (cause::UNSCHEDULABLE, "no node takes the pods"),
+        () if says(&["persistentvolume", "volume node affinity", "volume zone"]) => {
+            (cause::VOLUME_STUCK, "a volume cannot be had")
+        }
+        // Taints of nodes that are ill say nothing of the pod.
+        () if says(&["node affinity/selector"]) || says(&["untolerated taint"]) && !ill() => {
+            (cause::NO_NODE_MATCHES, "no node matches what the pods ask for")
+        }
+        () => (cause::UNSCHEDULABLE, "no node takes the pods"),
+    }
 }
 
 fn requests(pod: &Pod) -> Bindings {

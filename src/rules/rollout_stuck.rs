@@ -10,12 +10,14 @@ use crate::domain::{
     Status, Strategy, Subject, Timestamp, cause, text,
 };
 
+use super::crash_loop::is_looping;
+use super::image_pull::is_failing;
 use super::revision::{self, Suspicion};
-use super::rollout_cause::{NO_VOLUME, Obstacle, obstacles, unschedulable};
-use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, shown};
+use super::rollout_cause::{Obstacle, obstacles, unschedulable};
+use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, pods_missing, shown};
 
-const NO_PROGRESS: Threshold = Threshold {
+pub(super) const NO_PROGRESS: Threshold = Threshold {
     key: "rollout-stuck.no-progress",
     default: 180.0,
     unit: Unit::Seconds,
@@ -29,7 +31,14 @@ const UNSCHEDULABLE: Threshold = Threshold {
     says: "how long a new pod finds no node before it is suspected",
     source: "our own choice; cluster autoscalers react within 10-60 s",
 };
-const PAGES_AFTER: Threshold = Threshold {
+pub(super) const MISSING: Threshold = Threshold {
+    key: "rollout-stuck.missing",
+    default: 900.0,
+    unit: Unit::Seconds,
+    says: "how long a completed rollout has had fewer replicas than its strategy allows",
+    source: "kubernetes-mixin: KubeDeploymentReplicasMismatch, 15m",
+};
+pub(super) const PAGES_AFTER: Threshold = Threshold {
     key: "rollout-stuck.pages-after",
     default: 900.0,
     unit: Unit::Seconds,
@@ -41,19 +50,26 @@ pub(super) static RULE: Rule = Rule {
     name: "rollout-stuck",
     title: "Rollouts stuck",
     says: "Deployments past their progress deadline, whose pods are refused, or whose newest revision has not \
-           got on for three minutes. Silent about rollouts that progress or are paused, about scaling, and \
-           about pods missing from a rollout that was completed.",
+           got on for three minutes; and workloads of which nothing has been available for as long, or too little \
+           for a quarter of an hour, when no other rule says why. Silent about rollouts that progress \
+           or are paused, and about scaling.",
     needs: Needs::All(&[Origin::Deployments, Origin::ReplicaSets, Origin::Pods]),
-    thresholds: &[NO_PROGRESS, UNSCHEDULABLE, PAGES_AFTER],
+    thresholds: &[NO_PROGRESS, UNSCHEDULABLE, MISSING, PAGES_AFTER],
     examine,
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    let mut anomalies = of_deployments(scene);
+    anomalies.extend(pods_missing::examine(scene));
+    anomalies
+}
+
+fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
     let rolling: Vec<(&Deployment, Option<&ReplicaSet>)> = scene
         .snapshot
         .deployments
         .iter()
-        .filter(|deployment| is_rolling(deployment))
+        .filter(|deployment| is_rolling(deployment) || missing_since(scene, deployment).is_some())
         .map(|deployment| (deployment, revision::newest(scene, deployment)))
         .collect();
     if rolling.is_empty() {
@@ -91,6 +107,21 @@ fn is_rolling(deployment: &Deployment) -> bool {
         .condition("Progressing")
         .is_none_or(|row| row.reason.as_deref() == Some("NewReplicaSetAvailable"));
     mixed || refused || !completed
+}
+
+/// Since when a completed rollout has lacked replicas, if it has for too long.
+fn missing_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp> {
+    if deployment.paused || deployment.replicas == 0 || is_rolling(deployment) {
+        return None;
+    }
+    let condition = deployment.condition("Available").filter(|row| row.status == Status::False)?;
+    let patience = if deployment.available == 0 { &NO_PROGRESS } else { &MISSING };
+    condition.since.filter(|since| scene.has_lasted(*since, patience))
+}
+
+/// Whether another rule says what ails this pod.
+pub(super) fn is_told(scene: &Scene<'_>, pod: &Pod) -> bool {
+    pod.containers.iter().any(|container| is_failing(container) || is_looping(scene, pod, container))
 }
 
 fn is_past_deadline(deployment: &Deployment) -> Option<Timestamp> {
@@ -135,11 +166,16 @@ fn anomaly(
         let since = pod.condition("PodScheduled").and_then(|row| row.since).unwrap_or(pod.created);
         unschedulable(pod).is_some() && scene.has_lasted(since, &UNSCHEDULABLE)
     });
-    if deadline.is_none() && !refused && !standing_still && !homeless {
+    let gone = missing_since(scene, deployment);
+    if deadline.is_none() && !refused && !standing_still && !homeless && gone.is_none() {
         return None;
     }
+    if gone.is_some() && unready.iter().any(|pod| is_told(scene, pod)) {
+        return None;
+    }
+    let began = gone.unwrap_or(progressed);
     let obstacles = obstacles(scene, deployment, newest, &unready);
-    let suspicion = revision::suspect(scene, deployment, &unready, progressed);
+    let suspicion = revision::suspect(scene, deployment, &unready, began);
     let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
     let mut causes: Vec<Cause> = Vec::new();
     for obstacle in &obstacles {
@@ -168,22 +204,26 @@ fn anomaly(
         let weight = suspicion.weight.min(0.8);
         causes.push(Cause { name: cause::BAD_REVISION, says: suspicion.says.clone(), weight });
     }
-    configuration::blame(scene, deployment, progressed, &mut causes, &mut facts, &mut bindings);
+    configuration::blame(scene, deployment, began, &mut causes, &mut facts, &mut bindings);
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let label = obstacles.first().map_or("no progress", |obstacle| &obstacle.label).to_owned();
     bindings.insert("because", label.clone());
-    let title =
-        format!("rollout stuck at {} of {} updated: {label}", deployment.updated, deployment.replicas);
-    let firing = deadline.is_some() || lasted_the_deadline(scene, deployment, progressed);
-    let deadline_at = deadline
+    let (updated, available, wanted) = (deployment.updated, deployment.available, deployment.replicas);
+    let title = match gone {
+        Some(_) => format!("{available} of {wanted} available: {label}"),
+        None => format!("rollout stuck at {updated} of {wanted} updated: {label}"),
+    };
+    let firing = gone.is_some() || deadline.is_some() || lasted_the_deadline(scene, deployment, progressed);
+    let deadline_at = gone
+        .or(deadline)
         .unwrap_or_else(|| progressed.checked_add(deadline_span(deployment)).unwrap_or(Timestamp::MAX));
     shown(Anomaly {
         id: AnomalyId(format!("{}/deployment/{}", RULE.name, deployment.key).into()),
         rule: RULE.name.into(),
         subject: Subject::Object(ObjectRef::new(Kind::Deployment, deployment.key.clone())),
-        severity: severity(deployment, firing, refused),
+        severity: severity(deployment, gone.is_some(), firing, refused),
         score: score(deployment, firing, refused, homeless, &causes),
-        onset: progressed,
+        onset: began,
         title,
         evidence: facts,
         causes,
@@ -198,7 +238,7 @@ fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bo
     match obstacle.map(|obstacle| obstacle.cause.name) {
         Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
         // A disk that another node holds is nobody's template.
-        Some(cause::SPEC_REFUSED) => obstacle.is_some_and(|obstacle| obstacle.label != NO_VOLUME),
+        Some(cause::VOLUME_HELD | cause::VOLUME_STUCK) => false,
         Some(cause::UNSCHEDULABLE) => {
             let Some((good, _)) = &suspicion.good else { return false };
             let asks = |set: &ReplicaSet| {
@@ -226,9 +266,11 @@ fn lasted_the_deadline(scene: &Scene<'_>, deployment: &Deployment, progressed: T
     scene.now.duration_since(progressed) >= deadline_span(deployment)
 }
 
-fn severity(deployment: &Deployment, firing: bool, refused: bool) -> Severity {
+fn severity(deployment: &Deployment, gone: bool, firing: bool, refused: bool) -> Severity {
     let floor = deployment.replicas.saturating_sub(deployment.max_unavailable());
     match () {
+        // That its strategy allows fewer is why it is told at all.
+        () if gone && deployment.available.saturating_mul(2) >= deployment.replicas => Severity::Warning,
         () if firing && deployment.available < floor => Severity::Critical,
         () if firing || refused => Severity::Warning,
         () => Severity::Suspect,
@@ -302,7 +344,7 @@ fn bindings(
     if let Some(first) = unready.first() {
         bindings.insert("pod", first.key.name.to_string());
         bindings.insert("unready_pods", names.join(","));
-        bindings.extend(scene.service_of(first).map(|service| ("service", service.key.name.to_string())));
+        bindings.extend(service(scene, first));
     }
     if let Some(obstacle) = obstacle {
         bindings.extend(obstacle.bindings.clone());

@@ -132,9 +132,7 @@ impl<'a> Group<'a> {
         if let Some(node) = &pod.node {
             bindings.insert("node", node.to_string());
         }
-        if let Some(service) = scene.service_of(pod) {
-            bindings.insert("service", service.key.name.to_string());
-        }
+        bindings.extend(service(scene, pod));
         if self.object.kind == Kind::Deployment {
             bindings.insert("deployment", self.object.key.name.to_string());
         }
@@ -143,6 +141,16 @@ impl<'a> Group<'a> {
         }
         bindings
     }
+}
+
+/// The Service in front of a pod; or that it serves nobody, where others have Services.
+pub(super) fn service(scene: &Scene<'_>, pod: &Pod) -> Option<(&'static str, String)> {
+    if let Some(service) = scene.service_of(pod) {
+        return Some(("service", service.key.name.to_string()));
+    }
+    let mut services = scene.snapshot.services.iter();
+    let others = services.any(|service| service.key.namespace == pod.key.namespace);
+    others.then(|| ("serves", "nobody".to_owned()))
 }
 
 /// Bindings of a Deployment: its own and its neighbours'.

@@ -1,6 +1,7 @@
 //! Scenario files in, exact findings out. Each file in `tests/scenarios/` is a small world in compact rows and
 //! everything that the rules and the incidents must say about it: no more, no less.
 
+mod advice;
 mod disks;
 mod monitoring;
 mod rows;
@@ -60,6 +61,8 @@ struct Expected {
     /// Bindings that must not exist.
     #[serde(default)]
     without: Vec<String>,
+    /// The step that its playbook suggests once everything was read; `read only` when no change is advised.
+    suggests: Option<String>,
     /// Parts of what the evidence says.
     #[serde(default)]
     evidence: Vec<String>,
@@ -140,6 +143,11 @@ fn differences(scenario: &Scenario) -> Vec<String> {
     if wrong.is_empty() {
         for (expected, found) in scenario.expect.iter().zip(&anomalies) {
             wrong.extend(differing(expected, found));
+            let suggested = expected.suggests.as_ref().map(|_| advice::suggested(found, &snapshot));
+            if expected.suggests != suggested {
+                wrong
+                    .push(format!("{}: expected {:?}, suggested {suggested:?}", found.id, expected.suggests));
+            }
         }
     }
     wrong

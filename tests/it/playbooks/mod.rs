@@ -12,4 +12,4 @@ mod nodes;
 mod outdated;
 mod refusals;
 mod resolution;
-mod world;
+pub mod world;

@@ -69,6 +69,8 @@ pub struct DeploymentRow {
     /// How long ago Progressing changed.
     #[serde(default = "DeploymentRow::minute")]
     pub progressing_since: String,
+    /// How long Available has been False.
+    pub unavailable_since: Option<String>,
     /// Message of ReplicaFailure, if pods are refused.
     pub refused: Option<String>,
     /// `configmap/name`, `secret/name` or `secret/name:key`.
@@ -116,7 +118,8 @@ pub struct PodRow {
     #[serde(default = "one")]
     pub count: u32,
     /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `creating`, `completed`, `failed`,
-    /// `init-crash`, `init-running`, `sidecar-crash` (`init` is a sidecar).
+    /// `init-crash`, `init-running`, `sidecar-crash` (`init` is a sidecar), `native-sidecar-crash` (`init` is an init
+    /// container that goes on running), `two-troubles` (the image does not come, and the sidecar crashes).
     #[serde(default = "PodRow::running")]
     pub is: String,
     #[serde(default = "ten_days")]

@@ -134,6 +134,10 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         .refused
         .as_deref()
         .map(|message| condition("ReplicaFailure", Status::True, "FailedCreate", message, ago("1m")));
+    let unavailable = row
+        .unavailable_since
+        .as_deref()
+        .map(|since| condition("Available", Status::False, "MinimumReplicasUnavailable", "", ago(since)));
     let newest_row = row.revisions.iter().max_by_key(|revision| revision.n).unwrap();
     Deployment {
         key: Key::new(row.namespace.as_str(), row.name.as_str()),
@@ -161,7 +165,7 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         updated: newest.replicas,
         ready,
         available: row.available.unwrap_or(ready),
-        conditions: std::iter::once(progressing).chain(refused).collect(),
+        conditions: std::iter::once(progressing).chain(refused).chain(unavailable).collect(),
     }
 }
 
@@ -289,6 +293,19 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
             let sidecar = Container { state, last: Some(end(&row.reason, row.exit)), ..blank(&row.init) };
             let app = Container { restarts: 0, ready: true, state: running, ..app };
+            return Box::new([sidecar, app]);
+        }
+        "native-sidecar-crash" => {
+            let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
+            let last = Some(end(&row.reason, row.exit));
+            let sidecar = Container { init: true, state, last, ..blank(&row.init) };
+            let app = Container { restarts: 0, ready: true, state: running, ..app };
+            return Box::new([sidecar, app]);
+        }
+        "two-troubles" => {
+            let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
+            let sidecar = Container { state, last: Some(end(&row.reason, row.exit)), ..blank(&row.init) };
+            let app = Container { restarts: 0, state: waiting("ImagePullBackOff"), ..app };
             return Box::new([sidecar, app]);
         }
         other => panic!("{other} is not a state of a pod"),

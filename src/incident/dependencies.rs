@@ -1,0 +1,167 @@
+//! What crashes for want of something that is itself ill: a name in its last words, the cluster's DNS, or the one
+//! stateful neighbour that went. Knows words and places, not connections: nobody draws us a map.
+
+use jiff::SignedDuration;
+
+use crate::domain::{Anomaly, Cause, Kind, ObjectRef, cause};
+
+use super::links::Edge;
+
+/// How long after what it needs went a container may begin to crash.
+const WINDOW: SignedDuration = SignedDuration::from_mins(15);
+/// Onsets are estimates: what crashes at once may seem to have begun first.
+const SLACK: SignedDuration = SignedDuration::from_mins(2);
+
+/// Rules that say of a workload, or of the node it is on, that it cannot answer.
+const SILENCES: &[&str] = &["crash-loop", "image-pull", "rollout-stuck", "node-notready"];
+
+/// Every crash that another anomaly explains: the names it could not reach are those of what is ill.
+pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
+    let mut edges = Vec::new();
+    for (effect, crash) in anomalies.iter().enumerate().filter(|(_, anomaly)| &*anomaly.rule == "crash-loop")
+    {
+        let Some(words) = last_words(crash) else { continue };
+        for (cause, ill) in anomalies.iter().enumerate() {
+            let after = crash.onset.duration_since(ill.onset);
+            if cause == effect || !SILENCES.contains(&&*ill.rule) || after < -SLACK || after > WINDOW {
+                continue;
+            }
+            let found = explains(ill, crash, &words);
+            edges.extend(found.map(|(why, weight)| Edge { cause, effect, why, weight }));
+        }
+    }
+    edges
+}
+
+/// What a container said of something that it could not reach, in lower case.
+fn last_words(crash: &Anomaly) -> Option<String> {
+    let unreachable = |row: &&Cause| row.name == cause::DATABASE_UNREACHABLE;
+    let says = crash.causes.iter().find(unreachable)?.says.to_lowercase();
+    // What stands before are our own words.
+    says.split_once(" saying: ").map(|(_, words)| words.to_owned())
+}
+
+fn explains(ill: &Anomaly, crash: &Anomaly, words: &str) -> Option<(&'static str, f64)> {
+    let own = &crash.touches;
+    let mut others = ill.touches.iter().filter(|object| !own.contains(object));
+    if is_about_names(words) && others.clone().any(is_dns) {
+        return Some(("no name can be resolved without the cluster's DNS", 0.85));
+    }
+    let service = ill.bindings.get("service").filter(|_| &*ill.rule != "node-notready");
+    let served = service.zip(ill.touches.iter().find(|object| is_workload(object)));
+    let names = others
+        .clone()
+        .filter(|object| is_workload(object))
+        .map(|object| (&*object.key.name, &*object.key.namespace))
+        .chain(served.map(|(name, object)| (name.as_str(), &*object.key.namespace)));
+    let home = crash.touches.iter().find(|object| is_workload(object)).map(|object| &*object.key.namespace);
+    if names.into_iter().any(|(name, namespace)| is_named(words, name, namespace, home)) {
+        return Some(("its last words name it", 0.85));
+    }
+    // An address says no name; then it is the stateful neighbour, if there is one.
+    let neighbour =
+        |object: &ObjectRef| object.kind == Kind::StatefulSet && home == Some(&*object.key.namespace);
+    (is_address_only(words) && others.any(neighbour))
+        .then_some(("the address that does not answer may be its", 0.6))
+}
+
+fn is_workload(object: &&ObjectRef) -> bool {
+    matches!(object.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet)
+}
+
+fn is_dns(object: &ObjectRef) -> bool {
+    is_workload(&object)
+        && &*object.key.namespace == "kube-system"
+        && ["coredns", "kube-dns", "node-local-dns", "rke2-coredns"]
+            .iter()
+            .any(|name| object.key.name.starts_with(name))
+}
+
+/// The resolver's words, of several languages.
+fn is_about_names(words: &str) -> bool {
+    const RESOLVER: &[&str] = &[
+        "lookup ",
+        "no such host",
+        "getaddrinfo",
+        "enotfound",
+        "eai_again",
+        "unknownhost",
+        "name or service not known",
+        "name resolution",
+        "could not translate host name",
+        ":53",
+    ];
+    RESOLVER.iter().any(|phrase| words.contains(phrase))
+}
+
+/// Whether the words name a host of this object: `rabbitmq:5672`, `rabbitmq-0.rabbitmq`, `rabbitmq.queue.svc`.
+fn is_named(words: &str, name: &str, namespace: &str, home: Option<&str>) -> bool {
+    hosts(words).any(|host| {
+        let mut labels = host.split('.');
+        let first = labels.next().unwrap_or_default();
+        let second = labels.next();
+        let ordinal = first.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+        let is_pod =
+            ordinal.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()));
+        let place = if is_pod { labels.next() } else { second };
+        let is_host = second.is_some() || is_used_as_host(words, host);
+        is_host && (first == name || is_pod) && place.or(home) == Some(namespace)
+    })
+}
+
+/// A single word is a host where a port follows, or where a resolver or an address names it.
+fn is_used_as_host(words: &str, host: &str) -> bool {
+    let before =
+        ["lookup ", "host ", "host \"", "//", "@", "enotfound ", "eai_again ", "unknownhostexception: "];
+    words.match_indices(host).any(|(at, _)| {
+        let port = words[at + host.len()..].strip_prefix(':');
+        port.is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
+            || before.iter().any(|phrase| words[..at].ends_with(phrase))
+    })
+}
+
+/// Whether all that the words say of a host is its address.
+fn is_address_only(words: &str) -> bool {
+    let mut addresses = tokens(words).filter(|word| word.parse::<std::net::Ipv4Addr>().is_ok());
+    addresses.next().is_some() && !hosts(words).any(|host| host.contains('.') || is_used_as_host(words, host))
+}
+
+/// Words that may be host names.
+fn hosts(words: &str) -> impl Iterator<Item = &str> {
+    tokens(words).filter(|word| word.bytes().any(|byte| byte.is_ascii_alphabetic()))
+}
+
+fn tokens(words: &str) -> impl Iterator<Item = &str> {
+    words
+        .split(|character: char| !(character.is_ascii_alphanumeric() || matches!(character, '-' | '.')))
+        .map(|word| word.trim_matches(['.', '-']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_in_last_words() {
+        let named = |words: &str| is_named(words, "redis", "cache", Some("cache"));
+        for words in [
+            "dial tcp: lookup redis on 10.96.0.10:53: no such host",
+            "connect econnrefused redis:6379",
+            "could not connect to redis.cache.svc.cluster.local",
+            "redis-0.redis.cache.svc: connection refused",
+            "amqp://redis/ refused",
+        ] {
+            assert!(named(words), "{words}");
+        }
+        for words in [
+            "redis client: connection refused",
+            "lookup redis.other.svc: no such host",
+            "lookup redis-cluster: no such host",
+        ] {
+            assert!(!named(words), "{words}");
+        }
+        assert!(is_address_only("dial tcp 10.96.44.7:5432: connect: no route to host"));
+        assert!(!is_address_only("dial tcp: lookup db on 10.96.0.10:53: no such host"));
+        assert!(!is_address_only("connection to db.example.com (10.1.2.3) refused"));
+    }
+}
