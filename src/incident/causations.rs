@@ -225,6 +225,26 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         |_, effect| has_cause(effect, &[cause::OOM_KILLED, cause::MEMORY_LEAK]),
     ),
+    when(
+        row(
+            ("db-cpu", "rollout-stuck"),
+            Join::Anything,
+            10,
+            0.7,
+            "pods that wait for the database are not ready",
+        ),
+        unready_for_database,
+    ),
+    when(
+        row(
+            ("db-pool", "rollout-stuck"),
+            Join::Anything,
+            10,
+            0.85,
+            "pods are not ready without the database",
+        ),
+        unready_for_database,
+    ),
     row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
     row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
     row(
@@ -367,14 +387,21 @@ const ITS_OWN: &[&str] =
 
 /// Whether a crash is one for want of the database: it says so, or does not say, beside what uses the database.
 fn lacks_database(database: &Anomaly, crash: &Anomaly) -> bool {
-    let places = |anomaly: &Anomaly| {
-        let objects = anomaly.touches.iter().filter(|object| object.kind.is_namespaced());
-        objects.map(|object| object.key.namespace.clone()).collect::<Vec<_>>()
-    };
-    let own = places(crash);
-    let beside = || places(database).iter().any(|namespace| own.contains(namespace));
     has_cause(crash, &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE])
-        || has_cause(crash, &[cause::LIVENESS_KILLED, cause::STARTUP_KILLED, cause::CRASH]) && beside()
+        || has_cause(crash, &[cause::LIVENESS_KILLED, cause::STARTUP_KILLED, cause::CRASH])
+            && are_neighbours(database, crash)
+}
+
+fn unready_for_database(database: &Anomaly, rollout: &Anomaly) -> bool {
+    has_cause(rollout, &[cause::READINESS]) && are_neighbours(database, rollout)
+}
+
+fn are_neighbours(one: &Anomaly, other: &Anomaly) -> bool {
+    let touches = |anomaly: &Anomaly, namespace: &str| {
+        anomaly.touches.iter().any(|object| &*object.key.namespace == namespace)
+    };
+    let mut places = one.touches.iter().filter(|object| object.kind.is_namespaced());
+    places.any(|object| touches(other, &object.key.namespace))
 }
 
 /// Whether requests may reach what is ill: nothing of a batch worker's shows in the answers of others.

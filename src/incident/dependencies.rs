@@ -65,12 +65,12 @@ fn explains(ill: &Anomaly, crash: &Anomaly, words: &str) -> Option<(&'static str
         .then_some(("the address that does not answer may be its", 0.6))
 }
 
-fn is_workload(object: &&ObjectRef) -> bool {
+fn is_workload(object: &ObjectRef) -> bool {
     matches!(object.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet)
 }
 
 fn is_dns(object: &ObjectRef) -> bool {
-    is_workload(&object)
+    is_workload(object)
         && &*object.key.namespace == "kube-system"
         && ["coredns", "kube-dns", "node-local-dns", "rke2-coredns"]
             .iter()
