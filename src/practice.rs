@@ -100,6 +100,8 @@ fn environment_of(lab: &lab::Lab) -> Environment {
         "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
         | "TMUX" | "VISUAL" | "EDITOR" | "COVET_THEME" | "COVET_MOUSE" => own(name),
         "COVET_CONFIG" => Some("/dev/null".to_owned()),
+        // In a drill nobody's own token is wanted, and one that the lab's registry takes is at hand.
+        "GITHUB_TOKEN" => Some(lab::registry::TOKEN.to_owned()),
         _ => served.get(name).cloned(),
     })
 }

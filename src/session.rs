@@ -346,13 +346,13 @@ async fn first_client(mut clients: Clients) -> Option<kube::Client> {
 
 /// Reads on demand and hands go the eyes' way to the API server, and change to a new one with them.
 async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<Option<Reach>>) {
-    let fallback = session.settings.context.value.clone().unwrap_or_default();
+    let context = session.settings.context.value.clone().unwrap_or_default();
     let mut hands: Option<Hands> = None;
     let outside = session.outside();
     loop {
         let connected = clients.borrow_and_update().clone();
         if let Some(Ok(client)) = connected {
-            let who = hands::actor(Some(client.clone()), &fallback, &*session.environment).await;
+            let who = hands::actor(Some(client.clone()), &context, &*session.environment).await;
             let ours = match hands.take() {
                 Some(hands) => hands.through(client.clone()),
                 None => first_hands(&session, client.clone(), outside.clone()),
@@ -373,7 +373,8 @@ async fn connect(session: Session, mut clients: Clients, reached: watch::Sender<
 }
 
 fn first_hands(session: &Session, client: kube::Client, outside: Outside) -> Hands {
-    let hands = Hands::new(client, session.clock, outside);
+    let environment = session.environment.clone();
+    let hands = Hands::new(client, session.clock, outside).with_env(move |name| environment(name));
     match &session.settings.context.value {
         Some(context) if session.settings.is_protected() => hands.protecting(context.clone()),
         _ => hands,

@@ -9,7 +9,7 @@ use super::line::Line;
 use super::text_view::TextView;
 use super::{App, Layer, TextLayer};
 use crate::domain::{Action, AnomalyId, Effect as Kind, Reading, Timestamp, Tone};
-use crate::guard::{Confirmation, Preview, Refusal};
+use crate::guard::{Confirmation, Level, Preview, Refusal};
 use crate::journal::{Ending, Outcome};
 use crate::playbooks::{self, Grounds, MissingInput, PlannedStep, StepState};
 
@@ -48,6 +48,11 @@ impl Act {
     /// Something outside may be changing because of it.
     pub fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running { .. })
+    }
+
+    /// It is previewed, and something stands in its way that nobody can confirm away.
+    pub fn is_blocked(&self) -> bool {
+        matches!(&self.phase, Phase::Confirming { preview, .. } if preview.worst() == Some(Level::Stop))
     }
 
     pub fn request(&self) -> Option<Request> {

@@ -18,18 +18,24 @@ pub struct Grant<'a> {
 }
 
 impl Grant<'_> {
-    /// The lines an admin runs: a role with exactly this, and its binding.
-    pub fn as_command(&self) -> String {
+    /// The resource with its group, as kubectl takes it: `deployments.apps/scale`.
+    pub fn full_resource(&self) -> String {
         let (resource, part) = match self.resource.split_once('/') {
             Some((resource, part)) => (resource, format!("/{part}")),
             None => (self.resource, String::new()),
         };
-        let full = match self.group {
+        match self.group {
             "" => format!("{resource}{part}"),
             group => format!("{resource}.{group}{part}"),
-        };
-        let name = format!("covet-tui-{}", full.replace(['/', '.'], "-"));
+        }
+    }
+
+    /// The lines an admin runs: a role with exactly this, and its binding. Roles for other verbs have other
+    /// names, so that the lines for all of them can be run one after another.
+    pub fn as_command(&self) -> String {
+        let full = self.full_resource();
         let verbs = self.verbs.join(",");
+        let name = format!("covet-tui-{}-{}", self.verbs.join("-"), full.replace(['/', '.'], "-"));
         let (whose, subject) = self.subject();
         let (kind, scope) = match self.namespace {
             Some(namespace) => ("role", format!(" -n {}", shell_quote(namespace))),
@@ -71,8 +77,8 @@ mod tests {
         };
         assert_eq!(
             grant.as_command(),
-            "kubectl create clusterrole covet-tui-nodes --verb=get,list --resource=nodes && \
-             kubectl create clusterrolebinding covet-tui-nodes --clusterrole=covet-tui-nodes --user=ann"
+            "kubectl create clusterrole covet-tui-get-list-nodes --verb=get,list --resource=nodes && \
+             kubectl create clusterrolebinding covet-tui-get-list-nodes --clusterrole=covet-tui-get-list-nodes --user=ann"
         );
         let user = Some("system:serviceaccount:ops:viewer");
         let grant = Grant {
@@ -84,9 +90,9 @@ mod tests {
         };
         assert_eq!(
             grant.as_command(),
-            "kubectl create role covet-tui-deployments-apps-scale -n shop --verb=patch --resource=deployments.apps/scale && \
-             kubectl create rolebinding covet-tui-deployments-apps-scale -n shop \
-             --role=covet-tui-deployments-apps-scale --serviceaccount=ops:viewer"
+            "kubectl create role covet-tui-patch-deployments-apps-scale -n shop --verb=patch --resource=deployments.apps/scale && \
+             kubectl create rolebinding covet-tui-patch-deployments-apps-scale -n shop \
+             --role=covet-tui-patch-deployments-apps-scale --serviceaccount=ops:viewer"
         );
         let words = "nodes is forbidden: User \"jane@acme.example\" cannot list resource \"nodes\" in API group \"\" at the cluster scope";
         assert_eq!(refused_user(words), Some("jane@acme.example"));

@@ -39,6 +39,9 @@ pub struct ReplicaSet {
     pub created: Timestamp,
     /// Annotation `deployment.kubernetes.io/revision`.
     pub revision: Option<u64>,
+    /// The numbers it had before undos made it the newest again, the first one first (annotation
+    /// `deployment.kubernetes.io/revision-history`).
+    pub earlier_revisions: Box<[u64]>,
     /// Label `pod-template-hash`.
     pub template_hash: Option<Name>,
     /// Annotation `kubernetes.io/change-cause`.

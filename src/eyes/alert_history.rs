@@ -31,8 +31,8 @@ pub(super) async fn watch(found: Found, tell: Tell) {
         let prometheus = found.borrow().clone();
         let told = match prometheus {
             None => {
-                let why = "Prometheus is not found: the history of alerts is its to tell";
-                let repair = "set PROMETHEUS_URL or [prometheus] url";
+                let why = "no Prometheus is reached, and it keeps the history of alerts";
+                let repair = "see what is said of Prometheus";
                 tell.not_configured(Origin::AlertHistory, why, repair).await
             }
             Some(_) if rested < EVERY => continue,

@@ -60,6 +60,11 @@ pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp) -> Vec<Doctor
     };
     if let Some(client) = &client {
         rows.push(version(client).await);
+        if let Some(namespace) = settings.namespace.one()
+            && let Err(trouble) = super::kubernetes::page::exists(client, namespace).await
+        {
+            rows.push(DoctorRow::bad(format!("namespace {namespace}"), trouble.explain()));
+        }
     }
     rows.extend(Box::pin(super::doctor_outside::outside(settings, client.as_ref(), clock)).await);
     if let Some(client) = &client {
@@ -138,7 +143,7 @@ async fn permission(
     user: Option<&str>,
 ) -> DoctorRow {
     let place = namespace.as_deref().map_or("cluster-wide".to_owned(), |namespace| format!("in {namespace}"));
-    let what = format!("may {} {} {place}", need.verb, need.resource());
+    let what = format!("may {} {} {place}", need.verb, need.full_resource());
     let began = Instant::now();
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",

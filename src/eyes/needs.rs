@@ -148,18 +148,31 @@ impl Need {
         }
     }
 
-    /// As kubectl writes it: `pods/log`.
-    pub fn resource(&self) -> String {
+    /// As kubectl takes it: `pods/log`, `nodes.metrics.k8s.io`.
+    pub fn full_resource(&self) -> String {
+        let resource = self.resource();
+        self.grant(&resource, None, None).full_resource()
+    }
+
+    /// How an admin would allow it there.
+    pub fn rule(&self, namespace: Option<&str>, user: Option<&str>) -> String {
+        let resource = self.resource();
+        format!("let an admin run: {}", self.grant(&resource, namespace, user).as_command())
+    }
+
+    fn resource(&self) -> String {
         match self.subresource {
             "" => self.resource.to_owned(),
             subresource => format!("{}/{subresource}", self.resource),
         }
     }
 
-    /// How an admin would allow it there.
-    pub fn rule(&self, namespace: Option<&str>, user: Option<&str>) -> String {
-        let resource = self.resource();
-        let grant = Grant { verbs: &[self.verb], group: self.group, resource: &resource, namespace, user };
-        format!("let an admin run: {}", grant.as_command())
+    fn grant<'a>(
+        &'a self,
+        resource: &'a str,
+        namespace: Option<&'a str>,
+        user: Option<&'a str>,
+    ) -> Grant<'a> {
+        Grant { verbs: std::slice::from_ref(&self.verb), group: self.group, resource, namespace, user }
     }
 }

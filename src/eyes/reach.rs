@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::api_server::{Sessions, session};
 use super::kubernetes::other::Target;
 use super::tell::Tell;
-use super::tls::{of_ingresses, parse};
+use super::tls::{nowhere, of_ingresses, parse};
 use crate::config::net::walk::{Way, walk};
 use crate::config::net::{Dns, Roots};
 use crate::config::{ConnectError, Settings};
@@ -37,20 +37,21 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
             Ok(None) => return,
             Err(_) => None,
         };
-        let mut unlisted = None;
+        let mut unlisted = nowhere(session.is_some());
         if let Some(session) = &session {
             match of_ingresses(&session.client, settings.namespace.one()).await {
                 Ok(found) => known = found.into_iter().collect(),
-                Err(trouble) => unlisted = Some(trouble.explain()),
+                Err(trouble) => unlisted = trouble.explain(),
             }
         }
         let own = settings.tls_hosts.iter().filter_map(|host| parse(host));
         let ways: Vec<Way> =
             known.iter().cloned().chain(own).take(HOSTS).map(|target| way(target, &settings)).collect();
         let walks = look(ways, &dns, &roots, tell.now()).await;
-        let heard = match unlisted.filter(|_| walks.is_empty()) {
-            Some(why) => tell.blind(Origin::Reach, why).await,
-            None => told(&tell, walks).await,
+        let heard = if walks.is_empty() {
+            tell.blind(Origin::Reach, unlisted).await
+        } else {
+            told(&tell, walks).await
         };
         if heard.is_err() {
             return;
@@ -68,10 +69,6 @@ async fn look(ways: Vec<Way>, dns: &Dns, roots: &Roots, now: crate::domain::Time
 }
 
 async fn told(tell: &Tell, walks: Vec<Walk>) -> Result<(), super::tell::Unheard> {
-    if walks.is_empty() {
-        let why = "no public host is known: no Ingress in scope has one";
-        return tell.not_configured(Origin::Reach, why, "name hosts in [tls] hosts or COVET_TLS_HOSTS").await;
-    }
     let doubt = walks.iter().find_map(|walk| match &walk.ended {
         Ended::Doubtful { says } => Some(says.clone()),
         _ => None,

@@ -16,10 +16,10 @@ use super::kubernetes::other::{Target, targets};
 use super::kubernetes::page;
 use super::tell::Tell;
 use super::trouble::{Trouble, deepest};
-use crate::config::Settings;
 use crate::config::net::Roots;
 use crate::config::net::handshake::shake;
-use crate::domain::{Fact, Handshake, Kind, Name, Origin, Served, Timestamp};
+use crate::config::{ConnectError, Settings};
+use crate::domain::{BlindKind, Fact, Handshake, Kind, Name, Origin, Served, Timestamp};
 
 const EVERY: Duration = Duration::from_mins(3);
 /// While something is wrong, or about to be.
@@ -34,6 +34,7 @@ const AT_ONCE: usize = 8;
 /// Looks for ever.
 pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell) {
     let roots = roots(&settings).await;
+    let mut listed: Vec<Target> = Vec::new();
     loop {
         // The hosts of the settings don't wait for a cluster.
         let session = match timeout(SOON, session(&mut sessions)).await {
@@ -41,14 +42,17 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
             Ok(None) => return,
             Err(_) => None,
         };
-        let all = all_targets(&settings, session.as_ref().map(|session| &session.client)).await;
-        let found = !all.is_empty();
-        if !found {
-            let why = "no public host is known: no Ingress in scope has one";
-            let repair = "name hosts in [tls] hosts or COVET_TLS_HOSTS";
-            if tell.not_configured(Origin::Tls, why, repair).await.is_err() {
-                return;
+        let mut why = nowhere(session.is_some());
+        if let Some(session) = &session {
+            match of_ingresses(&session.client, settings.namespace.one()).await {
+                Ok(found) => listed = found,
+                Err(trouble) => why = trouble.explain(),
             }
+        }
+        let all = all_targets(&settings, &listed);
+        let found = !all.is_empty();
+        if !found && tell.blind(Origin::Tls, why).await.is_err() {
+            return;
         }
         let now = tell.now();
         let mut worth_watching = false;
@@ -85,17 +89,28 @@ pub(super) async fn look(
     now: Timestamp,
 ) -> Vec<Vec<Handshake>> {
     let roots = roots(settings).await;
-    let all = all_targets(settings, client).await;
+    let listed = match client {
+        Some(client) => of_ingresses(client, settings.namespace.one()).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let all = all_targets(settings, &listed);
     shake_all(all, &roots, now).collect().await
 }
 
-/// The hosts of the settings and of the Ingresses. What cannot be listed is another origin's complaint.
-async fn all_targets(settings: &Settings, client: Option<&kube::Client>) -> BTreeSet<Target> {
-    let mut all: BTreeSet<Target> = settings.tls_hosts.iter().filter_map(|host| parse(host)).collect();
-    if let Some(client) = client {
-        all.extend(of_ingresses(client, settings.namespace.one()).await.unwrap_or_default());
-    }
-    all
+/// The hosts of the settings and of the Ingresses.
+fn all_targets(settings: &Settings, listed: &[Target]) -> BTreeSet<Target> {
+    let own = settings.tls_hosts.iter().filter_map(|host| parse(host));
+    own.chain(listed.iter().cloned()).collect()
+}
+
+/// Nobody named a host: neither the settings nor an Ingress, where there is a `cluster` to look in.
+pub(super) fn nowhere(cluster: bool) -> ConnectError {
+    let why = if cluster {
+        "no public host is known: no Ingress in scope has one"
+    } else {
+        "no public host is known, and there is no cluster to look in yet"
+    };
+    ConnectError::new(BlindKind::NotConfigured, why, "name hosts in [tls] hosts or COVET_TLS_HOSTS")
 }
 
 fn shake_all(

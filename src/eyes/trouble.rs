@@ -16,6 +16,8 @@ pub(super) enum Trouble {
     Forbidden(String),
     /// 404: the resource isn't served here.
     Absent,
+    /// The namespace that is looked at isn't there. Lists of it are empty, which must not pass for calm.
+    NoNamespace(Name),
     /// 429: the server sheds load, and says when to come back.
     Busy(Option<Duration>, String),
     /// Another answer that isn't success.
@@ -72,6 +74,11 @@ impl Trouble {
                 (BlindKind::Refused, format!("forbidden (403): {}", or_nothing(message)), "")
             }
             Trouble::Absent => (BlindKind::Broken, "the API server does not serve this (404)".into(), ""),
+            Trouble::NoNamespace(name) => (
+                BlindKind::Broken,
+                format!("there is no namespace {name} in this cluster"),
+                "name another one with -n: kubectl get namespaces lists them",
+            ),
             Trouble::Busy(_, message) => (
                 BlindKind::Broken,
                 format!("the API server is overloaded and sheds requests (429): {}", or_nothing(message)),

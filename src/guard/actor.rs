@@ -13,6 +13,9 @@ pub struct Actor {
     pub host: String,
     /// The tmux session, where there is one.
     pub tmux: Option<String>,
+    /// The kubeconfig's context they acted in; empty when there was none, or in lines that are older than this.
+    #[serde(default)]
+    pub context: String,
 }
 
 impl std::fmt::Display for Actor {

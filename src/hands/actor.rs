@@ -7,11 +7,11 @@ use kube::api::{Api, PostParams};
 
 use crate::guard::Actor;
 
-/// Asks the API server who we are (SelfSubjectReview); `fallback` names the kubeconfig's user in case it
-/// doesn't say. `env` reads the environment. Never takes longer than 5 s.
+/// Asks the API server who we are (SelfSubjectReview); in case it doesn't say, the `context` of the kubeconfig has
+/// to name us. `env` reads the environment. Never takes longer than 5 s.
 pub async fn actor(
     client: Option<kube::Client>,
-    fallback: &str,
+    context: &str,
     env: &(dyn Fn(&str) -> Option<String> + Sync),
 ) -> Actor {
     let kube_user = match client {
@@ -19,13 +19,14 @@ pub async fn actor(
         None => None,
     };
     Actor {
-        kube_user: kube_user.unwrap_or_else(|| format!("{fallback} (by kubeconfig)")),
+        kube_user: kube_user.unwrap_or_else(|| format!("{context} (by kubeconfig)")),
         os_user: env("SUDO_USER").or_else(|| env("USER")).or_else(|| env("LOGNAME")).unwrap_or_else(uid),
         host: host().await,
         tmux: match env("TMUX") {
             Some(_) => said("tmux", &["display-message", "-p", "#S"]).await,
             None => None,
         },
+        context: context.to_owned(),
     }
 }
 

@@ -19,6 +19,8 @@ mod task;
 pub use actor::actor;
 pub use task::Patience;
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +39,7 @@ pub struct Hands {
     clock: fn() -> Timestamp,
     outside: Outside,
     /// Reads the environment at the moment of acting, for tokens.
-    env: fn(&str) -> Option<String>,
+    env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
     /// Shown as a hazard before every change (guard g8).
     protected: Option<String>,
     patience: Patience,
@@ -50,7 +52,7 @@ impl Hands {
             cluster: Cluster::new(client),
             clock,
             outside,
-            env: |name| std::env::var(name).ok(),
+            env: Arc::new(|name| std::env::var(name).ok()),
             protected: None,
             patience: Patience::default(),
             kept: kept::Kept::default(),
@@ -77,8 +79,8 @@ impl Hands {
 
     /// With another way to read the environment.
     #[must_use]
-    pub fn with_env(self, env: fn(&str) -> Option<String>) -> Hands {
-        Hands { env, ..self }
+    pub fn with_env(self, env: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Hands {
+        Hands { env: Arc::new(env), ..self }
     }
 
     /// What would happen: the server's dry run, the exact targets, the hazards. Changes nothing.

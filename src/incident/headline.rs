@@ -31,7 +31,7 @@ impl Title {
             let before = between(change.at, root.onset);
             (before <= BLAME).then(|| (before, name(change)))
         });
-        Self { what: what(root), symptoms, began: root.onset, after }
+        Self { what: summary(root), symptoms, began: root.onset, after }
     }
 
     /// The change just before: `40s after revision 7`.
@@ -65,8 +65,8 @@ fn name(change: &Change) -> String {
     }
 }
 
-/// An anomaly in one line, with its subject.
-fn what(anomaly: &Anomaly) -> String {
+/// An anomaly in one line, with its subject, once.
+pub fn summary(anomaly: &Anomaly) -> String {
     let of = |name: &str| anomaly.bindings.get(name).map(String::as_str);
     let blamed = of("bad_revision").and(of("rollout")).zip(of("workload_name"));
     let hash = |rollout: &str| rollout.chars().take(4).collect::<String>();
@@ -83,7 +83,14 @@ fn what(anomaly: &Anomaly) -> String {
             format!("{}: {}", of("workload_name").unwrap_or("workload"), anomaly.title)
         }
         _ => match &anomaly.subject {
-            Subject::Object(object) => format!("{} {}", object.to_string().replace('/', " "), anomaly.title),
+            Subject::Object(object) => {
+                let named = object.to_string().replace('/', " ");
+                if anomaly.title.starts_with(&named) {
+                    anomaly.title.clone()
+                } else {
+                    format!("{named} {}", anomaly.title)
+                }
+            }
             // Our own rules judge the traffic of the one namespace that is looked at.
             Subject::Traffic(namespace) if !namespace.is_empty() && rule(&anomaly.rule).is_none() => {
                 format!("{namespace}: {}", anomaly.title)
@@ -115,7 +122,7 @@ pub fn headline(
             count => format!(" and {count} more"),
         };
         let word = if first.severity == Severity::Suspect { "suspicious" } else { "not right" };
-        return format!("{word}: {}{more}{unseen}", what(first));
+        return format!("{word}: {}{more}{unseen}", summary(first));
     }
     let failing: Vec<&(Watched, Blind)> =
         blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();

@@ -24,7 +24,7 @@ pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
             *newest = set;
         }
     }
-    tops.retain(|_, (newest, latest)| window.contains(*latest) || newest.created < *latest);
+    tops.retain(|_, (newest, latest)| window.contains(*latest) || is_brought_back(newest, *latest));
     let mut families: HashMap<&str, Vec<&ReplicaSet>> = HashMap::new();
     if !tops.is_empty() {
         for (uid, set) in sets().filter(|(uid, _)| tops.contains_key(uid)) {
@@ -32,21 +32,20 @@ pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
         }
     }
     let mut changes = Vec::new();
-    for mut family in families.into_values() {
+    for family in families.into_values() {
         let lately = family.iter().any(|set| window.contains(set.created));
         let Some(newest) = family.iter().copied().max_by_key(|set| (set.revision, set.created)) else {
             continue;
         };
         let latest = family.iter().map(|set| set.created).max();
-        let brought_back = latest.is_some_and(|latest| latest > newest.created);
+        let brought_back = latest.is_some_and(|latest| is_brought_back(newest, latest));
         if !lately && !brought_back {
             continue;
         }
-        family.sort_by_key(|set| (set.revision, set.created));
-        for (index, set) in family.iter().enumerate().filter(|(_, set)| window.contains(set.created)) {
-            // The revision before, unless an undo has renumbered it since.
-            let before = family[..index].iter().rev().find(|other| other.created < set.created);
-            changes.extend(rollout(set, set.created, before.copied(), "revision"));
+        for set in family.iter().filter(|set| window.contains(set.created)) {
+            let number = first_number(set);
+            let before = before(set, number, &family);
+            changes.extend(rollout(set, number, set.created, before, "revision"));
         }
         if brought_back {
             changes.extend(undo(snapshot, window, newest, &family));
@@ -55,9 +54,35 @@ pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
     changes
 }
 
-fn rollout(set: &ReplicaSet, at: Timestamp, before: Option<&ReplicaSet>, word: &str) -> Option<Change> {
+/// It was rolled out before, and is the newest once more.
+fn is_brought_back(newest: &ReplicaSet, latest: Timestamp) -> bool {
+    newest.created < latest || !newest.earlier_revisions.is_empty()
+}
+
+/// The number it was rolled out with: undos have renumbered it since.
+fn first_number(set: &ReplicaSet) -> Option<u64> {
+    set.earlier_revisions.first().copied().or(set.revision)
+}
+
+/// What ran before this set was rolled out with this number.
+fn before<'a>(set: &ReplicaSet, number: Option<u64>, family: &[&'a ReplicaSet]) -> Option<&'a ReplicaSet> {
+    let earlier = |other: &ReplicaSet| {
+        let numbers = other.earlier_revisions.iter().copied().chain(other.revision);
+        numbers.filter(|one| Some(*one) < number).max()
+    };
+    let others = family.iter().copied().filter(|other| other.created < set.created);
+    others.max_by_key(|other| (earlier(other), other.created))
+}
+
+fn rollout(
+    set: &ReplicaSet,
+    number: Option<u64>,
+    at: Timestamp,
+    before: Option<&ReplicaSet>,
+    word: &str,
+) -> Option<Change> {
     let owner = set.owner.as_ref()?;
-    let number = set.revision.map_or_else(|| set.key.name.to_string(), |revision| revision.to_string());
+    let number = number.map_or_else(|| set.key.name.to_string(), |number| number.to_string());
     let what = match before {
         Some(before) => difference(&before.template, &set.template),
         None => "first".to_owned(),
@@ -72,10 +97,10 @@ fn rollout(set: &ReplicaSet, at: Timestamp, before: Option<&ReplicaSet>, word: &
     })
 }
 
-/// A revision that is the newest although its ReplicaSet isn't: an undo. Its pods tell when.
+/// A revision that is the newest although its ReplicaSet is an old one: an undo. Its pods tell when.
 fn undo(snapshot: &Snapshot, window: Window, newest: &ReplicaSet, family: &[&ReplicaSet]) -> Option<Change> {
-    let replaced = family.iter().copied().filter(|set| set.created > newest.created);
-    let replaced = replaced.max_by_key(|set| (set.revision, set.created))?;
+    let others = family.iter().copied().filter(|set| set.uid != newest.uid);
+    let replaced = others.max_by_key(|set| (set.revision, set.created))?;
     let after = family.iter().map(|set| set.created).max()?;
     let at = snapshot
         .pods
@@ -84,7 +109,7 @@ fn undo(snapshot: &Snapshot, window: Window, newest: &ReplicaSet, family: &[&Rep
         .map(|pod| pod.created)
         .filter(|created| *created >= after && window.contains(*created))
         .min()?;
-    rollout(newest, at, Some(replaced), "undo to revision")
+    rollout(newest, newest.revision, at, Some(replaced), "undo to revision")
 }
 
 /// What is different in a template, in words.

@@ -12,8 +12,12 @@ pub fn list(records: &[Record]) -> Vec<String> {
         .iter()
         .map(|record| {
             let result = record.closing.as_ref().map_or("no outcome", |closing| &closing.result);
+            let place = match &*record.who.context {
+                "" => String::new(),
+                context => format!(" in {}", text::clean(context)),
+            };
             format!(
-                "{}  {:<10}  {:<11}  {}  ({}){}",
+                "{}  {:<10}  {:<11}  {}  ({}{place}){}",
                 record.id,
                 result,
                 format!("{:?}", record.effect).to_lowercase(),
@@ -38,8 +42,11 @@ pub fn show(records: &[Record], id: &str) -> Result<Vec<String>, String> {
         format!("{:<10}{}", "what", text::clean(&record.title)),
         format!("{:<10}{}", "command", text::clean(&record.command)),
         format!("{:<10}{}", "who", record.who),
-        format!("{:<10}{}", "confirmed", record.at.strftime(CLOCK)),
     ];
+    if !record.who.context.is_empty() {
+        lines.push(format!("{:<10}{}", "context", text::clean(&record.who.context)));
+    }
+    lines.push(format!("{:<10}{}", "confirmed", record.at.strftime(CLOCK)));
     for target in &record.targets {
         lines.push(format!("{:<10}{}", "target", text::clean(target)));
     }

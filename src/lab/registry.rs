@@ -18,6 +18,8 @@ use super::signals::{Registry, Signals};
 
 /// The host that asks for a credential.
 const PRIVATE: &str = "ghcr.io";
+/// A password that the private registry takes, and nobody else.
+pub const TOKEN: &str = "ghp_0123456789abcdefghijklmnopqrstuv";
 /// What an anonymous client gets; it opens public repositories.
 const ANYBODY: &str = "anonymous-lab-token";
 

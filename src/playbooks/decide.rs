@@ -89,7 +89,8 @@ impl Table<'_> {
             .collect();
         let passed = since(self.view, at);
         if passed < change.settle {
-            let left = text::span(change.settle.saturating_sub(passed));
+            let left = change.settle.saturating_sub(passed).as_secs_f64().ceil();
+            let left = text::span(Duration::from_secs_f64(left));
             return Some(suggest(
                 *checks.first()?,
                 format!("“{title}” is taking effect: judge it in {left}"),

@@ -105,6 +105,18 @@ pub(super) fn ago(then: Option<Timestamp>, now: Timestamp) -> String {
     then.map_or_else(|| "?".into(), |then| text::span_short(crate::domain::between(then, now)))
 }
 
+/// The moment itself, for what is still read long after it was said: `11:59:27 UTC`, with its day once that is
+/// another one.
+pub(super) fn clock(at: Timestamp, now: Timestamp) -> String {
+    let day = "%Y-%m-%d";
+    let format = if at.strftime(day).to_string() == now.strftime(day).to_string() {
+        "%H:%M:%S UTC"
+    } else {
+        "%Y-%m-%d %H:%M UTC"
+    };
+    at.strftime(format).to_string()
+}
+
 /// A table with aligned columns; the last one is as wide as it likes.
 pub(super) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let width = |column: usize| {

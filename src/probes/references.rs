@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::answer::{Answer, ago};
+use super::answer::{Answer, clock};
 use super::cluster::Cluster;
 use super::object::{condition, flag, items, key, name, string, writers};
 use super::trouble::{Trouble, TroubleKind};
@@ -52,7 +52,7 @@ pub(super) async fn check(
                 if let Some(&(at, by)) = writers(&found, "").first()
                     && between(at, now) < RECENT
                 {
-                    recent.push(format!("{word} {wanted} was changed {} ago by {by}", ago(Some(at), now)));
+                    recent.push(format!("{word} {wanted} was changed at {} by {by}", clock(at, now)));
                 }
                 let tone = if absent.is_empty() { Tone::Good } else { Tone::Bad };
                 answer.line(tone, format!("{wanted}: {line}"));
@@ -152,7 +152,7 @@ fn present(found: &Value, need: &Needed, now: Timestamp) -> (String, Vec<String>
     let absent: Vec<String> = need.keys.iter().filter(|wanted| !has(wanted)).cloned().collect();
     let changed = writers(found, "")
         .first()
-        .map(|(at, by)| format!(", changed {} ago by {by}", ago(Some(*at), now)))
+        .map(|(at, by)| format!(", changed at {} by {by}", clock(*at, now)))
         .unwrap_or_default();
     let immutable = if flag(found, "/immutable") { ", immutable" } else { "" };
     let mut line = format!("{}{changed}{immutable}", text::count(count, "key"));

@@ -174,8 +174,8 @@ mod tests {
         assert_eq!(
             trouble.repair.as_deref(),
             Some(
-                "let an admin run: kubectl create role covet-tui-pods -n shop --verb=delete --resource=pods && \
-                 kubectl create rolebinding covet-tui-pods -n shop --role=covet-tui-pods --user=ann"
+                "let an admin run: kubectl create role covet-tui-delete-pods -n shop --verb=delete --resource=pods && \
+                 kubectl create rolebinding covet-tui-delete-pods -n shop --role=covet-tui-delete-pods --user=ann"
             )
         );
     }

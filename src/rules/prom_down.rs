@@ -73,7 +73,8 @@ pub(super) static RULE: Rule = Rule {
     title: "Prometheus not working",
     says: "Its own health and readiness, its pods and its volume, refused configurations, samples taken, and the \
            Watchdog at Alertmanager. Silent while a planned rollout replaces its pod or it replays its log. A server \
-           that does not answer us while its pods are Ready is our way to it, not its fault.",
+           that does not answer us while its pods are Ready, or while the API server does not answer either, is our \
+           way to it, not its fault.",
     needs: Needs::All(&[Origin::Monitoring]),
     thresholds: &[
         CRITICAL_AFTER,
@@ -157,6 +158,7 @@ fn signs(scene: &Scene<'_>, seen: &Monitoring) -> Vec<Sign> {
         let lasted = scene.has_lasted(down, &CRITICAL_AFTER);
         // Our way to it may be what fails: pods that are Ready say so; without pods nobody says anything.
         let severity = match (&seen.pods, seen.has_no_ready_pod(), lasted) {
+            _ if scene.is_cut_off() => Severity::Suspect,
             (Some(_), true, true) if seen.replaying.is_some() => Severity::Warning,
             (Some(_), true, true) => Severity::Critical,
             (None, _, true) if seen.unready.is_some() => Severity::Critical,
@@ -164,6 +166,7 @@ fn signs(scene: &Scene<'_>, seen: &Monitoring) -> Vec<Sign> {
             _ => Severity::Suspect,
         };
         let title = match () {
+            () if scene.is_cut_off() => "does not answer us",
             () if seen.replaying.is_some() => "is replaying its log",
             () if seen.has_no_ready_pod() || seen.pods.is_none() => "is down",
             () => "does not answer us",

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Autoscaler, Container, Deployment, Event, Key, Kind, Name, ObjectRef, Phase, Pod, ReplicaSet, Service,
-    Snapshot, Timestamp,
+    Autoscaler, BlindKind, Container, Deployment, Event, Key, Kind, Name, ObjectRef, Origin, Phase, Pod,
+    ReplicaSet, Service, Snapshot, Timestamp,
 };
 
 use super::room::roomiest;
@@ -79,6 +79,12 @@ impl<'a> Scene<'a> {
     /// Unrequested memory of the roomiest node that takes pods, in bytes; None when no node is known.
     pub fn roomiest(&self) -> Option<u64> {
         *self.roomiest.get_or_init(|| roomiest(self.snapshot))
+    }
+
+    /// Not even the API server answers us: silence of others is then no sign that they are down.
+    pub fn is_cut_off(&self) -> bool {
+        let blind = self.snapshot.sight(Origin::ApiServer).and_then(|sight| sight.blind.as_ref());
+        blind.is_some_and(|blind| blind.kind == BlindKind::Unreachable)
     }
 
     pub fn threshold(&self, threshold: &Threshold) -> f64 {

@@ -163,7 +163,11 @@ fn cache(scene: &Scene<'_>, onset: Timestamp, behind: &mut Behind) {
     if let Some(blind) = scene.snapshot.blindness(Origin::Redis, scene.now) {
         let answered = scene.snapshot.sight(Origin::Redis).is_some_and(|sight| sight.seen.is_some());
         // Silence that began with the trouble; a cache that nobody configured is no suspect.
-        if answered && blind.kind != BlindKind::NotConfigured && onset.duration_since(blind.since) > -SLACK {
+        if answered
+            && !scene.is_cut_off()
+            && blind.kind != BlindKind::NotConfigured
+            && onset.duration_since(blind.since) > -SLACK
+        {
             let says = format!("the cache: {}", blind.why);
             behind.blame(Origin::Redis, Some(blind.since), cause::CACHE_DOWN, says, 0.8);
         }

@@ -9,6 +9,7 @@ use super::style::Look;
 use super::{fit, frame, sign};
 use crate::app::{App, Focus, Place, Row};
 use crate::domain::{Anomaly, AnomalyId, Severity, between, text};
+use crate::incident;
 
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let focused = app.layers.is_empty() && app.focus == Focus::Anomalies;
@@ -180,10 +181,8 @@ fn entry<'a>(
         _ => "",
     };
     let words = match row.place {
-        Place::Root { incident, .. } => {
-            app.verdict.incidents.get(incident).map_or(&anomaly.title, |incident| &incident.title.what)
-        }
-        _ => &anomaly.title,
+        Place::Symptom { .. } => anomaly.title.clone(),
+        _ => incident::summary(anomaly),
     };
     let plain = match row.place {
         Place::Resolved | Place::Symptom { .. } => look.dim,
@@ -191,7 +190,7 @@ fn entry<'a>(
     };
     let lead = 4 + fit::width(indent);
     let room = cells.saturating_sub(lead);
-    let mut wrapped = fit::wrap_first(&text::clean(words), room.saturating_sub(5), room).into_iter();
+    let mut wrapped = fit::wrap_first(&text::clean(&words), room.saturating_sub(5), room).into_iter();
     let left = vec![
         Span::styled(format!("{mark} "), mark_style),
         Span::styled(indent, look.border),

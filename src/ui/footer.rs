@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::style::Look;
 use super::{fit, sign};
 use crate::app::keys::{Command, ENTER, ESC, KEYS, Press, Scope};
-use crate::app::{App, Focus, Layer};
+use crate::app::{Act, App, Focus, Layer};
 use crate::domain::{Tone, between, text};
 
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
@@ -76,8 +76,10 @@ fn placed(app: &App, look: &Look, cells: usize) -> Vec<(usize, Hint)> {
 fn hints(app: &App) -> Vec<Hint> {
     let confirming = matches!(app.layers.last(), Some(Layer::Act));
     if app.is_typing() {
-        let enter = Hint { press: ENTER, label: enter(app), confirms: confirming };
-        let mut hints = vec![enter, Hint { press: ESC, label: "leave", confirms: false }];
+        let mut hints = vec![Hint { press: ESC, label: "leave", confirms: false }];
+        if !(confirming && app.act.as_ref().is_some_and(Act::is_blocked)) {
+            hints.insert(0, Hint { press: ENTER, label: enter(app), confirms: confirming });
+        }
         if app.sets_config() {
             let editor = KEYS.iter().find(|row| row.scope == Scope::Form && row.command == Command::Editor);
             hints.extend(

@@ -115,6 +115,7 @@ pub fn headline(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let verdict = &app.verdict;
     let words = incident::headline(&verdict.incidents, &verdict.anomalies, &verdict.blind, app.now);
     let worst = verdict.incidents.iter().map(|incident| incident.severity).max();
+    let worst = worst.or_else(|| verdict.anomalies.iter().map(|anomaly| anomaly.severity).max());
     let seen_something = Sources::of(&app.snapshot, app.now).live > 0;
     let (sign, style) = match worst {
         Some(severity) => (sign::severity(severity), look.severity(severity)),

@@ -30,7 +30,7 @@ pub fn draw(app: &App, look: &Look, view: &JournalView, area: Rect, buffer: &mut
     let height = usize::from(inside.height);
     let first = scrolled((view.cursor, 1), app.journal.len(), height);
     let rows = app.journal.iter().rev().enumerate().skip(first).take(height).map(|(at, record)| {
-        let line = row(look, record, cells);
+        let line = row(app, look, record, cells);
         if at == view.cursor { highlight(line, look.selected, cells) } else { line }
     });
     fit::put_all(rows, inside, buffer);
@@ -63,7 +63,7 @@ pub fn at(app: &App, view: &JournalView, area: Rect, y: u16) -> Option<usize> {
     (at < app.journal.len()).then_some(at)
 }
 
-fn row<'a>(look: &Look, record: &Record, cells: usize) -> Line<'a> {
+fn row<'a>(app: &App, look: &Look, record: &Record, cells: usize) -> Line<'a> {
     let (sign, style, word) = ending(record, look);
     let mut left = vec![
         Span::styled(record.at.strftime("%m-%d %H:%M:%S  ").to_string(), look.dim),
@@ -75,7 +75,12 @@ fn row<'a>(look: &Look, record: &Record, cells: usize) -> Line<'a> {
         left.push(Span::styled("  ! altered or cut before this line", look.bad));
     }
     let who = text::clean(&format!("{}@{}", record.who.os_user, record.who.host));
-    fit::two_ends(left, vec![Span::styled(who, look.dim)], cells)
+    let mut right = vec![Span::styled(who, look.dim)];
+    let context = &record.who.context;
+    if !context.is_empty() && *context != app.options.context {
+        right.insert(0, fit::span(format!("in {context}  "), look.note));
+    }
+    fit::two_ends(left, right, cells)
 }
 
 fn ending<'a>(record: &'a Record, look: &Look) -> (&'static str, Style, &'a str) {

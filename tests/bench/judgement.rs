@@ -152,6 +152,7 @@ fn set(deployment: usize, revision: usize) -> ReplicaSet {
         }),
         created: ago(90_000 - revision as i64 * 10_000),
         revision: Some(revision as u64),
+        earlier_revisions: Box::default(),
         template_hash: Some(hash.into()),
         change_cause: None,
         replicas: count,

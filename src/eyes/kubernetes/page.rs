@@ -4,17 +4,22 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::AsyncReadExt;
 use reqwest::Url;
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::names::Names;
 use super::wire::Meta;
 use crate::domain::{Key, Kind, Name};
 use crate::eyes::trouble::Trouble;
+
+/// How long a list waits to know whether its namespace is there.
+const BRIEFLY: Duration = Duration::from_secs(3);
 
 /// The whole body of an answer, held once.
 pub(in crate::eyes) async fn body(
@@ -88,6 +93,18 @@ pub(in crate::eyes) fn get(
         .header(http::header::ACCEPT, accept)
         .body(Vec::new())
         .map_err(|error| broken(&error))
+}
+
+/// Whether a namespace is there. Who may not ask, or gets no answer, is not told that it isn't.
+pub(in crate::eyes) async fn exists(client: &kube::Client, namespace: &Name) -> Result<(), Trouble> {
+    let request = get(&format!("/api/v1/namespaces/{namespace}"), &[], "application/json")?;
+    match timeout(BRIEFLY, client.request_text(request)).await {
+        // Another 404 comes from a proxy or gateway that serves no namespaces.
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 && status.reason == "NotFound" => {
+            Err(Trouble::NoNamespace(namespace.clone()))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[derive(Deserialize)]

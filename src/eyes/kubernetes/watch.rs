@@ -159,13 +159,19 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
             session.expired.notify_one();
         }
         Ok(match trouble {
-            Trouble::Forbidden(_) | Trouble::Absent => REFUSED_AGAIN,
+            Trouble::Forbidden(_) | Trouble::Absent | Trouble::NoNamespace(_) => REFUSED_AGAIN,
             Trouble::Busy(after, _) => stand.backoff.next().max(after.unwrap_or(BUSY)),
             _ => stand.backoff.next(),
         })
     }
 
     async fn look(&self, session: &Session, stand: &mut Stand<T>, tell: &Tell) -> Result<(), Broken> {
+        if stand.version.is_none()
+            && self.kind == Kind::Pod
+            && let Some(namespace) = &self.namespace
+        {
+            page::exists(&session.client, namespace).await?;
+        }
         if stand.version.is_none() && !stand.streamed {
             self.list(session, stand, tell).await?;
         }

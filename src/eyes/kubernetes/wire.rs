@@ -36,6 +36,8 @@ pub(in crate::eyes) struct Managed {
 pub(in crate::eyes) struct Annotations {
     #[serde(rename = "deployment.kubernetes.io/revision")]
     pub revision: Option<String>,
+    #[serde(rename = "deployment.kubernetes.io/revision-history")]
+    pub revision_history: Option<String>,
     #[serde(rename = "kubernetes.io/change-cause")]
     pub change_cause: Option<String>,
     #[serde(rename = "kubernetes.io/config.mirror")]
@@ -178,6 +180,11 @@ impl Meta {
 
     pub(in crate::eyes) fn revision(&self) -> Option<u64> {
         self.annotations.as_ref()?.revision.as_ref()?.parse().ok()
+    }
+
+    pub(in crate::eyes) fn earlier_revisions(&self) -> Box<[u64]> {
+        let history = self.annotations.as_ref().and_then(|known| known.revision_history.as_deref());
+        history.unwrap_or_default().split(',').filter_map(|number| number.trim().parse().ok()).collect()
     }
 
     /// Who would put a hand-made change back: Flux and Argo CD by their marks, Helm at its next upgrade.

@@ -122,6 +122,7 @@ pub(in crate::eyes) fn replica_set(wire: ReplicaSetWire, names: &mut Names) -> O
         owner: metadata.owner(names),
         created: metadata.created(),
         revision: metadata.revision(),
+        earlier_revisions: metadata.earlier_revisions(),
         template_hash: labels.get("pod-template-hash").cloned(),
         change_cause: super::names::maybe_says(cause),
         replicas: count(Some(spec.replicas.unwrap_or(1))),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Asking;
 use crate::domain::{Key, Kind, ObjectRef, Tone, cause, text};
-use crate::probes::answer::{Answer, ago};
+use crate::probes::answer::{Answer, clock};
 use crate::probes::object::{flag, is_finished, is_ready, items, key, labels, name, string, writers};
 use crate::probes::trouble::Trouble;
 
@@ -147,7 +147,7 @@ async fn wrong_selector(
         format!("its selector asks for {label}={wrong}, the pods of {} are {label}={right}", name(meant))
     };
     let says = match writers(service, "/f:spec/f:selector").first() {
-        Some((at, who)) => format!("{says}; {who} wrote it {} ago", ago(Some(*at), asking.now)),
+        Some((at, who)) => format!("{says}; {who} wrote it at {}", clock(*at, asking.now)),
         None => says,
     };
     if !right.is_empty() {

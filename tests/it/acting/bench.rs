@@ -37,7 +37,13 @@ pub fn now() -> Timestamp {
 }
 
 pub fn who() -> Actor {
-    Actor { kube_user: "lab-admin".into(), os_user: "ann".into(), host: "here".into(), tmux: None }
+    Actor {
+        kube_user: "lab-admin".into(),
+        os_user: "ann".into(),
+        host: "here".into(),
+        context: "shop-eu".into(),
+        ..Actor::default()
+    }
 }
 
 pub fn patience() -> Patience {

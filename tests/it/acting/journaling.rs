@@ -55,6 +55,10 @@ fn an_action_is_remembered_from_confirmation_to_outcome() {
     assert!(lines[0].contains("performed") && lines[1].contains("no outcome"), "{lines:?}");
     let shown = show(&records, &first.0).unwrap().join("\n");
     assert!(shown.contains("kubectl scale deployment web") && shown.contains("ann@here"), "{shown}");
+    assert!(
+        shown.contains("context   shop-eu") && lines[0].contains("(ann in shop-eu)"),
+        "{shown}\n{lines:?}"
+    );
     assert!(show(&records, "2026").unwrap_err().contains("more than one"));
     assert!(show(&records, "nothing").is_err());
 }

@@ -222,7 +222,7 @@ async fn who_may_only_look_is_told_so_and_can_confirm_nothing() {
         let refusal = bench.preview(action).await.unwrap_err();
         assert!(refusal.says.contains("may not get nodes in the whole cluster"), "{refusal}");
         let repair = refusal.repair.unwrap();
-        assert!(repair.contains("kubectl create clusterrolebinding covet-tui-nodes"), "{repair}");
+        assert!(repair.contains("kubectl create clusterrolebinding covet-tui-get-nodes"), "{repair}");
         assert!(repair.contains("--user=viewer@covet.example"), "{repair}");
     }
     for action in [

@@ -50,7 +50,7 @@ fn library() -> Library {
 
 /// What a person at this lab has in their environment.
 fn environment(name: &str) -> Option<String> {
-    (name == "GITHUB_TOKEN").then(|| "ghp_0123456789abcdefghijklmnopqrstuv".to_owned())
+    (name == "GITHUB_TOKEN").then(|| covet_tui::lab::registry::TOKEN.to_owned())
 }
 
 fn settings(lab: &Lab) -> Settings {
@@ -78,8 +78,12 @@ impl Table {
         bindings.extend(settings.probe_url.value.clone().map(|url| ("probe_url".to_owned(), url)));
         let outside = Outside::of(&settings);
         let systems = outside.systems();
-        let who =
-            Actor { kube_user: "lab-admin".into(), os_user: "ann".into(), host: "here".into(), tmux: None };
+        let who = Actor {
+            kube_user: "lab-admin".into(),
+            os_user: "ann".into(),
+            host: "here".into(),
+            ..Actor::default()
+        };
         let reach = Reach {
             probes: Probes::new(client.clone(), clock.read(), outside.clone()),
             hands: Hands::new(client, clock.read(), outside).with_env(environment),

@@ -84,7 +84,9 @@ impl Player<'_> {
                 default("object", json!({"kind": "Deployment", "key": app}));
                 default("kind", json!("strategic"));
             }
-            "rollout-undo" | "rollout-restart" => default("object", json!({"kind": "Deployment", "key": app})),
+            "rollout-undo" | "rollout-restart" => {
+                default("object", json!({"kind": "Deployment", "key": app}))
+            }
             "set-resources" | "set-image" => default("deployment", app),
             "alerting" if does["does"] == "restart-prometheus" => default("pod", self.prometheus()),
             "drain" => {

@@ -1,6 +1,6 @@
 //! The doctor on the lab, as two kinds of people.
 
-use covet_tui::eyes::{doctor, doctor_table, needs};
+use covet_tui::eyes::{DoctorRow, doctor, doctor_table, needs};
 
 use super::*;
 
@@ -28,12 +28,23 @@ async fn the_doctor_checks_everything_and_repairs_what_fails() {
     .await;
     let row = |what: &str| rows.iter().find(|row| row.what.starts_with(what)).unwrap();
     assert!(row("may list pods").ok);
-    let refused = row("may patch deployments in");
+    let refused = row("may patch deployments.apps in");
     assert!(
         !refused.ok
             && refused.repair.as_deref().unwrap().contains("--verb=patch --resource=deployments.apps &&")
             && refused.repair.as_deref().unwrap().contains("--user=viewer@covet.example")
     );
+    // All of them can be run: no two make the same role, and no two permissions read alike.
+    let all: Vec<_> = rows.iter().filter(|row| row.what.starts_with("may ")).collect();
+    let apart = |of: &dyn Fn(&DoctorRow) -> String| {
+        let told: Vec<String> = all.iter().map(|row| of(row)).collect();
+        told.iter().collect::<std::collections::BTreeSet<_>>().len() == told.len()
+    };
+    assert!(apart(&|row| row.what.clone()));
+    let role = |row: &DoctorRow| {
+        row.repair.as_ref().map(|repair| repair.split(" --verb").next().unwrap().to_owned())
+    };
+    assert!(apart(&|row| role(row).unwrap_or_else(|| row.what.clone())), "{}", doctor_table(&rows));
     assert!(
         !row("PostgreSQL").ok && row("PostgreSQL").says.contains("cannot be reached"),
         "{:?}",

@@ -2,6 +2,7 @@
 //! expire, permissions that are missing.
 
 use covet_tui::domain::{BlindKind, Key};
+use covet_tui::eyes::doctor;
 use serde_json::json;
 
 use super::gate::Gate;
@@ -70,6 +71,21 @@ async fn a_server_that_was_gone_is_watched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_is_not_there_is_not_calm() {
+    let lab = lab::start(lab::Options::default()).await.unwrap();
+    let settings = settings(&lab, lab.kubeconfig(), &[("COVET_NAMESPACE", "nosuch")]);
+    let mut watcher = Watcher::open(&settings).await;
+    watcher.until("no namespace", |snapshot| blind(snapshot, Origin::Pods).is_some()).await;
+    let why = watcher.blind(Origin::Pods).unwrap();
+    assert_eq!(why.why, "there is no namespace nosuch in this cluster");
+    assert!(why.repair.unwrap().contains("-n"));
+    let rows = doctor(&settings, Timestamp::now).await;
+    let row = rows.iter().find(|row| row.what == "namespace nosuch").unwrap();
+    assert!(!row.ok && row.says == why.why, "{row:?}");
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_permission_blinds_one_origin_and_names_the_rule() {
     let lab = lab::start(lab::Options::default()).await.unwrap();
     let mut watcher = Watcher::open(&settings(&lab, lab.view_kubeconfig(), &[])).await;
@@ -84,16 +100,18 @@ async fn a_missing_permission_blinds_one_origin_and_names_the_rule() {
     assert!(why.why.contains("may not list and watch secrets"), "{}", why.why);
     assert_eq!(
         repair,
-        "let an admin run: kubectl create role covet-tui-secrets -n covetpy-production --verb=get,list,watch \
-         --resource=secrets && kubectl create rolebinding covet-tui-secrets -n covetpy-production \
-         --role=covet-tui-secrets --user=viewer@covet.example"
+        "let an admin run: kubectl create role covet-tui-get-list-watch-secrets -n covetpy-production --verb=get,list,watch \
+         --resource=secrets && kubectl create rolebinding covet-tui-get-list-watch-secrets -n covetpy-production \
+         --role=covet-tui-get-list-watch-secrets --user=viewer@covet.example"
     );
     // Nodes and their leases are not in `view` either; whatever is, is seen.
     watcher.until("nodes forbidden", |snapshot| blind(snapshot, Origin::Nodes).is_some()).await;
     watcher.until("leases forbidden", |snapshot| blind(snapshot, Origin::Leases).is_some()).await;
     let repair = watcher.blind(Origin::Nodes).unwrap().repair.unwrap();
     assert!(
-        repair.contains("kubectl create clusterrole covet-tui-nodes --verb=get,list,watch --resource=nodes"),
+        repair.contains(
+            "kubectl create clusterrole covet-tui-get-list-watch-nodes --verb=get,list,watch --resource=nodes"
+        ),
         "{repair}"
     );
     let repair = watcher.blind(Origin::Leases).unwrap().repair.unwrap();

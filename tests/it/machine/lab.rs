@@ -88,8 +88,12 @@ impl Drill {
             Confirmation::Key => String::new(),
             Confirmation::Type(name) => name.to_string(),
         };
-        let who =
-            Actor { kube_user: "lab-admin".into(), os_user: "ann".into(), host: "here".into(), tmux: None };
+        let who = Actor {
+            kube_user: "lab-admin".into(),
+            os_user: "ann".into(),
+            host: "here".into(),
+            ..Actor::default()
+        };
         let folder = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(folder.path()).unwrap();
         let entry = journal.enter(armed.confirm(preview, &typed, who, now()).unwrap()).unwrap();

@@ -88,8 +88,12 @@ impl Bench {
             Confirmation::Key => String::new(),
             Confirmation::Type(name) => name.to_string(),
         };
-        let who =
-            Actor { kube_user: "lab-admin".into(), os_user: "ann".into(), host: "here".into(), tmux: None };
+        let who = Actor {
+            kube_user: "lab-admin".into(),
+            os_user: "ann".into(),
+            host: "here".into(),
+            ..Actor::default()
+        };
         let warrant = self.armed.confirm(preview, &typed, who, now()).unwrap();
         let entry = self.journal.enter(warrant).unwrap();
         let (progress, _lines) = mpsc::channel(1_000);

@@ -139,6 +139,7 @@ impl World {
             }),
             created,
             revision: Some(revision),
+            earlier_revisions: Box::new([]),
             template_hash: Some(format!("r{revision}").into()),
             change_cause: None,
             replicas: ready,

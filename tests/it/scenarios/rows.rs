@@ -93,6 +93,9 @@ impl DeploymentRow {
 #[serde(deny_unknown_fields)]
 pub struct RevisionRow {
     pub n: u64,
+    /// Its numbers before it was rolled back to.
+    #[serde(default)]
+    pub was: Vec<u64>,
     pub age: String,
     #[serde(default = "RevisionRow::image")]
     pub image: String,

@@ -109,6 +109,7 @@ fn set(row: &DeploymentRow, revision: &RevisionRow, pods: &[Pod]) -> ReplicaSet 
         }),
         created: ago(&revision.age),
         revision: Some(revision.n),
+        earlier_revisions: revision.was.clone().into(),
         template_hash: Some(hash(revision).into()),
         change_cause: None,
         replicas: living().count() as u32,

@@ -586,7 +586,12 @@ pub fn journal() -> Vec<Record> {
     let record = |id: &str, seconds, title: &str, command: &str, result: Option<&str>| Record {
         id: EntryId(id.into()),
         at: ago(seconds),
-        who: Actor { kube_user: "oncall".into(), os_user: "ana".into(), host: "laptop".into(), tmux: None },
+        who: Actor {
+            kube_user: "oncall".into(),
+            os_user: "ana".into(),
+            host: "laptop".into(),
+            ..Actor::default()
+        },
         effect: Effect::Change,
         title: title.into(),
         command: command.into(),

@@ -47,8 +47,8 @@ pub(super) async fn probe(asking: &Asking<'_>, named: &str, pod: Option<&Key>) -
     };
     let as_whom = match (pod, &login) {
         (_, Some(login)) => format!("as {}", login.user()),
-        (Some(_), None) => "without credentials: the pod has none for it".to_owned(),
-        (None, None) => "without credentials".to_owned(),
+        (Some(_), None) => "anonymously, as the pod has no credentials for it".to_owned(),
+        (None, None) => "anonymously".to_owned(),
     };
     let mut session = match Session::new(asking, &image.registry, login).await {
         Ok(session) => session,
@@ -61,7 +61,7 @@ pub(super) async fn probe(asking: &Asking<'_>, named: &str, pod: Option<&Key>) -
             if pod.is_none() && matches!(said.status, 401 | 403) {
                 answer.line(
                     Tone::Dim,
-                    "a private image looks like this without credentials: ask with the cluster's own",
+                    "a private image looks like this to anybody; ask with the cluster's own credentials",
                 );
             }
         }
