@@ -35,8 +35,7 @@ pub struct Start {
     pub arm: fn(read_only: bool) -> Option<Armed>,
 }
 
-/// Environment variables, of this process or of a lab.
-pub(crate) type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub(crate) use crate::hands::Environment;
 
 pub(crate) fn process_environment() -> Environment {
     Arc::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))

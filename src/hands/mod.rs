@@ -32,6 +32,9 @@ use crate::guard::{Armed, Draft, Preview, Refusal, Undo};
 use crate::journal::{Entry, Outcome};
 use crate::probes::cluster::Cluster;
 
+/// Environment variables, of this process or of a lab.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Hands on the outside systems.
 #[derive(Clone)]
 pub struct Hands {
@@ -39,7 +42,7 @@ pub struct Hands {
     clock: fn() -> Timestamp,
     outside: Outside,
     /// Reads the environment at the moment of acting, for tokens.
-    env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    env: Environment,
     /// Shown as a hazard before every change (guard g8).
     protected: Option<String>,
     patience: Patience,

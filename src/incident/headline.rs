@@ -79,9 +79,10 @@ pub fn summary(anomaly: &Anomaly) -> String {
             let (image, because) = (of("image").unwrap_or("its image"), of("because").unwrap_or("unknown"));
             format!("rollout {} of {name} cannot pull {image}: {because}", hash(rollout))
         }
-        ("crash-loop" | "image-pull" | "rollout-stuck", _) => {
-            format!("{}: {}", of("workload_name").unwrap_or("workload"), anomaly.title)
-        }
+        ("crash-loop" | "image-pull" | "rollout-stuck", _) => match of("workload_name") {
+            Some(name) => format!("{name}: {}", anomaly.title),
+            None => anomaly.title.clone(),
+        },
         _ => match &anomaly.subject {
             Subject::Object(object) => {
                 let named = object.to_string().replace('/', " ");

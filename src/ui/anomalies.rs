@@ -181,6 +181,10 @@ fn entry<'a>(
         _ => "",
     };
     let words = match row.place {
+        Place::Root { incident, .. } => {
+            let incident = app.verdict.incidents.get(incident);
+            incident.map_or_else(|| incident::summary(anomaly), |incident| incident.title.what.clone())
+        }
         Place::Symptom { .. } => anomaly.title.clone(),
         _ => incident::summary(anomaly),
     };
