@@ -14,9 +14,10 @@ use crate::app::{Truth, Worse};
 use crate::cli::{DrillArgs, LabArgs};
 use crate::commands::{USAGE, fail, print};
 use crate::domain::shell_quote;
+use crate::hands::Environment;
 use crate::lab;
 use crate::run::{self, Signals};
-use crate::session::{Environment, Session, Start, open, process_environment, runtime};
+use crate::session::{Session, Start, open, process_environment, runtime};
 use crate::terminal::Screen;
 use crate::ui;
 

@@ -16,7 +16,7 @@ use crate::config::{self, Outside, Settings};
 use crate::domain::{Observation, Timestamp};
 use crate::eyes::{self, Clients, Eyes};
 use crate::guard::Armed;
-use crate::hands::{self, Hands};
+use crate::hands::{self, Environment, Hands};
 use crate::journal::Journal;
 use crate::playbooks::Library;
 use crate::probes::Probes;
@@ -34,8 +34,6 @@ pub struct Start {
     pub clock: fn() -> Timestamp,
     pub arm: fn(read_only: bool) -> Option<Armed>,
 }
-
-pub(crate) use crate::hands::Environment;
 
 pub(crate) fn process_environment() -> Environment {
     Arc::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
