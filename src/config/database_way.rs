@@ -112,9 +112,8 @@ impl DatabaseWay {
             DatabaseWay::Ssh { ssh, host: machine } => {
                 let target =
                     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-                let tunnel = ssh.tunnel(machine, &target)?;
-                let carrier = Carrier::Tunnel(tunnel.end());
-                Ok(Some(Stream { bytes: Box::new(tunnel), carrier }))
+                let (bytes, end) = ssh.tunnel(machine, &target)?;
+                Ok(Some(Stream { bytes: Box::new(bytes), carrier: Carrier::Tunnel(end) }))
             }
         }
     }

@@ -1,10 +1,11 @@
 //! How far a peer's certificate is trusted: rustls configurations for the database and the cache.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
@@ -47,26 +48,47 @@ pub fn verifying(roots: RootCertStore) -> ClientConfig {
 
 /// A client that encrypts and trusts anybody: what libpq's `sslmode=require` means.
 pub fn trusting_anybody() -> ClientConfig {
+    looking(Arc::new(Nobody))
+}
+
+/// A client that lets every certificate pass, with a signature that proves its key, once somebody has looked at it.
+pub fn looking(look: Arc<dyn Look>) -> ClientConfig {
     install_provider();
+    let known = ring::default_provider().signature_verification_algorithms;
     ClientConfig::builder()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(Arc::new(ring::default_provider()))))
+        .with_custom_certificate_verifier(Arc::new(Anybody { look, known }))
         .with_no_client_auth()
 }
 
-/// Accepts every certificate, but only with a signature that proves its key.
+/// Looks at certificates that pass whatever it finds.
+pub trait Look: fmt::Debug + Send + Sync {
+    fn look(&self, certificate: &CertificateDer<'_>, chain: &[CertificateDer<'_>], name: &ServerName<'_>);
+}
+
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct Nobody;
+
+impl Look for Nobody {
+    fn look(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>) {}
+}
+
+#[derive(Debug)]
+struct Anybody {
+    look: Arc<dyn Look>,
+    known: WebPkiSupportedAlgorithms,
+}
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.look.look(certificate, chain, name);
         Ok(ServerCertVerified::assertion())
     }
 
@@ -76,7 +98,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, certificate, signature, &self.known)
     }
 
     fn verify_tls13_signature(
@@ -85,10 +107,10 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, certificate, signature, &self.known)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.known.supported_schemes()
     }
 }

@@ -110,7 +110,8 @@ fn registry(image: &str) -> String {
     }
 }
 
-fn canonical(host: &str) -> String {
+/// A registry by one name, however a secret or an image writes it: without scheme and path, in lower case.
+pub(super) fn canonical(host: &str) -> String {
     let host = host.trim_start_matches("https://").trim_start_matches("http://");
     let host = host.split('/').next().unwrap_or_default().to_lowercase();
     match host.as_str() {

@@ -1,42 +1,18 @@
 //! Passwords tried at the lab's login: seen the same in metrics, logs and accounts; what the Ingress is told ends it,
 //! for whom it is told.
 
-use covet_tui::lab::logs::Logs;
-use covet_tui::lab::signals::Signals;
-use covet_tui::lab::store::Store;
-use covet_tui::lab::tsdb::{Series, Tsdb};
-use covet_tui::lab::world::{NAMESPACE, Options, World, drill};
-use jiff::{SignedDuration, Timestamp};
+use covet_tui::lab::tsdb::Series;
+use covet_tui::lab::world::{NAMESPACE, drill};
+
+use super::lab_world::Bench;
 
 const SEEDS: [u64; 3] = [1, 7, 42];
 
-struct Bench {
-    world: World,
-    store: Store,
-    logs: Logs,
-    signals: Signals,
-    tsdb: Tsdb,
-    now: Timestamp,
+fn bench(seed: u64) -> Bench {
+    Bench::new(drill("auth-attack.spray"), seed)
 }
 
 impl Bench {
-    fn new(seed: u64) -> Self {
-        let now: Timestamp = "2026-03-04T03:12:00Z".parse().unwrap();
-        let (store, logs) = (Store::new(seed), Logs::default());
-        let (signals, tsdb) = (Signals::default(), Tsdb::default());
-        let options =
-            Options { drill: drill("auth-attack.spray"), seed, back_fill_minutes: 3, ..Options::default() };
-        let world = World::new(store.clone(), logs.clone(), signals.clone(), tsdb.clone(), options, now);
-        Self { world, store, logs, signals, tsdb, now }
-    }
-
-    fn run(&mut self, seconds: i64) {
-        for _ in 0..seconds {
-            self.now += SignedDuration::from_secs(1);
-            self.world.tick(self.now);
-        }
-    }
-
     fn annotate(&self, name: &str, value: &str) {
         let key = format!("nginx.ingress.kubernetes.io/{name}");
         let change =
@@ -84,7 +60,7 @@ impl Bench {
 #[test]
 fn every_source_tells_of_the_same_attack() {
     for seed in SEEDS {
-        let mut bench = Bench::new(seed);
+        let mut bench = bench(seed);
         bench.run(60);
         let refused = bench.refused();
         assert!((15.0..22.0).contains(&refused), "{refused} a second, seed {seed}");
@@ -98,7 +74,7 @@ fn every_source_tells_of_the_same_attack() {
 #[test]
 fn whoever_is_turned_away_comes_from_elsewhere_and_then_gives_up() {
     for seed in SEEDS {
-        let mut bench = Bench::new(seed);
+        let mut bench = bench(seed);
         bench.run(60);
         bench.annotate("denylist-source-range", &bench.seen("203.0.113.").join(","));
         assert!(bench.refused() < 1.0, "seed {seed}");
@@ -119,7 +95,7 @@ fn whoever_is_turned_away_comes_from_elsewhere_and_then_gives_up() {
 
 #[test]
 fn a_limit_holds_for_addresses_that_nobody_knows_yet() {
-    let mut bench = Bench::new(7);
+    let mut bench = bench(7);
     bench.run(60);
     bench.annotate("limit-rpm", "5");
     assert!(bench.refused() < 1.0);
@@ -127,7 +103,7 @@ fn a_limit_holds_for_addresses_that_nobody_knows_yet() {
 
 #[test]
 fn a_list_that_is_too_wide_locks_users_out_and_one_with_a_mistake_nobody() {
-    let mut bench = Bench::new(42);
+    let mut bench = bench(42);
     bench.run(60);
     bench.annotate("denylist-source-range", "203.0.113.0/24,somewhere");
     assert!(bench.refused() > 15.0, "ingress-nginx ignores a list that it cannot read");

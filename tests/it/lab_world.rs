@@ -11,21 +11,22 @@ use serde_json::{Value, json};
 
 const SEEDS: [u64; 3] = [1, 7, 42];
 
-struct Bench {
-    world: World,
-    store: Store,
-    logs: Logs,
-    signals: Signals,
-    tsdb: Tsdb,
-    now: Timestamp,
+/// A world and its clock.
+pub struct Bench {
+    pub world: World,
+    pub store: Store,
+    pub logs: Logs,
+    pub signals: Signals,
+    pub tsdb: Tsdb,
+    pub now: Timestamp,
 }
 
 impl Bench {
-    fn new(drill: Option<&'static Drill>, seed: u64) -> Self {
+    pub fn new(drill: Option<&'static Drill>, seed: u64) -> Self {
         Self::with(Options { drill, seed, back_fill_minutes: 3, ..Options::default() })
     }
 
-    fn with(options: Options) -> Self {
+    pub fn with(options: Options) -> Self {
         let now: Timestamp = "2026-03-04T03:12:00Z".parse().unwrap();
         let (store, logs) = (Store::new(options.seed), Logs::default());
         let (signals, tsdb) = (Signals::default(), Tsdb::default());
@@ -33,7 +34,7 @@ impl Bench {
         Self { world, store, logs, signals, tsdb, now }
     }
 
-    fn run(&mut self, seconds: i64) {
+    pub fn run(&mut self, seconds: i64) {
         for _ in 0..seconds {
             self.now += SignedDuration::from_secs(1);
             self.world.tick(self.now);

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, Error, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -47,13 +47,9 @@ pub async fn open(
     roots: &Roots,
     now: Timestamp,
 ) -> Result<(Served, TlsStream<TcpStream>), String> {
-    tls::install_provider();
     let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no host name"))?;
-    let verifier = Arc::new(Recorder::new(roots, now));
-    let mut config = ClientConfig::builder()
-        .dangerous()
-        .with_custom_certificate_verifier(verifier.clone())
-        .with_no_client_auth();
+    let recorder = Arc::new(Recorder::new(roots, now));
+    let mut config = tls::looking(recorder.clone());
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let stream = connected.map_err(|error| format!("the TLS handshake failed: {}", deepest(&error)))?;
@@ -61,7 +57,7 @@ pub async fn open(
     let leaf = chain.first().ok_or("no certificate was served")?;
     let mut served = read(leaf, host)?;
     let seen = Seen { host, now, alone: chain.len() == 1, self_signed: is_self_signed(leaf) };
-    served.distrust = verifier.verdict().map(|error| own(&explain(&error, &served, &seen)));
+    served.distrust = recorder.verdict().map(|error| own(&explain(&error, &served, &seen)));
     Ok((served, stream))
 }
 
@@ -169,7 +165,7 @@ fn explain(error: &Error, served: &Served, seen: &Seen<'_>) -> String {
     }
 }
 
-/// Asks the usual verifier, keeps its verdict, and lets everything pass.
+/// Asks the usual verifier and keeps its verdict.
 #[derive(Debug)]
 struct Recorder {
     usual: Option<Arc<WebPkiServerVerifier>>,
@@ -193,47 +189,15 @@ impl Recorder {
     }
 }
 
-impl ServerCertVerifier for Recorder {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+impl tls::Look for Recorder {
+    fn look(&self, certificate: &CertificateDer<'_>, chain: &[CertificateDer<'_>], name: &ServerName<'_>) {
         let verdict = match &self.usual {
-            Some(usual) => usual.verify_server_cert(end_entity, intermediates, name, ocsp, self.now).err(),
+            Some(usual) => usual.verify_server_cert(certificate, chain, name, &[], self.now).err(),
             None => {
                 Some(Error::General("this machine trusts no authority at all: no root certificates".into()))
             }
         };
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = ring::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = ring::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

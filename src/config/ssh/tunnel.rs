@@ -1,13 +1,11 @@
 //! Bytes to an address that another machine reaches: `ssh -W`, by the system's own ssh. It knows no protocol that
 //! is spoken on it.
 
-use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, Join, ReadBuf};
+use tokio::io::Join;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -21,11 +19,8 @@ use crate::domain::BlindKind;
 /// How long ssh may take to end once its stream has.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A stream through a machine. Nobody is asked anything, and no key is believed that was not known before.
-pub struct Tunnel {
-    bytes: Join<ChildStdout, ChildStdin>,
-    end: TunnelEnd,
-}
+/// A stream through a machine.
+pub type Tunnel = Join<ChildStdout, ChildStdin>;
 
 /// What became of a tunnel, for whoever no longer holds its stream. The tunnel's ssh is killed with the last of
 /// both.
@@ -41,12 +36,13 @@ struct Carrier {
 }
 
 impl Ssh {
-    /// A stream through `machine` to `target`, a `host:port` that the machine resolves. Whether it leads there
-    /// is known when something is said on it.
+    /// A stream through `machine` to `target`, a `host:port` that the machine resolves, and who tells of its end.
+    /// Nobody is asked anything, and no key is believed that was not known before. Whether it leads there is known
+    /// when something is said on it.
     ///
     /// # Errors
     /// ssh could not be started.
-    pub fn tunnel(&self, machine: &str, target: &str) -> Result<Tunnel, ConnectError> {
+    pub fn tunnel(&self, machine: &str, target: &str) -> Result<(Tunnel, TunnelEnd), ConnectError> {
         let folder = Folder::new(self.config.as_deref()).map_err(|error| no_folder(&error))?;
         let spawning = |error: std::io::Error| words::spawning(&error);
         let mut command = self.command(&folder).map_err(spawning)?;
@@ -59,13 +55,7 @@ impl Ssh {
         };
         let (machine, target) = (machine.to_owned(), target.to_owned());
         let carrier = Carrier { child: Mutex::new(child), folder, ssh: self.clone(), machine, target };
-        Ok(Tunnel { bytes: tokio::io::join(output, input), end: TunnelEnd(Arc::new(carrier)) })
-    }
-}
-
-impl Tunnel {
-    pub fn end(&self) -> TunnelEnd {
-        self.end.clone()
+        Ok((tokio::io::join(output, input), TunnelEnd(Arc::new(carrier))))
     }
 }
 
@@ -84,33 +74,5 @@ impl TunnelEnd {
             }
             _ => None,
         }
-    }
-}
-
-impl AsyncRead for Tunnel {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.bytes).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Tunnel {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.bytes).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.bytes).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.bytes).poll_shutdown(context)
     }
 }

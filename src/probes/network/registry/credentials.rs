@@ -9,6 +9,7 @@ use super::super::Asking;
 use crate::domain::{Key, Kind, ObjectRef, Tone, text};
 use crate::probes::answer::Answer;
 use crate::probes::object::{items, string};
+use crate::probes::pull_secrets::canonical;
 use crate::probes::trouble::{Trouble, TroubleKind};
 
 /// User and password. Not to be shown: it has no Debug, and only its own request reads it.
@@ -81,15 +82,6 @@ fn login(secret: &Value, registry: &str) -> Option<Login> {
     let pair = String::from_utf8(STANDARD.decode(string(entry, "/auth")).ok()?).ok()?;
     let (user, password) = pair.split_once(':')?;
     Some(Login { user: user.to_owned(), password: password.to_owned() })
-}
-
-fn canonical(host: &str) -> String {
-    let host = host.trim_start_matches("https://").trim_start_matches("http://");
-    let host = host.split('/').next().unwrap_or_default().to_lowercase();
-    match host.as_str() {
-        "index.docker.io" | "registry-1.docker.io" => "docker.io".into(),
-        _ => host,
-    }
 }
 
 #[cfg(test)]
