@@ -11,6 +11,9 @@ use crate::app::{App, Focus, Place, Row};
 use crate::domain::{Anomaly, AnomalyId, Severity, between, text};
 use crate::incident;
 
+/// Lines of a title under its first; what is longer ends in an ellipsis.
+const MORE_LINES: usize = 3;
+
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let focused = app.layers.is_empty() && app.focus == Focus::Anomalies;
     let follows = if app.selection.by_person { "" } else { "following the worst" };
@@ -202,9 +205,12 @@ fn entry<'a>(
         Span::styled(wrapped.next().unwrap_or_default(), plain),
     ];
     let mut lines = vec![fit::two_ends(left, vec![age], cells)];
-    for more in wrapped.take(3) {
-        lines.push(Line::styled(format!("{:lead$}{more}", ""), plain));
+    let mut more: Vec<String> = wrapped.collect();
+    if more.len() > MORE_LINES {
+        let rest = more.split_off(MORE_LINES - 1).join(" ");
+        more.push(fit::fit(&rest, room).into_owned());
     }
+    lines.extend(more.iter().map(|more| Line::styled(format!("{:lead$}{more}", ""), plain)));
     lines.extend(below(app, look, row, anomaly, style, cells));
     if selected {
         lines = lines.into_iter().map(|line| highlight(line, look.selected, cells)).collect();

@@ -102,7 +102,7 @@ fn block<'a>(look: &Look, scope: Scope, cells: usize) -> Vec<Line<'a>> {
 
 fn changes<'a>(app: &App, look: &Look, cells: usize) -> Vec<Line<'a>> {
     if app.changes().is_empty() {
-        return vec![Line::styled("nothing changed in the last 30 minutes, as far as can be seen", look.dim)];
+        return vec![Line::styled(super::timeline::UNCHANGED, look.dim)];
     }
     app.changes()
         .iter()

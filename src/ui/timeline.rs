@@ -9,6 +9,8 @@ use super::{chart, fit, sign};
 use crate::app::{App, WINDOW};
 use crate::domain::{Change, Timestamp, between, text};
 
+/// What is not watched, like a Service's own text, may have changed.
+pub const UNCHANGED: &str = "no change was seen in the last 30 minutes";
 const LABEL: &str = " Changes ";
 
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
@@ -29,10 +31,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         fit::put(&Line::from(spans), area, row as u16 + 1, buffer);
     }
     if app.changes().is_empty() {
-        let none = Line::styled(
-            format!("{}nothing changed in the last 30 minutes", " ".repeat(LABEL.len())),
-            look.dim,
-        );
+        let none = Line::styled(format!("{}{UNCHANGED}", " ".repeat(LABEL.len())), look.dim);
         fit::put(&none, area, 1, buffer);
     }
 }
@@ -142,7 +141,7 @@ fn words<'a>(app: &App, look: &Look, onset: Option<Timestamp>, cells: usize) -> 
     let mut spans = vec![Span::styled(" Δ ", look.strong)];
     match nearest(app, onset).first() {
         Some(first) => spans.extend(change(app, look, first, onset, cells.saturating_sub(3))),
-        None => spans.push(Span::styled("nothing changed in the last 30 minutes", look.dim)),
+        None => spans.push(Span::styled(UNCHANGED, look.dim)),
     }
     fit::cut(&Line::from(spans), cells)
 }
