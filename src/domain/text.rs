@@ -126,9 +126,30 @@ pub fn count(number: usize, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
 }
 
+/// The beginning and the end of words that are too many, cut between words where that costs little.
+pub fn both_ends(words: &str, longest: usize) -> String {
+    if words.chars().count() <= longest {
+        return words.to_owned();
+    }
+    let half = longest / 2;
+    let place = |at: usize| words.char_indices().nth(at).map_or(words.len(), |(at, _)| at);
+    let (head, tail) = (&words[..place(half)], &words[place(words.chars().count() - half)..]);
+    let head = head.rfind(' ').filter(|at| *at > head.len() / 2).map_or(head, |at| &head[..at]);
+    let tail = tail.find(' ').filter(|at| *at < tail.len() / 2).map_or(tail, |at| &tail[at + 1..]);
+    format!("{head} … {tail}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_words() {
+        let message = "failed to pull image: the registry of the team said that it is closed for maintenance";
+        assert_eq!(both_ends(message, 42), "failed to pull image … closed for maintenance");
+        assert_eq!(both_ends(&"é".repeat(20), 10), format!("{} … {}", "é".repeat(5), "é".repeat(5)));
+        assert_eq!(both_ends("short", 10), "short");
+    }
 
     #[test]
     fn nothing_that_steers_a_terminal_survives() {

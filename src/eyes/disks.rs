@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::api_server::{Session, Sessions, session};
 use super::kubernetes::page::get;
-use super::kubernetes::wire::Meta;
+use super::roll::{Called, Roll};
 use super::tell::{Tell, Unheard};
 use super::trouble::Trouble;
 use crate::domain::{Fact, Name, NodeDisk, Origin};
@@ -23,42 +22,41 @@ const ROUND: usize = 40;
 /// Nodes that are asked at the same time.
 const AT_ONCE: usize = 4;
 
-#[derive(Deserialize)]
-struct Nodes {
-    items: Option<Vec<NodeName>>,
-}
-
-#[derive(Deserialize)]
-struct NodeName {
-    #[serde(default)]
-    metadata: Meta,
-}
-
-/// Looks for ever.
-pub(super) async fn watch(mut sessions: Sessions, tell: Tell) {
-    let mut from = 0;
+/// Looks for ever, and at once when a node tells of pressure.
+pub(super) async fn watch(mut sessions: Sessions, mut roll: Roll, tell: Tell) {
+    let mut last = None;
     while let Some(session) = session(&mut sessions).await {
-        let told = match round(&session, &mut from).await {
-            Ok(disks) => tell.fact(Origin::NodeDisks, Fact::NodeDisks(disks)).await,
-            Err(trouble) => tell.blind(Origin::NodeDisks, trouble.explain()).await,
+        let told = match roll.call() {
+            Err(blind) => tell.as_blind(Origin::NodeDisks, blind).await,
+            Ok(nodes) if nodes.is_empty() => Ok(()),
+            Ok(nodes) => match round(&session, turn(nodes, &mut last)).await {
+                Ok(disks) => tell.fact(Origin::NodeDisks, Fact::NodeDisks(disks)).await,
+                Err(trouble) => tell.blind(Origin::NodeDisks, trouble.explain()).await,
+            },
         };
         if told == Err(Unheard) {
             return;
         }
-        tell.rest(EVERY).await;
+        tokio::select! {
+            () = tell.rest(EVERY) => {}
+            () = roll.alarm() => {}
+        }
     }
 }
 
-/// Asks the next nodes in turn.
-async fn round(session: &Session, from: &mut usize) -> Result<Vec<(Name, NodeDisk)>, Trouble> {
-    let names = names(session).await?;
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let start = *from % names.len();
-    let turn: Vec<Name> = names.iter().cycle().skip(start).take(names.len().min(ROUND)).cloned().collect();
-    *from = start + turn.len();
-    let asked: Vec<(Name, Result<NodeDisk, Trouble>)> = futures::stream::iter(turn)
+/// Whose turn it is: those under pressure in every round, the others one after another.
+fn turn(nodes: Called, last: &mut Option<Name>) -> Vec<Name> {
+    let Called { under_pressure: mut turn, others } = nodes;
+    let passed = others.partition_point(|name| last.as_ref().is_some_and(|last| name <= last));
+    let room = ROUND.saturating_sub(turn.len()).max(AT_ONCE);
+    turn.extend(others[passed..].iter().chain(&others[..passed]).take(room).cloned());
+    *last = turn.last().cloned();
+    turn
+}
+
+/// Asks these nodes.
+async fn round(session: &Session, names: Vec<Name>) -> Result<Vec<(Name, NodeDisk)>, Trouble> {
+    let asked: Vec<(Name, Result<NodeDisk, Trouble>)> = futures::stream::iter(names)
         .map(|name| {
             let session = session.clone();
             async move {
@@ -79,17 +77,6 @@ async fn round(session: &Session, from: &mut usize) -> Result<Vec<(Name, NodeDis
         }
     }
     Ok(disks)
-}
-
-async fn names(session: &Session) -> Result<Vec<Name>, Trouble> {
-    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1, application/json";
-    let request = get("/api/v1/nodes", &[], accept)?;
-    let asked = timeout(PATIENCE, session.client.request::<Nodes>(request)).await;
-    let nodes = asked.map_err(|_| Trouble::TimedOut(PATIENCE))??;
-    let mut names: Vec<Name> =
-        nodes.items.into_iter().flatten().filter_map(|node| node.metadata.name.map(Name::from)).collect();
-    names.sort();
-    Ok(names)
 }
 
 async fn disk(session: &Session, node: &Name) -> Result<NodeDisk, Trouble> {

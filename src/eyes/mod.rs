@@ -19,6 +19,7 @@ mod postgres;
 mod prometheus;
 mod reach;
 mod redis;
+mod roll;
 mod strain;
 mod tell;
 mod tls;
@@ -66,7 +67,8 @@ impl Eyes {
         clock: fn() -> Timestamp,
         out: mpsc::Sender<Observation>,
     ) -> Eyes {
-        let tell = Tell::new(clock, pace, out);
+        let (clerk, roll) = roll::open();
+        let tell = Tell::new(clock, pace, out, clerk);
         let mut tasks = JoinSet::new();
         let (announced, sessions) = watch::channel(None);
         let (connected, clients) = watch::channel(None);
@@ -84,7 +86,7 @@ impl Eyes {
             prometheus,
             tell.clone(),
         ));
-        tasks.spawn(disks::watch(sessions.clone(), tell.clone()));
+        tasks.spawn(disks::watch(sessions.clone(), roll, tell.clone()));
         tasks.spawn(alertmanager::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(postgres::watch(settings.clone(), sessions.clone(), tell.clone()));
         tasks.spawn(redis::watch(settings.clone(), tell.clone()));

@@ -1,11 +1,13 @@
 //! How an eye speaks: observations with the moment and the origin, into a bounded channel; and how it waits
 //! before it looks again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::pace::{Beat, Pace};
+use super::roll::Clerk;
 use crate::config::ConnectError;
 use crate::domain::{Blind, BlindKind, Fact, Observation, Origin, Timestamp};
 
@@ -18,11 +20,17 @@ pub(super) struct Tell {
     clock: fn() -> Timestamp,
     pace: Pace,
     out: mpsc::Sender<Observation>,
+    clerk: Arc<Clerk>,
 }
 
 impl Tell {
-    pub(super) fn new(clock: fn() -> Timestamp, pace: Pace, out: mpsc::Sender<Observation>) -> Self {
-        Self { clock, pace, out }
+    pub(super) fn new(
+        clock: fn() -> Timestamp,
+        pace: Pace,
+        out: mpsc::Sender<Observation>,
+        clerk: Clerk,
+    ) -> Self {
+        Self { clock, pace, out, clerk: Arc::new(clerk) }
     }
 
     /// Waits before it looks again.
@@ -53,7 +61,11 @@ impl Tell {
     }
 
     pub(super) async fn blind(&self, origin: Origin, error: ConnectError) -> Result<(), Unheard> {
-        let blind: Blind = error.into_blind(self.now());
+        self.as_blind(origin, error.into_blind(self.now())).await
+    }
+
+    /// As blind as what it depends on.
+    pub(super) async fn as_blind(&self, origin: Origin, blind: Blind) -> Result<(), Unheard> {
         self.send(origin, Err(blind)).await
     }
 
@@ -68,7 +80,9 @@ impl Tell {
     }
 
     async fn send(&self, origin: Origin, seen: Result<Fact, Blind>) -> Result<(), Unheard> {
-        self.out.send(Observation { at: self.now(), origin, seen }).await.map_err(|_| Unheard)
+        let said = Observation { at: self.now(), origin, seen };
+        self.clerk.hear(&said);
+        self.out.send(said).await.map_err(|_| Unheard)
     }
 }
 

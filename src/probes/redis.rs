@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::answer::{Answer, columns};
 use crate::config::redis::{explain, open};
 use crate::config::{ConnectError, Outside};
-use crate::domain::{RedisCommand, Tone, cause, text};
+use crate::domain::{BlindKind, RedisCommand, Tone, cause, text};
 
 /// Between the two looks whose difference counts.
 const APART: Duration = Duration::from_secs(2);
@@ -28,7 +28,9 @@ pub(super) async fn read(outside: &Outside, command: &RedisCommand) -> Answer {
     answered.unwrap_or_else(|error| {
         let repair = error.repair.map(|repair| format!("; {repair}")).unwrap_or_default();
         let mut answer = Answer::failed(&format!("{}{repair}", error.why));
-        answer.found(cause::CACHE_DOWN, &error.why);
+        if error.kind == BlindKind::Unreachable {
+            answer.found(cause::CACHE_DOWN, &error.why);
+        }
         answer
     })
 }

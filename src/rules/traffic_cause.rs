@@ -162,10 +162,10 @@ fn database(scene: &Scene<'_>, behind: &mut Behind) {
 fn cache(scene: &Scene<'_>, onset: Timestamp, behind: &mut Behind) {
     if let Some(blind) = scene.snapshot.blindness(Origin::Redis, scene.now) {
         let answered = scene.snapshot.sight(Origin::Redis).is_some_and(|sight| sight.seen.is_some());
-        // Silence that began with the trouble; a cache that nobody configured is no suspect.
+        // Silence that began with the trouble; a cache that answers, if only to refuse us, is no suspect.
         if answered
             && !scene.is_cut_off()
-            && blind.kind != BlindKind::NotConfigured
+            && blind.kind == BlindKind::Unreachable
             && onset.duration_since(blind.since) > -SLACK
         {
             let says = format!("the cache: {}", blind.why);

@@ -227,14 +227,8 @@ pub(super) fn object_in(pod: &Pod, kind: Kind, name: &Name) -> ObjectRef {
 pub(super) fn quote(message: &str) -> String {
     let words = text::redact(&text::clean(message));
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let length = words.chars().count();
-    if length <= QUOTE {
-        return words;
-    }
     // What an error comes down to stands at its end, what it is about at its beginning.
-    let head: String = words.chars().take(QUOTE / 2).collect();
-    let tail: String = words.chars().skip(length - QUOTE / 2).collect();
-    format!("{head} … {tail}")
+    text::both_ends(&words, QUOTE)
 }
 
 pub(super) fn evidence(from: Origin, at: Option<Timestamp>, says: impl Into<String>) -> Evidence {

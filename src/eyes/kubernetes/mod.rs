@@ -4,7 +4,7 @@
 mod autoscaler;
 mod config_object;
 pub(in crate::eyes) mod names;
-mod node;
+pub(in crate::eyes) mod node;
 pub(in crate::eyes) mod other;
 pub(in crate::eyes) mod page;
 mod pod;
