@@ -108,7 +108,7 @@ async fn version(client: &kube::Client) -> DoctorRow {
     }
 }
 
-/// One SelfSubjectAccessReview for each need; sixteen at a time.
+/// One SelfSubjectAccessReview for each need, sixteen at a time; told resource by resource.
 async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRow> {
     let user = who(client).await;
     let user = user.as_deref();
@@ -120,9 +120,37 @@ async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRo
         .filter(|need| need.at != Where::Monitoring || monitoring.is_some())
         .map(|need| async move {
             let namespace = need.namespace(&settings.namespace, monitoring);
-            permission(client, &need, namespace, user).await
+            review(client, need, namespace).await
         });
-    futures::stream::iter(asked).buffered(16).collect().await
+    let reviews: Vec<Review> = futures::stream::iter(asked).buffered(16).collect().await;
+    let mut rows = Vec::new();
+    let mut rest = &reviews[..];
+    while let Some(first) = rest.first() {
+        let (alike, others) = rest.split_at(rest.iter().take_while(|other| first.goes_with(other)).count());
+        rows.push(permission(alike, user));
+        rest = others;
+    }
+    rows
+}
+
+/// What the API server said of one need.
+struct Review {
+    need: Need,
+    namespace: Option<String>,
+    /// Whether it is allowed; where it is not, perhaps with a reason.
+    answer: Result<Result<(), Option<String>>, Trouble>,
+    took: Duration,
+}
+
+impl Review {
+    /// Another verb on the same.
+    fn goes_with(&self, other: &Review) -> bool {
+        let of = |review: &Review| {
+            let need = review.need;
+            (need.by, need.group, need.resource, need.subresource, review.namespace.clone())
+        };
+        of(self) == of(other)
+    }
 }
 
 /// Our name for the API server (SelfSubjectReview, since Kubernetes 1.28).
@@ -136,14 +164,7 @@ async fn who(client: &kube::Client) -> Option<String> {
     answer.pointer("/status/userInfo/username").and_then(Value::as_str).map(str::to_owned)
 }
 
-async fn permission(
-    client: &kube::Client,
-    need: &Need,
-    namespace: Option<String>,
-    user: Option<&str>,
-) -> DoctorRow {
-    let place = namespace.as_deref().map_or("cluster-wide".to_owned(), |namespace| format!("in {namespace}"));
-    let what = format!("may {} {} {place}", need.verb, need.full_resource());
+async fn review(client: &kube::Client, need: Need, namespace: Option<String>) -> Review {
     let began = Instant::now();
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
@@ -163,29 +184,46 @@ async fn permission(
         Ok(request) => ask(client, request).await,
         Err(error) => Err(Trouble::Undecodable(error.to_string())),
     };
-    match answered {
-        Ok(answer) if answer["status"]["allowed"] == true => {
-            DoctorRow::good(what, began.elapsed(), "allowed")
-        }
-        Ok(answer) => {
-            let reason = answer["status"]["reason"].as_str().filter(|reason| !reason.is_empty());
-            let for_whom = match need.by {
-                Who::Eyes => "a panel is blind without it",
-                Who::Probes => "some steps cannot read without it",
-                Who::Hands => "some changes will be refused",
-            };
-            let why = format!(
-                "not allowed: {for_whom}{}",
-                reason.map(|why| format!(" ({why})")).unwrap_or_default()
-            );
-            DoctorRow {
-                latency: Some(began.elapsed()),
-                ..DoctorRow::bad(
-                    what,
-                    ConnectError::new(BlindKind::Refused, why, &need.rule(namespace.as_deref(), user)),
-                )
-            }
-        }
-        Err(trouble) => DoctorRow::bad(what, trouble.explain()),
+    let answer = answered.map(|answer| {
+        let reason = answer["status"]["reason"].as_str().filter(|reason| !reason.is_empty());
+        if answer["status"]["allowed"] == true { Ok(()) } else { Err(reason.map(str::to_owned)) }
+    });
+    Review { need, namespace, answer, took: began.elapsed() }
+}
+
+/// What was said of the verbs on one resource.
+fn permission(reviews: &[Review], user: Option<&str>) -> DoctorRow {
+    let Review { need, namespace, .. } = &reviews[0];
+    let verbs = |of: &dyn Fn(&Review) -> bool| -> Vec<&'static str> {
+        reviews.iter().filter(|review| of(review)).map(|review| review.need.verb).collect()
+    };
+    let place = namespace.as_deref().map_or("cluster-wide".to_owned(), |namespace| format!("in {namespace}"));
+    let what = format!("may {} {} {place}", verbs(&|_| true).join(" and "), need.full_resource());
+    let took = reviews.iter().map(|review| review.took).max().unwrap_or_default();
+    if let Some(trouble) = reviews.iter().find_map(|review| review.answer.as_ref().err()) {
+        return DoctorRow::bad(what, trouble.explain());
     }
+    let refused = verbs(&|review| matches!(review.answer, Ok(Err(_))));
+    if refused.is_empty() {
+        return DoctorRow::good(what, took, "allowed");
+    }
+    let without = match need.by {
+        Who::Eyes => "a panel is blind without it",
+        Who::Probes => "some steps cannot read without it",
+        Who::Hands => "some changes will be refused",
+    };
+    let which = if refused.len() < reviews.len() {
+        format!("may not {}", refused.join(", "))
+    } else {
+        "not allowed".into()
+    };
+    let mut reasons =
+        reviews.iter().filter_map(|review| review.answer.as_ref().ok()?.as_ref().err()?.as_ref());
+    let reason = reasons.next().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let error = ConnectError::new(
+        BlindKind::Refused,
+        format!("{which}: {without}{reason}"),
+        &need.rule(&refused, namespace.as_deref(), user),
+    );
+    DoctorRow { latency: Some(took), ..DoctorRow::bad(what, error) }
 }

@@ -174,7 +174,7 @@ async fn ask_a_machine(settings: &Settings, client: Option<&kube::Client>) -> Re
             repair,
         ));
     };
-    let unknown = || ConnectError::new(BlindKind::Unreachable, "no node is known to try it on", "");
+    let unknown = || ConnectError::new(BlindKind::NotConfigured, "not tried: no node can be listed", "");
     let request = get("/api/v1/nodes", &[("limit", "1".to_owned())], "application/json");
     let request = request.map_err(|_| unknown())?;
     let list = client.ok_or_else(unknown)?.request::<serde_json::Value>(request).await;

@@ -134,6 +134,10 @@ fn of_hands() -> Vec<Need> {
             }
         }
     }
+    // The verbs on one resource together, in the order in which resources first come.
+    let of = |need: &Need| (need.group, need.resource, need.subresource, need.at);
+    let first: Vec<_> = needs.iter().map(of).collect();
+    needs.sort_by_key(|need| first.iter().position(|known| *known == of(need)));
     needs
 }
 
@@ -151,13 +155,13 @@ impl Need {
     /// As kubectl takes it: `pods/log`, `nodes.metrics.k8s.io`.
     pub fn full_resource(&self) -> String {
         let resource = self.resource();
-        self.grant(&resource, None, None).full_resource()
+        self.grant(&[], &resource, None, None).full_resource()
     }
 
-    /// How an admin would allow it there.
-    pub fn rule(&self, namespace: Option<&str>, user: Option<&str>) -> String {
+    /// How an admin would allow these verbs there.
+    pub fn rule(&self, verbs: &[&str], namespace: Option<&str>, user: Option<&str>) -> String {
         let resource = self.resource();
-        format!("let an admin run: {}", self.grant(&resource, namespace, user).as_command())
+        format!("let an admin run: {}", self.grant(verbs, &resource, namespace, user).as_command())
     }
 
     fn resource(&self) -> String {
@@ -169,10 +173,11 @@ impl Need {
 
     fn grant<'a>(
         &'a self,
+        verbs: &'a [&'a str],
         resource: &'a str,
         namespace: Option<&'a str>,
         user: Option<&'a str>,
     ) -> Grant<'a> {
-        Grant { verbs: std::slice::from_ref(&self.verb), group: self.group, resource, namespace, user }
+        Grant { verbs, group: self.group, resource, namespace, user }
     }
 }
