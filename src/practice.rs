@@ -131,7 +131,12 @@ pub fn lab(args: LabArgs) -> ExitCode {
         };
         let exports: String =
             lab.env().iter().map(|(name, value)| format!("export {name}={}\n", shell_quote(value))).collect();
-        let printed = print(&exports);
+        let others = format!(
+            "# the same as somebody with the role view, or edit:\n# export KUBECONFIG={}\n# export KUBECONFIG={}\n",
+            shell_quote(&lab.view_kubeconfig().to_string_lossy()),
+            shell_quote(&lab.edit_kubeconfig().to_string_lossy()),
+        );
+        let printed = print(&format!("{exports}{others}"));
         run::until_signalled().await;
         lab.stop().await;
         printed

@@ -349,6 +349,15 @@ impl Snapshot {
         }
     }
 
+    /// Whether the first complete list of it is still under way: nothing failed, and little is known.
+    pub fn is_awaited(&self, origin: Origin, now: Timestamp) -> bool {
+        match self.age(origin, now) {
+            Age::Waiting => true,
+            Age::Live(_) => !self.is_complete(origin),
+            Age::Stale(_) | Age::Blind(..) => false,
+        }
+    }
+
     /// A Prometheus that answers but takes no samples knows nothing of now.
     fn half_dead(&self, origin: Origin) -> Option<Blind> {
         let monitoring = self.monitoring.as_ref().filter(|_| origin == Origin::Prometheus)?;

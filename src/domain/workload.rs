@@ -28,6 +28,8 @@ pub struct Deployment {
     pub ready: u32,
     pub available: u32,
     pub conditions: Box<[Condition]>,
+    /// `lastUpdateTime` of Progressing: when its controller last saw the rollout get on; the deadline counts from it.
+    pub progressed: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -78,7 +78,12 @@ pub fn doctor_table(rows: &[DoctorRow]) -> String {
     let wide = rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
     let mut lines = Vec::new();
     for row in rows {
-        let mark = if row.ok { "ok  " } else { "FAIL" };
+        let mark = match (row.ok, &row.repair) {
+            (true, None) => "ok  ",
+            // What nobody configured.
+            (true, Some(_)) => "–   ",
+            (false, _) => "FAIL",
+        };
         let took = row.latency.map(text::span).unwrap_or_default();
         lines.push(format!("{mark}  {:<wide$}  {took:>6}  {}", row.what, row.says).trim_end().to_owned());
         if let Some(repair) = &row.repair {

@@ -1,9 +1,17 @@
 //! A private folder for the files of one lab: only its owner may look in, and it goes when the lab goes.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, DirEntry, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, geteuid, test_kill_process};
+
+const PREFIX: &str = "covet-lab-";
+/// What is younger may belong to a process that cannot be seen from here, e.g. in another container.
+const FORGOTTEN: Duration = Duration::from_hours(24);
 
 /// The folder; dropping it removes it with everything in it, and the files written outside.
 pub struct Folder {
@@ -15,7 +23,8 @@ impl Folder {
     /// # Errors
     /// When the system's folder for temporary files cannot be written.
     pub fn new() -> io::Result<Self> {
-        let name = format!("covet-lab-{}-{:08x}", std::process::id(), fastrand::u32(..));
+        tidy(&std::env::temp_dir());
+        let name = format!("{PREFIX}{}-{:08x}", std::process::id(), fastrand::u32(..));
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self { path, outside: Vec::new() })
@@ -56,6 +65,24 @@ impl Drop for Folder {
     }
 }
 
+/// Removes the folders that labs left which were killed.
+fn tidy(place: &Path) {
+    let forgotten = |entry: &DirEntry| {
+        let name = entry.file_name();
+        let of = name.to_str()?.strip_prefix(PREFIX)?.split_once('-')?.0;
+        let process = Pid::from_raw(of.parse().ok()?)?;
+        let folder =
+            entry.metadata().ok().filter(|found| found.is_dir() && found.uid() == geteuid().as_raw())?;
+        let old = folder.modified().ok()?.elapsed().is_ok_and(|age| age > FORGOTTEN);
+        (old && test_kill_process(process) == Err(Errno::SRCH)).then_some(())
+    };
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if forgotten(&entry).is_some() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Writes a file only its owner can read, replacing one that is there.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     if let Err(why) = fs::remove_file(path)
@@ -64,4 +91,38 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         return Err(why);
     }
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_killed_labs_left_goes_after_a_day_and_nothing_else() {
+        let place = std::env::temp_dir().join(format!("tidy-{}", std::process::id()));
+        let ended = {
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            child.wait().unwrap();
+            child.id()
+        };
+        let (left, young, alive, other) = (
+            place.join(format!("{PREFIX}{ended}-0a")),
+            place.join(format!("{PREFIX}{ended}-0b")),
+            place.join(format!("{PREFIX}{}-0a", std::process::id())),
+            place.join(format!("other-{ended}-0a")),
+        );
+        for folder in [&left, &young, &alive, &other] {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("kubeconfig"), "").unwrap();
+        }
+        for folder in [&left, &alive, &other] {
+            let long_ago = SystemTime::now() - FORGOTTEN * 2;
+            fs::File::open(folder).unwrap().set_modified(long_ago).unwrap();
+        }
+        tidy(&place);
+        assert!(!left.exists() && young.exists() && alive.exists() && other.exists());
+        fs::remove_dir_all(&place).unwrap();
+    }
 }

@@ -75,6 +75,10 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    // A host alone is judged otherwise than one whose Certificate will be renewed.
+    if scene.awaits(&[Origin::Certificates, Origin::Ingresses]) {
+        return Vec::new();
+    }
     let mut certificates: Vec<&Certificate> = scene.snapshot.certificates.iter().collect();
     certificates.sort_by(|one, other| one.key.cmp(&other.key));
     // Hosts are judged with the Certificate that stands for them, so that one trouble is told once.

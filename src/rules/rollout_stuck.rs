@@ -65,6 +65,9 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 }
 
 fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
+    if scene.awaits(&[Origin::ReplicaSets, Origin::Pods]) {
+        return Vec::new();
+    }
     let rolling: Vec<(&Deployment, Option<&ReplicaSet>)> = scene
         .snapshot
         .deployments
@@ -130,22 +133,23 @@ fn is_past_deadline(deployment: &Deployment) -> Option<Timestamp> {
     exceeded.then(|| condition.since.unwrap_or(deployment.created))
 }
 
-/// When the rollout last got on: the newest revision came, a pod of it was created, or one became ready.
+/// When the rollout last got on: its controller saw it do so, the newest revision came, a pod of it was created, or
+/// one became ready. None while none of that is known.
 fn last_progress(
     scene: &Scene<'_>,
     deployment: &Deployment,
     newest: Option<&ReplicaSet>,
     pods: &[&Pod],
-) -> Timestamp {
+) -> Option<Timestamp> {
     let rolled_out = newest.map(|set| revision::rolled_out_at(scene, set, scene.revisions(deployment)));
     let became_ready = |pod: &&Pod| pod.condition("Ready").filter(|row| row.status == Status::True)?.since;
     pods.iter()
         .flat_map(|pod| [Some(pod.created), became_ready(pod)])
         .flatten()
         .chain(rolled_out)
+        .chain(deployment.progressed)
         .max()
-        .unwrap_or(deployment.created)
-        .min(scene.now)
+        .map(|progressed| progressed.min(scene.now))
 }
 
 fn anomaly(
@@ -161,7 +165,8 @@ fn anomaly(
     // As in `status.unavailableReplicas`: with a surge, old pods may fill the number while no new one comes up.
     let wanted = deployment.replicas.max(deployment.status_replicas);
     let missing = deployment.available < wanted || deployment.updated < deployment.replicas;
-    let standing_still = missing && scene.has_lasted(progressed, &NO_PROGRESS);
+    let standing_still =
+        missing && progressed.is_some_and(|progressed| scene.has_lasted(progressed, &NO_PROGRESS));
     let homeless = unready.iter().any(|pod| {
         let since = pod.condition("PodScheduled").and_then(|row| row.since).unwrap_or(pod.created);
         unschedulable(pod).is_some() && scene.has_lasted(since, &UNSCHEDULABLE)
@@ -173,6 +178,7 @@ fn anomaly(
     if gone.is_some() && unready.iter().any(|pod| is_told(scene, pod)) {
         return None;
     }
+    let progressed = progressed.unwrap_or(deployment.created);
     let began = gone.unwrap_or(progressed);
     let obstacles = obstacles(scene, deployment, newest, &unready);
     let suspicion = revision::suspect(scene, deployment, &unready, began);

@@ -135,6 +135,7 @@ fn deployment(number: usize) -> Deployment {
         ready: count,
         available: count,
         conditions: Box::new([progressing]),
+        progressed: None,
     }
 }
 

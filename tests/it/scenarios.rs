@@ -8,12 +8,12 @@ mod rows;
 mod workloads;
 pub mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use covet_tui::domain::{Anomaly, CAUSES, Severity, text};
+use covet_tui::domain::{Anomaly, CAUSES, Observation, Origin, Severity, Snapshot, text};
 use covet_tui::incident::{headline, incidents};
 use covet_tui::rules::{RULES, Thresholds, judge};
 use serde::Deserialize;
@@ -317,4 +317,50 @@ fn precision_and_recall_of_every_rule() {
         assert!(score.hits > 0 && score.quiet > 0, "{rule}: no fault, or no look-alike, to judge by");
         assert!(score.false_alarms == 0 && score.misses == 0, "{rule} is not perfect on our own scenarios");
     }
+}
+
+/// The observations in an order in which the eyes might tell them: that of each origin stays.
+fn shuffled(all: Vec<Observation>, luck: &mut fastrand::Rng) -> Vec<Observation> {
+    let mut of: BTreeMap<Origin, VecDeque<Observation>> = BTreeMap::new();
+    for observation in all {
+        of.entry(observation.origin).or_default().push_back(observation);
+    }
+    let mut told = Vec::new();
+    while !of.is_empty() {
+        let origins: Vec<Origin> = of.keys().copied().collect();
+        let origin = origins[luck.usize(..origins.len())];
+        let queue = of.get_mut(&origin).unwrap();
+        told.extend(queue.pop_front());
+        if queue.is_empty() {
+            of.remove(&origin);
+        }
+    }
+    told
+}
+
+/// Whoever starts the cockpit sees the lists come in one after another: what is not known yet is no alarm.
+#[test]
+fn nothing_fires_while_a_calm_world_comes_into_sight() {
+    let mut wrong = BTreeSet::new();
+    let mut judged = 0;
+    for path in files() {
+        let scenario = load(&path);
+        if !scenario.expect.is_empty() {
+            continue;
+        }
+        let overrides = scenario.thresholds.iter().map(|(key, value)| (key.as_str(), *value));
+        let thresholds = Thresholds::new(overrides).expect("known thresholds");
+        for seed in 0..3 {
+            let mut snapshot = Snapshot::default();
+            for observation in shuffled(scenario.world.observations(), &mut fastrand::Rng::with_seed(seed)) {
+                snapshot.fold(observation);
+                judged += 1;
+                for anomaly in judge(&snapshot, &thresholds, now()).anomalies() {
+                    wrong.insert(format!("{}: {} {}", name(&path), anomaly.id, anomaly.title));
+                }
+            }
+        }
+    }
+    assert!(judged > 3_000, "only {judged} judged");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -70,6 +70,7 @@ pub(in crate::eyes) struct ConditionWire {
     pub message: Option<String>,
     pub last_transition_time: Option<String>,
     pub last_heartbeat_time: Option<String>,
+    pub last_update_time: Option<String>,
 }
 
 #[derive(Deserialize, Debug, Default)]

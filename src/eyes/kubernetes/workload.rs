@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::names::Names;
 use super::template::{TemplateWire, template};
-use super::wire::{ConditionWire, Meta, Scalar, SelectorWire, conditions, count};
-use crate::domain::{Deployment, DisruptionBudget, IntOrPercent, ReplicaSet, Strategy};
+use super::wire::{ConditionWire, Meta, Scalar, SelectorWire, conditions, count, time};
+use crate::domain::{Deployment, DisruptionBudget, IntOrPercent, ReplicaSet, Strategy, Timestamp};
 
 #[derive(Deserialize, Debug, Default)]
 pub(in crate::eyes) struct DeploymentWire {
@@ -105,9 +105,15 @@ pub(in crate::eyes) fn deployment(wire: DeploymentWire, names: &mut Names) -> Op
         updated: count(status.updated_replicas),
         ready: count(status.ready_replicas),
         available: count(status.available_replicas),
+        progressed: progressed(status.conditions.as_deref().unwrap_or_default()),
         conditions: conditions(status.conditions.as_ref(), names),
         key,
     })
+}
+
+fn progressed(conditions: &[ConditionWire]) -> Option<Timestamp> {
+    let progressing = conditions.iter().find(|row| row.kind.as_deref() == Some("Progressing"))?;
+    time(progressing.last_update_time.as_ref())
 }
 
 pub(in crate::eyes) fn replica_set(wire: ReplicaSetWire, names: &mut Names) -> Option<ReplicaSet> {

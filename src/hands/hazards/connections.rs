@@ -31,17 +31,20 @@ pub(super) async fn hazard(hands: &Hands, scene: &Scene<'_>) -> Option<Hazard> {
         return Some(Hazard::note(Guard::Connections, says));
     }
     Some(match slots(&hands.outside, hands.cluster.client()).await {
-        Ok(slots) => judge(total, slots, &sum)?,
+        Ok(slots) => judge(total, pool.most().saturating_mul(after - before), slots, &sum)?,
         Err(why) => {
             Hazard::note(Guard::Connections, format!("{sum}; the database could not be asked: {why}"))
         }
     })
 }
 
-fn judge(total: u64, slots: Slots, sum: &str) -> Option<Hazard> {
+/// `total` may be opened then, `added` of them by what is about to be done.
+fn judge(total: u64, added: u64, slots: Slots, sum: &str) -> Option<Hazard> {
     let Slots { usable, used } = slots;
     let says = format!("{sum}, and the database takes {usable} ({used} in use now)");
-    if total > usable {
+    // What was too much before is no reason to fear one pod more for a while, if there is room for it now.
+    let is_new = total.saturating_sub(added) <= usable || used.saturating_add(added) > usable;
+    if total > usable && is_new {
         Some(Hazard::warn(Guard::Connections, format!("{says}: pools would be turned away")))
     } else if total as f64 > usable as f64 * MOST {
         Some(Hazard::note(Guard::Connections, says))
@@ -127,11 +130,16 @@ mod tests {
     #[test]
     fn more_than_the_database_takes_is_a_warning() {
         let slots = Slots { usable: 87, used: 40 };
-        let says = judge(150, slots, "10 replicas × (10 + 5) = 150 database connections").expect("a hazard");
+        let says =
+            judge(150, 90, slots, "10 replicas × (10 + 5) = 150 database connections").expect("a hazard");
         assert_eq!(says.level, crate::guard::Level::Warn);
         assert!(says.says.contains("takes 87 (40 in use now)"), "{}", says.says);
-        assert_eq!(judge(75, slots, "").expect("close").level, crate::guard::Level::Note);
-        assert_eq!(judge(60, slots, ""), None);
+        assert_eq!(judge(75, 15, slots, "").expect("close").level, crate::guard::Level::Note);
+        assert_eq!(judge(60, 15, slots, ""), None);
+        // A surge of one where the pools were too large before.
+        assert_eq!(judge(105, 15, slots, "").expect("close").level, crate::guard::Level::Note);
+        let full = Slots { usable: 87, used: 80 };
+        assert_eq!(judge(105, 15, full, "").expect("full").level, crate::guard::Level::Warn);
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl World {
             ready: replicas,
             available: replicas,
             conditions: Box::new([]),
+            progressed: None,
         };
         let mut world = Self {
             namespace: namespace.into(),

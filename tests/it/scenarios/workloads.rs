@@ -166,6 +166,7 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         updated: newest.replicas,
         ready,
         available: row.available.unwrap_or(ready),
+        progressed: None,
         conditions: std::iter::once(progressing).chain(refused).chain(unavailable).collect(),
     }
 }
