@@ -45,6 +45,9 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    if scene.awaits(&[Origin::Ingresses]) {
+        return Vec::new();
+    }
     let mut ingresses: Vec<&Ingress> = scene.snapshot.ingresses.iter().collect();
     ingresses.sort_by(|one, other| one.key.cmp(&other.key));
     let mut claimed: Vec<&Name> = Vec::new();
@@ -106,7 +109,9 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         // It explains what the door answers, and is seen where it happens.
         troubles.push(trouble(severity, at, (cause::NO_ENDPOINTS, 0.95), says));
     }
-    if ingress.addresses.is_empty() && !served && scene.has_lasted(ingress.created, &NO_ADDRESS) {
+    // Where the walk to it is still under way, it may turn out to be served all the same.
+    let unserved = !served && !scene.awaits(&[Origin::Reach]);
+    if ingress.addresses.is_empty() && unserved && scene.has_lasted(ingress.created, &NO_ADDRESS) {
         let says = "the Ingress has no load balancer address".to_owned();
         let severity = if failing.is_empty() { Severity::Warning } else { Severity::Critical };
         let at = (Origin::Ingresses, ingress.created);

@@ -338,16 +338,14 @@ fn shuffled(all: Vec<Observation>, luck: &mut fastrand::Rng) -> Vec<Observation>
     told
 }
 
-/// Whoever starts the cockpit sees the lists come in one after another: what is not known yet is no alarm.
+/// Whoever starts the cockpit sees the lists come in one after another: what is not known yet is no alarm, and
+/// what is wrong has one name from the first moment on.
 #[test]
-fn nothing_fires_while_a_calm_world_comes_into_sight() {
+fn only_what_is_wrong_fires_while_a_world_comes_into_sight() {
     let mut wrong = BTreeSet::new();
     let mut judged = 0;
     for path in files() {
         let scenario = load(&path);
-        if !scenario.expect.is_empty() {
-            continue;
-        }
         let overrides = scenario.thresholds.iter().map(|(key, value)| (key.as_str(), *value));
         let thresholds = Thresholds::new(overrides).expect("known thresholds");
         for seed in 0..3 {
@@ -356,11 +354,15 @@ fn nothing_fires_while_a_calm_world_comes_into_sight() {
                 snapshot.fold(observation);
                 judged += 1;
                 for anomaly in judge(&snapshot, &thresholds, now()).anomalies() {
-                    wrong.insert(format!("{}: {} {}", name(&path), anomaly.id, anomaly.title));
+                    // Whoever will turn out to be blind may have spoken before.
+                    let blind = scenario.blind.iter().any(|rule| **rule == *anomaly.rule);
+                    if !blind && !scenario.expect.iter().any(|row| row.id == *anomaly.id.0) {
+                        wrong.insert(format!("{}: {} {}", name(&path), anomaly.id, anomaly.title));
+                    }
                 }
             }
         }
     }
-    assert!(judged > 3_000, "only {judged} judged");
+    assert!(judged > 10_000, "only {judged} judged");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
