@@ -60,8 +60,14 @@ causes! {
     QUOTA = "quota": "A ResourceQuota or LimitRange forbids the pod.";
     WEBHOOK = "webhook": "An admission webhook refuses the pod or does not answer.";
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
+    LEFT_BEHIND = "left-behind": "A StatefulSet waits for a pod of a revision that it is done with: it has to be deleted by hand.";
     READINESS = "readiness": "The containers run but do not become ready.";
     STARTING_SLOWLY = "starting-slowly": "The pods are still being created; nothing has failed so far.";
+    // Why work that runs to its end does not get done.
+    JOB_GAVE_UP = "job-gave-up": "The Job failed as often as its backoffLimit lets it, and does not try again.";
+    JOB_DEADLINE = "job-deadline": "The Job was stopped at its deadline (activeDeadlineSeconds) before it was done.";
+    CRON_SUSPENDED = "cron-suspended": "The CronJob is suspended: it does not run until somebody resumes it.";
+    CRON_OVERDUE = "cron-overdue": "The CronJob should have run several times since its last run.";
     // Who attacks the login, and how far they got.
     ATTACK_FEW = "attack-few-addresses": "A few addresses try passwords: they can be blocked.";
     ATTACK_MANY = "attack-many-addresses": "Many addresses try passwords: blocking them one by one does not help.";

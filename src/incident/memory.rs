@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Severity, Timestamp};
+use crate::domain::{Anomaly, AnomalyId, Cause, Severity, Timestamp, cause};
 use crate::rules::{Judgement, worst_first};
 
 /// How long an anomaly must be gone, or be milder, before it counts as that.
@@ -77,6 +77,18 @@ impl Memory {
         &self.resolved
     }
 
+    /// A ConfigMap that was changed after the beginning is a remedy, whoever changed it: seen anew, the anomaly may seem
+    /// to begin after it.
+    fn forget_remedies(anomaly: &mut Anomaly) {
+        let onset = anomaly.onset;
+        let Anomaly { causes, evidence, .. } = anomaly;
+        let came_later = |cause: &Cause| {
+            let proof = evidence.iter().find(|row| row.says == cause.says);
+            cause.name == cause::CONFIG_CHANGED && proof.and_then(|row| row.at).is_some_and(|at| at > onset)
+        };
+        causes.retain(|cause| !came_later(cause));
+    }
+
     fn keep(&mut self, mut anomaly: Anomaly, now: Timestamp) {
         let Some(kept) = self.kept.get_mut(&anomaly.id) else {
             let worst = (anomaly.severity, now);
@@ -88,6 +100,7 @@ impl Memory {
             let later = anomaly.onset.duration_since(kept.anomaly.onset);
             anomaly.pages_at = anomaly.pages_at.and_then(|at| at.checked_sub(later).ok());
             anomaly.onset = kept.anomaly.onset;
+            Self::forget_remedies(&mut anomaly);
         }
         let (worst, at) = kept.worst;
         if anomaly.severity >= worst || now.duration_since(at) >= self.clearing {

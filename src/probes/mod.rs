@@ -91,9 +91,7 @@ impl Probes {
             Action::NodeUsage => usage::nodes(cluster).await,
             Action::ListReplicaSets { deployment } => revisions::list(cluster, deployment, now).await,
             Action::CompareRevisions { deployment } => revisions::compare(cluster, deployment, now).await,
-            Action::RolloutStatus { deployment, timeout } => {
-                revisions::status(cluster, deployment, *timeout).await
-            }
+            Action::RolloutStatus { object, timeout } => revisions::status(cluster, object, *timeout).await,
             Action::ListEvents { about } => events::answer(cluster, about, now).await,
             Action::Describe { object } => describe::answer(cluster, object, now).await,
             Action::Logs { pods, container, previous, tail, since } => {

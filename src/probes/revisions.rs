@@ -178,13 +178,12 @@ fn changes(old: &Value, new: &Value) -> Vec<(Tone, String)> {
 /// Looks until the rollout is done, stalls, or time is up.
 pub(super) async fn status(
     cluster: &Cluster,
-    deployment: &Key,
+    object: &ObjectRef,
     timeout: Duration,
 ) -> Result<Answer, Trouble> {
-    let object = ObjectRef::new(Kind::Deployment, deployment.clone());
     let deadline = Instant::now() + timeout;
     loop {
-        let found = cluster.get(&object).await?;
+        let found = cluster.get(object).await?;
         let mut answer = Answer::new();
         match rollout(&found) {
             Rollout::Done(says) => {

@@ -11,7 +11,7 @@ use crate::domain::{
 use super::crash_cause::{CANNOT_START, Why, why};
 use super::room::{Suggestion, suggest_memory};
 use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, revision, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, revision, shown};
 
 const RESTARTS: Threshold = Threshold {
     key: "crash-loop.restarts",
@@ -115,8 +115,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         group.deployment.and_then(|deployment| revision::inherited_since(scene, scene.revisions(deployment)));
     let onset = inherited.into_iter().chain([pods_onset(scene, group)]).min()?;
     let (worst, worst_why) = worst(scene, group)?;
-    let suspicion =
-        group.deployment.and_then(|deployment| revision::suspect(scene, deployment, &pods, onset));
+    let suspicion = group.suspect(scene, onset);
     let mut bindings = group.bindings(scene, worst);
     let mut causes =
         vec![Cause { name: worst_why.name, says: worst_why.says.clone(), weight: worst_why.weight }];
@@ -129,9 +128,11 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         let says = suspicion.says.clone();
         causes.push(Cause { name: cause::BAD_REVISION, says, weight: suspicion.weight });
     }
-    if let Some(deployment) = group.deployment {
-        configuration::blame(scene, deployment, onset, &mut causes, &mut facts, &mut bindings);
+    if let Some(cause) = group.left_behind(scene) {
+        facts.push(evidence(Origin::StatefulSets, None, cause.says.clone()));
+        causes.push(cause);
     }
+    group.blame_configuration(scene, onset, &mut causes, &mut facts, &mut bindings);
     if matches!(worst_why.name, cause::OOM_KILLED | cause::MEMORY_LEAK) {
         describe_memory(scene, group, worst.1, &mut bindings, &mut facts);
     }

@@ -6,6 +6,7 @@ mod auth_attack;
 mod cert_expiry;
 mod cert_trouble;
 mod configuration;
+mod controller;
 mod crash_cause;
 mod crash_loop;
 mod crash_words;
@@ -20,6 +21,7 @@ mod hpa_max;
 mod image_cause;
 mod image_pull;
 mod ingress_down;
+mod job_failed;
 mod mem_leak;
 mod memory_trend;
 mod node_ailment;
@@ -112,6 +114,7 @@ pub static RULES: &[&Rule] = &[
     &crash_loop::RULE,
     &rollout_stuck::RULE,
     &image_pull::RULE,
+    &job_failed::RULE,
     &node_notready::RULE,
     &disk_full::RULE,
     &high_5xx::RULE,

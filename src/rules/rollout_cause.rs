@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Cause, Container, ContainerState, Deployment, Event, Evidence, Kind, ObjectRef, Origin, Pod, ReplicaSet,
-    Status, cause, text,
+    Status, Timestamp, cause, text,
 };
 
 use super::Scene;
@@ -67,16 +67,21 @@ fn refusal(scene: &Scene<'_>, deployment: &Deployment, newest: Option<&ReplicaSe
         scene.events(Kind::ReplicaSet, &set.key).find(|event| &*event.reason == "FailedCreate")
     });
     let words = condition.message.clone().or_else(|| event.map(|event| event.message.clone()));
-    let words = words.unwrap_or_default();
-    let (message, lower) = (quote(&words), words.to_lowercase());
-    if let Some(why) = missing("its service account", &words) {
-        return Some(Obstacle {
-            evidence: evidence(Origin::Deployments, condition.since, format!("FailedCreate: {message}")),
-            cause: Cause { name: why.name, says: message, weight: 0.95 },
-            label: why.label,
-            bindings: why.bindings,
-            pod: None,
-        });
+    Some(refused(&words.unwrap_or_default(), Origin::Deployments, condition.since))
+}
+
+/// What the API server's words against a pod come down to.
+pub(super) fn refused(words: &str, origin: Origin, at: Option<Timestamp>) -> Obstacle {
+    let (message, lower) = (quote(words), words.to_lowercase());
+    let obstacle = |name, label: String, bindings| Obstacle {
+        evidence: evidence(origin, at, format!("FailedCreate: {message}")),
+        cause: Cause { name, says: message.clone(), weight: 0.95 },
+        label,
+        bindings,
+        pod: None,
+    };
+    if let Some(why) = missing("its service account", words) {
+        return obstacle(why.name, why.label, why.bindings);
     }
     let (name, label) = match () {
         () if lower.contains("must specify") && lower.contains("quota") => {
@@ -92,13 +97,7 @@ fn refusal(scene: &Scene<'_>, deployment: &Deployment, newest: Option<&ReplicaSe
         () if lower.contains("webhook") => (cause::WEBHOOK, "an admission webhook refuses"),
         () => (cause::POD_REFUSED, "the API server refuses the pods"),
     };
-    Some(Obstacle {
-        evidence: evidence(Origin::Deployments, condition.since, format!("FailedCreate: {message}")),
-        cause: Cause { name, says: message, weight: 0.95 },
-        label: label.to_owned(),
-        bindings: Bindings::new(),
-        pod: None,
-    })
+    obstacle(name, label.to_owned(), Bindings::new())
 }
 
 /// What stands in the way of one pod.

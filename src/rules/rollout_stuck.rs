@@ -12,7 +12,7 @@ use crate::domain::{
 
 use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
-use super::revision::{self, Suspicion};
+use super::revision::{self, Revision, Suspicion};
 use super::rollout_cause::{Obstacle, obstacles, unschedulable};
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
 use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, pods_missing, shown};
@@ -49,11 +49,16 @@ pub(super) const PAGES_AFTER: Threshold = Threshold {
 pub(super) static RULE: Rule = Rule {
     name: "rollout-stuck",
     title: "Rollouts stuck",
-    says: "Deployments past their progress deadline, whose pods are refused, or whose newest revision has not \
-           got on for three minutes; and workloads of which nothing has been available for as long, or too little \
-           for a quarter of an hour, when no other rule says why. Silent about rollouts that progress \
-           or are paused, and about scaling.",
-    needs: Needs::All(&[Origin::Deployments, Origin::ReplicaSets, Origin::Pods]),
+    says: "Deployments past their progress deadline; Deployments, StatefulSets and DaemonSets whose pods are refused, or \
+           whose newest revision has not got on for three minutes; and workloads of which nothing has been available for as long, or too little \
+           for a quarter of an hour, when no other rule says why. Silent about rollouts that progress, \
+           are paused, wait at a partition or for somebody to delete pods, and about scaling.",
+    needs: Needs::All(&[Origin::Deployments,
+        Origin::ReplicaSets,
+        Origin::StatefulSets,
+        Origin::DaemonSets,
+        Origin::Pods,
+    ]),
     thresholds: &[NO_PROGRESS, UNSCHEDULABLE, MISSING, PAGES_AFTER],
     examine,
 };
@@ -204,7 +209,7 @@ fn anomaly(
         let weight = suspicion.weight.min(0.8);
         causes.push(Cause { name: cause::BAD_REVISION, says: suspicion.says.clone(), weight });
     }
-    configuration::blame(scene, deployment, began, &mut causes, &mut facts, &mut bindings);
+    configuration::blame_of(scene, deployment, began, &mut causes, &mut facts, &mut bindings);
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let label = obstacles.first().map_or("no progress", |obstacle| &obstacle.label).to_owned();
     bindings.insert("because", label.clone());
@@ -234,15 +239,15 @@ fn anomaly(
 }
 
 /// Whether the obstacle could be the revision's own doing. A lack of room is, when it asks for more than before.
-fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
+pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
     match obstacle.map(|obstacle| obstacle.cause.name) {
         Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
         // A disk that another node holds is nobody's template.
         Some(cause::VOLUME_HELD | cause::VOLUME_STUCK) => false,
         Some(cause::UNSCHEDULABLE) => {
             let Some((good, _)) = &suspicion.good else { return false };
-            let asks = |set: &ReplicaSet| {
-                let rows = set.template.containers.iter();
+            let asks = |revision: &Revision<'_>| {
+                let rows = revision.template.containers.iter();
                 rows.fold((0_u64, 0_u64), |(cpu, memory), row| {
                     (
                         cpu.saturating_add(row.requests.cpu_milli.unwrap_or(0)),
@@ -250,7 +255,7 @@ fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bo
                     )
                 })
             };
-            let (cpu, memory) = asks(suspicion.bad);
+            let (cpu, memory) = asks(&suspicion.bad);
             let (good_cpu, good_memory) = asks(good);
             cpu > good_cpu || memory > good_memory
         }

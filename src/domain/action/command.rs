@@ -64,8 +64,8 @@ impl Action {
                 format!("kubectl get externalsecrets {}", scope(namespace))
             }
             Action::CompareRevisions { deployment } => rollout("history", deployment, ""),
-            Action::RolloutStatus { deployment, timeout } => {
-                rollout("status", deployment, &format!(" --timeout={}s", timeout.as_secs()))
+            Action::RolloutStatus { object, timeout } => {
+                rollout_of("status", object, &format!(" --timeout={}s", timeout.as_secs()))
             }
             Action::CheckPullSecrets { pod } => format!(
                 "kubectl get pod {} {} -o jsonpath='{{.spec.imagePullSecrets}}'",

@@ -102,8 +102,9 @@ pub enum Action {
     CompareRevisions {
         deployment: Key,
     },
+    /// Of a Deployment, StatefulSet or DaemonSet.
     RolloutStatus {
-        deployment: Key,
+        object: ObjectRef,
         timeout: Duration,
     },
     /// Pull secrets the pod uses, and whether their registry host matches the image.
@@ -405,6 +406,7 @@ impl Action {
             | Action::Label { object, .. }
             | Action::PatchStatus { object, .. }
             | Action::Describe { object }
+            | Action::RolloutStatus { object, .. }
             | Action::ListEvents { about: object } => return Some(object.clone()),
             Action::AutoscalerBounds { autoscaler, .. } => {
                 (Kind::HorizontalPodAutoscaler, autoscaler.clone())
@@ -412,7 +414,6 @@ impl Action {
             Action::DenyAtIngress { ingress, .. } => (Kind::Ingress, ingress.clone()),
             Action::RolloutPause { deployment }
             | Action::RolloutResume { deployment }
-            | Action::RolloutStatus { deployment, .. }
             | Action::ListReplicaSets { deployment }
             | Action::CheckConfigMaps { deployment }
             | Action::CheckSecrets { deployment }

@@ -32,7 +32,7 @@ pub(super) static VERBS: &[Verb] = &[
     reads("check-secrets", DEPLOYMENT),
     reads("list-external-secrets", &[IN]),
     reads("compare-revisions", DEPLOYMENT),
-    reads("rollout-status", &[must("deployment", Name), IN, may("timeout", Span)]),
+    reads("rollout-status", &[may("kind", Kind), must("name", Name), IN, may("timeout", Span)]),
     reads("check-pull-secrets", &[must("pod", Name), IN]),
     reads("node-disk", &[must("node", Name)]),
     reads("node-events", &[must("node", Name)]),
