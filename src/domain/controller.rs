@@ -12,8 +12,6 @@ pub struct Controller {
     pub uid: Name,
     pub resource_version: Name,
     pub created: Timestamp,
-    pub generation: i64,
-    pub observed_generation: i64,
     /// The last write to its specification.
     pub edited: Option<Edit>,
     pub keeper: Option<Keeper>,
@@ -72,9 +70,10 @@ impl Controller {
         }
     }
 
-    /// Pods are still of an older revision than they are meant to be.
+    /// More pods are of an older revision than are meant to be.
     pub fn is_rolling(&self) -> bool {
-        self.desired > 0 && (self.updated < self.due() || self.observed_generation < self.generation)
+        let old = self.existing.saturating_sub(self.updated);
+        old > self.desired.saturating_sub(self.due())
     }
 }
 

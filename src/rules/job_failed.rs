@@ -83,7 +83,7 @@ fn of_job<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Anomaly> {
     if scene.has_lasted(at, &REMEMBERED) || is_made_up_for(scene, job, at) {
         return None;
     }
-    anomaly(scene, object, failure(scene, job)?)
+    anomaly(scene, object, failure(scene, job, job.created)?)
 }
 
 /// Whether a later Job of the same name, numbers and random letters apart, did the work.
@@ -131,18 +131,17 @@ fn failing<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
     if frequent && !lasting {
         return None;
     }
-    let mut trouble = failure(scene, last)?;
+    // It did not begin with the run that is still to be seen.
+    let missed = cron.last_successful.zip(cron.longest_pause().filter(|_| lasting));
+    let missed = missed.and_then(|(at, pause)| at.checked_add(SignedDuration::try_from(pause).ok()?).ok());
+    let mut trouble = failure(scene, last, missed.unwrap_or(last.created))?;
+    trouble.since = missed.map_or(trouble.since, |missed| missed.min(trouble.since));
     trouble.title = match cron.last_successful {
         Some(success) => {
             format!("{}; last success {} ago", trouble.title, text::span(between(success, scene.now)))
         }
         None => format!("{}; it has never succeeded", trouble.title),
     };
-    if lasting {
-        // It did not begin with the run that is still to be seen.
-        let first = cron.last_successful.and_then(|at| Some(at + SignedDuration::try_from(cron.longest_pause()?).ok()?));
-        trouble.since = first.map_or(trouble.since, |first| first.min(trouble.since));
-    }
     Some(trouble)
 }
 
@@ -189,7 +188,7 @@ fn overdue<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
         (None, None) => format!("nothing began a run of `{}`", quote(&cron.schedule)),
     };
     Some(Trouble {
-        since: ran + SignedDuration::try_from(pause).ok()?,
+        since: ran.checked_add(SignedDuration::try_from(pause).ok()?).ok()?,
         severity: Severity::Warning,
         score: 0.75,
         title: format!("has not run for {}: {why}", text::span(rests)),
@@ -217,8 +216,8 @@ fn refusal<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Trouble<'a>> {
     })
 }
 
-/// A Job that gave up, and what its last pod died of.
-fn failure<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Trouble<'a>> {
+/// A Job that gave up, and what its last pod died of; what was changed before it `began` may be why.
+fn failure<'a>(scene: &Scene<'a>, job: &'a Job, began: Timestamp) -> Option<Trouble<'a>> {
     let (at, reason, message) = job.gave_up()?;
     let late = reason == "DeadlineExceeded";
     let name = if late { cause::JOB_DEADLINE } else { cause::JOB_GAVE_UP };
@@ -247,7 +246,7 @@ fn failure<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Trouble<'a>> {
         }
     }
     let blamed = (&job.template, &[&job.key][..]);
-    configuration::blame(scene, blamed, job.created, &mut causes, &mut facts, &mut bindings);
+    configuration::blame(scene, blamed, began, &mut causes, &mut facts, &mut bindings);
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     Some(Trouble {
         since: at,

@@ -65,7 +65,8 @@ pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
             if pods.is_empty() && lost > 0 {
                 return None;
             }
-            let uid = controller.map(|one| &one.uid).or(pods.first()?.owner.as_ref().map(|owner| &owner.uid));
+            let of_pod = || pods.first()?.owner.as_ref().map(|owner| &owner.uid);
+            let uid = controller.map(|one| &one.uid).or_else(of_pod);
             let all = uid.map_or(&[][..], |uid| scene.siblings(uid));
             anomaly(scene, &Missing { object, controller, pods: all, unready: pods })
         })

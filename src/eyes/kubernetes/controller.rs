@@ -42,7 +42,6 @@ struct Rolling {
 #[derive(Deserialize, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 struct StatusWire {
-    observed_generation: Option<i64>,
     replicas: Option<i64>,
     updated_replicas: Option<i64>,
     ready_replicas: Option<i64>,
@@ -75,8 +74,6 @@ fn read(kind: Kind, wire: ControllerWire, names: &mut Names) -> Option<Controlle
         uid: metadata.uid(),
         resource_version: metadata.version(),
         created: metadata.created(),
-        generation: metadata.generation.unwrap_or_default(),
-        observed_generation: status.observed_generation.unwrap_or_default(),
         edited: metadata.edited(names),
         keeper: metadata.keeper(names),
         selector: names.selector(spec.selector.as_ref()),

@@ -49,7 +49,7 @@ pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
         "list-external-secrets" => Action::ListExternalSecrets { namespace: args.namespace()? },
         "compare-revisions" => Action::CompareRevisions { deployment: args.key("deployment")? },
         "rollout-status" => Action::RolloutStatus {
-            object: args.rolling()?,
+            object: args.object()?,
             timeout: args.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
         },
         "check-pull-secrets" => Action::CheckPullSecrets { pod: args.key("pod")? },
@@ -79,9 +79,9 @@ fn change(args: &Args<'_>) -> Bound<Action> {
             },
             body: args.json("body")?,
         },
-        "rollout-restart" => Action::RolloutRestart { object: args.rolling()? },
+        "rollout-restart" => Action::RolloutRestart { object: args.object()? },
         "rollout-undo" => {
-            Action::RolloutUndo { object: args.rolling()?, to_revision: u64::from(args.count("to_revision")?) }
+            Action::RolloutUndo { object: args.object()?, to_revision: u64::from(args.count("to_revision")?) }
         }
         "rollout-pause" => Action::RolloutPause { deployment: args.key("deployment")? },
         "rollout-resume" => Action::RolloutResume { deployment: args.key("deployment")? },

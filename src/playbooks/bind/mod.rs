@@ -256,15 +256,6 @@ impl Args<'_> {
         Ok(ObjectRef::new(kind, key))
     }
 
-    /// What has rollouts.
-    fn rolling(&self) -> Bound<ObjectRef> {
-        let object = self.object()?;
-        match object.kind {
-            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => Ok(object),
-            kind => Err(missing("kind", format!("a {kind} has no rollout"))),
-        }
-    }
-
     fn pods(&self) -> Bound<Vec<&crate::domain::Pod>> {
         let set = match self.given.get("pods") {
             Some(Arg::Pods(set)) => *set,

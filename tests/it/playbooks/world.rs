@@ -309,6 +309,8 @@ impl World {
             key: Key::new(self.namespace.as_str(), format!("{}-hpa", self.app)),
             uid: "uid-hpa".into(),
             resource_version: "1".into(),
+            created: ago(86_400),
+            edited: None,
             target_kind: "Deployment".into(),
             target: self.app.as_str().into(),
             min,

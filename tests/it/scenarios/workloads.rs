@@ -98,8 +98,6 @@ fn controller(row: &ControllerRow, revisions: &[ControllerRevision], pods: &[Pod
         key: Key::new(row.namespace.as_str(), name),
         resource_version: "1".into(),
         created: ago("30d"),
-        generation: 3,
-        observed_generation: 3,
         edited: None,
         keeper: None,
         selector: Selector { labels: Labels::new(vec![("app".into(), name.into())]), has_expressions: false },

@@ -434,6 +434,8 @@ fn autoscaler(name: &str, current: u32, max: u32, cpu: &str) -> Autoscaler {
         key: Key::new("covetpy", name),
         uid: name.into(),
         resource_version: "1".into(),
+        created: ago(86_400),
+        edited: None,
         target_kind: "Deployment".into(),
         target: name.into(),
         min: 2,
