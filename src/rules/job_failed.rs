@@ -37,14 +37,22 @@ const PAUSES: Threshold = Threshold {
     source: "our own choice",
 };
 
+const OVERLAP: Threshold = Threshold {
+    key: "job-failed.overlap",
+    default: 4.0,
+    unit: Unit::Count,
+    says: "so many runs of a CronJob at once, none of which has ended, pile up",
+    source: "our own choice",
+};
+
 pub(super) static RULE: Rule = Rule {
     name: "job-failed",
     title: "Jobs that failed",
     says: "Jobs that gave up (backoffLimit, deadline) or whose pods are refused; CronJobs whose last run failed, that were \
-           suspended lately although they ran until then, or that have not run for several times their schedule's \
+           suspended lately although they ran until then, whose runs pile up, or that have not run for several times their schedule's \
            longest pause. Silent about Jobs that run, retry or finished, and when a later run succeeded.",
     needs: Needs::All(&[Origin::Jobs, Origin::CronJobs]),
-    thresholds: &[REMEMBERED, FREQUENT, PAUSES],
+    thresholds: &[REMEMBERED, FREQUENT, PAUSES, OVERLAP],
     examine,
 };
 
@@ -112,14 +120,15 @@ fn stem(name: &str) -> &str {
 }
 
 fn of_cron_job<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Anomaly> {
-    let trouble = if cron.suspended { resting(scene, cron)? } else { failing(scene, cron).or_else(|| overdue(scene, cron))? };
+    let trouble = if cron.suspended { resting(scene, cron)? } else { failing(scene, cron).or_else(|| piling_up(scene, cron)).or_else(|| overdue(scene, cron))? };
     anomaly(scene, ObjectRef::new(Kind::CronJob, cron.key.clone()), trouble)
 }
 
 /// Its last run gave up, and none has succeeded since.
 fn failing<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
     let runs = scene.snapshot.jobs.iter().filter(|job| job.is_run_of(cron));
-    let last = runs.filter(|job| job.is_complete() || job.gave_up().is_some()).max_by_key(|job| job.created)?;
+    let last = runs.filter(|job| job.is_complete() || job.gave_up().is_some());
+    let last = last.max_by_key(|job| (job.created, &job.key))?;
     let (at, ..) = last.gave_up()?;
     if cron.last_successful.is_some_and(|success| success >= at) {
         return None;
@@ -169,6 +178,28 @@ fn resting<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
     })
 }
 
+/// Runs overlap, and none ends.
+fn piling_up<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
+    let running = || scene.snapshot.jobs.iter().filter(|job| job.is_run_of(cron) && job.active > 0);
+    let (count, oldest) = (running().count(), running().min_by_key(|job| (job.created, &job.key))?);
+    let ended = cron.last_successful.is_some_and(|success| success > oldest.created);
+    if (count as f64) < scene.threshold(&OVERLAP) || ended {
+        return None;
+    }
+    let age = text::span(between(oldest.created, scene.now));
+    let says = format!("{count} runs at once, the oldest for {age}: none has ended since it began");
+    Some(Trouble {
+        since: oldest.created,
+        severity: Severity::Warning,
+        score: 0.75,
+        title: says.clone(),
+        facts: vec![evidence(Origin::Jobs, Some(oldest.created), says.clone())],
+        causes: vec![Cause { name: cause::RUNS_PILE_UP, says, weight: 0.8 }],
+        job: Some(oldest),
+        bindings: Bindings::new(),
+    })
+}
+
 /// It should have run by now, several times.
 fn overdue<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
     let pause = cron.longest_pause()?;
@@ -178,7 +209,7 @@ fn overdue<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
         return None;
     }
     let running = scene.snapshot.jobs.iter().filter(|job| job.is_run_of(cron) && job.active > 0);
-    let running = running.min_by_key(|job| job.created).filter(|_| cron.forbids_overlap);
+    let running = running.min_by_key(|job| (job.created, &job.key)).filter(|_| cron.forbids_overlap);
     let told = scene.events(Kind::CronJob, &cron.key).next();
     let why = match (running, told) {
         (Some(job), _) => {

@@ -15,6 +15,7 @@ mod db_pool;
 mod db_rds;
 mod disk_forecast;
 mod disk_full;
+mod evicted;
 mod high_5xx;
 mod high_latency;
 mod hpa_max;

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 use super::revision::Suspicion;
-use super::rollout_cause::{Obstacle, obstacle, refused};
+use super::rollout_cause::{Obstacle, lingering, obstacle, refused};
 use super::rollout_stuck::{MISSING, NO_PROGRESS, PAGES_AFTER, RULE, blames_revision, is_told};
 use super::workload::{Bindings, describe_suspicion, evidence, service};
 use super::{Scene, configuration, controller, pages_at, shown};
@@ -53,6 +53,13 @@ pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     for controller in lacking.filter(|one| one.existing < one.desired || one.is_rolling()) {
         unready.entry(controller.object()).or_default();
     }
+    // Until it is gone, nothing takes its place.
+    for pod in snapshot.pods.iter().filter(|pod| pod.deleting.is_some()) {
+        let (object, _) = scene.workload_of(pod);
+        if matches!(object.kind, Kind::StatefulSet | Kind::DaemonSet) && !is_lost(scene, pod) {
+            unready.entry(object).or_default();
+        }
+    }
     let told = |pods: &[&Pod]| pods.iter().any(|pod| is_told(scene, pod));
     unready
         .into_iter()
@@ -74,7 +81,7 @@ pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 }
 
 /// Whether its node does not answer: then that is what there is to tell.
-fn is_lost(scene: &Scene<'_>, pod: &Pod) -> bool {
+pub(super) fn is_lost(scene: &Scene<'_>, pod: &Pod) -> bool {
     let node = pod.node.as_ref().map(|name| Key::cluster(name.clone()));
     node.and_then(|key| scene.snapshot.nodes.get(&key)).is_some_and(|node| !node.is_ready())
 }
@@ -133,8 +140,15 @@ fn not_ready(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
     Some(Trouble { onset, severity, score: 0.8, what })
 }
 
+/// A pod that should be gone holds the place of its successor.
+fn occupied(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
+    let obstacle = lingering(scene, missing.controller.map(|one| &one.uid).into_iter())?;
+    let since = scene.snapshot.pods.get(&obstacle.pod.as_ref()?.0.key)?.deleting?;
+    Some((obstacle, since))
+}
+
 fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
-    let turned_away = turned_away(scene, missing);
+    let turned_away = turned_away(scene, missing).or_else(|| occupied(scene, missing));
     let refused_trouble = turned_away.as_ref().map(|(_, onset)| Trouble {
         onset: *onset,
         severity: if missing.ready() == 0 && scene.has_lasted(*onset, &NO_PROGRESS) {

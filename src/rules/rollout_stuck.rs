@@ -74,7 +74,11 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
         .snapshot
         .deployments
         .iter()
-        .filter(|deployment| is_rolling(deployment) || missing_since(scene, deployment).is_some())
+        .filter(|deployment| {
+            is_rolling(deployment)
+                || missing_since(scene, deployment).is_some()
+                || ignored_since(scene, deployment).is_some()
+        })
         .map(|deployment| (deployment, revision::newest(scene, deployment)))
         .collect();
     if rolling.is_empty() {
@@ -122,6 +126,15 @@ fn missing_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp
     let condition = deployment.condition("Available").filter(|row| row.status == Status::False)?;
     let patience = if deployment.available == 0 { &NO_PROGRESS } else { &MISSING };
     condition.since.filter(|since| scene.has_lasted(*since, patience))
+}
+
+/// Since when the last change of its specification has not been acted on, if for too long.
+fn ignored_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp> {
+    if deployment.observed_generation >= deployment.generation {
+        return None;
+    }
+    let edited = deployment.edited.as_ref()?.at;
+    scene.has_lasted(edited, &NO_PROGRESS).then_some(edited)
 }
 
 /// Whether another rule says what ails this pod.
@@ -172,14 +185,16 @@ fn anomaly(
         unschedulable(pod).is_some() && scene.has_lasted(since, &UNSCHEDULABLE)
     });
     let gone = missing_since(scene, deployment);
-    if deadline.is_none() && !refused && !standing_still && !homeless && gone.is_none() {
+    let ignored = ignored_since(scene, deployment);
+    if deadline.is_none() && !refused && !standing_still && !homeless && gone.is_none() && ignored.is_none() {
         return None;
     }
     if gone.is_some() && unready.iter().any(|pod| is_told(scene, pod)) {
         return None;
     }
-    let began = gone.unwrap_or(progressed);
-    let obstacles = obstacles(scene, deployment, newest, &unready);
+    let began = ignored.or(gone).unwrap_or(progressed);
+    let mut obstacles = obstacles(scene, deployment, newest, &unready);
+    obstacles.extend(ignored.map(|since| unobserved(scene, since)));
     let suspicion = revision::suspect(scene, deployment, &unready, began);
     let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
     let mut causes: Vec<Cause> = Vec::new();
@@ -196,10 +211,6 @@ fn anomaly(
             Some(since),
             format!("progress deadline of {limit} s exceeded"),
         ));
-    }
-    if deployment.observed_generation < deployment.generation {
-        let says = "the Deployment controller has not seen the latest specification yet";
-        facts.push(evidence(Origin::Deployments, None, says));
     }
     facts.extend(obstacles.iter().map(|obstacle| obstacle.evidence.clone()));
     let mut bindings = bindings(scene, deployment, newest, &unready, obstacles.first());
@@ -218,7 +229,7 @@ fn anomaly(
         Some(_) => format!("{available} of {wanted} available: {label}"),
         None => format!("rollout stuck at {updated} of {wanted} updated: {label}"),
     };
-    let firing = gone.is_some() || deadline.is_some() || lasted_the_deadline(scene, deployment, progressed);
+    let firing = gone.is_some() || ignored.is_some() || deadline.is_some() || lasted_the_deadline(scene, deployment, progressed);
     let deadline_at = gone
         .or(deadline)
         .unwrap_or_else(|| progressed.checked_add(deadline_span(deployment)).unwrap_or(Timestamp::MAX));
@@ -238,12 +249,26 @@ fn anomaly(
     })
 }
 
+/// The controller does not act.
+fn unobserved(scene: &Scene<'_>, since: Timestamp) -> Obstacle {
+    let ago = text::span(crate::domain::between(since, scene.now));
+    let says = format!("the Deployment controller has not acted on the change of {ago} ago");
+    Obstacle {
+        cause: Cause { name: cause::CONTROLLER_SILENT, says: says.clone(), weight: 0.9 },
+        label: "its controller does not act".to_owned(),
+        evidence: evidence(Origin::Deployments, Some(since), says),
+        bindings: Bindings::new(),
+        pod: None,
+    }
+}
+
 /// Whether the obstacle could be the revision's own doing. A lack of room is, when it asks for more than before.
 pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
     match obstacle.map(|obstacle| obstacle.cause.name) {
         Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
         // A disk that another node holds is nobody's template.
-        Some(cause::VOLUME_HELD | cause::VOLUME_STUCK) => false,
+        Some(cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::STUCK_TERMINATING) => false,
+        Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT) => false,
         Some(cause::UNSCHEDULABLE) => {
             let Some((good, _)) = &suspicion.good else { return false };
             let asks = |revision: &Revision<'_>| {

@@ -139,7 +139,10 @@ impl<'a> Scene<'a> {
         let index = self.events.get_or_init(|| {
             let mut index: HashMap<&Key, Vec<&Event>> = HashMap::new();
             let telling =
-                |event: &Event| event.warning || matches!(&*event.reason, "Killing" | "NodeNotReady");
+                |event: &Event| {
+                    event.warning
+                        || matches!(&*event.reason, "Killing" | "NodeNotReady" | "NotTriggerScaleUp")
+                };
             for event in self.snapshot.events.iter() {
                 if telling(event) && self.now.duration_since(event.last) <= RECENT {
                     index.entry(&event.about).or_default().push(event);

@@ -65,6 +65,7 @@ impl World {
             labels: Labels::default(),
             created: ago(900_000),
             generation: 4,
+            edited: None,
             revision: Some(revision),
             keeper: None,
             replicas,

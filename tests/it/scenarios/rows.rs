@@ -79,6 +79,8 @@ pub struct DeploymentRow {
     #[serde(default)]
     pub pull_secrets: Vec<String>,
     pub revisions: Vec<RevisionRow>,
+    /// How long ago it was changed, when its controller has not seen that.
+    pub unseen: Option<String>,
     /// Overrides what the pods add up to.
     pub available: Option<u32>,
 }
@@ -197,7 +199,8 @@ pub struct PodRow {
     pub namespace: String,
     #[serde(default = "one")]
     pub count: u32,
-    /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `creating`, `completed`, `failed`,
+    /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `unseen` (by any scheduler), `creating`,
+    /// `completed`, `failed`,
     /// `init-crash`, `init-running`, `sidecar-crash` (`init` is a sidecar), `native-sidecar-crash` (`init` is an init
     /// container that goes on running), `two-troubles` (the image does not come, and the sidecar crashes).
     #[serde(default = "PodRow::running")]
@@ -223,6 +226,8 @@ pub struct PodRow {
     pub usage: Option<String>,
     #[serde(default)]
     pub deleting: bool,
+    /// How long ago it was to be gone.
+    pub deleted: Option<String>,
     #[serde(default)]
     pub claims: Vec<String>,
     #[serde(default)]

@@ -262,7 +262,8 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         resource_version: "1".into(),
         labels: Labels::default(),
         created: ago("30d"),
-        generation: 3,
+        generation: if row.unseen.is_some() { 4 } else { 3 },
+        edited: edit(row.unseen.as_deref(), None),
         revision: newest.revision,
         keeper: None,
         replicas: row.replicas,
@@ -321,13 +322,16 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
     let is_ready = row.ready.unwrap_or(all_ready);
     let status = |holds: bool| if holds { Status::True } else { Status::False };
     let created = ago(&row.age);
-    let homeless = row.is == "unschedulable";
+    let homeless = ["unschedulable", "unseen"].contains(&row.is.as_str());
     let evicted = row.is == "failed" && row.reason == "Evicted";
-    let scheduled = if homeless {
-        condition("PodScheduled", Status::False, "Unschedulable", &row.message, created)
-    } else {
-        condition("PodScheduled", Status::True, "", "", created)
+    let scheduled = match row.is.as_str() {
+        "unseen" => None,
+        "unschedulable" => {
+            Some(condition("PodScheduled", Status::False, "Unschedulable", &row.message, created))
+        }
+        _ => Some(condition("PodScheduled", Status::True, "", "", created)),
     };
+    let ended = row.ended.as_deref().filter(|_| evicted).map(ago);
     Pod {
         key: Key::new(row.namespace.as_str(), name.as_str()),
         uid: uid("Pod", &row.namespace, &name),
@@ -335,17 +339,20 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         labels: Labels::new(labels),
         owner,
         created,
-        deleting: row.deleting.then(now),
+        deleting: row.deleted.as_deref().map(ago).or(row.deleting.then(now)),
         node: (!homeless).then(|| row.node.as_deref().unwrap_or("n1").into()),
         phase: match row.is.as_str() {
             "completed" => Phase::Succeeded,
             "failed" => Phase::Failed,
-            "unschedulable" | "creating" | "waiting" | "init-crash" | "init-running" => Phase::Pending,
+                        "unschedulable" | "unseen" | "creating" | "waiting" | "init-crash" | "init-running" => Phase::Pending,
             _ => Phase::Running,
         },
         reason: row.status_reason.as_deref().map(Name::from).or_else(|| evicted.then(|| "Evicted".into())),
         message: evicted.then(|| row.message.as_str().into()),
-        conditions: Box::new([scheduled, condition("Ready", status(is_ready), "", "", created)]),
+        conditions: scheduled
+            .into_iter()
+            .chain([condition("Ready", status(is_ready), "", "", ended.unwrap_or(created))])
+            .collect(),
         containers,
         has_empty_dir: row.empty_dir,
         is_mirror: false,
@@ -400,7 +407,7 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
         "completed" => Container { state: ContainerState::Terminated(end("Completed", 0)), ..app },
         "waiting" => Container { state: waiting(&row.reason), ..app },
         "creating" => Container { state: waiting("ContainerCreating"), ..app },
-        "unschedulable" => app,
+        "unschedulable" | "unseen" => app,
         "init-crash" => {
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
             let init =
