@@ -274,6 +274,18 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         lacks_database,
     ),
+    when(
+        row(("db-cpu", "job-failed"), Join::Anything, 60, 0.7, "its runs die waiting for the database"),
+        lacks_database,
+    ),
+    when(
+        row(("db-pool", "job-failed"), Join::Anything, 60, 0.7, "its runs find no database connection"),
+        lacks_database,
+    ),
+    when(
+        row(("disk-full", "job-failed"), Join::Object(Kind::Pod), 60, 0.85, "its pods cannot write"),
+        |_, effect| has_cause(effect, &[cause::NO_SPACE]),
+    ),
     row(
         ("node-notready", "prom-down"),
         Join::Object(Kind::Node),

@@ -18,8 +18,8 @@ const SILENCES: &[&str] = &["crash-loop", "image-pull", "rollout-stuck", "node-n
 /// Every crash that another anomaly explains: the names it could not reach are those of what is ill.
 pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     let mut edges = Vec::new();
-    for (effect, crash) in anomalies.iter().enumerate().filter(|(_, anomaly)| &*anomaly.rule == "crash-loop")
-    {
+    let dies = |anomaly: &Anomaly| matches!(&*anomaly.rule, "crash-loop" | "job-failed");
+    for (effect, crash) in anomalies.iter().enumerate().filter(|(_, anomaly)| dies(anomaly)) {
         let Some(words) = last_words(crash) else { continue };
         for (cause, ill) in anomalies.iter().enumerate() {
             let after = crash.onset.duration_since(ill.onset);
