@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Controller, ControllerRevision, CronJob,
-    Database, Deployment, DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Job, Key, Lease, Monitoring, Name, Node, NodeDisk,
-    Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service, Silence, Strain, Timestamp, Traffic,
-    Usage, UsageSource, Walk,
+    Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Controller, ControllerRevision,
+    CronJob, Database, Deployment, DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Job, Key,
+    Lease, Monitoring, Name, Node, NodeDisk, Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service,
+    Silence, Strain, Timestamp, Traffic, Usage, UsageSource, Walk,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.

@@ -42,7 +42,10 @@ impl Schedule {
             list
         };
         Some(Self {
-            minutes: hours.iter().flat_map(|hour| within.iter().map(move |minute| hour * 60 + minute)).collect(),
+            minutes: hours
+                .iter()
+                .flat_map(|hour| within.iter().map(move |minute| hour * 60 + minute))
+                .collect(),
             days: restricted(&day, 1, 31, &[])?,
             months: restricted(&month, 1, 12, &MONTHS)?,
             weekdays: restricted(&weekday, 0, 7, &WEEKDAYS)?.map(sunday_first),
@@ -122,7 +125,8 @@ mod tests {
             ("@hourly", 60),
             ("CRON_TZ=Europe/Berlin 0 4 * * *", 24 * 60),
         ] {
-            let pause = Schedule::parse(text).unwrap_or_else(|| panic!("{text} is not understood")).longest_pause();
+            let pause =
+                Schedule::parse(text).unwrap_or_else(|| panic!("{text} is not understood")).longest_pause();
             assert_eq!(pause, Duration::from_mins(minutes), "{text}");
         }
         for wrong in ["", "@every 5m", "61 * * * *", "* * * *", "*/0 * * * *", "0 25 * * *"] {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{
     Activity, Age, Alert, AlertState, AnomalyId, Ask, Asked, Autoscaler, Blind, BlindKind, Cache, Capacity,
-    Case, Certificate, Change, ConfigObject, Controller, ControllerRevision, CronJob, Database, Delta, Deployment,
-    DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Job, Key, Kind, Labels, Lease, Monitoring, Name, Node, NodeDisk, Noise,
-    Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, Reach, ReplicaSet, Series, Service, Silence,
-    Strain, Table, Timestamp, Traffic, Trigger, Usage, UsageSource, between, text,
+    Case, Certificate, Change, ConfigObject, Controller, ControllerRevision, CronJob, Database, Delta,
+    Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Job, Key, Kind, Labels,
+    Lease, Monitoring, Name, Node, NodeDisk, Noise, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad,
+    Reach, ReplicaSet, Series, Service, Silence, Strain, Table, Timestamp, Traffic, Trigger, Usage,
+    UsageSource, between, text,
 };
 
 /// Alerts that always fire, so that their absence says something.

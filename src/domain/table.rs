@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{
     Autoscaler, Certificate, ConfigObject, Controller, ControllerRevision, CronJob, Delta, Deployment,
-    DisruptionBudget, EndpointSlice, Event, Ingress, Job, Key, Lease, Node, PersistentVolumeClaim, Pod, ReplicaSet,
-    Service,
+    DisruptionBudget, EndpointSlice, Event, Ingress, Job, Key, Lease, Node, PersistentVolumeClaim, Pod,
+    ReplicaSet, Service,
 };
 
 /// Anything with a key.

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use jiff::SignedDuration;
 
 use super::causations::has_cause;
-use crate::domain::{Anomaly, Change, ChangeKind, Key, Kind, Name, ObjectRef, Snapshot, Subject, Template, cause};
+use crate::domain::{
+    Anomaly, Change, ChangeKind, Key, Kind, Name, ObjectRef, Snapshot, Subject, Template, cause,
+};
 
 /// How long before an onset a change is blamed (audit, section 5).
 const BLAME: SignedDuration = SignedDuration::from_mins(15);

@@ -88,7 +88,9 @@ fn of_controllers(snapshot: &Snapshot, window: Window) -> Vec<Change> {
             };
             changes.extend(revised(row, row.created, &format!("revision {}: {what}", row.revision)));
         }
-        let (Some(newest), Some(latest)) = (family.last(), family.iter().map(|row| row.created).max()) else { continue };
+        let (Some(newest), Some(latest)) = (family.last(), family.iter().map(|row| row.created).max()) else {
+            continue;
+        };
         let back = (newest.created < latest).then(|| {
             let pods = snapshot.pods.iter().filter(|pod| {
                 pod.owner.as_ref().map(|owner| &owner.uid) == newest.owner.as_ref().map(|owner| &owner.uid)

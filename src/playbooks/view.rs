@@ -2,8 +2,8 @@
 //! known about its causes by now. Looked up once for a plan.
 
 use crate::domain::{
-    Autoscaler, ChangeKind, Controller, ControllerRevision, Deployment, Key, Kind, Node, ObjectRef, Phase, Pod,
-    ReplicaSet, Snapshot, Subject,
+    Autoscaler, ChangeKind, Controller, ControllerRevision, Deployment, Key, Kind, Node, ObjectRef, Phase,
+    Pod, ReplicaSet, Snapshot, Subject,
 };
 
 use super::{Done, Facts, Playbook};
@@ -106,7 +106,8 @@ impl<'a> View<'a> {
     /// The newest revision of the StatefulSet or DaemonSet.
     fn newest_of_controller(&self) -> Option<&'a ControllerRevision> {
         let controller = self.controller?;
-        let own = |row: &&ControllerRevision| row.owner.as_ref().is_some_and(|owner| owner.uid == controller.uid);
+        let own =
+            |row: &&ControllerRevision| row.owner.as_ref().is_some_and(|owner| owner.uid == controller.uid);
         self.snapshot().controller_revisions.iter().filter(own).max_by_key(|row| row.revision)
     }
 

@@ -4,7 +4,8 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Cause, ConfigObject, Deployment, Edit, Evidence, Key, Kind, ObjectRef, Origin, Template, Timestamp, between, cause, text,
+    Cause, ConfigObject, Deployment, Edit, Evidence, Key, Kind, ObjectRef, Origin, Template, Timestamp,
+    between, cause, text,
 };
 
 use super::Scene;
@@ -98,7 +99,5 @@ fn changed_before<'a>(
             edit.at.duration_since(onset) <= slack && onset.duration_since(edit.at) <= BLAME
         })
         .filter(|(_, edit)| !owners.iter().any(|owner| was_looping(scene, owner, edit.at)))
-        .max_by(|(one, edit), (other, later)| {
-            edit.at.cmp(&later.at).then_with(|| other.key.cmp(&one.key))
-        })
+        .max_by(|(one, edit), (other, later)| edit.at.cmp(&later.at).then_with(|| other.key.cmp(&one.key)))
 }

@@ -2,7 +2,8 @@
 //! got. Of Deployments their own status and their ReplicaSets say as much.
 
 use crate::domain::{
-    Cause, Controller, ControllerRevision, Event, Key, Kind, Pod, Status, Timestamp, Update, between, cause, text,
+    Cause, Controller, ControllerRevision, Event, Key, Kind, Pod, Status, Timestamp, Update, between, cause,
+    text,
 };
 
 use super::Scene;

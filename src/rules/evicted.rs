@@ -17,8 +17,11 @@ const RECENT: SignedDuration = SignedDuration::from_hours(1);
 const AGAIN: usize = 2;
 
 /// The kubelet's words (eviction/eviction_manager.go).
-const OWN_LIMITS: &[&str] =
-    &["exceeds the total limit of containers", "exceeded its local ephemeral storage limit", "usage of emptydir volume"];
+const OWN_LIMITS: &[&str] = &[
+    "exceeds the total limit of containers",
+    "exceeded its local ephemeral storage limit",
+    "usage of emptydir volume",
+];
 
 /// Workloads whose pods are evicted for their own doing, by name.
 pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
@@ -70,7 +73,11 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &mut Group<'a>) -> Option<Anomaly> {
     if let Some(suspicion) = group.suspect(scene, onset) {
         describe_suspicion(&suspicion, &mut bindings);
         facts.push(evidence(Origin::ReplicaSets, Some(suspicion.bad.created), suspicion.says.clone()));
-        causes.push(Cause { name: cause::BAD_REVISION, says: suspicion.says, weight: suspicion.weight.min(0.85) });
+        causes.push(Cause {
+            name: cause::BAD_REVISION,
+            says: suspicion.says,
+            weight: suspicion.weight.min(0.85),
+        });
     }
     let standing = group.standing(scene);
     let object: &ObjectRef = &group.object;

@@ -120,7 +120,11 @@ fn stem(name: &str) -> &str {
 }
 
 fn of_cron_job<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Anomaly> {
-    let trouble = if cron.suspended { resting(scene, cron)? } else { failing(scene, cron).or_else(|| piling_up(scene, cron)).or_else(|| overdue(scene, cron))? };
+    let trouble = if cron.suspended {
+        resting(scene, cron)?
+    } else {
+        failing(scene, cron).or_else(|| piling_up(scene, cron)).or_else(|| overdue(scene, cron))?
+    };
     anomaly(scene, ObjectRef::new(Kind::CronJob, cron.key.clone()), trouble)
 }
 
@@ -213,7 +217,11 @@ fn overdue<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
     let told = scene.events(Kind::CronJob, &cron.key).next();
     let why = match (running, told) {
         (Some(job), _) => {
-            format!("{} still runs, {} after it began, and forbids another", job.key.name, text::span(between(job.created, scene.now)))
+            format!(
+                "{} still runs, {} after it began, and forbids another",
+                job.key.name,
+                text::span(between(job.created, scene.now))
+            )
         }
         (None, Some(event)) => format!("{}: {}", event.reason, quote(&event.message)),
         (None, None) => format!("nothing began a run of `{}`", quote(&cron.schedule)),
@@ -223,7 +231,11 @@ fn overdue<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
         severity: Severity::Warning,
         score: 0.75,
         title: format!("has not run for {}: {why}", text::span(rests)),
-        facts: vec![evidence(Origin::CronJobs, Some(ran), format!("last run {} ago; {why}", text::span(rests)))],
+        facts: vec![evidence(
+            Origin::CronJobs,
+            Some(ran),
+            format!("last run {} ago; {why}", text::span(rests)),
+        )],
         causes: vec![Cause { name: cause::CRON_OVERDUE, says: why, weight: 0.8 }],
         job: running,
         bindings: Bindings::new(),
@@ -296,7 +308,8 @@ fn last_words<'a>(scene: &Scene<'a>, job: &Job) -> Option<(&'a Pod, Why)> {
     let own = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == job.uid);
     let pods = scene.snapshot.pods.iter().filter(own);
     let failed = pods.filter_map(|pod| {
-        let ended = pod.containers.iter().filter(|row| row.termination().is_some_and(|end| end.exit_code != 0));
+        let ended =
+            pod.containers.iter().filter(|row| row.termination().is_some_and(|end| end.exit_code != 0));
         Some((pod, ended.max_by_key(|row| row.termination().and_then(|end| end.finished))?))
     });
     let (pod, container) = failed.max_by_key(|(pod, _)| (pod.created, &pod.key))?;
@@ -328,7 +341,9 @@ fn anomaly(scene: &Scene<'_>, object: ObjectRef, trouble: Trouble<'_>) -> Option
         }
         touches.push(ObjectRef::new(Kind::Job, job.key.clone()));
         let own = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == job.uid);
-        touches.extend(scene.snapshot.pods.iter().filter(own).map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone())));
+        touches.extend(
+            scene.snapshot.pods.iter().filter(own).map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone())),
+        );
     }
     bindings.extend(trouble.bindings);
     bindings.insert("because", because(&trouble.causes).to_string());

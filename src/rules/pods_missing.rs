@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Controller, Evidence, Key, Kind, ObjectRef, Origin, Pod, Severity, Subject, Timestamp,
-    cause, text,
+    Anomaly, AnomalyId, Cause, Controller, Evidence, Key, Kind, ObjectRef, Origin, Pod, Severity, Subject,
+    Timestamp, cause, text,
 };
 
 use super::revision::Suspicion;
@@ -162,7 +162,8 @@ fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
     let Trouble { onset, severity, score, what } =
         refused_trouble.or_else(|| standing_still(scene, missing)).or_else(|| not_ready(scene, missing))?;
     let heard = missing.unready.iter().take(HEARD).map(|pod| obstacle(scene, pod));
-    let mut obstacles: Vec<Obstacle> = turned_away.map(|(obstacle, _)| obstacle).into_iter().chain(heard).collect();
+    let mut obstacles: Vec<Obstacle> =
+        turned_away.map(|(obstacle, _)| obstacle).into_iter().chain(heard).collect();
     obstacles.sort_by(|one, other| other.cause.weight.total_cmp(&one.cause.weight));
     let worst = obstacles.first();
     let mut bindings = bindings(scene, missing, worst);
@@ -177,7 +178,11 @@ fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
         }
         if let Some(suspicion) = suspicion(scene, controller, missing, worst, onset) {
             describe_suspicion(&suspicion, &mut bindings);
-            facts.push(evidence(Origin::ControllerRevisions, Some(suspicion.bad.created), suspicion.says.clone()));
+            facts.push(evidence(
+                Origin::ControllerRevisions,
+                Some(suspicion.bad.created),
+                suspicion.says.clone(),
+            ));
             let weight = suspicion.weight.min(0.8);
             causes.push(Cause { name: cause::BAD_REVISION, says: suspicion.says, weight });
         }
@@ -228,7 +233,8 @@ fn bindings(scene: &Scene<'_>, missing: &Missing<'_>, worst: Option<&Obstacle>) 
     ]);
     bindings.extend(missing.controller.map(|one| ("selector", one.selector.to_string())));
     let named = worst.and_then(|obstacle| obstacle.pod.as_ref());
-    let pod = named.and_then(|(pod, _)| scene.snapshot.pods.get(&pod.key)).or(missing.unready.first().copied());
+    let pod =
+        named.and_then(|(pod, _)| scene.snapshot.pods.get(&pod.key)).or(missing.unready.first().copied());
     if let Some(pod) = pod {
         bindings.insert("pod", pod.key.name.to_string());
         let waiting = pod.containers.iter().find(|container| !container.init && !container.ready);

@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Cause, Container, ContainerState, Deployment, Event, Evidence, Key, Kind, Name, ObjectRef, Origin, Pod, ReplicaSet,
-    Status, Timestamp, cause, text,
+    Cause, Container, ContainerState, Deployment, Event, Evidence, Key, Kind, Name, ObjectRef, Origin, Pod,
+    ReplicaSet, Status, Timestamp, cause, text,
 };
 
 use super::Scene;
@@ -70,14 +70,17 @@ pub(super) fn lingering<'a>(scene: &Scene<'_>, owners: impl Iterator<Item = &'a 
     let owners: Vec<&Name> = owners.collect();
     let late = |pod: &&Pod| {
         let overdue = pod.deleting.is_some_and(|at| scene.now.duration_since(at) >= LINGERING);
-        overdue && !is_lost(scene, pod) && pod.owner.as_ref().is_some_and(|owner| owners.contains(&&owner.uid))
+        overdue
+            && !is_lost(scene, pod)
+            && pod.owner.as_ref().is_some_and(|owner| owners.contains(&&owner.uid))
     };
     let pod = scene.snapshot.pods.iter().filter(late).min_by_key(|pod| (pod.deleting, &pod.key))?;
     let overdue = text::span(crate::domain::between(pod.deleting?, scene.now));
     let told = scene.events(Kind::Pod, &pod.key).next();
     let told = told.map(|event| format!(": {}: {}", event.reason, quote(&event.message))).unwrap_or_default();
     let says = format!("should have been gone {overdue} ago and is still there{told}");
-    let cause = Cause { name: cause::STUCK_TERMINATING, says: format!("{} {says}", pod.key.name), weight: 0.9 };
+    let cause =
+        Cause { name: cause::STUCK_TERMINATING, says: format!("{} {says}", pod.key.name), weight: 0.9 };
     Some(about(pod, None, cause, "a pod does not go", &says))
 }
 
@@ -148,13 +151,15 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
         return about(pod, None, cause, "held back by scheduling gates", says);
     }
     if pod.node.is_none() && pod.condition("PodScheduled").is_none() {
-        let says = "no scheduler has looked at it: its schedulerName is wrong, or the scheduler does not work";
+        let says =
+            "no scheduler has looked at it: its schedulerName is wrong, or the scheduler does not work";
         let cause = Cause { name: cause::SCHEDULER_SILENT, says: says.to_owned(), weight: 0.85 };
         return about(pod, None, cause, "no scheduler takes the pods", says);
     }
     if let Some(message) = unschedulable(pod) {
         let (name, label) = unplaced(scene, message);
-        let said = if name == cause::VOLUME_STUCK { about_claims(scene, pod) } else { about_growing(scene, pod) };
+        let said =
+            if name == cause::VOLUME_STUCK { about_claims(scene, pod) } else { about_growing(scene, pod) };
         let said = said.map(|said| format!("; {said}")).unwrap_or_default();
         let says = format!("{}{said}", quote(message));
         let cause = Cause { name, says: says.clone(), weight: 0.9 };
@@ -285,7 +290,14 @@ fn unplaced(scene: &Scene<'_>, message: &str) -> (&'static str, &'static str) {
     };
     match () {
         () if says(&makes_place) => (cause::UNSCHEDULABLE, "no node takes the pods"),
-        () if says(&["persistentvolume", "volume node affinity", "volume zone", "volumebinding", "binding volumes"]) => {
+        () if says(&[
+            "persistentvolume",
+            "volume node affinity",
+            "volume zone",
+            "volumebinding",
+            "binding volumes",
+        ]) =>
+        {
             (cause::VOLUME_STUCK, "a volume cannot be had")
         }
         // Taints of nodes that are ill say nothing of the pod.

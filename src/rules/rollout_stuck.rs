@@ -53,7 +53,8 @@ pub(super) static RULE: Rule = Rule {
            whose newest revision has not got on for three minutes; and workloads of which nothing has been available for as long, or too little \
            for a quarter of an hour, when no other rule says why. Silent about rollouts that progress, \
            are paused, wait at a partition or for somebody to delete pods, and about scaling.",
-    needs: Needs::All(&[Origin::Deployments,
+    needs: Needs::All(&[
+        Origin::Deployments,
         Origin::ReplicaSets,
         Origin::StatefulSets,
         Origin::DaemonSets,
@@ -229,7 +230,10 @@ fn anomaly(
         Some(_) => format!("{available} of {wanted} available: {label}"),
         None => format!("rollout stuck at {updated} of {wanted} updated: {label}"),
     };
-    let firing = gone.is_some() || ignored.is_some() || deadline.is_some() || lasted_the_deadline(scene, deployment, progressed);
+    let firing = gone.is_some()
+        || ignored.is_some()
+        || deadline.is_some()
+        || lasted_the_deadline(scene, deployment, progressed);
     let deadline_at = gone
         .or(deadline)
         .unwrap_or_else(|| progressed.checked_add(deadline_span(deployment)).unwrap_or(Timestamp::MAX));

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Autoscaler, BlindKind, Container, ControllerRevision, Deployment, Event, Key, Kind, Name, ObjectRef, Origin, Phase, Pod,
-    ReplicaSet, Service, Snapshot, Timestamp,
+    Autoscaler, BlindKind, Container, ControllerRevision, Deployment, Event, Key, Kind, Name, ObjectRef,
+    Origin, Phase, Pod, ReplicaSet, Service, Snapshot, Timestamp,
 };
 
 use super::room::roomiest;
@@ -138,11 +138,9 @@ impl<'a> Scene<'a> {
     pub fn events(&self, kind: Kind, key: &Key) -> impl Iterator<Item = &'a Event> {
         let index = self.events.get_or_init(|| {
             let mut index: HashMap<&Key, Vec<&Event>> = HashMap::new();
-            let telling =
-                |event: &Event| {
-                    event.warning
-                        || matches!(&*event.reason, "Killing" | "NodeNotReady" | "NotTriggerScaleUp")
-                };
+            let telling = |event: &Event| {
+                event.warning || matches!(&*event.reason, "Killing" | "NodeNotReady" | "NotTriggerScaleUp")
+            };
             for event in self.snapshot.events.iter() {
                 if telling(event) && self.now.duration_since(event.last) <= RECENT {
                     index.entry(&event.about).or_default().push(event);

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Cause, ConfigReference, Container, Controller, Deployment, Evidence, Key, Kind, Name, ObjectRef, Origin, Pod,
-    Timestamp, text,
+    Cause, ConfigReference, Container, Controller, Deployment, Evidence, Key, Kind, Name, ObjectRef, Origin,
+    Pod, Timestamp, text,
 };
 
 use super::revision::{self, Suspicion};

@@ -106,12 +106,20 @@ mod tests {
         );
         let job = job(wire.expect("a job"), &mut Names::default()).expect("a name");
         let (at, reason, _) = job.gave_up().expect("it gave up");
-        assert_eq!((at.to_string().as_str(), reason, job.backoff_limit), ("2026-03-01T03:00:00Z", "BackoffLimitExceeded", 6));
+        assert_eq!(
+            (at.to_string().as_str(), reason, job.backoff_limit),
+            ("2026-03-01T03:00:00Z", "BackoffLimitExceeded", 6)
+        );
         let wire = serde_json::from_str(
             r#"{"metadata": {"name": "backup", "namespace": "ops", "uid": "c"}, "spec": {"schedule": "0 3 * * *",
             "concurrencyPolicy": "Forbid"}, "status": {"active": [{"name": "a"}], "lastScheduleTime": "2026-03-01T03:00:00Z"}}"#,
         );
         let cron = cron_job(wire.expect("a cron job"), &mut Names::default()).expect("a name");
-        assert!(job.is_run_of(&cron) && cron.forbids_overlap && cron.active == 1 && cron.last_successful.is_none());
+        assert!(
+            job.is_run_of(&cron)
+                && cron.forbids_overlap
+                && cron.active == 1
+                && cron.last_successful.is_none()
+        );
     }
 }

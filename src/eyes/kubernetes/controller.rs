@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn either_kind_is_read_by_its_own_fields() {
         let read = |kind: Kind, text: &str| {
-            super::read(kind, serde_json::from_str(text).expect("a controller"), &mut Names::default()).expect("a name")
+            super::read(kind, serde_json::from_str(text).expect("a controller"), &mut Names::default())
+                .expect("a name")
         };
         let set = read(
             Kind::StatefulSet,

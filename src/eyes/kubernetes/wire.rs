@@ -258,7 +258,10 @@ mod tests {
         )
         .expect("metadata");
         let edit = meta.edited(&mut Names::default()).expect("somebody wrote");
-        assert_eq!((edit.at.to_string().as_str(), edit.by.as_deref()), ("2026-03-01T02:00:00Z", Some("kubectl-edit")));
+        assert_eq!(
+            (edit.at.to_string().as_str(), edit.by.as_deref()),
+            ("2026-03-01T02:00:00Z", Some("kubectl-edit"))
+        );
     }
 
     #[test]

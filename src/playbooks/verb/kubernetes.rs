@@ -1,7 +1,8 @@
 //! The verbs of Kubernetes.
 
 use super::ParamKind::{
-    AnyKind, Count, Flag, Image, Json, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Variable, Words, Workload,
+    AnyKind, Count, Flag, Image, Json, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Variable, Words,
+    Workload,
 };
 use super::{IN, Param, Verb, changes, destroys, disrupts, may, must, reads};
 

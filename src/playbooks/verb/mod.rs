@@ -159,8 +159,8 @@ const ELSEWHERE: Verb = reads(
 );
 
 use ParamKind::{
-    AnyKind, Cidr, Count, Flag, Host, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span,
-    Url, Variable, Words, Workload,
+    AnyKind, Cidr, Count, Flag, Host, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods,
+    Quantity, Span, Url, Variable, Words, Workload,
 };
 
 impl Verb {

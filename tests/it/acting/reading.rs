@@ -52,7 +52,10 @@ async fn every_read_answers_and_none_of_them_writes() {
         (Action::CheckSecrets { deployment: key(APP) }, "all 1 Secret"),
         (Action::ListExternalSecrets { namespace: SPACE.into() }, "in sync"),
         (Action::CompareRevisions { deployment: key(APP) }, "healthy"),
-        (Action::RolloutStatus { object: object(Kind::Deployment, APP), timeout: Duration::from_secs(5) }, "rolled out"),
+        (
+            Action::RolloutStatus { object: object(Kind::Deployment, APP), timeout: Duration::from_secs(5) },
+            "rolled out",
+        ),
         (Action::CheckPullSecrets { pod: pod.clone() }, "credentials"),
         (Action::Postgres(Sql::PingDatabase), "the database answers"),
         (Action::NodeLease { node }, "last reported"),

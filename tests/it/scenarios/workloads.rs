@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use covet_tui::domain::{
-    Autoscaler, ConfigReference, Container, ContainerState, Controller, ControllerRevision, CronJob, Deployment,
-    IntOrPercent, Job, Key, Kind, Labels, Name, Owner, Phase, Pod, Quantities, ReplicaSet, Selector, Status, Strategy,
-    Template, TemplateContainer, Terminated, Update, Usage,
+    Autoscaler, ConfigReference, Container, ContainerState, Controller, ControllerRevision, CronJob,
+    Deployment, IntOrPercent, Job, Key, Kind, Labels, Name, Owner, Phase, Pod, Quantities, ReplicaSet,
+    Selector, Status, Strategy, Template, TemplateContainer, Terminated, Update, Usage,
 };
 
 use super::rows::{AutoscalerRow, ControllerRow, CronJobRow, DeploymentRow, JobRow, PodRow, RevisionRow};
@@ -36,7 +36,8 @@ pub fn build(deployments: &[DeploymentRow], controllers: &[ControllerRow], pods:
         });
         for _ in 0..row.count {
             let own = || row.of.split('@').next().unwrap_or_default().to_owned();
-            let owner_name = revision.map_or_else(own, |(deployment, revision)| set_name(deployment, revision));
+            let owner_name =
+                revision.map_or_else(own, |(deployment, revision)| set_name(deployment, revision));
             let number = numbers.entry(owner_name.clone()).or_default();
             *number += 1;
             let pod = pod(row, revision, &owner_name, *number);
@@ -89,7 +90,9 @@ fn controller(row: &ControllerRow, revisions: &[ControllerRevision], pods: &[Pod
     let newest = revisions.iter().max_by_key(|one| one.revision).unwrap();
     let uid = uid(kind.as_str(), &row.namespace, name);
     let own = |pod: &&Pod| {
-        pod.owner.as_ref().is_some_and(|owner| owner.uid == uid) && pod.deleting.is_none() && !pod.is_finished()
+        pod.owner.as_ref().is_some_and(|owner| owner.uid == uid)
+            && pod.deleting.is_none()
+            && !pod.is_finished()
     };
     let living = || pods.iter().filter(own);
     let ready = living().filter(|pod| pod.is_ready()).count() as u32;
@@ -115,10 +118,8 @@ fn controller(row: &ControllerRow, revisions: &[ControllerRevision], pods: &[Pod
 }
 
 pub fn job(row: &JobRow) -> Job {
-    let failed = row
-        .failed
-        .as_deref()
-        .map(|at| condition("Failed", Status::True, &row.reason, &row.message, ago(at)));
+    let failed =
+        row.failed.as_deref().map(|at| condition("Failed", Status::True, &row.reason, &row.message, ago(at)));
     let complete = row.complete.then(|| condition("Complete", Status::True, "", "", ago(&row.age)));
     let revision = RevisionRow {
         n: 1,
@@ -297,10 +298,12 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         (format!("{owner_name}-{number}"), Some(owner), revision.image.clone())
     } else {
         let (kind, name) = row.of.split_once('/').unwrap_or_else(|| panic!("{} has no owner", row.of));
-        let (name, revision) = name.split_once('@').map_or((name, None), |(name, number)| (name, Some(number)));
+        let (name, revision) =
+            name.split_once('@').map_or((name, None), |(name, number)| (name, Some(number)));
         let name = name.to_owned();
         if let Some(number) = revision {
-            let label = if kind == "statefulset" { format!("{name}-h{number}") } else { format!("h{number}") };
+            let label =
+                if kind == "statefulset" { format!("{name}-h{number}") } else { format!("h{number}") };
             labels.push(("controller-revision-hash".into(), label.into()));
         }
         // The pods of a StatefulSet are counted from 0.
@@ -344,7 +347,9 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         phase: match row.is.as_str() {
             "completed" => Phase::Succeeded,
             "failed" => Phase::Failed,
-                        "unschedulable" | "unseen" | "creating" | "waiting" | "init-crash" | "init-running" => Phase::Pending,
+            "unschedulable" | "unseen" | "creating" | "waiting" | "init-crash" | "init-running" => {
+                Phase::Pending
+            }
             _ => Phase::Running,
         },
         reason: row.status_reason.as_deref().map(Name::from).or_else(|| evicted.then(|| "Evicted".into())),

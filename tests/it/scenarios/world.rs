@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use covet_tui::domain::{
     Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
-    Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind,
-    Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
+    Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key,
+    Kind, Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
     Observation, Origin, Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series, Served, Service,
     Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource, Walk,
 };
@@ -16,9 +16,9 @@ use serde::Deserialize;
 use super::disks::{self, DiskHistoryRow, DiskRow};
 use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
-    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, ControllerRow, CronJobRow, DatabaseRow, DeedRow,
-    DeploymentRow, EndpointsRow, EventRow, HandshakeRow, IngressRow, JobRow, MemoryRow, NodeRow, PodRow, RdsRow,
-    ServiceRow, TrafficRow, WalkRow,
+    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, ControllerRow, CronJobRow, DatabaseRow,
+    DeedRow, DeploymentRow, EndpointsRow, EventRow, HandshakeRow, IngressRow, JobRow, MemoryRow, NodeRow,
+    PodRow, RdsRow, ServiceRow, TrafficRow, WalkRow,
 };
 use super::workloads;
 
