@@ -4,7 +4,9 @@
 use jiff::SignedDuration;
 
 use super::changes::Window;
-use crate::domain::{Change, ChangeKind, ConfigObject, Edit, Key, Kind, ObjectRef, Snapshot, Timestamp};
+use crate::domain::{
+    Change, ChangeKind, ConfigObject, Edit, Key, Kind, ObjectRef, Snapshot, Table, Timestamp,
+};
 
 /// Our own deed, and what the API server notes of it, are this close.
 const SAME: SignedDuration = SignedDuration::from_secs(90);
@@ -37,7 +39,7 @@ pub(super) fn edits(snapshot: &Snapshot, window: Window) -> Vec<Change> {
         &snapshot.quotas,
         &snapshot.limit_ranges,
     ];
-    for object in metadata.into_iter().flat_map(|table| table.iter()).filter(|object| !is_noise(object)) {
+    for object in metadata.into_iter().flat_map(Table::iter).filter(|object| !is_noise(object)) {
         add(object.kind, &object.key, object.created, object.edited.as_ref());
     }
     for service in snapshot.services.iter() {

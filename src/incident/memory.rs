@@ -127,3 +127,42 @@ impl Memory {
         self.resolved.retain(|resolved| now.duration_since(resolved.at) <= HISTORY);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::{Evidence, Origin, Subject};
+
+    fn crash(began: &str, changed: &str) -> Anomaly {
+        let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().expect("a moment");
+        let says = "ConfigMap web was changed";
+        Anomaly {
+            id: AnomalyId("crash-loop/deployment/shop/web".into()),
+            rule: "crash-loop".into(),
+            subject: Subject::Cluster,
+            severity: Severity::Critical,
+            score: 0.9,
+            onset: at(began),
+            title: "crash-looping".into(),
+            evidence: vec![Evidence { at: Some(at(changed)), from: Origin::ConfigMaps, says: says.into() }],
+            causes: vec![Cause { name: cause::CONFIG_CHANGED, says: says.into(), weight: 0.6 }],
+            touches: Vec::new(),
+            bindings: BTreeMap::new(),
+            pages_at: None,
+        }
+    }
+
+    #[test]
+    fn a_change_that_came_after_the_first_onset_is_no_cause() {
+        let mut memory = Memory::default();
+        let mut shown = |anomaly: Anomaly| {
+            memory.keep(anomaly, "2026-03-01T03:12:00Z".parse().expect("a moment"));
+            memory.kept.values().map(|kept| kept.anomaly.causes.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(crash("03:00:00", "02:58:00")), [1], "changed before it began");
+        assert_eq!(shown(crash("03:10:00", "03:09:00")), [0], "it has been there since 03:00");
+        assert_eq!(shown(crash("03:10:00", "02:58:00")), [1], "the first change stays the cause");
+    }
+}

@@ -209,7 +209,9 @@ fn overdue<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
     let pause = cron.longest_pause()?;
     let ran = cron.last_scheduled.unwrap_or(cron.created);
     let rests = between(ran, scene.now);
-    if rests < pause.mul_f64(scene.threshold(&PAUSES)) + LATE {
+    // One that was resumed, or rescheduled, has its time from then on.
+    let waited = cron.edited.as_ref().map_or(rests, |edit| rests.min(between(edit.at, scene.now)));
+    if waited < pause.mul_f64(scene.threshold(&PAUSES)) + LATE {
         return None;
     }
     let running = scene.snapshot.jobs.iter().filter(|job| job.is_run_of(cron) && job.active > 0);

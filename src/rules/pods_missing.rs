@@ -29,6 +29,8 @@ struct Missing<'a> {
     /// All that live.
     pods: &'a [&'a Pod],
     unready: Vec<&'a Pod>,
+    /// Others are not ready either, and another rule says why: it may be what the rollout waits for.
+    is_told: bool,
 }
 
 /// What is wrong with it.
@@ -60,22 +62,17 @@ pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
             unready.entry(object).or_default();
         }
     }
-    let told = |pods: &[&Pod]| pods.iter().any(|pod| is_told(scene, pod));
     unready
         .into_iter()
-        .filter(|(_, pods)| !told(pods))
-        .filter_map(|(object, mut pods)| {
+        .filter_map(|(object, all_unready)| {
             let controller = snapshot.controller(object.kind, &object.key);
-            let lost = pods.len();
-            pods.retain(|pod| !is_lost(scene, pod));
-            // What is lost with its node is that node's story.
-            if pods.is_empty() && lost > 0 {
-                return None;
-            }
-            let of_pod = || pods.first()?.owner.as_ref().map(|owner| &owner.uid);
+            let of_pod = || all_unready.first()?.owner.as_ref().map(|owner| &owner.uid);
             let uid = controller.map(|one| &one.uid).or_else(of_pod);
-            let all = uid.map_or(&[][..], |uid| scene.siblings(uid));
-            anomaly(scene, &Missing { object, controller, pods: all, unready: pods })
+            let pods = uid.map_or(&[][..], |uid| scene.siblings(uid));
+            let told = |pod: &Pod| is_told(scene, pod) || is_lost(scene, pod);
+            let unready: Vec<&Pod> = all_unready.iter().copied().filter(|pod| !told(pod)).collect();
+            let is_told = unready.len() < all_unready.len();
+            anomaly(scene, &Missing { object, controller, pods, unready, is_told })
         })
         .collect()
 }
@@ -109,7 +106,7 @@ fn turned_away(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Ti
 
 /// A rollout that has not got on for a while.
 fn standing_still(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
-    let controller = missing.controller.filter(|one| one.is_rolling())?;
+    let controller = missing.controller.filter(|one| one.is_rolling() && !missing.is_told)?;
     let progressed = controller::last_progress(scene, controller)?;
     if !scene.has_lasted(progressed, &NO_PROGRESS) {
         return None;
