@@ -44,10 +44,10 @@ pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
         },
         "node-usage" => Action::NodeUsage,
         "node-allocation" => Action::NodeAllocation { node: args.maybe("node")?.map(Name::from) },
-        "check-config-maps" => Action::CheckConfigMaps { deployment: args.key("deployment")? },
-        "check-secrets" => Action::CheckSecrets { deployment: args.key("deployment")? },
+        "check-config-maps" => Action::CheckConfigMaps { object: args.object()? },
+        "check-secrets" => Action::CheckSecrets { object: args.object()? },
         "list-external-secrets" => Action::ListExternalSecrets { namespace: args.namespace()? },
-        "compare-revisions" => Action::CompareRevisions { deployment: args.key("deployment")? },
+        "compare-revisions" => Action::CompareRevisions { object: args.object()? },
         "rollout-status" => Action::RolloutStatus {
             object: args.object()?,
             timeout: args.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
