@@ -39,11 +39,6 @@ impl Job {
     fn met(&self, kind: &str) -> Option<&Condition> {
         self.conditions.iter().find(|row| &*row.kind == kind && row.status == Status::True)
     }
-
-    /// Owned by this CronJob.
-    pub fn is_run_of(&self, cron: &CronJob) -> bool {
-        self.owner.as_ref().is_some_and(|owner| owner.uid == cron.uid)
-    }
 }
 
 #[derive(Clone, PartialEq, Debug)]

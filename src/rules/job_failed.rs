@@ -1,19 +1,17 @@
 //! Jobs that gave up, and CronJobs that fail, rest or do not run: work that nobody waits for, and that is missed late.
 //! A Job that tries again is no crash loop and no failure yet.
 
-use std::time::Duration;
-
-use jiff::SignedDuration;
+use std::collections::HashMap;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, CronJob, Evidence, Job, Kind, Name, ObjectRef, Origin, Pod, Severity, Subject,
-    Timestamp, between, cause, text,
+    Anomaly, AnomalyId, Cause, Evidence, Job, Kind, Name, ObjectRef, Origin, Pod, Severity, Subject,
+    Timestamp, cause,
 };
 
 use super::crash_cause::{Why, why};
 use super::rollout_cause::refused;
 use super::workload::{Bindings, evidence, quote, referenced};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, controller, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, controller, cron_job, shown};
 
 const REMEMBERED: Threshold = Threshold {
     key: "job-failed.remembered",
@@ -22,29 +20,6 @@ const REMEMBERED: Threshold = Threshold {
     says: "for how long a Job that gave up is told, unless a later one does the same work",
     source: "our own choice; KubeJobFailed of kubernetes-mixin fires until the Job is deleted",
 };
-const FREQUENT: Threshold = Threshold {
-    key: "job-failed.frequent",
-    default: 3600.0,
-    unit: Unit::Seconds,
-    says: "a CronJob that runs more often than this may fail a few times before it is told",
-    source: "our own choice",
-};
-const PAUSES: Threshold = Threshold {
-    key: "job-failed.pauses",
-    default: 3.0,
-    unit: Unit::Count,
-    says: "without a success, or a run, for so many times the longest pause of its schedule it is told",
-    source: "our own choice",
-};
-
-const OVERLAP: Threshold = Threshold {
-    key: "job-failed.overlap",
-    default: 4.0,
-    unit: Unit::Count,
-    says: "so many runs of a CronJob at once, none of which has ended, pile up",
-    source: "our own choice",
-};
-
 pub(super) static RULE: Rule = Rule {
     name: "job-failed",
     title: "Jobs that failed",
@@ -52,34 +27,40 @@ pub(super) static RULE: Rule = Rule {
            suspended lately although they ran until then, whose runs pile up, or that have not run for several times their schedule's \
            longest pause. Silent about Jobs that run, retry or finished, and when a later run succeeded.",
     needs: Needs::All(&[Origin::Jobs, Origin::CronJobs]),
-    thresholds: &[REMEMBERED, FREQUENT, PAUSES, OVERLAP],
+    thresholds: &[REMEMBERED, cron_job::FREQUENT, cron_job::PAUSES, cron_job::OVERLAP],
     examine,
 };
 
-/// A schedule that is rested for longer than this was meant to rest.
-const RESTED: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Clocks and controllers are late.
-const LATE: Duration = Duration::from_mins(10);
-
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    let jobs = &scene.snapshot.jobs;
-    let crons = &scene.snapshot.cron_jobs;
-    let of_cron = |job: &Job| crons.iter().any(|cron| job.is_run_of(cron));
-    let alone = jobs.iter().filter(|job| !job.deleting && !of_cron(job)).filter_map(|job| of_job(scene, job));
-    alone.chain(crons.iter().filter_map(|cron| of_cron_job(scene, cron))).collect()
+    let mut runs: HashMap<&str, Vec<&Job>> =
+        scene.snapshot.cron_jobs.iter().map(|cron| (&*cron.uid, Vec::new())).collect();
+    let mut anomalies = Vec::new();
+    for job in scene.snapshot.jobs.iter().filter(|job| !job.deleting) {
+        match job.owner.as_ref().and_then(|owner| runs.get_mut(&*owner.uid)) {
+            Some(runs) => runs.push(job),
+            None => anomalies.extend(of_job(scene, job)),
+        }
+    }
+    for cron in scene.snapshot.cron_jobs.iter() {
+        let object = ObjectRef::new(Kind::CronJob, cron.key.clone());
+        let runs = runs.get(&*cron.uid).map_or(&[][..], Vec::as_slice);
+        let trouble = cron_job::trouble(scene, cron, runs);
+        anomalies.extend(trouble.and_then(|trouble| anomaly(scene, object, trouble)));
+    }
+    anomalies
 }
 
 /// What is wrong with one of them.
-struct Trouble<'a> {
-    since: Timestamp,
-    severity: Severity,
-    score: f64,
-    title: String,
-    causes: Vec<Cause>,
-    facts: Vec<Evidence>,
+pub(super) struct Trouble<'a> {
+    pub since: Timestamp,
+    pub severity: Severity,
+    pub score: f64,
+    pub title: String,
+    pub causes: Vec<Cause>,
+    pub facts: Vec<Evidence>,
     /// The Job to look at.
-    job: Option<&'a Job>,
-    bindings: Bindings,
+    pub job: Option<&'a Job>,
+    pub bindings: Bindings,
 }
 
 fn of_job<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Anomaly> {
@@ -119,133 +100,8 @@ fn stem(name: &str) -> &str {
     stem
 }
 
-fn of_cron_job<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Anomaly> {
-    let trouble = if cron.suspended {
-        resting(scene, cron)?
-    } else {
-        failing(scene, cron).or_else(|| piling_up(scene, cron)).or_else(|| overdue(scene, cron))?
-    };
-    anomaly(scene, ObjectRef::new(Kind::CronJob, cron.key.clone()), trouble)
-}
-
-/// Its last run gave up, and none has succeeded since.
-fn failing<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
-    let runs = scene.snapshot.jobs.iter().filter(|job| job.is_run_of(cron));
-    let last = runs.filter(|job| job.is_complete() || job.gave_up().is_some());
-    let last = last.max_by_key(|job| (job.created, &job.key))?;
-    let (at, ..) = last.gave_up()?;
-    if cron.last_successful.is_some_and(|success| success >= at) {
-        return None;
-    }
-    let since_success = between(cron.last_successful.unwrap_or(cron.created), scene.now);
-    let patience = cron.longest_pause().map(|pause| pause.mul_f64(scene.threshold(&PAUSES)).max(LATE));
-    let frequent = cron.longest_pause().is_some_and(|pause| pause.as_secs_f64() < scene.threshold(&FREQUENT));
-    let lasting = patience.is_some_and(|patience| since_success >= patience);
-    if frequent && !lasting {
-        return None;
-    }
-    // It did not begin with the run that is still to be seen.
-    let missed = cron.last_successful.zip(cron.longest_pause().filter(|_| lasting));
-    let missed = missed.and_then(|(at, pause)| at.checked_add(SignedDuration::try_from(pause).ok()?).ok());
-    let mut trouble = failure(scene, last, missed.unwrap_or(last.created))?;
-    trouble.since = missed.map_or(trouble.since, |missed| missed.min(trouble.since));
-    trouble.title = match cron.last_successful {
-        Some(success) => {
-            format!("{}; last success {} ago", trouble.title, text::span(between(success, scene.now)))
-        }
-        None => format!("{}; it has never succeeded", trouble.title),
-    };
-    Some(trouble)
-}
-
-/// Somebody suspended it lately, and until then it ran.
-fn resting<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
-    let (ran, pause) = (cron.last_scheduled?, cron.longest_pause()?);
-    let rests = between(ran, scene.now);
-    if rests < pause * 2 + LATE || scene.now.duration_since(ran) > RESTED {
-        return None;
-    }
-    let by = cron.edited.as_ref().map_or_else(String::new, |edit| {
-        let by = edit.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-        format!(", last written {} ago{by}", text::span(between(edit.at, scene.now)))
-    });
-    let says = format!("suspended{by}; its last run was {} ago", text::span(rests));
-    Some(Trouble {
-        since: cron.edited.as_ref().map_or(ran, |edit| edit.at.max(ran)),
-        severity: Severity::Suspect,
-        score: 0.55,
-        title: format!("suspended, and has not run for {}", text::span(rests)),
-        causes: vec![Cause { name: cause::CRON_SUSPENDED, says: says.clone(), weight: 0.7 }],
-        facts: vec![evidence(Origin::CronJobs, None, says)],
-        job: None,
-        bindings: Bindings::new(),
-    })
-}
-
-/// Runs overlap, and none ends.
-fn piling_up<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
-    let running = || scene.snapshot.jobs.iter().filter(|job| job.is_run_of(cron) && job.active > 0);
-    let (count, oldest) = (running().count(), running().min_by_key(|job| (job.created, &job.key))?);
-    let ended = cron.last_successful.is_some_and(|success| success > oldest.created);
-    if (count as f64) < scene.threshold(&OVERLAP) || ended {
-        return None;
-    }
-    let age = text::span(between(oldest.created, scene.now));
-    let says = format!("{count} runs at once, the oldest for {age}: none has ended since it began");
-    Some(Trouble {
-        since: oldest.created,
-        severity: Severity::Warning,
-        score: 0.75,
-        title: says.clone(),
-        facts: vec![evidence(Origin::Jobs, Some(oldest.created), says.clone())],
-        causes: vec![Cause { name: cause::RUNS_PILE_UP, says, weight: 0.8 }],
-        job: Some(oldest),
-        bindings: Bindings::new(),
-    })
-}
-
-/// It should have run by now, several times.
-fn overdue<'a>(scene: &Scene<'a>, cron: &'a CronJob) -> Option<Trouble<'a>> {
-    let pause = cron.longest_pause()?;
-    let ran = cron.last_scheduled.unwrap_or(cron.created);
-    let rests = between(ran, scene.now);
-    // One that was resumed, or rescheduled, has its time from then on.
-    let waited = cron.edited.as_ref().map_or(rests, |edit| rests.min(between(edit.at, scene.now)));
-    if waited < pause.mul_f64(scene.threshold(&PAUSES)) + LATE {
-        return None;
-    }
-    let running = scene.snapshot.jobs.iter().filter(|job| job.is_run_of(cron) && job.active > 0);
-    let running = running.min_by_key(|job| (job.created, &job.key)).filter(|_| cron.forbids_overlap);
-    let told = scene.events(Kind::CronJob, &cron.key).next();
-    let why = match (running, told) {
-        (Some(job), _) => {
-            format!(
-                "{} still runs, {} after it began, and forbids another",
-                job.key.name,
-                text::span(between(job.created, scene.now))
-            )
-        }
-        (None, Some(event)) => format!("{}: {}", event.reason, quote(&event.message)),
-        (None, None) => format!("nothing began a run of `{}`", quote(&cron.schedule)),
-    };
-    Some(Trouble {
-        since: ran.checked_add(SignedDuration::try_from(pause).ok()?).ok()?,
-        severity: Severity::Warning,
-        score: 0.75,
-        title: format!("has not run for {}: {why}", text::span(rests)),
-        facts: vec![evidence(
-            Origin::CronJobs,
-            Some(ran),
-            format!("last run {} ago; {why}", text::span(rests)),
-        )],
-        causes: vec![Cause { name: cause::CRON_OVERDUE, says: why, weight: 0.8 }],
-        job: running,
-        bindings: Bindings::new(),
-    })
-}
-
 /// A Job whose pods the API server does not accept.
-fn refusal<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Trouble<'a>> {
+pub(super) fn refusal<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Trouble<'a>> {
     let pending = job.active == 0 && !job.suspended && !job.is_complete() && job.gave_up().is_none();
     let event = controller::refusal(scene, Kind::Job, &job.key).filter(|_| pending)?;
     let obstacle = refused(&event.message, Origin::Events, Some(event.last));
@@ -262,7 +118,7 @@ fn refusal<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Trouble<'a>> {
 }
 
 /// A Job that gave up, and what its last pod died of; what was changed before it `began` may be why.
-fn failure<'a>(scene: &Scene<'a>, job: &'a Job, began: Timestamp) -> Option<Trouble<'a>> {
+pub(super) fn failure<'a>(scene: &Scene<'a>, job: &'a Job, began: Timestamp) -> Option<Trouble<'a>> {
     let (at, reason, message) = job.gave_up()?;
     let late = reason == "DeadlineExceeded";
     let name = if late { cause::JOB_DEADLINE } else { cause::JOB_GAVE_UP };

@@ -10,6 +10,7 @@ mod controller;
 mod crash_cause;
 mod crash_loop;
 mod crash_words;
+mod cron_job;
 mod db_cpu;
 mod db_pool;
 mod db_rds;
