@@ -37,6 +37,7 @@ causes! {
     DATABASE_EXHAUSTED = "database-exhausted": "The database has no free connection slot for it.";
     COMPLETES = "completes": "It ends by itself with exit code 0 although it should keep running.";
     NO_SPACE = "no-space": "It cannot write: no space is left.";
+    EPHEMERAL_LIMIT = "ephemeral-limit": "The kubelet evicts its pods: they write more than their limit of ephemeral storage.";
     CRASH = "crash": "It exits with an error; the status does not say why, its log may.";
     BAD_REVISION = "bad-revision": "Only the newest revision is affected, older ones were healthy.";
     // Why an image does not come.
@@ -57,11 +58,21 @@ causes! {
     NO_NODE_MATCHES = "no-node-matches": "No node has the labels the pod asks for, or all have taints it does not tolerate.";
     VOLUME_HELD = "volume-held": "Its volume is attached to another node, where another pod holds it.";
     VOLUME_STUCK = "volume-stuck": "Its volume cannot be had, attached or mounted where the pod is.";
+    SCHEDULER_SILENT = "scheduler-silent": "No scheduler has looked at the pod: the one it names does not exist, or does not work.";
+    CONTROLLER_SILENT = "controller-silent": "The controller has not acted on the last change: it does not work.";
+    STUCK_TERMINATING = "stuck-terminating": "A pod that should be gone stays, and its place with it: a finalizer, a volume or the runtime holds it.";
     QUOTA = "quota": "A ResourceQuota or LimitRange forbids the pod.";
     WEBHOOK = "webhook": "An admission webhook refuses the pod or does not answer.";
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
+    LEFT_BEHIND = "left-behind": "A StatefulSet waits for a pod of a revision that it is done with: it has to be deleted by hand.";
     READINESS = "readiness": "The containers run but do not become ready.";
     STARTING_SLOWLY = "starting-slowly": "The pods are still being created; nothing has failed so far.";
+    // Why work that runs to its end does not get done.
+    JOB_GAVE_UP = "job-gave-up": "The Job failed as often as its backoffLimit lets it, and does not try again.";
+    JOB_DEADLINE = "job-deadline": "The Job was stopped at its deadline (activeDeadlineSeconds) before it was done.";
+    CRON_SUSPENDED = "cron-suspended": "The CronJob is suspended: it does not run until somebody resumes it.";
+    CRON_OVERDUE = "cron-overdue": "The CronJob should have run several times since its last run.";
+    RUNS_PILE_UP = "runs-pile-up": "Runs of a CronJob do not end before the next ones begin.";
     // Who attacks the login, and how far they got.
     ATTACK_FEW = "attack-few-addresses": "A few addresses try passwords: they can be blocked.";
     ATTACK_MANY = "attack-many-addresses": "Many addresses try passwords: blocking them one by one does not help.";

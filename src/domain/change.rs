@@ -19,7 +19,7 @@ pub struct Change {
 pub enum ChangeKind {
     /// A new revision of a workload.
     Rollout,
-    /// A ConfigMap or Secret was written.
+    /// Something without a history was written: a ConfigMap, a Secret, a Service, a policy.
     Config,
     /// Replicas changed, by an autoscaler or a person.
     Scaling,

@@ -1,21 +1,35 @@
-//! ConfigMaps and Secrets by their metadata alone: their contents are read only when a person asks, and
-//! Secret values never.
+//! What is known by its metadata alone: ConfigMaps and Secrets, whose contents are read only when a person asks (Secret
+//! values never), and the policies of a namespace, of which only matters that they were changed.
 
 use super::{Key, Kind, Name, Timestamp};
 
-/// A ConfigMap or a Secret.
+/// A ConfigMap, a Secret, a NetworkPolicy, a ResourceQuota or a LimitRange.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ConfigObject {
-    /// [`Kind::ConfigMap`] or [`Kind::Secret`].
     pub kind: Kind,
     pub key: Key,
     pub uid: Name,
     pub resource_version: Name,
     pub created: Timestamp,
-    /// The latest time in `managedFields`, and the manager that wrote it.
-    pub modified: Option<Timestamp>,
-    pub modified_by: Option<Name>,
+    pub edited: Option<Edit>,
     pub keeper: Option<Keeper>,
+}
+
+/// The last write to an object itself, rather than to its status, by `managedFields`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Edit {
+    pub at: Timestamp,
+    /// The field manager: `kubectl-edit`, `helm`.
+    pub by: Option<Name>,
+}
+
+/// The field manager of what this cockpit writes to Kubernetes.
+pub const MANAGER: &str = "covet-tui";
+
+impl Edit {
+    pub fn is_ours(&self) -> bool {
+        self.by.as_deref() == Some(MANAGER)
+    }
 }
 
 /// Who would revert a change made by hand (guard g2 of the audit).

@@ -3,10 +3,12 @@
 
 mod action;
 mod anomaly;
+mod batch;
 pub mod cause;
 mod change;
 mod cidr;
 mod config_object;
+mod controller;
 mod database;
 mod disk;
 mod key;
@@ -23,6 +25,7 @@ mod rbac;
 mod rds;
 mod reach;
 mod reading;
+mod schedule;
 mod series;
 mod snapshot;
 mod strain;
@@ -39,10 +42,12 @@ pub use action::{
     Sql, Unit, Which, shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
+pub use batch::{CronJob, Job};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use cidr::Cidr;
-pub use config_object::{ConfigObject, Keeper};
+pub use config_object::{ConfigObject, Edit, Keeper, MANAGER};
+pub use controller::{Controller, ControllerRevision, Update};
 pub use database::{Activity, Holder, LockRoot, TopQuery};
 pub use disk::{
     CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,

@@ -1,5 +1,6 @@
 //! How traffic gets in and where data lives: Services, EndpointSlices, Ingresses, claims, Certificates.
 
+use super::config_object::Edit;
 use super::pod::Condition;
 use super::{Key, Labels, Name, Selector, Timestamp};
 
@@ -10,10 +11,12 @@ pub const DENYLIST: &str = "nginx.ingress.kubernetes.io/denylist-source-range";
 #[derive(Clone, PartialEq, Debug)]
 pub struct Service {
     pub key: Key,
+    pub created: Timestamp,
     pub labels: Labels,
     pub selector: Selector,
     /// Port names and numbers.
     pub ports: Box<[(Option<Name>, u16)]>,
+    pub edited: Option<Edit>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -29,6 +32,7 @@ pub struct EndpointSlice {
 pub struct Ingress {
     pub key: Key,
     pub created: Timestamp,
+    pub edited: Option<Edit>,
     pub class: Option<Name>,
     /// Hosts of the rules.
     pub hosts: Box<[Name]>,

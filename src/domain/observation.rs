@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Database, Deployment,
-    DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Key, Lease, Monitoring, Name, Node, NodeDisk,
-    Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service, Silence, Strain, Timestamp, Traffic,
-    Usage, UsageSource, Walk,
+    Alert, Asked, Autoscaler, Cache, Certificate, Change, ConfigObject, Controller, ControllerRevision,
+    CronJob, Database, Deployment, DisruptionBudget, EndpointSlice, Event, Handshake, Ingress, Job, Key,
+    Lease, Monitoring, Name, Node, NodeDisk, Noise, PersistentVolumeClaim, Pod, RdsLoad, ReplicaSet, Service,
+    Silence, Strain, Timestamp, Traffic, Usage, UsageSource, Walk,
 };
 
 /// One thing seen, or not seen, by one eye at one moment.
@@ -29,6 +29,11 @@ pub enum Origin {
     Nodes,
     Deployments,
     ReplicaSets,
+    StatefulSets,
+    DaemonSets,
+    ControllerRevisions,
+    Jobs,
+    CronJobs,
     Autoscalers,
     DisruptionBudgets,
     Events,
@@ -38,6 +43,9 @@ pub enum Origin {
     PersistentVolumeClaims,
     ConfigMaps,
     Secrets,
+    NetworkPolicies,
+    ResourceQuotas,
+    LimitRanges,
     Leases,
     Certificates,
     /// What kubelets say of their disks.
@@ -66,12 +74,17 @@ pub enum Origin {
 }
 
 impl Origin {
-    pub const ALL: [Origin; 31] = [
+    pub const ALL: [Origin; 39] = [
         Origin::ApiServer,
         Origin::Pods,
         Origin::Nodes,
         Origin::Deployments,
         Origin::ReplicaSets,
+        Origin::StatefulSets,
+        Origin::DaemonSets,
+        Origin::ControllerRevisions,
+        Origin::Jobs,
+        Origin::CronJobs,
         Origin::Autoscalers,
         Origin::DisruptionBudgets,
         Origin::Events,
@@ -81,6 +94,9 @@ impl Origin {
         Origin::PersistentVolumeClaims,
         Origin::ConfigMaps,
         Origin::Secrets,
+        Origin::NetworkPolicies,
+        Origin::ResourceQuotas,
+        Origin::LimitRanges,
         Origin::Leases,
         Origin::Certificates,
         Origin::NodeDisks,
@@ -113,6 +129,11 @@ impl Origin {
             Origin::Nodes => "nodes",
             Origin::Deployments => "deployments",
             Origin::ReplicaSets => "replicasets",
+            Origin::StatefulSets => "statefulsets",
+            Origin::DaemonSets => "daemonsets",
+            Origin::ControllerRevisions => "controllerrevisions",
+            Origin::Jobs => "jobs",
+            Origin::CronJobs => "cronjobs",
             Origin::Autoscalers => "HPAs",
             Origin::DisruptionBudgets => "PDBs",
             Origin::Events => "events",
@@ -122,6 +143,9 @@ impl Origin {
             Origin::PersistentVolumeClaims => "PVCs",
             Origin::ConfigMaps => "configmaps",
             Origin::Secrets => "secrets",
+            Origin::NetworkPolicies => "networkpolicies",
+            Origin::ResourceQuotas => "quotas",
+            Origin::LimitRanges => "limitranges",
             Origin::Leases => "node leases",
             Origin::Certificates => "certificates",
             Origin::NodeDisks => "node disks",
@@ -151,6 +175,11 @@ pub enum Fact {
     Nodes(Delta<Node>),
     Deployments(Delta<Deployment>),
     ReplicaSets(Delta<ReplicaSet>),
+    StatefulSets(Delta<Controller>),
+    DaemonSets(Delta<Controller>),
+    ControllerRevisions(Delta<ControllerRevision>),
+    Jobs(Delta<Job>),
+    CronJobs(Delta<CronJob>),
     Autoscalers(Delta<Autoscaler>),
     DisruptionBudgets(Delta<DisruptionBudget>),
     Events(Delta<Event>),
@@ -162,6 +191,9 @@ pub enum Fact {
     ConfigMaps(Delta<ConfigObject>),
     /// Secrets under [`Origin::Secrets`].
     Secrets(Delta<ConfigObject>),
+    NetworkPolicies(Delta<ConfigObject>),
+    ResourceQuotas(Delta<ConfigObject>),
+    LimitRanges(Delta<ConfigObject>),
     Leases(Delta<Lease>),
     Certificates(Delta<Certificate>),
     /// Some nodes, not all at once.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{
     Activity, Age, Alert, AlertState, AnomalyId, Ask, Asked, Autoscaler, Blind, BlindKind, Cache, Capacity,
-    Case, Certificate, Change, ConfigObject, Database, Delta, Deployment, DisruptionBudget, EndpointSlice,
-    Event, Fact, Handshake, Ingress, Key, Labels, Lease, Monitoring, Name, Node, NodeDisk, Noise,
-    Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, Reach, ReplicaSet, Series, Service, Silence,
-    Strain, Table, Timestamp, Traffic, Trigger, Usage, UsageSource, between, text,
+    Case, Certificate, Change, ConfigObject, Controller, ControllerRevision, CronJob, Database, Delta,
+    Deployment, DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Job, Key, Kind, Labels,
+    Lease, Monitoring, Name, Node, NodeDisk, Noise, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad,
+    Reach, ReplicaSet, Series, Service, Silence, Strain, Table, Timestamp, Traffic, Trigger, Usage,
+    UsageSource, between, text,
 };
 
 /// Alerts that always fire, so that their absence says something.
@@ -26,6 +27,11 @@ pub struct Snapshot {
     pub nodes: Table<Node>,
     pub deployments: Table<Deployment>,
     pub replica_sets: Table<ReplicaSet>,
+    pub stateful_sets: Table<Controller>,
+    pub daemon_sets: Table<Controller>,
+    pub controller_revisions: Table<ControllerRevision>,
+    pub jobs: Table<Job>,
+    pub cron_jobs: Table<CronJob>,
     pub autoscalers: Table<Autoscaler>,
     pub disruption_budgets: Table<DisruptionBudget>,
     pub events: Table<Event>,
@@ -35,6 +41,9 @@ pub struct Snapshot {
     pub claims: Table<PersistentVolumeClaim>,
     pub config_maps: Table<ConfigObject>,
     pub secrets: Table<ConfigObject>,
+    pub network_policies: Table<ConfigObject>,
+    pub quotas: Table<ConfigObject>,
+    pub limit_ranges: Table<ConfigObject>,
     pub leases: Table<Lease>,
     pub certificates: Table<Certificate>,
     /// By pod and container.
@@ -139,6 +148,11 @@ impl Snapshot {
             Fact::Nodes(delta) => self.nodes.fold(delta),
             Fact::Deployments(delta) => self.deployments.fold(delta),
             Fact::ReplicaSets(delta) => self.replica_sets.fold(delta),
+            Fact::StatefulSets(delta) => self.stateful_sets.fold(delta),
+            Fact::DaemonSets(delta) => self.daemon_sets.fold(delta),
+            Fact::ControllerRevisions(delta) => self.controller_revisions.fold(delta),
+            Fact::Jobs(delta) => self.jobs.fold(delta),
+            Fact::CronJobs(delta) => self.cron_jobs.fold(delta),
             Fact::Autoscalers(delta) => self.autoscalers.fold(delta),
             Fact::DisruptionBudgets(delta) => self.disruption_budgets.fold(delta),
             Fact::Events(delta) => self.events.fold(delta),
@@ -151,6 +165,9 @@ impl Snapshot {
             Fact::PersistentVolumeClaims(delta) => self.claims.fold(delta),
             Fact::ConfigMaps(delta) => self.config_maps.fold(delta),
             Fact::Secrets(delta) => self.secrets.fold(delta),
+            Fact::NetworkPolicies(delta) => self.network_policies.fold(delta),
+            Fact::ResourceQuotas(delta) => self.quotas.fold(delta),
+            Fact::LimitRanges(delta) => self.limit_ranges.fold(delta),
             Fact::Leases(delta) => self.leases.fold(delta),
             Fact::Certificates(delta) => self.certificates.fold(delta),
             Fact::NodeDisks(disks) => {
@@ -387,6 +404,11 @@ impl Snapshot {
             Origin::Nodes => self.nodes.is_listed(),
             Origin::Deployments => self.deployments.is_listed(),
             Origin::ReplicaSets => self.replica_sets.is_listed(),
+            Origin::StatefulSets => self.stateful_sets.is_listed(),
+            Origin::DaemonSets => self.daemon_sets.is_listed(),
+            Origin::ControllerRevisions => self.controller_revisions.is_listed(),
+            Origin::Jobs => self.jobs.is_listed(),
+            Origin::CronJobs => self.cron_jobs.is_listed(),
             Origin::Autoscalers => self.autoscalers.is_listed(),
             Origin::DisruptionBudgets => self.disruption_budgets.is_listed(),
             Origin::Events => self.events.is_listed(),
@@ -396,6 +418,9 @@ impl Snapshot {
             Origin::PersistentVolumeClaims => self.claims.is_listed(),
             Origin::ConfigMaps => self.config_maps.is_listed(),
             Origin::Secrets => self.secrets.is_listed(),
+            Origin::NetworkPolicies => self.network_policies.is_listed(),
+            Origin::ResourceQuotas => self.quotas.is_listed(),
+            Origin::LimitRanges => self.limit_ranges.is_listed(),
             Origin::Leases => self.leases.is_listed(),
             Origin::Certificates => self.certificates.is_listed(),
             _ => true,
@@ -416,6 +441,11 @@ impl Snapshot {
             .collect()
     }
 
+    /// Pods that belong to this owner itself.
+    pub fn owned_by(&self, uid: &Name) -> Vec<&Pod> {
+        self.pods.iter().filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == *uid)).collect()
+    }
+
     /// ReplicaSets of a Deployment, newest revision first.
     pub fn revisions_of(&self, deployment: &Deployment) -> Vec<&ReplicaSet> {
         let mut sets: Vec<_> = self
@@ -433,6 +463,15 @@ impl Snapshot {
         let set = self.replica_sets.get(&Key::new(pod.key.namespace.clone(), owner.name.clone()))?;
         let owner = set.owner.as_ref()?;
         self.deployments.get(&Key::new(pod.key.namespace.clone(), owner.name.clone()))
+    }
+
+    /// The StatefulSet or DaemonSet of that name.
+    pub fn controller(&self, kind: Kind, key: &Key) -> Option<&Controller> {
+        match kind {
+            Kind::StatefulSet => self.stateful_sets.get(key),
+            Kind::DaemonSet => self.daemon_sets.get(key),
+            _ => None,
+        }
     }
 
     /// The autoscaler whose target this workload is.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    Autoscaler, Certificate, ConfigObject, Delta, Deployment, DisruptionBudget, EndpointSlice, Event,
-    Ingress, Key, Lease, Node, PersistentVolumeClaim, Pod, ReplicaSet, Service,
+    Autoscaler, Certificate, ConfigObject, Controller, ControllerRevision, CronJob, Delta, Deployment,
+    DisruptionBudget, EndpointSlice, Event, Ingress, Job, Key, Lease, Node, PersistentVolumeClaim, Pod,
+    ReplicaSet, Service,
 };
 
 /// Anything with a key.
@@ -20,6 +21,10 @@ keyed!(
     Node,
     Deployment,
     ReplicaSet,
+    Controller,
+    ControllerRevision,
+    Job,
+    CronJob,
     Autoscaler,
     DisruptionBudget,
     Event,

@@ -1,5 +1,6 @@
 //! What runs pods and what bounds them: Deployments, ReplicaSets, autoscalers, disruption budgets, events.
 
+use super::config_object::Edit;
 use super::pod::{Condition, Owner};
 use super::{Keeper, Key, Labels, Name, ObjectRef, Quantities, Selector, Timestamp};
 
@@ -11,6 +12,8 @@ pub struct Deployment {
     pub labels: Labels,
     pub created: Timestamp,
     pub generation: i64,
+    /// The last write to its specification.
+    pub edited: Option<Edit>,
     /// Annotation `deployment.kubernetes.io/revision`.
     pub revision: Option<u64>,
     /// Who would revert a change made by hand.
@@ -167,6 +170,8 @@ pub struct Autoscaler {
     pub key: Key,
     pub uid: Name,
     pub resource_version: Name,
+    pub created: Timestamp,
+    pub edited: Option<Edit>,
     /// `spec.scaleTargetRef`: kind as written, and name.
     pub target_kind: Name,
     pub target: Name,

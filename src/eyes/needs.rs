@@ -65,6 +65,11 @@ static WATCHED: &[Need] = watched![
     "" "nodes" Where::Cluster,
     "apps" "deployments" Where::Scope,
     "apps" "replicasets" Where::Scope,
+    "apps" "statefulsets" Where::Scope,
+    "apps" "daemonsets" Where::Scope,
+    "apps" "controllerrevisions" Where::Scope,
+    "batch" "jobs" Where::Scope,
+    "batch" "cronjobs" Where::Scope,
     "autoscaling" "horizontalpodautoscalers" Where::Scope,
     "policy" "poddisruptionbudgets" Where::Scope,
     "" "events" Where::Scope,
@@ -74,6 +79,9 @@ static WATCHED: &[Need] = watched![
     "" "persistentvolumeclaims" Where::Scope,
     "" "configmaps" Where::Scope,
     "" "secrets" Where::Scope,
+    "networking.k8s.io" "networkpolicies" Where::Scope,
+    "" "resourcequotas" Where::Scope,
+    "" "limitranges" Where::Scope,
     "coordination.k8s.io" "leases" Where::Namespace("kube-node-lease"),
     "cert-manager.io" "certificates" Where::Scope,
 ];
@@ -108,8 +116,6 @@ static OTHER: &[Need] = &[
     need(Who::Probes, "get", "", "pods", Where::Scope),
     need(Who::Probes, "get", "", "configmaps", Where::Scope),
     need(Who::Probes, "get", "", "secrets", Where::Scope),
-    need(Who::Probes, "list", "", "resourcequotas", Where::Scope),
-    need(Who::Hands, "list", "apps", "controllerrevisions", Where::Scope),
 ];
 
 /// Every need, those of the eyes first.

@@ -86,6 +86,16 @@ pub(super) static CAUSATIONS: &[Causation] = &[
     )),
     of_rollout(when(
         row(
+            ("crash-loop", "rollout-stuck"),
+            Join::Anything,
+            30,
+            0.8,
+            "what gives pods their network crashes on that node",
+        ),
+        network_of_its_node,
+    )),
+    of_rollout(when(
+        row(
             ("node-notready", "rollout-stuck"),
             Join::Object(Kind::Deployment),
             15,
@@ -264,6 +274,18 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         lacks_database,
     ),
+    when(
+        row(("db-cpu", "job-failed"), Join::Anything, 60, 0.7, "its runs die waiting for the database"),
+        lacks_database,
+    ),
+    when(
+        row(("db-pool", "job-failed"), Join::Anything, 60, 0.7, "its runs find no database connection"),
+        lacks_database,
+    ),
+    when(
+        row(("disk-full", "job-failed"), Join::Object(Kind::Pod), 60, 0.85, "its pods cannot write"),
+        |_, effect| has_cause(effect, &[cause::NO_SPACE]),
+    ),
     row(
         ("node-notready", "prom-down"),
         Join::Object(Kind::Node),
@@ -376,6 +398,15 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         },
     ),
 ];
+
+/// A DaemonSet's pod is down on the node that cannot set up the network of the other's.
+fn network_of_its_node(plugin: &Anomaly, effect: &Anomaly) -> bool {
+    let node = |anomaly: &Anomaly| anomaly.bindings.get("node").cloned();
+    has_cause(effect, &[cause::NODE_NETWORK])
+        && plugin.bindings.get("workload_kind").is_some_and(|kind| kind == "DaemonSet")
+        && node(plugin).is_some()
+        && node(plugin) == node(effect)
+}
 
 /// Clients come to the door and turn away.
 const TLS: &[&str] =

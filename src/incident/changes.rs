@@ -1,4 +1,4 @@
-//! What changed: rollouts, configuration, scaling, nodes and our own deeds, from what objects say of themselves.
+//! What changed: rollouts, edits, scaling, nodes and our own deeds, from what objects say of themselves.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Change, ChangeKind, ConfigObject, Key, Kind, Name, Node, ObjectRef, Snapshot, Status, Timestamp, text,
+    Change, ChangeKind, Key, Kind, Name, Node, ObjectRef, Snapshot, Status, Timestamp, text,
 };
 
+use super::edits::edits;
 use super::rollouts::rollouts;
 
 /// More than this many are not read by anybody.
@@ -34,7 +35,7 @@ pub fn changes(snapshot: &Snapshot, now: Timestamp, window: Duration) -> Vec<Cha
     let mut changes: Vec<Change> =
         snapshot.deeds.iter().filter(|deed| window.contains(deed.at)).cloned().collect();
     let rollouts = rollouts(snapshot, window);
-    configuration(snapshot, window, &mut changes);
+    changes.extend(edits(snapshot, window));
     scaling(snapshot, window, &rollouts, &mut changes);
     changes.extend(rollouts);
     for node in snapshot.nodes.iter() {
@@ -50,31 +51,6 @@ pub fn changes(snapshot: &Snapshot, now: Timestamp, window: Duration) -> Vec<Cha
     });
     changes.truncate(MOST);
     changes
-}
-
-fn configuration(snapshot: &Snapshot, window: Window, changes: &mut Vec<Change>) {
-    for object in snapshot.config_maps.iter().chain(snapshot.secrets.iter()) {
-        let at = object.modified.unwrap_or(object.created);
-        if window.contains(at) && !is_noise(object) {
-            let verb = if at > object.created { "changed" } else { "created" };
-            changes.push(Change {
-                at,
-                kind: ChangeKind::Config,
-                object: ObjectRef::new(object.kind, object.key.clone()),
-                says: format!("{} {} {verb}", object.kind, object.key.name),
-                by: object.modified_by.clone(),
-            });
-        }
-    }
-}
-
-/// Objects that the cluster writes for itself.
-fn is_noise(object: &ConfigObject) -> bool {
-    let name = &*object.key.name;
-    name == "kube-root-ca.crt"
-        || name == "istio-ca-root-cert"
-        || name.starts_with("sh.helm.release.")
-        || (&*object.key.namespace == "kube-system" && name.ends_with("-lock"))
 }
 
 /// What autoscalers did, and what people did to Deployments without one.

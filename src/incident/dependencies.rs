@@ -9,6 +9,8 @@ use super::links::Edge;
 
 /// How long after what it needs went a container may begin to crash.
 const WINDOW: SignedDuration = SignedDuration::from_mins(15);
+/// Nobody misses a webhook until the next pod is made.
+const WEBHOOK_WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// Onsets are estimates: what crashes at once may seem to have begun first.
 const SLACK: SignedDuration = SignedDuration::from_mins(2);
 
@@ -18,12 +20,11 @@ const SILENCES: &[&str] = &["crash-loop", "image-pull", "rollout-stuck", "node-n
 /// Every crash that another anomaly explains: the names it could not reach are those of what is ill.
 pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     let mut edges = Vec::new();
-    for (effect, crash) in anomalies.iter().enumerate().filter(|(_, anomaly)| &*anomaly.rule == "crash-loop")
-    {
-        let Some(words) = last_words(crash) else { continue };
+    for (effect, crash) in anomalies.iter().enumerate() {
+        let Some((words, window)) = last_words(crash) else { continue };
         for (cause, ill) in anomalies.iter().enumerate() {
             let after = crash.onset.duration_since(ill.onset);
-            if cause == effect || !SILENCES.contains(&&*ill.rule) || after < -SLACK || after > WINDOW {
+            if cause == effect || !SILENCES.contains(&&*ill.rule) || after < -SLACK || after > window {
                 continue;
             }
             let found = explains(ill, crash, &words);
@@ -33,12 +34,19 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     edges
 }
 
-/// What a container said of something that it could not reach, in lower case.
-fn last_words(crash: &Anomaly) -> Option<String> {
-    let unreachable = |row: &&Cause| row.name == cause::DATABASE_UNREACHABLE;
-    let says = crash.causes.iter().find(unreachable)?.says.to_lowercase();
-    // What stands before are our own words.
-    says.split_once(" saying: ").map(|(_, words)| words.to_owned())
+/// What a container, or the API server, said of something that it could not reach, in lower case; and how long before
+/// that may have gone.
+fn last_words(anomaly: &Anomaly) -> Option<(String, SignedDuration)> {
+    let named = |name: &str| anomaly.causes.iter().find(|row: &&Cause| row.name == name);
+    match &*anomaly.rule {
+        "crash-loop" | "job-failed" => {
+            let says = named(cause::DATABASE_UNREACHABLE)?.says.to_lowercase();
+            // What stands before are our own words.
+            says.split_once(" saying: ").map(|(_, words)| (words.to_owned(), WINDOW))
+        }
+        "rollout-stuck" => Some((named(cause::WEBHOOK)?.says.to_lowercase(), WEBHOOK_WINDOW)),
+        _ => None,
+    }
 }
 
 fn explains(ill: &Anomaly, crash: &Anomaly, words: &str) -> Option<(&'static str, f64)> {

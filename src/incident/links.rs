@@ -81,6 +81,8 @@ fn teams(anomalies: &[Anomaly]) -> Vec<Edge> {
         Kind::Deployment,
         Kind::StatefulSet,
         Kind::DaemonSet,
+        Kind::Job,
+        Kind::CronJob,
         Kind::PersistentVolumeClaim,
         Kind::HorizontalPodAutoscaler,
     ];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Severity, Timestamp};
+use crate::domain::{Anomaly, AnomalyId, Cause, Severity, Timestamp, cause};
 use crate::rules::{Judgement, worst_first};
 
 /// How long an anomaly must be gone, or be milder, before it counts as that.
@@ -77,6 +77,18 @@ impl Memory {
         &self.resolved
     }
 
+    /// A ConfigMap that was changed after the beginning is a remedy, whoever changed it: seen anew, the anomaly may seem
+    /// to begin after it.
+    fn forget_remedies(anomaly: &mut Anomaly) {
+        let onset = anomaly.onset;
+        let Anomaly { causes, evidence, .. } = anomaly;
+        let came_later = |cause: &Cause| {
+            let proof = evidence.iter().find(|row| row.says == cause.says);
+            cause.name == cause::CONFIG_CHANGED && proof.and_then(|row| row.at).is_some_and(|at| at > onset)
+        };
+        causes.retain(|cause| !came_later(cause));
+    }
+
     fn keep(&mut self, mut anomaly: Anomaly, now: Timestamp) {
         let Some(kept) = self.kept.get_mut(&anomaly.id) else {
             let worst = (anomaly.severity, now);
@@ -88,6 +100,7 @@ impl Memory {
             let later = anomaly.onset.duration_since(kept.anomaly.onset);
             anomaly.pages_at = anomaly.pages_at.and_then(|at| at.checked_sub(later).ok());
             anomaly.onset = kept.anomaly.onset;
+            Self::forget_remedies(&mut anomaly);
         }
         let (worst, at) = kept.worst;
         if anomaly.severity >= worst || now.duration_since(at) >= self.clearing {
@@ -112,5 +125,44 @@ impl Memory {
         }
         self.resolved.truncate(MOST);
         self.resolved.retain(|resolved| now.duration_since(resolved.at) <= HISTORY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::domain::{Evidence, Origin, Subject};
+
+    fn crash(began: &str, changed: &str) -> Anomaly {
+        let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().expect("a moment");
+        let says = "ConfigMap web was changed";
+        Anomaly {
+            id: AnomalyId("crash-loop/deployment/shop/web".into()),
+            rule: "crash-loop".into(),
+            subject: Subject::Cluster,
+            severity: Severity::Critical,
+            score: 0.9,
+            onset: at(began),
+            title: "crash-looping".into(),
+            evidence: vec![Evidence { at: Some(at(changed)), from: Origin::ConfigMaps, says: says.into() }],
+            causes: vec![Cause { name: cause::CONFIG_CHANGED, says: says.into(), weight: 0.6 }],
+            touches: Vec::new(),
+            bindings: BTreeMap::new(),
+            pages_at: None,
+        }
+    }
+
+    #[test]
+    fn a_change_that_came_after_the_first_onset_is_no_cause() {
+        let mut memory = Memory::default();
+        let mut shown = |anomaly: Anomaly| {
+            memory.keep(anomaly, "2026-03-01T03:12:00Z".parse().expect("a moment"));
+            memory.kept.values().map(|kept| kept.anomaly.causes.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(crash("03:00:00", "02:58:00")), [1], "changed before it began");
+        assert_eq!(shown(crash("03:10:00", "03:09:00")), [0], "it has been there since 03:00");
+        assert_eq!(shown(crash("03:10:00", "02:58:00")), [1], "the first change stays the cause");
     }
 }

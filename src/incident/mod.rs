@@ -4,6 +4,7 @@
 mod causations;
 mod changes;
 mod dependencies;
+mod edits;
 mod graph;
 mod headline;
 mod links;

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, Change, ChangeKind, Key, Kind, Name, ObjectRef, Snapshot, Subject};
+use super::causations::has_cause;
+use crate::domain::{
+    Anomaly, Change, ChangeKind, Key, Kind, Name, ObjectRef, Snapshot, Subject, Template, cause,
+};
 
 /// How long before an onset a change is blamed (audit, section 5).
 const BLAME: SignedDuration = SignedDuration::from_mins(15);
@@ -20,7 +23,9 @@ pub(super) fn before<'a>(
     let sphere = Sphere::of(anomaly, snapshot);
     changes.iter().filter(move |change| {
         let before = anomaly.onset.duration_since(change.at);
-        before >= -SLACK && before <= BLAME && sphere.contains(change)
+        // Of our own deeds we know the moment.
+        let slack = if change.kind == ChangeKind::Ours { SignedDuration::ZERO } else { SLACK };
+        before >= -slack && before <= BLAME && sphere.contains(change)
     })
 }
 
@@ -49,17 +54,19 @@ struct Sphere<'a> {
     /// Traffic depends on everything in its namespace, a database on everything that connects to it.
     namespace: Option<&'a Name>,
     everything: bool,
+    /// Kinds whose objects concern every pod of a namespace.
+    around: Option<(&'a Name, &'static [Kind])>,
     itself: Option<&'a ObjectRef>,
 }
 
 impl<'a> Sphere<'a> {
     fn of(anomaly: &'a Anomaly, snapshot: &Snapshot) -> Self {
         let mut objects: HashSet<ObjectRef> = anomaly.touches.iter().cloned().collect();
+        for object in &anomaly.touches {
+            let references = template(snapshot, object).into_iter().flat_map(|template| &template.references);
+            objects.extend(references.map(|reference| reference.object.clone()));
+        }
         for object in anomaly.touches.iter().filter(|object| object.kind == Kind::Deployment) {
-            if let Some(deployment) = snapshot.deployments.get(&object.key) {
-                let references = deployment.template.references.iter();
-                objects.extend(references.map(|reference| reference.object.clone()));
-            }
             // An autoscaler of the same name is the usual one; its binding names any other.
             objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, object.key.clone()));
         }
@@ -77,7 +84,11 @@ impl<'a> Sphere<'a> {
             Subject::Object(object) if object.kind == Kind::Node => Some(object),
             _ => None,
         };
-        Self { objects, namespace, everything, itself }
+        let around = match &anomaly.subject {
+            Subject::Object(object) => concerned(anomaly).map(|kinds| (&object.key.namespace, kinds)),
+            _ => None,
+        };
+        Self { objects, namespace, everything, around, itself }
     }
 
     fn contains(&self, change: &Change) -> bool {
@@ -89,5 +100,34 @@ impl<'a> Sphere<'a> {
             || change.kind == ChangeKind::Ours
             || self.objects.contains(&change.object)
             || self.namespace == Some(&change.object.key.namespace)
+            || self.around.is_some_and(|(namespace, kinds)| {
+                *namespace == change.object.key.namespace && kinds.contains(&change.object.kind)
+            })
     }
+}
+
+/// What a workload's pods are made from.
+fn template<'a>(snapshot: &'a Snapshot, object: &ObjectRef) -> Option<&'a Template> {
+    match object.kind {
+        Kind::Deployment => snapshot.deployments.get(&object.key).map(|found| &found.template),
+        Kind::Job => snapshot.jobs.get(&object.key).map(|found| &found.template),
+        kind => snapshot.controller(kind, &object.key).map(|found| &found.template),
+    }
+}
+
+/// What of a namespace may be behind such a trouble: its ways, or its limits.
+fn concerned(anomaly: &Anomaly) -> Option<&'static [Kind]> {
+    const LACKS_OTHERS: &[&str] = &[
+        cause::CRASH,
+        cause::DATABASE_UNREACHABLE,
+        cause::READINESS,
+        cause::LIVENESS_KILLED,
+        cause::STARTUP_KILLED,
+        cause::NO_ENDPOINTS,
+        cause::BAD_GATEWAY,
+    ];
+    if has_cause(anomaly, &[cause::QUOTA]) {
+        return Some(&[Kind::ResourceQuota, Kind::LimitRange]);
+    }
+    has_cause(anomaly, LACKS_OTHERS).then_some(&[Kind::NetworkPolicy, Kind::Service])
 }

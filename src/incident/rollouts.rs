@@ -1,9 +1,12 @@
-//! New revisions of Deployments: when they were rolled out and what is different in them.
+//! New revisions of workloads: when they were rolled out and what is different in them.
 
 use std::collections::HashMap;
 
+use jiff::SignedDuration;
+
 use crate::domain::{
-    Change, ChangeKind, Key, Kind, ObjectRef, Quantities, ReplicaSet, Snapshot, Template, Timestamp, text,
+    Change, ChangeKind, ControllerRevision, Key, Kind, MANAGER, ObjectRef, Quantities, ReplicaSet, Snapshot,
+    Template, Timestamp, text,
 };
 
 use super::changes::Window;
@@ -31,7 +34,7 @@ pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
             families.entry(uid).or_default().push(set);
         }
     }
-    let mut changes = Vec::new();
+    let mut changes = of_controllers(snapshot, window);
     for family in families.into_values() {
         let lately = family.iter().any(|set| window.contains(set.created));
         let Some(newest) = family.iter().copied().max_by_key(|set| (set.revision, set.created)) else {
@@ -51,7 +54,63 @@ pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
             changes.extend(undo(snapshot, window, newest, &family));
         }
     }
+    for change in &mut changes {
+        change.by = is_ours(snapshot, change).then(|| MANAGER.into());
+    }
     changes
+}
+
+/// Whether this cockpit did something to the workload just before.
+fn is_ours(snapshot: &Snapshot, rollout: &Change) -> bool {
+    let just_before = |deed: &Change| {
+        let after = rollout.at.duration_since(deed.at);
+        // The deed is told when it is done, which is after the revision came.
+        after >= -SignedDuration::from_secs(30) && after <= SignedDuration::from_secs(30)
+    };
+    snapshot.deeds.iter().any(|deed| deed.object == rollout.object && just_before(deed))
+}
+
+/// Revisions of StatefulSets and DaemonSets, as their ControllerRevisions tell.
+fn of_controllers(snapshot: &Snapshot, window: Window) -> Vec<Change> {
+    let mut families: HashMap<&str, Vec<&ControllerRevision>> = HashMap::new();
+    for row in snapshot.controller_revisions.iter() {
+        if let Some(owner) = &row.owner {
+            families.entry(&owner.uid).or_default().push(row);
+        }
+    }
+    let mut changes = Vec::new();
+    for mut family in families.into_values() {
+        family.sort_by_key(|row| row.revision);
+        for (place, row) in family.iter().enumerate().filter(|(_, row)| window.contains(row.created)) {
+            let what = match place.checked_sub(1).and_then(|before| family.get(before)) {
+                Some(before) => difference(&before.template, &row.template),
+                None => "first".to_owned(),
+            };
+            changes.extend(revised(row, row.created, &format!("revision {}: {what}", row.revision)));
+        }
+        let (Some(newest), Some(latest)) = (family.last(), family.iter().map(|row| row.created).max()) else {
+            continue;
+        };
+        let back = (newest.created < latest).then(|| {
+            let pods = snapshot.pods.iter().filter(|pod| {
+                pod.owner.as_ref().map(|owner| &owner.uid) == newest.owner.as_ref().map(|owner| &owner.uid)
+                    && newest.is_of(&pod.labels)
+            });
+            pods.map(|pod| pod.created).filter(|at| *at >= latest && window.contains(*at)).min()
+        });
+        if let Some(at) = back.flatten() {
+            changes.extend(revised(newest, at, &format!("undo, as revision {}", newest.revision)));
+        }
+    }
+    changes
+}
+
+fn revised(row: &ControllerRevision, at: Timestamp, says: &str) -> Option<Change> {
+    let owner = row.owner.as_ref()?;
+    let kind = Kind::parse(&owner.kind)?;
+    let cause = row.change_cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+    let object = ObjectRef::new(kind, Key::new(row.key.namespace.clone(), owner.name.clone()));
+    Some(Change { at, kind: ChangeKind::Rollout, object, says: format!("{says}{cause}"), by: None })
 }
 
 /// It was rolled out before, and is the newest once more.

@@ -209,7 +209,12 @@ fn keeper(case: &Case<'_>) -> Standing {
         Some(object) if object.kind == Kind::Secret => {
             snapshot.secrets.get(&object.key).and_then(|found| found.keeper.as_ref())
         }
-        _ => case.view.deployment.and_then(|deployment| deployment.keeper.as_ref()),
+        _ => case
+            .view
+            .deployment
+            .map(|deployment| &deployment.keeper)
+            .or(case.view.controller.map(|controller| &controller.keeper))
+            .and_then(Option::as_ref),
     };
     match keeper {
         Some(keeper) => Standing::Note(format!(

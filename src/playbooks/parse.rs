@@ -20,6 +20,7 @@ pub const RULES: &[&str] = &[
     "crash-loop",
     "rollout-stuck",
     "image-pull",
+    "job-failed",
     "node-notready",
     "disk-full",
     "hpa-max",

@@ -75,6 +75,8 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("external_secret", "the ExternalSecret that fills that Secret"),
     ("pull_secret", "the pull secret of the template"),
     ("pull_secret_or_new", "that one, or a name for a new one"),
+    ("job", "the Job that failed"),
+    ("cron_job", "the CronJob that runs it"),
     ("replica_set", "the ReplicaSet of the newest revision"),
     ("missing_kind", "the kind of the missing object"),
     ("missing_object", "the name of the missing object"),

@@ -18,6 +18,8 @@ pub enum PodSet {
     NewestUnready,
     /// Those that wait for their image.
     WaitingForImage,
+    /// Those that a StatefulSet waits for although it is done with their revision.
+    LeftBehind,
     /// All pods of the node.
     OnNode,
     /// The pod that fills the node's disk.
@@ -25,12 +27,13 @@ pub enum PodSet {
 }
 
 impl PodSet {
-    pub const ALL: [(&'static str, PodSet); 7] = [
+    pub const ALL: [(&'static str, PodSet); 8] = [
         ("all", PodSet::All),
         ("failing", PodSet::Failing),
         ("worst", PodSet::Worst),
         ("newest-unready", PodSet::NewestUnready),
         ("waiting-for-image", PodSet::WaitingForImage),
+        ("left-behind", PodSet::LeftBehind),
         ("on-node", PodSet::OnNode),
         ("hog", PodSet::Hog),
     ];
@@ -52,6 +55,7 @@ impl PodSet {
             PodSet::Worst => view.worst().into_iter().collect(),
             PodSet::NewestUnready => view.failing().into_iter().filter(|pod| view.is_newest(pod)).collect(),
             PodSet::WaitingForImage => view.pods.iter().copied().filter(|pod| waits_for_image(pod)).collect(),
+            PodSet::LeftBehind => view.left_behind(),
             PodSet::OnNode => view.on_node(),
             PodSet::Hog => view.hog().into_iter().collect(),
         }

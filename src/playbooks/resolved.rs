@@ -24,6 +24,8 @@ pub enum Condition {
     RolloutComplete,
     /// No pod waits for its image.
     ImagesPulled,
+    /// The Job, or a later one, did what it is for.
+    RunSucceeded,
     NodeReady,
     /// No DiskPressure, more than a fifth of its disk free, and nothing evicted since.
     DiskFree,
@@ -66,11 +68,12 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 25] = [
+    pub const ALL: [(&'static str, Condition); 26] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
         ("images-pulled", Condition::ImagesPulled),
+        ("run-succeeded", Condition::RunSucceeded),
         ("node-ready", Condition::NodeReady),
         ("disk-free", Condition::DiskFree),
         ("claim-free", Condition::ClaimFree),
@@ -170,6 +173,8 @@ impl Condition {
             Condition::PodsReady => pods::pods_ready(view),
             Condition::NoNewRestart => pods::no_new_restart(view),
             Condition::RolloutComplete => pods::rollout_complete(view),
+            Condition::RunSucceeded if view.facts.fires => Err("no run has succeeded since".into()),
+            Condition::RunSucceeded => Ok(None),
             Condition::ImagesPulled => pods::images_pulled(view),
             Condition::NodeReady => match view.node {
                 Some(node) if node.is_ready() => Ok(node.condition("Ready").and_then(|ready| ready.since)),

@@ -120,7 +120,8 @@ fn restart(view: &View<'_>, playbook: &Playbook, object: &ObjectRef) -> Option<S
         let loads = matches!(step.todo.verb.name, "set-config" | "annotate" | "pull-secret" | "apply");
         loads && view.done(&step.id).is_some_and(|done| done.ok)
     });
-    let own = view.deployment.is_some_and(|deployment| deployment.key == object.key);
+    let own = view.deployment.is_some_and(|deployment| deployment.key == object.key)
+        || view.controller.is_some_and(|controller| controller.object() == *object);
     let loops = view.failing().iter().any(|pod| crash_loops(pod));
     (own && loops && !configured)
         .then(|| "the back-off restarts the containers anyway: mend the cause first".into())
@@ -132,6 +133,10 @@ pub(super) fn crash_loops(pod: &Pod) -> bool {
 
 fn delete(view: &View<'_>, pods: &[&Pod]) -> Option<String> {
     let ready = pods.iter().filter(|pod| pod.is_ready()).count();
+    let left_behind = view.left_behind();
+    if !pods.is_empty() && pods.iter().all(|pod| left_behind.iter().any(|other| other.uid == pod.uid)) {
+        return None;
+    }
     // It serves, and is the trouble itself.
     let to_blame = (view.has(cause::ONE_POD) || view.has(cause::POD_FILLS_DISK)) && pods.len() == 1;
     if ready > 0 && !to_blame {

@@ -2,7 +2,8 @@
 //! known about its causes by now. Looked up once for a plan.
 
 use crate::domain::{
-    Autoscaler, ChangeKind, Deployment, Key, Kind, Node, ObjectRef, Pod, ReplicaSet, Snapshot, Subject,
+    Autoscaler, ChangeKind, Controller, ControllerRevision, Deployment, Key, Kind, Node, ObjectRef, Phase,
+    Pod, ReplicaSet, Snapshot, Subject,
 };
 
 use super::{Done, Facts, Playbook};
@@ -19,7 +20,10 @@ pub(super) struct View<'a> {
     pub deployment: Option<&'a Deployment>,
     /// Of the Deployment, the newest first.
     pub revisions: Vec<&'a ReplicaSet>,
-    /// Of the workload, or those the anomaly touches; sorted by name, without the finished ones.
+    /// The StatefulSet or DaemonSet it is about.
+    pub controller: Option<&'a Controller>,
+    /// Of the workload, or those the anomaly touches; sorted by name, without the finished ones. A Job's failed ones
+    /// stay: they are what there is to read.
     pub pods: Vec<&'a Pod>,
     pub node: Option<&'a Node>,
     pub autoscaler: Option<&'a Autoscaler>,
@@ -34,11 +38,16 @@ impl<'a> View<'a> {
     pub fn new(facts: &Facts<'a>) -> Self {
         let snapshot = facts.snapshot;
         let deployment = deployment(facts);
-        let mut pods: Vec<&Pod> = match deployment {
-            Some(deployment) => snapshot.pods_of(deployment),
-            None => touched(facts, Kind::Pod).filter_map(|key| snapshot.pods.get(key)).collect(),
+        let controller = [Kind::StatefulSet, Kind::DaemonSet]
+            .into_iter()
+            .find_map(|kind| snapshot.controller(kind, subject_of(facts, kind)?));
+        let mut pods: Vec<&Pod> = match (deployment, controller) {
+            (Some(deployment), _) => snapshot.pods_of(deployment),
+            (None, Some(controller)) => snapshot.owned_by(&controller.uid),
+            (None, None) => touched(facts, Kind::Pod).filter_map(|key| snapshot.pods.get(key)).collect(),
         };
-        pods.retain(|pod| !pod.is_finished());
+        let ends = subject_of(facts, Kind::Job).or(subject_of(facts, Kind::CronJob)).is_some();
+        pods.retain(|pod| !pod.is_finished() || (ends && pod.phase == Phase::Failed));
         pods.sort_by(|one, other| one.key.cmp(&other.key));
         let node_key = subject_of(facts, Kind::Node)
             .cloned()
@@ -46,6 +55,7 @@ impl<'a> View<'a> {
         Self {
             facts: *facts,
             deployment,
+            controller,
             revisions: deployment.map(|deployment| snapshot.revisions_of(deployment)).unwrap_or_default(),
             pods,
             node: node_key.and_then(|key| snapshot.nodes.get(&key)),
@@ -93,8 +103,28 @@ impl<'a> View<'a> {
                 .all(|pod| pod.containers.iter().all(|container| container.termination().is_none()))
     }
 
+    /// The newest revision of the StatefulSet or DaemonSet.
+    fn newest_of_controller(&self) -> Option<&'a ControllerRevision> {
+        let controller = self.controller?;
+        let own =
+            |row: &&ControllerRevision| row.owner.as_ref().is_some_and(|owner| owner.uid == controller.uid);
+        self.snapshot().controller_revisions.iter().filter(own).max_by_key(|row| row.revision)
+    }
+
+    /// Pods of an older revision that are not Ready and that an ordered StatefulSet waits for.
+    pub fn left_behind(&self) -> Vec<&'a Pod> {
+        let ordered = self.controller.is_some_and(|controller| controller.is_ordered);
+        match self.newest_of_controller().filter(|_| ordered) {
+            Some(newest) => self.failing().into_iter().filter(|pod| !newest.is_of(&pod.labels)).collect(),
+            None => Vec::new(),
+        }
+    }
+
     /// Whether a pod belongs to the newest revision.
     pub fn is_newest(&self, pod: &Pod) -> bool {
+        if self.controller.is_some() {
+            return self.newest_of_controller().is_some_and(|newest| newest.is_of(&pod.labels));
+        }
         self.revisions
             .first()
             .is_some_and(|newest| pod.owner.as_ref().is_some_and(|owner| owner.uid == newest.uid))

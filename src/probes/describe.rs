@@ -83,6 +83,27 @@ pub(super) fn words(found: &Value, now: Timestamp) -> Vec<(Tone, String)> {
             row("provider id", string(found, "/spec/providerID").into());
         }
         "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet" => workload(found, &mut row),
+        "CronJob" => {
+            row("schedule", string(found, "/spec/schedule").into());
+            row("runs", if flag(found, "/spec/suspend") { "suspended".into() } else { "by schedule".into() });
+            row("overlap", string(found, "/spec/concurrencyPolicy").into());
+            let when = |field: &str| time(found, field).map(|at| format!("{} ago", ago(Some(at), now)));
+            row("last run", when("/status/lastScheduleTime").unwrap_or_else(|| "never".into()));
+            row("last success", when("/status/lastSuccessfulTime").unwrap_or_else(|| "never".into()));
+        }
+        "Job" => {
+            let count = |field: &str| number(found, &format!("/status/{field}"));
+            row(
+                "pods",
+                format!(
+                    "{} active, {} succeeded, {} failed (may fail {} times)",
+                    count("active"),
+                    count("succeeded"),
+                    count("failed"),
+                    found.pointer("/spec/backoffLimit").and_then(Value::as_i64).unwrap_or(6)
+                ),
+            );
+        }
         "HorizontalPodAutoscaler" => {
             row(
                 "bounds",
@@ -131,6 +152,11 @@ fn workload(found: &Value, row: &mut dyn FnMut(&str, String)) {
         row("revision", revision.into());
     }
     row("strategy", string(found, "/spec/strategy/type").into());
+    row("update", string(found, "/spec/updateStrategy/type").into());
+    let partition = number(found, "/spec/updateStrategy/rollingUpdate/partition");
+    if partition > 0 {
+        row("partition", format!("{partition}: pods below it keep the old revision"));
+    }
     if flag(found, "/spec/paused") {
         row("paused", "yes: no pod changes until it is resumed".into());
     }

@@ -90,20 +90,18 @@ impl Probes {
             Action::PodUsage { namespace, pods } => usage::pods(cluster, namespace, pods).await,
             Action::NodeUsage => usage::nodes(cluster).await,
             Action::ListReplicaSets { deployment } => revisions::list(cluster, deployment, now).await,
-            Action::CompareRevisions { deployment } => revisions::compare(cluster, deployment, now).await,
-            Action::RolloutStatus { deployment, timeout } => {
-                revisions::status(cluster, deployment, *timeout).await
-            }
+            Action::CompareRevisions { object } => revisions::compare(cluster, object, now).await,
+            Action::RolloutStatus { object, timeout } => revisions::status(cluster, object, *timeout).await,
             Action::ListEvents { about } => events::answer(cluster, about, now).await,
             Action::Describe { object } => describe::answer(cluster, object, now).await,
             Action::Logs { pods, container, previous, tail, since } => {
                 logs::read(cluster, pods, container.as_ref(), *previous, *tail, *since).await
             }
-            Action::CheckConfigMaps { deployment } => {
-                references::check(cluster, deployment, crate::domain::Kind::ConfigMap, now).await
+            Action::CheckConfigMaps { object } => {
+                references::check(cluster, object, crate::domain::Kind::ConfigMap, now).await
             }
-            Action::CheckSecrets { deployment } => {
-                references::check(cluster, deployment, crate::domain::Kind::Secret, now).await
+            Action::CheckSecrets { object } => {
+                references::check(cluster, object, crate::domain::Kind::Secret, now).await
             }
             Action::ListExternalSecrets { namespace } => {
                 references::external_secrets(cluster, namespace).await

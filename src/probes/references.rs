@@ -25,22 +25,27 @@ struct Needed {
 
 pub(super) async fn check(
     cluster: &Cluster,
-    deployment: &Key,
+    workload: &ObjectRef,
     kind: Kind,
     now: Timestamp,
 ) -> Result<Answer, Trouble> {
-    let object = cluster.get(&ObjectRef::new(Kind::Deployment, deployment.clone())).await?;
+    let object = cluster.get(workload).await?;
     let empty = Value::Null;
-    let needed = needed(object.pointer("/spec/template/spec").unwrap_or(&empty), kind);
+    let spec = match workload.kind {
+        Kind::Pod => "/spec",
+        Kind::CronJob => "/spec/jobTemplate/spec/template/spec",
+        _ => "/spec/template/spec",
+    };
+    let needed = needed(object.pointer(spec).unwrap_or(&empty), kind);
     let word = kind.as_str();
     let mut answer = Answer::new();
     if needed.is_empty() {
-        answer.summary(format!("{deployment} refers to no {word}"));
+        answer.summary(format!("{workload} refers to no {word}"));
         return Ok(answer);
     }
     let (mut missing, mut recent, mut unread) = (Vec::new(), Vec::new(), Vec::new());
     for (wanted, need) in &needed {
-        let reference = ObjectRef::new(kind, Key::new(deployment.namespace.clone(), wanted.as_str()));
+        let reference = ObjectRef::new(kind, Key::new(workload.key.namespace.clone(), wanted.as_str()));
         match cluster.find(&reference).await {
             Ok(Some(found)) => {
                 let (line, absent) = present(&found, need, now);

@@ -1,4 +1,4 @@
-//! Revisions of a Deployment: which exist, which crash, what changed between them, whether a rollout is done.
+//! Revisions of a workload: which exist, which crash, what changed between them, whether a rollout is done.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::answer::{Answer, ago, columns};
 use super::cluster::Cluster;
 use super::object::{
-    annotation, is_owned_by, is_ready, items, name, number, restarts, selector_query, string, time, uid,
+    annotation, is_owned_by, is_ready, items, name, restarts, selector_query, string, time, uid,
 };
-use super::rollout::{Rollout, revisions, rollout};
+use super::rollout::{Rollout, revisions, rollout, template};
 use super::trouble::Trouble;
 use crate::domain::{Key, Kind, ObjectRef, Timestamp, Tone, cause, mask, text};
 
@@ -41,32 +41,46 @@ impl Revision {
     }
 
     fn images(&self) -> String {
-        let containers = items(&self.set, "/spec/template/spec/containers");
-        containers.iter().map(|container| string(container, "/image")).collect::<Vec<_>>().join(", ")
+        let template = template(&self.set);
+        items(&template, "/spec/containers")
+            .iter()
+            .map(|container| string(container, "/image"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
-async fn load(cluster: &Cluster, deployment: &Key) -> Result<(Value, Vec<Revision>), Trouble> {
-    let object = cluster.get(&ObjectRef::new(Kind::Deployment, deployment.clone())).await?;
+async fn load(cluster: &Cluster, workload: &ObjectRef) -> Result<Vec<Revision>, Trouble> {
+    let object = cluster.get(workload).await?;
+    let namespace = &workload.key.namespace;
     let selector = object.pointer("/spec/selector").map(selector_query).unwrap_or_default();
-    let (sets, pods) = tokio::join!(
-        cluster.list(Kind::ReplicaSet, &deployment.namespace, &selector, ""),
-        cluster.list(Kind::Pod, &deployment.namespace, &selector, "")
+    let kept = if workload.kind == Kind::Deployment { Kind::ReplicaSet } else { Kind::ControllerRevision };
+    let (history, pods) = tokio::join!(
+        cluster.list(kept, namespace, &selector, ""),
+        cluster.list(Kind::Pod, namespace, &selector, "")
     );
-    let (sets, pods) = (sets?, pods?);
-    let revisions = revisions(&object, &sets)
-        .into_iter()
-        .map(|(number, set)| Revision {
-            number,
-            set: set.clone(),
-            pods: pods.iter().filter(|pod| is_owned_by(pod, uid(set))).cloned().collect(),
-        })
-        .collect();
-    Ok((object, revisions))
+    let (history, pods) = (history?, pods?);
+    let is_of = |pod: &Value, entry: &Value| match kept {
+        Kind::ReplicaSet => is_owned_by(pod, uid(entry)),
+        _ => is_owned_by(pod, uid(&object)) && has_hash(pod, name(entry)),
+    };
+    let revisions = revisions(&object, &history).into_iter().map(|(number, entry)| Revision {
+        number,
+        set: entry.clone(),
+        pods: pods.iter().filter(|pod| is_of(pod, entry)).cloned().collect(),
+    });
+    Ok(revisions.collect())
+}
+
+/// Whether a pod names this ControllerRevision, or the hash at its end.
+fn has_hash(pod: &Value, revision: &str) -> bool {
+    let hash = string(pod, "/metadata/labels/controller-revision-hash");
+    let rest = revision.strip_suffix(hash).filter(|_| !hash.is_empty());
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
 }
 
 pub(super) async fn list(cluster: &Cluster, deployment: &Key, now: Timestamp) -> Result<Answer, Trouble> {
-    let (_, revisions) = load(cluster, deployment).await?;
+    let revisions = load(cluster, &ObjectRef::new(Kind::Deployment, deployment.clone())).await?;
     let mut answer = Answer::new();
     answer.summary(match revisions.first() {
         None => format!("{deployment} has no ReplicaSets"),
@@ -80,15 +94,17 @@ pub(super) async fn list(cluster: &Cluster, deployment: &Key, now: Timestamp) ->
 }
 
 fn table(answer: &mut Answer, revisions: &[Revision], now: Timestamp) {
-    let mut rows = vec![
-        ["REVISION", "REPLICASET", "PODS", "READY", "TROUBLED", "AGE", "IMAGES"].map(str::to_owned).to_vec(),
-    ];
+    let mut rows =
+        vec![["REVISION", "NAME", "PODS", "READY", "TROUBLED", "AGE", "IMAGES"].map(str::to_owned).to_vec()];
     for revision in revisions {
         let why = annotation(&revision.set, "kubernetes.io/change-cause").map(|why| format!(" — {why}"));
         rows.push(vec![
             revision.number.to_string(),
             name(&revision.set).into(),
-            format!("{}/{}", revision.pods.len(), number(&revision.set, "/spec/replicas")),
+            match revision.set.pointer("/spec/replicas").and_then(Value::as_i64) {
+                Some(wanted) => format!("{}/{wanted}", revision.pods.len()),
+                None => revision.pods.len().to_string(),
+            },
             revision.ready().to_string(),
             revision.troubled().to_string(),
             ago(time(&revision.set, "/metadata/creationTimestamp"), now),
@@ -105,11 +121,15 @@ fn table(answer: &mut Answer, revisions: &[Revision], now: Timestamp) {
 }
 
 /// Which revisions crash, which are healthy, and what the newest changed.
-pub(super) async fn compare(cluster: &Cluster, deployment: &Key, now: Timestamp) -> Result<Answer, Trouble> {
-    let (_, revisions) = load(cluster, deployment).await?;
+pub(super) async fn compare(
+    cluster: &Cluster,
+    workload: &ObjectRef,
+    now: Timestamp,
+) -> Result<Answer, Trouble> {
+    let revisions = load(cluster, workload).await?;
     let mut answer = Answer::new();
     let Some((newest, older)) = revisions.split_first() else {
-        return Ok(Answer::failed(&format!("{deployment} has no history of revisions")));
+        return Ok(Answer::failed(&format!("{workload} has no history of revisions")));
     };
     let good = older.iter().find(|revision| revision.ready() > 0 && revision.troubled() == 0);
     let summary = match (newest.troubled(), good) {
@@ -152,10 +172,7 @@ pub(super) async fn compare(cluster: &Cluster, deployment: &Key, now: Timestamp)
 /// The difference between two templates, as changed lines of YAML.
 fn changes(old: &Value, new: &Value) -> Vec<(Tone, String)> {
     let render = |set: &Value| {
-        let mut template = set.pointer("/spec/template").cloned().unwrap_or_default();
-        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-            labels.remove("pod-template-hash");
-        }
+        let mut template = template(set);
         mask(&mut template);
         super::object::yaml(&template)
     };
@@ -178,13 +195,12 @@ fn changes(old: &Value, new: &Value) -> Vec<(Tone, String)> {
 /// Looks until the rollout is done, stalls, or time is up.
 pub(super) async fn status(
     cluster: &Cluster,
-    deployment: &Key,
+    object: &ObjectRef,
     timeout: Duration,
 ) -> Result<Answer, Trouble> {
-    let object = ObjectRef::new(Kind::Deployment, deployment.clone());
     let deadline = Instant::now() + timeout;
     loop {
-        let found = cluster.get(&object).await?;
+        let found = cluster.get(object).await?;
         let mut answer = Answer::new();
         match rollout(&found) {
             Rollout::Done(says) => {

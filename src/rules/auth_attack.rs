@@ -140,7 +140,7 @@ fn changed(scene: &Scene<'_>, onset: Timestamp) -> Option<(Timestamp, String)> {
     let here = |name: &crate::domain::Name| namespace.is_empty() || name == namespace;
     let secrets =
         scene.snapshot.secrets.iter().filter(|secret| here(&secret.key.namespace)).filter_map(|secret| {
-            let at = secret.modified.filter(lately)?;
+            let at = secret.edited.as_ref().map(|edit| edit.at).filter(lately)?;
             Some((at, format!("Secret {} was changed", secret.key.name)))
         });
     let sets =

@@ -4,10 +4,12 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Cause, ConfigObject, Deployment, Evidence, Kind, Origin, Timestamp, between, cause, text,
+    Cause, ConfigObject, Deployment, Edit, Evidence, Key, Kind, ObjectRef, Origin, Template, Timestamp,
+    between, cause, text,
 };
 
 use super::Scene;
+use super::revision::was_looping;
 use super::workload::{Bindings, evidence};
 
 /// How long before the onset a change of configuration is suspected (audit, section 4: crash-loop).
@@ -15,35 +17,31 @@ const BLAME: SignedDuration = SignedDuration::from_hours(1);
 /// Clocks differ, and onsets are estimates.
 const SLACK: SignedDuration = SignedDuration::from_secs(60);
 
-/// Names the configuration that is missing or changed shortly before the onset.
+/// Names the configuration of a template that is missing or changed shortly before the onset; `owners` are those of
+/// the pods.
 pub(super) fn blame(
     scene: &Scene<'_>,
-    deployment: &Deployment,
+    (template, owners): (&Template, &[&Key]),
     onset: Timestamp,
     causes: &mut Vec<Cause>,
     facts: &mut Vec<Evidence>,
     bindings: &mut Bindings,
 ) {
-    for reference in deployment.template.references.iter().filter(|reference| !reference.optional) {
-        let (table, origin) = match reference.object.kind {
-            Kind::Secret => (&scene.snapshot.secrets, Origin::Secrets),
-            _ => (&scene.snapshot.config_maps, Origin::ConfigMaps),
-        };
-        if table.is_listed() && table.get(&reference.object.key).is_none() {
-            let says = format!("{} {} does not exist", reference.object.kind, reference.object.key.name);
-            let line = evidence(origin, None, says);
-            if !facts.contains(&line) {
-                facts.push(line);
-            }
+    for object in missing(scene, template) {
+        let origin = if object.kind == Kind::Secret { Origin::Secrets } else { Origin::ConfigMaps };
+        let line = evidence(origin, None, format!("{} {} does not exist", object.kind, object.key.name));
+        if !facts.contains(&line) {
+            facts.push(line);
         }
     }
-    let Some((object, at)) = changed_before(scene, deployment, onset) else { return };
+    let Some((object, edit)) = changed_before(scene, template, owners, onset) else { return };
+    let at = edit.at;
     let before = if at <= onset {
         format!("{} before it began", text::span(between(at, onset)))
     } else {
         "as it began".to_owned()
     };
-    let by = object.modified_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let by = edit.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let says = format!("{} {} was changed {before}{by}", object.kind, object.key.name);
     let origin = if object.kind == Kind::Secret { Origin::Secrets } else { Origin::ConfigMaps };
     facts.push(evidence(origin, Some(at), says.clone()));
@@ -55,23 +53,51 @@ pub(super) fn blame(
     }
 }
 
-/// The referenced object that was changed last before the onset, within the window.
-fn changed_before<'a>(
-    scene: &Scene<'a>,
+/// What a template needs and is known not to exist.
+pub(super) fn missing<'a>(scene: &Scene<'_>, template: &'a Template) -> impl Iterator<Item = &'a ObjectRef> {
+    let (secrets, config_maps) = (&scene.snapshot.secrets, &scene.snapshot.config_maps);
+    let needed = template.references.iter().filter(|reference| !reference.optional);
+    needed.map(|reference| &reference.object).filter(move |object| {
+        let table = if object.kind == Kind::Secret { secrets } else { config_maps };
+        table.is_listed() && table.get(&object.key).is_none()
+    })
+}
+
+/// The same for a Deployment, whose pods belong to its ReplicaSets.
+pub(super) fn blame_of(
+    scene: &Scene<'_>,
     deployment: &Deployment,
     onset: Timestamp,
-) -> Option<(&'a ConfigObject, Timestamp)> {
-    deployment
-        .template
+    causes: &mut Vec<Cause>,
+    facts: &mut Vec<Evidence>,
+    bindings: &mut Bindings,
+) {
+    let owners: Vec<&Key> = scene.revisions(deployment).iter().map(|set| &set.key).collect();
+    blame(scene, (&deployment.template, &owners), onset, causes, facts, bindings);
+}
+
+/// The referenced object that was changed last before the onset, within the window. What was changed while pods were
+/// crashing already is a remedy, whether or not it helped.
+fn changed_before<'a>(
+    scene: &Scene<'a>,
+    template: &Template,
+    owners: &[&Key],
+    onset: Timestamp,
+) -> Option<(&'a ConfigObject, &'a Edit)> {
+    template
         .references
         .iter()
         .filter_map(|reference| match reference.object.kind {
             Kind::Secret => scene.snapshot.secrets.get(&reference.object.key),
             _ => scene.snapshot.config_maps.get(&reference.object.key),
         })
-        .filter_map(|object| Some((object, object.modified?)))
+        .filter_map(|object| Some((object, object.edited.as_ref()?)))
         // One that is as old as its last write was created, not changed.
-        .filter(|(object, at)| *at > object.created)
-        .filter(|(_, at)| at.duration_since(onset) <= SLACK && onset.duration_since(*at) <= BLAME)
-        .max_by(|(one, at), (other, other_at)| at.cmp(other_at).then_with(|| other.key.cmp(&one.key)))
+        .filter(|(object, edit)| edit.at > object.created)
+        .filter(|(_, edit)| {
+            let slack = if edit.is_ours() { SignedDuration::ZERO } else { SLACK };
+            edit.at.duration_since(onset) <= slack && onset.duration_since(edit.at) <= BLAME
+        })
+        .filter(|(_, edit)| !owners.iter().any(|owner| was_looping(scene, owner, edit.at)))
+        .max_by(|(one, edit), (other, later)| edit.at.cmp(&later.at).then_with(|| other.key.cmp(&one.key)))
 }

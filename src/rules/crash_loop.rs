@@ -11,7 +11,7 @@ use crate::domain::{
 use super::crash_cause::{CANNOT_START, Why, why};
 use super::room::{Suggestion, suggest_memory};
 use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, revision, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, evicted, pages_at, revision, shown};
 
 const RESTARTS: Threshold = Threshold {
     key: "crash-loop.restarts",
@@ -59,8 +59,8 @@ const PAGES_AFTER: Threshold = Threshold {
 pub(super) static RULE: Rule = Rule {
     name: "crash-loop",
     title: "Pods crash-looping",
-    says: "Containers in CrashLoopBackOff, containers that restarted twice and just died young again, and \
-           containers that the kubelet cannot create. Silent about Jobs that run and retry, pods being deleted, and \
+    says: "Containers in CrashLoopBackOff, containers that restarted twice and just died young again, \
+           containers that the kubelet cannot create, and pods evicted again and again for what they write themselves. Silent about Jobs that run and retry, pods being deleted, and \
            containers that have been running for ten minutes since, or for three if that is ten times what they lived.",
     needs: Needs::All(&[Origin::Pods]),
     thresholds: &[RESTARTS, RECOVERED_AFTER, SETTLED_AFTER, WARNING_AFTER, CRITICAL_BELOW, PAGES_AFTER],
@@ -74,7 +74,11 @@ const SETTLED_LIVES: u32 = 10;
 const EXAMPLES: usize = 4;
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    groups(scene, is_looping).iter().filter_map(|group| anomaly(scene, group)).collect()
+    let mut anomalies: Vec<Anomaly> =
+        groups(scene, is_looping).iter().filter_map(|group| anomaly(scene, group)).collect();
+    let told: Vec<AnomalyId> = anomalies.iter().map(|anomaly| anomaly.id.clone()).collect();
+    anomalies.extend(evicted::examine(scene).into_iter().filter(|anomaly| !told.contains(&anomaly.id)));
+    anomalies
 }
 
 /// Whether a container dies again and again, or cannot be started.
@@ -115,8 +119,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         group.deployment.and_then(|deployment| revision::inherited_since(scene, scene.revisions(deployment)));
     let onset = inherited.into_iter().chain([pods_onset(scene, group)]).min()?;
     let (worst, worst_why) = worst(scene, group)?;
-    let suspicion =
-        group.deployment.and_then(|deployment| revision::suspect(scene, deployment, &pods, onset));
+    let suspicion = group.suspect(scene, onset);
     let mut bindings = group.bindings(scene, worst);
     let mut causes =
         vec![Cause { name: worst_why.name, says: worst_why.says.clone(), weight: worst_why.weight }];
@@ -129,9 +132,11 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         let says = suspicion.says.clone();
         causes.push(Cause { name: cause::BAD_REVISION, says, weight: suspicion.weight });
     }
-    if let Some(deployment) = group.deployment {
-        configuration::blame(scene, deployment, onset, &mut causes, &mut facts, &mut bindings);
+    if let Some(cause) = group.left_behind(scene) {
+        facts.push(evidence(Origin::StatefulSets, None, cause.says.clone()));
+        causes.push(cause);
     }
+    group.blame_configuration(scene, onset, &mut causes, &mut facts, &mut bindings);
     if matches!(worst_why.name, cause::OOM_KILLED | cause::MEMORY_LEAK) {
         describe_memory(scene, group, worst.1, &mut bindings, &mut facts);
     }

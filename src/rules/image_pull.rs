@@ -8,7 +8,7 @@ use crate::domain::{
 
 use super::image_cause::{PULLING_FAILS, Trouble, registry, trouble};
 use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups};
-use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, revision, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
 
 const WARNING_AFTER: Threshold = Threshold {
     key: "image-pull.warning-after",
@@ -65,8 +65,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         (trouble.causes[0].name == cause::IMAGE_PULL, pod.created, &pod.key, &container.name)
     });
     let (worst, Trouble { mut causes, label, message }) = heard.into_iter().next()?;
-    let suspicion =
-        group.deployment.and_then(|deployment| revision::suspect(scene, deployment, &pods, onset));
+    let suspicion = group.suspect(scene, onset);
     let mut bindings = group.bindings(scene, worst);
     bindings.insert("registry", registry(&worst.1.image).to_owned());
     bindings.insert("because", label.to_owned());
@@ -78,6 +77,10 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         facts.push(evidence(Origin::ReplicaSets, Some(suspicion.bad.created), suspicion.says.clone()));
         let says = suspicion.says.clone();
         causes.push(Cause { name: cause::BAD_REVISION, says, weight: suspicion.weight.min(0.85) });
+    }
+    if let Some(cause) = group.left_behind(scene) {
+        facts.push(evidence(Origin::StatefulSets, None, cause.says.clone()));
+        causes.push(cause);
     }
     let mut touches = group.touches();
     check_pull_secrets(scene, group, &mut bindings, &mut facts, &mut causes, &mut touches);

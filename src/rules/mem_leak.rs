@@ -224,12 +224,12 @@ fn since_revision<'a>(
         lines.peek().is_some() && lines.all(|(trend, growth)| !leaks(&trend.bytes, &growth))
     };
     let good = older.iter().find(calm)?;
-    let (bad_number, good_number) = (revision::number(bad), revision::number(good));
+    let (bad, good) = (revision::Revision::from(*bad), revision::Revision::from(*good));
     let ago = text::span(between(bad.created, scene.now));
     Some(revision::Suspicion {
         bad,
-        good: Some((good, format!("the pods of {good_number} did not grow"))),
-        says: format!("grows since {bad_number}, {ago} ago; the pods of {good_number} did not"),
+        good: Some((good, format!("the pods of {good} did not grow"))),
+        says: format!("grows since {bad}, {ago} ago; the pods of {good} did not"),
         weight: 0.85,
     })
 }

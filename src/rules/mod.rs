@@ -6,20 +6,24 @@ mod auth_attack;
 mod cert_expiry;
 mod cert_trouble;
 mod configuration;
+mod controller;
 mod crash_cause;
 mod crash_loop;
 mod crash_words;
+mod cron_job;
 mod db_cpu;
 mod db_pool;
 mod db_rds;
 mod disk_forecast;
 mod disk_full;
+mod evicted;
 mod high_5xx;
 mod high_latency;
 mod hpa_max;
 mod image_cause;
 mod image_pull;
 mod ingress_down;
+mod job_failed;
 mod mem_leak;
 mod memory_trend;
 mod node_ailment;
@@ -112,6 +116,7 @@ pub static RULES: &[&Rule] = &[
     &crash_loop::RULE,
     &rollout_stuck::RULE,
     &image_pull::RULE,
+    &job_failed::RULE,
     &node_notready::RULE,
     &disk_full::RULE,
     &high_5xx::RULE,

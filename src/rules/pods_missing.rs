@@ -1,33 +1,85 @@
-//! Pods of StatefulSets and DaemonSets that do not come up, by workload, as far as the pods themselves tell.
-//! Of Deployments their own status says more.
+//! StatefulSets and DaemonSets whose pods do not come up: refused, left behind, or never ready, as far as no other rule
+//! says why. Of Deployments their own status says more.
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Anomaly, AnomalyId, Kind, ObjectRef, Origin, Pod, Severity, Subject, Timestamp, text};
+use jiff::SignedDuration;
 
-use super::rollout_cause::{Obstacle, obstacle};
-use super::rollout_stuck::{MISSING, NO_PROGRESS, PAGES_AFTER, RULE, is_told};
-use super::workload::{Bindings, evidence, service};
-use super::{Scene, pages_at, shown};
+use crate::domain::{
+    Anomaly, AnomalyId, Cause, Controller, Evidence, Key, Kind, ObjectRef, Origin, Pod, Severity, Subject,
+    Timestamp, cause, text,
+};
 
-/// Workloads of which pods have not been ready for too long, when no other rule says why.
+use super::revision::Suspicion;
+use super::rollout_cause::{Obstacle, lingering, obstacle, refused};
+use super::rollout_stuck::{MISSING, NO_PROGRESS, PAGES_AFTER, RULE, blames_revision, is_told};
+use super::workload::{Bindings, describe_suspicion, evidence, service};
+use super::{Scene, configuration, controller, pages_at, shown};
+
+/// Without progress for this long a rollout is stuck, as a Deployment is by default (`progressDeadlineSeconds`).
+const DEADLINE: SignedDuration = SignedDuration::from_secs(600);
+
+/// Pods whose words are heard; the others of a workload mostly say the same.
+const HEARD: usize = 8;
+
+/// One StatefulSet or DaemonSet and its pods that are not ready.
+struct Missing<'a> {
+    object: ObjectRef,
+    controller: Option<&'a Controller>,
+    /// All that live.
+    pods: &'a [&'a Pod],
+    unready: Vec<&'a Pod>,
+    /// Others are not ready either, and another rule says why: it may be what the rollout waits for.
+    is_told: bool,
+}
+
+/// What is wrong with it.
+struct Trouble {
+    onset: Timestamp,
+    severity: Severity,
+    score: f64,
+    /// `rollout stuck at 1 of 3 updated`; `2 of 3 pods not ready`.
+    what: String,
+}
+
 pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    let mut workloads: BTreeMap<ObjectRef, Vec<&Pod>> = BTreeMap::new();
+    let mut unready: BTreeMap<ObjectRef, Vec<&Pod>> = BTreeMap::new();
     for pod in scene.unwell().iter().filter(|pod| !pod.is_ready()) {
         let (object, _) = scene.workload_of(pod);
-        if matches!(object.kind, Kind::StatefulSet | Kind::DaemonSet)
-            && !is_told(scene, pod)
-            && !is_lost(scene, pod)
-        {
-            workloads.entry(object).or_default().push(pod);
+        if matches!(object.kind, Kind::StatefulSet | Kind::DaemonSet) {
+            unready.entry(object).or_default().push(pod);
         }
     }
-    workloads.into_iter().filter_map(|(object, pods)| anomaly(scene, object, &pods)).collect()
+    let snapshot = scene.snapshot;
+    let lacking = snapshot.stateful_sets.iter().chain(snapshot.daemon_sets.iter());
+    for controller in lacking.filter(|one| one.existing < one.desired || one.is_rolling()) {
+        unready.entry(controller.object()).or_default();
+    }
+    // Until it is gone, nothing takes its place.
+    for pod in snapshot.pods.iter().filter(|pod| pod.deleting.is_some()) {
+        let (object, _) = scene.workload_of(pod);
+        if matches!(object.kind, Kind::StatefulSet | Kind::DaemonSet) && !is_lost(scene, pod) {
+            unready.entry(object).or_default();
+        }
+    }
+    unready
+        .into_iter()
+        .filter_map(|(object, all_unready)| {
+            let controller = snapshot.controller(object.kind, &object.key);
+            let of_pod = || all_unready.first()?.owner.as_ref().map(|owner| &owner.uid);
+            let uid = controller.map(|one| &one.uid).or_else(of_pod);
+            let pods = uid.map_or(&[][..], |uid| scene.siblings(uid));
+            let told = |pod: &Pod| is_told(scene, pod) || is_lost(scene, pod);
+            let unready: Vec<&Pod> = all_unready.iter().copied().filter(|pod| !told(pod)).collect();
+            let is_told = unready.len() < all_unready.len();
+            anomaly(scene, &Missing { object, controller, pods, unready, is_told })
+        })
+        .collect()
 }
 
 /// Whether its node does not answer: then that is what there is to tell.
-fn is_lost(scene: &Scene<'_>, pod: &Pod) -> bool {
-    let node = pod.node.as_ref().map(|name| crate::domain::Key::cluster(name.clone()));
+pub(super) fn is_lost(scene: &Scene<'_>, pod: &Pod) -> bool {
+    let node = pod.node.as_ref().map(|name| Key::cluster(name.clone()));
     node.and_then(|key| scene.snapshot.nodes.get(&key)).is_some_and(|node| !node.is_ready())
 }
 
@@ -35,49 +87,158 @@ fn unready_since(pod: &Pod) -> Timestamp {
     pod.condition("Ready").and_then(|row| row.since).unwrap_or(pod.created).max(pod.created)
 }
 
-fn anomaly(scene: &Scene<'_>, object: ObjectRef, pods: &[&Pod]) -> Option<Anomaly> {
-    let all = scene.siblings(&pods.first()?.owner.as_ref()?.uid);
-    let ready = all.iter().filter(|pod| pod.is_ready()).count();
-    let patience = if ready == 0 { &NO_PROGRESS } else { &MISSING };
-    let late: Vec<&Pod> =
-        pods.iter().copied().filter(|pod| scene.has_lasted(unready_since(pod), patience)).collect();
-    let onset = late.iter().map(|pod| unready_since(pod)).min()?.min(scene.now);
-    let obstacles = late.iter().take(8).map(|pod| (*pod, obstacle(scene, pod)));
-    let (worst, Obstacle { cause, label, evidence: fact, bindings: own, .. }) =
-        obstacles.min_by(|(_, one), (_, other)| other.cause.weight.total_cmp(&one.cause.weight))?;
-    let mut bindings = bindings(scene, &object, worst);
-    bindings.extend(own);
+impl Missing<'_> {
+    fn ready(&self) -> usize {
+        self.pods.iter().filter(|pod| pod.is_ready()).count()
+    }
+
+    fn wanted(&self) -> usize {
+        self.controller.map_or(0, |one| one.desired as usize).max(self.pods.len())
+    }
+}
+
+/// Pods that the API server does not even accept.
+fn turned_away(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
+    missing.controller.filter(|one| one.existing < one.desired)?;
+    let event = controller::refusal(scene, missing.object.kind, &missing.object.key)?;
+    Some((refused(&event.message, Origin::Events, Some(event.last)), event.first.min(scene.now)))
+}
+
+/// A rollout that has not got on for a while.
+fn standing_still(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
+    let controller = missing.controller.filter(|one| one.is_rolling() && !missing.is_told)?;
+    let progressed = controller::last_progress(scene, controller)?;
+    if !scene.has_lasted(progressed, &NO_PROGRESS) {
+        return None;
+    }
+    let firing = scene.now.duration_since(progressed) >= DEADLINE;
+    let severity = match () {
+        () if missing.ready() == 0 => Severity::Critical,
+        () if firing => Severity::Warning,
+        () => Severity::Suspect,
+    };
+    let what = format!("rollout stuck at {} of {} updated", controller.updated, controller.due());
+    Some(Trouble { onset: progressed, severity, score: if firing { 0.8 } else { 0.6 }, what })
+}
+
+/// Pods that have not been ready for too long.
+fn not_ready(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
+    let none_ready = missing.ready() == 0;
+    let patience = if none_ready { &NO_PROGRESS } else { &MISSING };
+    let late: Vec<Timestamp> = missing
+        .unready
+        .iter()
+        .map(|pod| unready_since(pod))
+        .filter(|since| scene.has_lasted(*since, patience))
+        .collect();
+    let onset = late.iter().min()?.to_owned().min(scene.now);
+    let severity = if none_ready { Severity::Critical } else { Severity::Warning };
+    let what = format!("{} of {} not ready", late.len(), text::count(missing.wanted(), "pod"));
+    Some(Trouble { onset, severity, score: 0.8, what })
+}
+
+/// A pod that should be gone holds the place of its successor.
+fn occupied(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
+    let obstacle = lingering(scene, missing.controller.map(|one| &one.uid).into_iter())?;
+    let since = scene.snapshot.pods.get(&obstacle.pod.as_ref()?.0.key)?.deleting?;
+    Some((obstacle, since))
+}
+
+fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
+    let turned_away = turned_away(scene, missing).or_else(|| occupied(scene, missing));
+    let refused_trouble = turned_away.as_ref().map(|(_, onset)| Trouble {
+        onset: *onset,
+        severity: if missing.ready() == 0 && scene.has_lasted(*onset, &NO_PROGRESS) {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        },
+        score: 0.75,
+        what: format!("{} of {} there", missing.pods.len(), text::count(missing.wanted(), "pod")),
+    });
+    let Trouble { onset, severity, score, what } =
+        refused_trouble.or_else(|| standing_still(scene, missing)).or_else(|| not_ready(scene, missing))?;
+    let heard = missing.unready.iter().take(HEARD).map(|pod| obstacle(scene, pod));
+    let mut obstacles: Vec<Obstacle> =
+        turned_away.map(|(obstacle, _)| obstacle).into_iter().chain(heard).collect();
+    obstacles.sort_by(|one, other| other.cause.weight.total_cmp(&one.cause.weight));
+    let worst = obstacles.first();
+    let mut bindings = bindings(scene, missing, worst);
+    let mut causes: Vec<Cause> = worst.map(|obstacle| obstacle.cause.clone()).into_iter().collect();
+    let mut facts: Vec<Evidence> = worst.map(|obstacle| obstacle.evidence.clone()).into_iter().collect();
+    let mut label = worst.map_or("no progress", |obstacle| &obstacle.label).to_owned();
+    if let Some(controller) = missing.controller {
+        if let Some(cause) = controller::left_behind(scene, controller, &missing.unready) {
+            "it waits for a pod that it left behind".clone_into(&mut label);
+            facts.push(evidence(Origin::StatefulSets, None, cause.says.clone()));
+            causes.push(cause);
+        }
+        if let Some(suspicion) = suspicion(scene, controller, missing, worst, onset) {
+            describe_suspicion(&suspicion, &mut bindings);
+            facts.push(evidence(
+                Origin::ControllerRevisions,
+                Some(suspicion.bad.created),
+                suspicion.says.clone(),
+            ));
+            let weight = suspicion.weight.min(0.8);
+            causes.push(Cause { name: cause::BAD_REVISION, says: suspicion.says, weight });
+        }
+        let blamed = (&controller.template, &[&controller.key][..]);
+        configuration::blame(scene, blamed, onset, &mut causes, &mut facts, &mut bindings);
+    }
+    causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     bindings.insert("because", label.clone());
-    let total = text::count(all.len(), "pod");
-    let touches = late.iter().map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone()));
-    let proven = if cause.weight >= 0.7 { 0.1 } else { 0.0 };
+    let total = text::count(missing.wanted(), "pod");
+    facts.push(evidence(Origin::Pods, None, format!("{} of {total} ready", missing.ready())));
+    let touches = missing.unready.iter().map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone()));
+    let proven = if causes.first().is_some_and(|cause| cause.weight >= 0.7) { 0.1 } else { 0.0 };
+    let object = &missing.object;
     shown(Anomaly {
         id: AnomalyId(format!("{}/{}/{}", RULE.name, object.kind.for_kubectl(), object.key).into()),
         rule: RULE.name.into(),
         subject: Subject::Object(object.clone()),
-        severity: if ready == 0 { Severity::Critical } else { Severity::Warning },
-        score: 0.8 + proven,
+        severity,
+        score: score + proven,
         onset,
-        title: format!("{} of {total} not ready: {label}", late.len()),
-        evidence: vec![fact, evidence(Origin::Pods, None, format!("{ready} of {total} ready"))],
-        causes: vec![cause],
-        touches: std::iter::once(object).chain(touches).collect(),
+        title: format!("{what}: {label}"),
+        evidence: facts,
+        causes,
+        touches: std::iter::once(object.clone()).chain(touches).collect(),
         bindings,
         pages_at: pages_at(scene, onset, &PAGES_AFTER),
     })
 }
 
-fn bindings(scene: &Scene<'_>, object: &ObjectRef, worst: &Pod) -> Bindings {
+fn suspicion<'a>(
+    scene: &Scene<'a>,
+    controller: &Controller,
+    missing: &Missing<'_>,
+    worst: Option<&Obstacle>,
+    onset: Timestamp,
+) -> Option<Suspicion<'a>> {
+    let found = controller::suspect(scene, controller, &missing.unready, onset)?;
+    blames_revision(&found, worst).then_some(found)
+}
+
+fn bindings(scene: &Scene<'_>, missing: &Missing<'_>, worst: Option<&Obstacle>) -> Bindings {
+    let object = &missing.object;
     let mut bindings = Bindings::from([
         ("namespace", object.key.namespace.to_string()),
         ("workload", object.to_string()),
         ("workload_kind", object.kind.as_str().to_owned()),
         ("workload_name", object.key.name.to_string()),
-        ("pod", worst.key.name.to_string()),
     ]);
-    let waiting = worst.containers.iter().find(|container| !container.init && !container.ready);
-    bindings.extend(waiting.map(|container| ("container", container.name.to_string())));
-    bindings.extend(worst.node.as_ref().map(|node| ("node", node.to_string())));
-    bindings.extend(service(scene, worst));
+    bindings.extend(missing.controller.map(|one| ("selector", one.selector.to_string())));
+    let named = worst.and_then(|obstacle| obstacle.pod.as_ref());
+    let pod =
+        named.and_then(|(pod, _)| scene.snapshot.pods.get(&pod.key)).or(missing.unready.first().copied());
+    if let Some(pod) = pod {
+        bindings.insert("pod", pod.key.name.to_string());
+        let waiting = pod.containers.iter().find(|container| !container.init && !container.ready);
+        bindings.extend(waiting.map(|container| ("container", container.name.to_string())));
+        bindings.extend(pod.node.as_ref().map(|node| ("node", node.to_string())));
+        bindings.extend(service(scene, pod));
+    }
+    bindings.extend(worst.map(|obstacle| obstacle.bindings.clone()).unwrap_or_default());
     bindings
 }

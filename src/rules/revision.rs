@@ -2,25 +2,61 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{Deployment, Key, Kind, ObjectRef, Pod, ReplicaSet, Timestamp, between, text};
+use crate::domain::{
+    ControllerRevision, Deployment, Event, Key, Kind, Pod, ReplicaSet, Template, Timestamp, between, text,
+};
 
 use super::Scene;
 
 /// A revision that was in service this long has proven itself (Kubernetes' own progress deadline).
-const PROVEN: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const PROVEN: SignedDuration = SignedDuration::from_mins(10);
 
 /// How long after its rollout a revision can be blamed when no older one runs beside it (audit, section 5:
 /// changes explain what follows within 15 minutes; a crash may take a while to show).
-const BLAME: SignedDuration = SignedDuration::from_mins(30);
+pub(super) const BLAME: SignedDuration = SignedDuration::from_mins(30);
 
 /// Only the newest revision is sick.
 pub(super) struct Suspicion<'a> {
-    pub bad: &'a ReplicaSet,
+    pub bad: Revision<'a>,
     /// The last revision that was healthy, and how we know.
-    pub good: Option<(&'a ReplicaSet, String)>,
+    pub good: Option<(Revision<'a>, String)>,
     pub says: String,
     /// 0 to 1.
     pub weight: f64,
+}
+
+/// A revision of a workload, wherever its history is kept.
+#[derive(Clone, Copy)]
+pub(super) struct Revision<'a> {
+    pub number: Option<u64>,
+    pub hash: Option<&'a str>,
+    pub created: Timestamp,
+    pub template: &'a Template,
+    name: &'a str,
+}
+
+impl<'a> From<&'a ReplicaSet> for Revision<'a> {
+    fn from(set: &'a ReplicaSet) -> Self {
+        let (number, hash) = (set.revision, set.template_hash.as_deref());
+        Self { number, hash, created: set.created, template: &set.template, name: &set.key.name }
+    }
+}
+
+impl<'a> From<&'a ControllerRevision> for Revision<'a> {
+    fn from(row: &'a ControllerRevision) -> Self {
+        let (number, hash) = (Some(row.revision), Some(row.hash()));
+        Self { number, hash, created: row.created, template: &row.template, name: &row.key.name }
+    }
+}
+
+impl std::fmt::Display for Revision<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.number, self.hash) {
+            (Some(number), _) => write!(f, "revision {number}"),
+            (None, Some(hash)) => write!(f, "rollout {hash}"),
+            (None, None) => f.write_str(self.name),
+        }
+    }
 }
 
 /// The newest revision of a Deployment: the one its template stands for.
@@ -59,14 +95,14 @@ pub(super) fn suspect<'a>(
     if inherited_since(scene, sets).is_some() {
         return None;
     }
-    let number = number(bad);
+    let number = Revision::from(*bad);
     let beside = older.iter().find(|set| set.available > 0);
     let rolled_out = rolled_out_at(scene, bad, sets);
     let good = last_good(scene, older, rolled_out);
     let (says, weight) = match beside {
         Some(set) => {
             let others = text::count(set.available as usize, "available pod");
-            (format!("only {number} is affected; {} has {others}", self::number(set)), 0.9)
+            (format!("only {number} is affected; {} has {others}", Revision::from(*set)), 0.9)
         }
         None if onset.duration_since(rolled_out) <= BLAME => {
             let after = text::span(between(rolled_out, onset));
@@ -76,7 +112,7 @@ pub(super) fn suspect<'a>(
         }
         None => return None,
     };
-    Some(Suspicion { bad, good, says, weight })
+    Some(Suspicion { bad: number, good, says, weight })
 }
 
 /// Since when the revision before the newest, which is gone, crashed as well, long after its own rollout: whatever
@@ -89,17 +125,27 @@ pub(super) fn inherited_since(scene: &Scene<'_>, sets: &[&ReplicaSet]) -> Option
 
 /// When the kubelet first held back the restart of a container of this revision, within the last hour.
 fn first_back_off(scene: &Scene<'_>, set: &ReplicaSet) -> Option<Timestamp> {
-    let is_its_pod = |key: &Key| {
-        let rest = key.name.strip_prefix(&*set.key.name);
-        key.namespace == set.key.namespace && rest.is_some_and(|rest| rest.starts_with('-'))
+    back_offs(scene, &set.key).map(|event| event.first).min()
+}
+
+/// Whether pods of this owner were crash-looping at that moment, by events, which outlive the pods by an hour. The
+/// kubelet tells it again every five minutes at least.
+pub(super) fn was_looping(scene: &Scene<'_>, owner: &Key, at: Timestamp) -> bool {
+    const AGAIN: SignedDuration = SignedDuration::from_mins(6);
+    back_offs(scene, owner).any(|event| event.first < at && at.duration_since(event.last) <= AGAIN)
+}
+
+fn back_offs<'a>(scene: &Scene<'a>, owner: &Key) -> impl Iterator<Item = &'a Event> {
+    let is_its_pod = move |key: &Key| {
+        let rest = key.name.strip_prefix(&*owner.name);
+        key.namespace == owner.namespace && rest.is_some_and(|rest| rest.starts_with('-'))
     };
-    let back_offs = scene.snapshot.events.iter().filter(|event| {
+    scene.snapshot.events.iter().filter(move |event| {
         &*event.reason == "BackOff"
             && &*event.about_kind == Kind::Pod.as_str()
             && event.message.contains("restarting failed container")
             && is_its_pod(&event.about)
-    });
-    back_offs.map(|event| event.first).min()
+    })
 }
 
 /// Changes explain what follows within this time (audit, section 5).
@@ -121,8 +167,8 @@ pub(super) fn before<'a>(
         return None;
     }
     let good = last_good(scene, older, rolled_out);
-    let says =
-        format!("began {} after {} was rolled out", text::span(between(rolled_out, onset)), number(bad));
+    let bad = Revision::from(*bad);
+    let says = format!("began {} after {bad} was rolled out", text::span(between(rolled_out, onset)));
     // The closer, the likelier.
     let weight = if after <= CHANGE / 3 { 0.9 } else { 0.8 };
     Some(Suspicion { bad, good, says, weight })
@@ -144,29 +190,21 @@ fn last_good<'a>(
     scene: &Scene<'a>,
     older: &[&'a ReplicaSet],
     rolled_out: Timestamp,
-) -> Option<(&'a ReplicaSet, String)> {
+) -> Option<(Revision<'a>, String)> {
     let mut until = rolled_out;
     for set in older {
+        let revision = Revision::from(*set);
         if set.available > 0 {
-            let why = format!("{} has {}", number(set), text::count(set.available as usize, "available pod"));
-            return Some((set, why));
+            let why = format!("{revision} has {}", text::count(set.available as usize, "available pod"));
+            return Some((revision, why));
         }
         let sick = scene.unwell_of(&set.uid).iter().any(|pod| pod.restarts() > 0);
         let sick = sick || first_back_off(scene, set).is_some();
         if !sick && until.duration_since(set.created) >= PROVEN {
-            let why = format!("{} served for {}", number(set), text::span(between(set.created, until)));
-            return Some((set, why));
+            let why = format!("{revision} served for {}", text::span(between(set.created, until)));
+            return Some((revision, why));
         }
         until = until.min(set.created);
     }
     None
-}
-
-/// In words: `revision 7`.
-pub(super) fn number(set: &ReplicaSet) -> String {
-    match (set.revision, &set.template_hash) {
-        (Some(revision), _) => format!("revision {revision}"),
-        (None, Some(hash)) => format!("rollout {hash}"),
-        (None, None) => ObjectRef::new(Kind::ReplicaSet, set.key.clone()).to_string(),
-    }
 }

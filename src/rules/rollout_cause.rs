@@ -1,8 +1,10 @@
 //! Why the newest revision's pods do not come up: what refuses them, what they wait for, what they die of.
 
+use jiff::SignedDuration;
+
 use crate::domain::{
-    Cause, Container, ContainerState, Deployment, Event, Evidence, Kind, ObjectRef, Origin, Pod, ReplicaSet,
-    Status, cause, text,
+    Cause, Container, ContainerState, Deployment, Event, Evidence, Key, Kind, Name, ObjectRef, Origin, Pod,
+    ReplicaSet, Status, Timestamp, cause, text,
 };
 
 use super::Scene;
@@ -10,6 +12,7 @@ use super::crash_cause::{missing, why};
 use super::crash_loop::is_looping;
 use super::image_cause::trouble;
 use super::image_pull::is_failing;
+use super::pods_missing::is_lost;
 use super::workload::{Bindings, evidence, quote};
 
 /// Evidence about single pods is cut after this many.
@@ -52,8 +55,33 @@ pub(super) fn obstacles(
     if found.iter().any(|known| known.cause.name != cause::STARTING_SLOWLY) {
         found.retain(|known| known.cause.name != cause::STARTING_SLOWLY);
     }
+    if found.is_empty() {
+        found.extend(lingering(scene, scene.revisions(deployment).iter().map(|set| &set.uid)));
+    }
     found.sort_by(|one, other| other.cause.weight.total_cmp(&one.cause.weight));
     found
+}
+
+/// How long after its grace period a pod may still take to go.
+const LINGERING: SignedDuration = SignedDuration::from_mins(5);
+
+/// A pod of these owners that should be gone and whose place is not free. `deletionTimestamp` has its grace period in it.
+pub(super) fn lingering<'a>(scene: &Scene<'_>, owners: impl Iterator<Item = &'a Name>) -> Option<Obstacle> {
+    let owners: Vec<&Name> = owners.collect();
+    let late = |pod: &&Pod| {
+        let overdue = pod.deleting.is_some_and(|at| scene.now.duration_since(at) >= LINGERING);
+        overdue
+            && !is_lost(scene, pod)
+            && pod.owner.as_ref().is_some_and(|owner| owners.contains(&&owner.uid))
+    };
+    let pod = scene.snapshot.pods.iter().filter(late).min_by_key(|pod| (pod.deleting, &pod.key))?;
+    let overdue = text::span(crate::domain::between(pod.deleting?, scene.now));
+    let told = scene.events(Kind::Pod, &pod.key).next();
+    let told = told.map(|event| format!(": {}: {}", event.reason, quote(&event.message))).unwrap_or_default();
+    let says = format!("should have been gone {overdue} ago and is still there{told}");
+    let cause =
+        Cause { name: cause::STUCK_TERMINATING, says: format!("{} {says}", pod.key.name), weight: 0.9 };
+    Some(about(pod, None, cause, "a pod does not go", &says))
 }
 
 /// Pods that the API server does not even accept (`ReplicaFailure`/`FailedCreate`).
@@ -67,16 +95,21 @@ fn refusal(scene: &Scene<'_>, deployment: &Deployment, newest: Option<&ReplicaSe
         scene.events(Kind::ReplicaSet, &set.key).find(|event| &*event.reason == "FailedCreate")
     });
     let words = condition.message.clone().or_else(|| event.map(|event| event.message.clone()));
-    let words = words.unwrap_or_default();
-    let (message, lower) = (quote(&words), words.to_lowercase());
-    if let Some(why) = missing("its service account", &words) {
-        return Some(Obstacle {
-            evidence: evidence(Origin::Deployments, condition.since, format!("FailedCreate: {message}")),
-            cause: Cause { name: why.name, says: message, weight: 0.95 },
-            label: why.label,
-            bindings: why.bindings,
-            pod: None,
-        });
+    Some(refused(&words.unwrap_or_default(), Origin::Deployments, condition.since))
+}
+
+/// What the API server's words against a pod come down to.
+pub(super) fn refused(words: &str, origin: Origin, at: Option<Timestamp>) -> Obstacle {
+    let (message, lower) = (quote(words), words.to_lowercase());
+    let obstacle = |name, label: String, bindings| Obstacle {
+        evidence: evidence(origin, at, format!("FailedCreate: {message}")),
+        cause: Cause { name, says: message.clone(), weight: 0.95 },
+        label,
+        bindings,
+        pod: None,
+    };
+    if let Some(why) = missing("its service account", words) {
+        return obstacle(why.name, why.label, why.bindings);
     }
     let (name, label) = match () {
         () if lower.contains("must specify") && lower.contains("quota") => {
@@ -92,13 +125,7 @@ fn refusal(scene: &Scene<'_>, deployment: &Deployment, newest: Option<&ReplicaSe
         () if lower.contains("webhook") => (cause::WEBHOOK, "an admission webhook refuses"),
         () => (cause::POD_REFUSED, "the API server refuses the pods"),
     };
-    Some(Obstacle {
-        evidence: evidence(Origin::Deployments, condition.since, format!("FailedCreate: {message}")),
-        cause: Cause { name, says: message, weight: 0.95 },
-        label: label.to_owned(),
-        bindings: Bindings::new(),
-        pod: None,
-    })
+    obstacle(name, label.to_owned(), Bindings::new())
 }
 
 /// What stands in the way of one pod.
@@ -123,9 +150,18 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
         let cause = Cause { name: cause::UNSCHEDULABLE, says: says.to_owned(), weight: 0.7 };
         return about(pod, None, cause, "held back by scheduling gates", says);
     }
+    if pod.node.is_none() && pod.condition("PodScheduled").is_none() {
+        let says =
+            "no scheduler has looked at it: its schedulerName is wrong, or the scheduler does not work";
+        let cause = Cause { name: cause::SCHEDULER_SILENT, says: says.to_owned(), weight: 0.85 };
+        return about(pod, None, cause, "no scheduler takes the pods", says);
+    }
     if let Some(message) = unschedulable(pod) {
-        let says = quote(message);
         let (name, label) = unplaced(scene, message);
+        let said =
+            if name == cause::VOLUME_STUCK { about_claims(scene, pod) } else { about_growing(scene, pod) };
+        let said = said.map(|said| format!("; {said}")).unwrap_or_default();
+        let says = format!("{}{said}", quote(message));
         let cause = Cause { name, says: says.clone(), weight: 0.9 };
         let mut obstacle = about(pod, None, cause, label, &says);
         obstacle.bindings = requests(pod);
@@ -224,6 +260,21 @@ pub(super) fn unschedulable(pod: &Pod) -> Option<&str> {
     (reason == "Unschedulable").then(|| condition.message.as_deref().unwrap_or("no node takes it"))
 }
 
+/// What stands in the way of a claim of the pod.
+fn about_claims(scene: &Scene<'_>, pod: &Pod) -> Option<String> {
+    pod.claims.iter().find_map(|claim| {
+        let key = Key::new(pod.key.namespace.clone(), claim.clone());
+        let event = scene.events(Kind::PersistentVolumeClaim, &key).next()?;
+        Some(format!("claim {claim}: {}: {}", event.reason, quote(&event.message)))
+    })
+}
+
+/// Why the cluster autoscaler adds no node for the pod.
+fn about_growing(scene: &Scene<'_>, pod: &Pod) -> Option<String> {
+    let mut events = scene.events(Kind::Pod, &pod.key);
+    events.find(|event| &*event.reason == "NotTriggerScaleUp").map(|event| quote(&event.message))
+}
+
 /// What the scheduler's words come down to. Where room is lacking anywhere, that is it: other nodes are always
 /// closed to some.
 fn unplaced(scene: &Scene<'_>, message: &str) -> (&'static str, &'static str) {
@@ -239,7 +290,14 @@ fn unplaced(scene: &Scene<'_>, message: &str) -> (&'static str, &'static str) {
     };
     match () {
         () if says(&makes_place) => (cause::UNSCHEDULABLE, "no node takes the pods"),
-        () if says(&["persistentvolume", "volume node affinity", "volume zone"]) => {
+        () if says(&[
+            "persistentvolume",
+            "volume node affinity",
+            "volume zone",
+            "volumebinding",
+            "binding volumes",
+        ]) =>
+        {
             (cause::VOLUME_STUCK, "a volume cannot be had")
         }
         // Taints of nodes that are ill say nothing of the pod.

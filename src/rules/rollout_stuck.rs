@@ -12,7 +12,7 @@ use crate::domain::{
 
 use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
-use super::revision::{self, Suspicion};
+use super::revision::{self, Revision, Suspicion};
 use super::rollout_cause::{Obstacle, obstacles, unschedulable};
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
 use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, pods_missing, shown};
@@ -49,11 +49,17 @@ pub(super) const PAGES_AFTER: Threshold = Threshold {
 pub(super) static RULE: Rule = Rule {
     name: "rollout-stuck",
     title: "Rollouts stuck",
-    says: "Deployments past their progress deadline, whose pods are refused, or whose newest revision has not \
-           got on for three minutes; and workloads of which nothing has been available for as long, or too little \
-           for a quarter of an hour, when no other rule says why. Silent about rollouts that progress \
-           or are paused, and about scaling.",
-    needs: Needs::All(&[Origin::Deployments, Origin::ReplicaSets, Origin::Pods]),
+    says: "Deployments past their progress deadline; Deployments, StatefulSets and DaemonSets whose pods are refused, or \
+           whose newest revision has not got on for three minutes; and workloads of which nothing has been available for as long, or too little \
+           for a quarter of an hour, when no other rule says why. Silent about rollouts that progress, \
+           are paused, wait at a partition or for somebody to delete pods, and about scaling.",
+    needs: Needs::All(&[
+        Origin::Deployments,
+        Origin::ReplicaSets,
+        Origin::StatefulSets,
+        Origin::DaemonSets,
+        Origin::Pods,
+    ]),
     thresholds: &[NO_PROGRESS, UNSCHEDULABLE, MISSING, PAGES_AFTER],
     examine,
 };
@@ -72,7 +78,11 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
         .snapshot
         .deployments
         .iter()
-        .filter(|deployment| is_rolling(deployment) || missing_since(scene, deployment).is_some())
+        .filter(|deployment| {
+            is_rolling(deployment)
+                || missing_since(scene, deployment).is_some()
+                || ignored_since(scene, deployment).is_some()
+        })
         .map(|deployment| (deployment, revision::newest(scene, deployment)))
         .collect();
     if rolling.is_empty() {
@@ -120,6 +130,15 @@ fn missing_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp
     let condition = deployment.condition("Available").filter(|row| row.status == Status::False)?;
     let patience = if deployment.available == 0 { &NO_PROGRESS } else { &MISSING };
     condition.since.filter(|since| scene.has_lasted(*since, patience))
+}
+
+/// Since when the last change of its specification has not been acted on, if for too long.
+fn ignored_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp> {
+    if deployment.observed_generation >= deployment.generation {
+        return None;
+    }
+    let edited = deployment.edited.as_ref()?.at;
+    scene.has_lasted(edited, &NO_PROGRESS).then_some(edited)
 }
 
 /// Whether another rule says what ails this pod.
@@ -172,15 +191,17 @@ fn anomaly(
         unschedulable(pod).is_some() && scene.has_lasted(since, &UNSCHEDULABLE)
     });
     let gone = missing_since(scene, deployment);
-    if deadline.is_none() && !refused && !standing_still && !homeless && gone.is_none() {
+    let ignored = ignored_since(scene, deployment);
+    if deadline.is_none() && !refused && !standing_still && !homeless && gone.is_none() && ignored.is_none() {
         return None;
     }
     if gone.is_some() && unready.iter().any(|pod| is_told(scene, pod)) {
         return None;
     }
     let progressed = progressed.unwrap_or(deployment.created);
-    let began = gone.unwrap_or(progressed);
-    let obstacles = obstacles(scene, deployment, newest, &unready);
+    let began = ignored.or(gone).unwrap_or(progressed);
+    let mut obstacles = obstacles(scene, deployment, newest, &unready);
+    obstacles.extend(ignored.map(|since| unobserved(scene, since)));
     let suspicion = revision::suspect(scene, deployment, &unready, began);
     let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
     let mut causes: Vec<Cause> = Vec::new();
@@ -198,10 +219,6 @@ fn anomaly(
             format!("progress deadline of {limit} s exceeded"),
         ));
     }
-    if deployment.observed_generation < deployment.generation {
-        let says = "the Deployment controller has not seen the latest specification yet";
-        facts.push(evidence(Origin::Deployments, None, says));
-    }
     facts.extend(obstacles.iter().map(|obstacle| obstacle.evidence.clone()));
     let mut bindings = bindings(scene, deployment, newest, &unready, obstacles.first());
     if let Some(suspicion) = &suspicion {
@@ -210,7 +227,7 @@ fn anomaly(
         let weight = suspicion.weight.min(0.8);
         causes.push(Cause { name: cause::BAD_REVISION, says: suspicion.says.clone(), weight });
     }
-    configuration::blame(scene, deployment, began, &mut causes, &mut facts, &mut bindings);
+    configuration::blame_of(scene, deployment, began, &mut causes, &mut facts, &mut bindings);
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let label = obstacles.first().map_or("no progress", |obstacle| &obstacle.label).to_owned();
     bindings.insert("because", label.clone());
@@ -219,7 +236,10 @@ fn anomaly(
         Some(_) => format!("{available} of {wanted} available: {label}"),
         None => format!("rollout stuck at {updated} of {wanted} updated: {label}"),
     };
-    let firing = gone.is_some() || deadline.is_some() || lasted_the_deadline(scene, deployment, progressed);
+    let firing = gone.is_some()
+        || ignored.is_some()
+        || deadline.is_some()
+        || lasted_the_deadline(scene, deployment, progressed);
     let deadline_at = gone
         .or(deadline)
         .unwrap_or_else(|| progressed.checked_add(deadline_span(deployment)).unwrap_or(Timestamp::MAX));
@@ -239,16 +259,30 @@ fn anomaly(
     })
 }
 
+/// The controller does not act.
+fn unobserved(scene: &Scene<'_>, since: Timestamp) -> Obstacle {
+    let ago = text::span(crate::domain::between(since, scene.now));
+    let says = format!("the Deployment controller has not acted on the change of {ago} ago");
+    Obstacle {
+        cause: Cause { name: cause::CONTROLLER_SILENT, says: says.clone(), weight: 0.9 },
+        label: "its controller does not act".to_owned(),
+        evidence: evidence(Origin::Deployments, Some(since), says),
+        bindings: Bindings::new(),
+        pod: None,
+    }
+}
+
 /// Whether the obstacle could be the revision's own doing. A lack of room is, when it asks for more than before.
-fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
+pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
     match obstacle.map(|obstacle| obstacle.cause.name) {
         Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
         // A disk that another node holds is nobody's template.
-        Some(cause::VOLUME_HELD | cause::VOLUME_STUCK) => false,
+        Some(cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::STUCK_TERMINATING) => false,
+        Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT) => false,
         Some(cause::UNSCHEDULABLE) => {
             let Some((good, _)) = &suspicion.good else { return false };
-            let asks = |set: &ReplicaSet| {
-                let rows = set.template.containers.iter();
+            let asks = |revision: &Revision<'_>| {
+                let rows = revision.template.containers.iter();
                 rows.fold((0_u64, 0_u64), |(cpu, memory), row| {
                     (
                         cpu.saturating_add(row.requests.cpu_milli.unwrap_or(0)),
@@ -256,7 +290,7 @@ fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bo
                     )
                 })
             };
-            let (cpu, memory) = asks(suspicion.bad);
+            let (cpu, memory) = asks(&suspicion.bad);
             let (good_cpu, good_memory) = asks(good);
             cpu > good_cpu || memory > good_memory
         }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Autoscaler, BlindKind, Container, Deployment, Event, Key, Kind, Name, ObjectRef, Origin, Phase, Pod,
-    ReplicaSet, Service, Snapshot, Timestamp,
+    Autoscaler, BlindKind, Container, ControllerRevision, Deployment, Event, Key, Kind, Name, ObjectRef,
+    Origin, Phase, Pod, ReplicaSet, Service, Snapshot, Timestamp,
 };
 
 use super::room::roomiest;
@@ -28,6 +28,7 @@ pub struct Scene<'a> {
     pub now: Timestamp,
     unwell: Vec<&'a Pod>,
     sets: OnceCell<HashMap<&'a str, Vec<&'a ReplicaSet>>>,
+    history: OnceCell<HashMap<&'a str, Vec<&'a ControllerRevision>>>,
     events: OnceCell<HashMap<&'a Key, Vec<&'a Event>>>,
     siblings: OnceCell<HashMap<&'a str, Vec<&'a Pod>>>,
     services: OnceCell<HashMap<FirstLabel<'a>, Vec<&'a Service>>>,
@@ -47,6 +48,7 @@ impl<'a> Scene<'a> {
             now,
             unwell,
             sets: OnceCell::new(),
+            history: OnceCell::new(),
             events: OnceCell::new(),
             siblings: OnceCell::new(),
             services: OnceCell::new(),
@@ -120,12 +122,30 @@ impl<'a> Scene<'a> {
         index.get(&*deployment.uid).map_or(&[], Vec::as_slice)
     }
 
+    /// ControllerRevisions of a StatefulSet or DaemonSet, the newest first.
+    pub fn history(&self, owner_uid: &str) -> &[&'a ControllerRevision] {
+        let index = self.history.get_or_init(|| {
+            let mut index: HashMap<&str, Vec<&ControllerRevision>> = HashMap::new();
+            for revision in self.snapshot.controller_revisions.iter() {
+                if let Some(owner) = &revision.owner {
+                    index.entry(&owner.uid).or_default().push(revision);
+                }
+            }
+            for revisions in index.values_mut() {
+                revisions.sort_by(|one, other| (other.revision, &other.key).cmp(&(one.revision, &one.key)));
+            }
+            index
+        });
+        index.get(owner_uid).map_or(&[], Vec::as_slice)
+    }
+
     /// Warnings and kills about an object in the last hour, the latest first.
     pub fn events(&self, kind: Kind, key: &Key) -> impl Iterator<Item = &'a Event> {
         let index = self.events.get_or_init(|| {
             let mut index: HashMap<&Key, Vec<&Event>> = HashMap::new();
-            let telling =
-                |event: &Event| event.warning || matches!(&*event.reason, "Killing" | "NodeNotReady");
+            let telling = |event: &Event| {
+                event.warning || matches!(&*event.reason, "Killing" | "NodeNotReady" | "NotTriggerScaleUp")
+            };
             for event in self.snapshot.events.iter() {
                 if telling(event) && self.now.duration_since(event.last) <= RECENT {
                     index.entry(&event.about).or_default().push(event);

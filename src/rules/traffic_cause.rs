@@ -103,7 +103,14 @@ fn changed(scene: &Scene<'_>, namespace: &Name, onset: Timestamp, behind: &mut B
     for deployment in &serving {
         let mut bindings = Bindings::new();
         let before = behind.causes.len();
-        configuration::blame(scene, deployment, onset, &mut behind.causes, &mut behind.facts, &mut bindings);
+        configuration::blame_of(
+            scene,
+            deployment,
+            onset,
+            &mut behind.causes,
+            &mut behind.facts,
+            &mut bindings,
+        );
         if behind.causes.len() > before {
             name(scene, deployment, behind);
             behind.bindings.extend(bindings);

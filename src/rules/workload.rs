@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    ConfigReference, Container, Deployment, Evidence, Kind, Name, ObjectRef, Origin, Pod, Timestamp, text,
+    Cause, ConfigReference, Container, Controller, Deployment, Evidence, Key, Kind, Name, ObjectRef, Origin,
+    Pod, Timestamp, text,
 };
 
-use super::Scene;
-use super::revision::Suspicion;
+use super::revision::{self, Suspicion};
+use super::{Scene, configuration, controller};
 
 /// Longest quotation of a message, in characters.
 const QUOTE: usize = 220;
@@ -19,6 +20,8 @@ pub(super) type Bindings = BTreeMap<&'static str, String>;
 pub(super) struct Group<'a> {
     pub object: ObjectRef,
     pub deployment: Option<&'a Deployment>,
+    /// The StatefulSet or DaemonSet, if it is one.
+    pub controller: Option<&'a Controller>,
     pub sick: Vec<(&'a Pod, &'a Container)>,
 }
 
@@ -51,9 +54,10 @@ pub(super) fn groups<'a>(
                 Some(owner) => families.entry(owner).or_insert(object).clone(),
                 None => object,
             };
+            let controller = scene.snapshot.controller(object.kind, &object.key);
             groups
                 .entry(object.clone())
-                .or_insert_with(|| Group { object, deployment, sick: Vec::new() })
+                .or_insert_with(|| Group { object, deployment, controller, sick: Vec::new() })
                 .sick
                 .push((pod, container));
         }
@@ -68,6 +72,38 @@ fn operated_by(pod: &Pod) -> Option<&str> {
 }
 
 impl<'a> Group<'a> {
+    /// The newest revision, when only its pods are sick.
+    pub fn suspect(&self, scene: &Scene<'a>, onset: Timestamp) -> Option<Suspicion<'a>> {
+        let pods = self.pods();
+        match (self.deployment, self.controller) {
+            (Some(deployment), _) => revision::suspect(scene, deployment, &pods, onset),
+            (None, Some(controller)) => controller::suspect(scene, controller, &pods, onset),
+            (None, None) => None,
+        }
+    }
+
+    /// Pods that a StatefulSet waits for although it is done with their revision.
+    pub fn left_behind(&self, scene: &Scene<'a>) -> Option<Cause> {
+        controller::left_behind(scene, self.controller?, &self.pods())
+    }
+
+    /// Names the configuration that may be to blame.
+    pub fn blame_configuration(
+        &self,
+        scene: &Scene<'a>,
+        onset: Timestamp,
+        causes: &mut Vec<Cause>,
+        facts: &mut Vec<Evidence>,
+        bindings: &mut Bindings,
+    ) {
+        if let Some(deployment) = self.deployment {
+            configuration::blame_of(scene, deployment, onset, causes, facts, bindings);
+        } else if let Some(controller) = self.controller {
+            let blamed = (&controller.template, &[&controller.key][..]);
+            configuration::blame(scene, blamed, onset, causes, facts, bindings);
+        }
+    }
+
     /// The sick pods, each once.
     pub fn pods(&self) -> Vec<&'a Pod> {
         let mut pods: Vec<&Pod> = self.sick.iter().map(|(pod, _)| *pod).collect();
@@ -83,7 +119,7 @@ impl<'a> Group<'a> {
         match self.object.kind {
             Kind::ReplicaSet | Kind::Deployment => {
                 let owner = self.sick.first().and_then(|(pod, _)| pod.owner.as_ref());
-                let key = owner.map(|owner| crate::domain::Key {
+                let key = owner.map(|owner| Key {
                     namespace: self.object.key.namespace.clone(),
                     name: owner.name.clone(),
                 });
@@ -94,6 +130,11 @@ impl<'a> Group<'a> {
             }
             Kind::Pod if self.sick.iter().all(|(pod, _)| operated_by(pod).is_none()) => {
                 Standing { desired: self.pods().len() as u32, available: ready(&self.pods()) }
+            }
+            _ if self.controller.is_some_and(|one| one.desired > 0) => {
+                let (desired, available) =
+                    self.controller.map_or((0, 0), |one| (one.desired, one.ready.min(one.desired)));
+                Standing { desired, available }
             }
             _ => {
                 let owner = self.sick.first().and_then(|(pod, _)| pod.owner.as_ref());
@@ -138,6 +179,9 @@ impl<'a> Group<'a> {
         }
         if let Some(deployment) = self.deployment {
             describe_deployment(scene, deployment, &mut bindings);
+        }
+        if let Some(controller) = self.controller {
+            bindings.insert("selector", controller.selector.to_string());
         }
         bindings
     }
@@ -196,25 +240,22 @@ pub(super) fn referenced(references: &[ConfigReference], kind: Kind) -> Vec<&str
 
 /// Bindings about revisions, when the newest one is under suspicion.
 pub(super) fn describe_suspicion(suspicion: &Suspicion<'_>, bindings: &mut Bindings) {
-    if let Some(hash) = &suspicion.bad.template_hash {
-        bindings.insert("rollout", hash.to_string());
+    if let Some(hash) = suspicion.bad.hash {
+        bindings.insert("rollout", hash.to_owned());
     }
-    if let Some(revision) = suspicion.bad.revision {
+    if let Some(revision) = suspicion.bad.number {
         bindings.insert("bad_revision", revision.to_string());
     }
     let Some((good, why)) = &suspicion.good else { return };
-    if let Some(revision) = good.revision {
+    if let Some(revision) = good.number {
         bindings.insert("good_revision", revision.to_string());
         bindings.insert("good_revision_why", why.clone());
     }
     let container = bindings.get("container").cloned();
-    let image = |set: &crate::domain::ReplicaSet| {
-        let containers = &set.template.containers;
-        let named = containers.iter().find(|row| Some(&*row.name) == container.as_deref());
-        named.or(containers.first()).map(|row| row.image.to_string())
-    };
-    if let Some(image) = image(good) {
-        bindings.insert("good_image", image);
+    let containers = &good.template.containers;
+    let named = containers.iter().find(|row| Some(&*row.name) == container.as_deref());
+    if let Some(row) = named.or(containers.first()) {
+        bindings.insert("good_image", row.image.to_string());
     }
 }
 

@@ -48,7 +48,9 @@ fn pod() -> impl Strategy<Value = Value> {
         Just("web@2"),
         Just("api@1"),
         Just("statefulset/db"),
-        Just("daemonset/agent"),
+        Just("statefulset/db@1"),
+        Just("statefulset/db@2"),
+        Just("daemonset/agent@1"),
         Just("job/import"),
         Just("pod/bare"),
     ];
@@ -88,11 +90,49 @@ fn deployment(name: &'static str, revisions: u64) -> impl Strategy<Value = Value
     )
 }
 
+fn controllers() -> impl Strategy<Value = Value> {
+    let set = (0_u32..5, 0_u32..3, any::<bool>(), any::<bool>(), age(), age());
+    let agents = (0_u32..5, any::<bool>(), age());
+    (set, agents).prop_map(|((replicas, partition, on_delete, parallel, older, newer), (nodes, manual, since))| {
+        json!([
+            { "of": "statefulset/db", "replicas": replicas, "partition": partition, "on_delete": on_delete,
+              "parallel": parallel, "revisions": [{ "n": 1, "age": older }, { "n": 2, "age": newer }] },
+            { "of": "daemonset/agent", "replicas": nodes, "on_delete": manual, "revisions": [{ "n": 1, "age": since }] },
+        ])
+    })
+}
+
+fn jobs() -> impl Strategy<Value = Value> {
+    let job = (any::<bool>(), age(), prop::option::of(age()), any::<bool>(), 0_u32..3).prop_map(
+        |(of_cron, age, failed, complete, active)| {
+            json!({ "cron": of_cron.then_some("sync"), "age": age, "failed": failed, "complete": complete,
+                    "active": active, "refs": ["secret/b"] })
+        },
+    );
+    prop::collection::vec(job, 0..7).prop_map(|jobs| {
+        let named = jobs.into_iter().enumerate().map(|(number, mut job)| {
+            job["name"] = if number == 0 { "import".into() } else { format!("sync-{number}").into() };
+            job
+        });
+        Value::Array(named.collect())
+    })
+}
+
+fn crons() -> impl Strategy<Value = Value> {
+    let schedule = prop_oneof![Just("*/5 * * * *"), Just("0 3 * * *"), Just("@hourly"), Just("no schedule")];
+    (schedule, any::<bool>(), prop::option::of(age()), prop::option::of(age())).prop_map(
+        |(schedule, suspended, scheduled, successful)| {
+            json!([{ "name": "sync", "schedule": schedule, "suspended": suspended, "scheduled": scheduled,
+                     "successful": successful }])
+        },
+    )
+}
+
 fn world() -> impl Strategy<Value = World> {
     let nodes = (node(0), node(1), node(2), node(3)).prop_map(|(a, b, c, d)| json!([a, b, c, d]));
     let deployments = (deployment("web", 2), deployment("api", 1)).prop_map(|(web, api)| json!([web, api]));
     let config = (age(), age())
-        .prop_map(|(age, modified)| json!([{ "object": "configmap/a", "age": age, "modified": modified }]));
+        .prop_map(|(age, edited)| json!([{ "object": "configmap/a", "age": age, "edited": edited }]));
     let traffic = (0_u32..4, 0_u32..50).prop_map(|(p95, errors)| {
         json!({ "rate": 9.0, "p95": [format!("{p95} for 12m")], "errors": [format!("0.{errors:02} for 9m")] })
     });
@@ -101,10 +141,13 @@ fn world() -> impl Strategy<Value = World> {
         prop_oneof![Just("refused"), Just("not-configured"), Just("unreachable")],
         0..2,
     );
-    (nodes, deployments, prop::collection::vec(pod(), 0..12), config, traffic, blind).prop_map(
-        |(nodes, deployments, pods, config, traffic, blind)| {
+    let pods = prop::collection::vec(pod(), 0..12);
+    let others = (controllers(), jobs(), crons());
+    (nodes, deployments, pods, config, traffic, blind, others).prop_map(
+        |(nodes, deployments, pods, config, traffic, blind, (controllers, jobs, crons))| {
             let world = json!({ "nodes": nodes, "deployments": deployments, "pods": pods, "config": config,
-                                "traffic": traffic, "blind": blind });
+                                "traffic": traffic, "blind": blind, "controllers": controllers, "jobs": jobs,
+                                "crons": crons });
             serde_json::from_value(world).expect("a world")
         },
     )

@@ -54,18 +54,18 @@ impl Action {
                     .trim_end()
                     .into()
             }
-            Action::CheckConfigMaps { deployment } => {
-                format!("kubectl get configmaps {}", scope(&deployment.namespace))
+            Action::CheckConfigMaps { object } => {
+                format!("kubectl get configmaps {}", scope(&object.key.namespace))
             }
-            Action::CheckSecrets { deployment } => {
-                format!("kubectl get secrets {}", scope(&deployment.namespace))
+            Action::CheckSecrets { object } => {
+                format!("kubectl get secrets {}", scope(&object.key.namespace))
             }
             Action::ListExternalSecrets { namespace } => {
                 format!("kubectl get externalsecrets {}", scope(namespace))
             }
-            Action::CompareRevisions { deployment } => rollout("history", deployment, ""),
-            Action::RolloutStatus { deployment, timeout } => {
-                rollout("status", deployment, &format!(" --timeout={}s", timeout.as_secs()))
+            Action::CompareRevisions { object } => rollout_of("history", object, ""),
+            Action::RolloutStatus { object, timeout } => {
+                rollout_of("status", object, &format!(" --timeout={}s", timeout.as_secs()))
             }
             Action::CheckPullSecrets { pod } => format!(
                 "kubectl get pod {} {} -o jsonpath='{{.spec.imagePullSecrets}}'",

@@ -89,21 +89,22 @@ pub enum Action {
     },
     /// Which ConfigMaps the workload references, which are missing, which changed lately.
     CheckConfigMaps {
-        deployment: Key,
+        object: ObjectRef,
     },
     /// The same for Secrets: key names only, never values.
     CheckSecrets {
-        deployment: Key,
+        object: ObjectRef,
     },
     ListExternalSecrets {
         namespace: Name,
     },
-    /// Which revisions crash and which are healthy.
+    /// Which revisions of a Deployment, StatefulSet or DaemonSet crash, and which are healthy.
     CompareRevisions {
-        deployment: Key,
+        object: ObjectRef,
     },
+    /// Of a Deployment, StatefulSet or DaemonSet.
     RolloutStatus {
-        deployment: Key,
+        object: ObjectRef,
         timeout: Duration,
     },
     /// Pull secrets the pod uses, and whether their registry host matches the image.
@@ -405,6 +406,10 @@ impl Action {
             | Action::Label { object, .. }
             | Action::PatchStatus { object, .. }
             | Action::Describe { object }
+            | Action::RolloutStatus { object, .. }
+            | Action::CheckConfigMaps { object }
+            | Action::CheckSecrets { object }
+            | Action::CompareRevisions { object }
             | Action::ListEvents { about: object } => return Some(object.clone()),
             Action::AutoscalerBounds { autoscaler, .. } => {
                 (Kind::HorizontalPodAutoscaler, autoscaler.clone())
@@ -412,11 +417,7 @@ impl Action {
             Action::DenyAtIngress { ingress, .. } => (Kind::Ingress, ingress.clone()),
             Action::RolloutPause { deployment }
             | Action::RolloutResume { deployment }
-            | Action::RolloutStatus { deployment, .. }
             | Action::ListReplicaSets { deployment }
-            | Action::CheckConfigMaps { deployment }
-            | Action::CheckSecrets { deployment }
-            | Action::CompareRevisions { deployment }
             | Action::ReferencePullSecret { deployment, .. }
             | Action::SetImage { deployment, .. }
             | Action::SetResources { deployment, .. } => (Kind::Deployment, deployment.clone()),

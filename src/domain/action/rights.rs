@@ -3,9 +3,9 @@
 
 use crate::domain::Kind;
 use Kind::{
-    Certificate, ClusterIssuer, ConfigMap, DaemonSet, Deployment, ExternalSecret, HorizontalPodAutoscaler,
-    Ingress, Issuer, Node, PersistentVolumeClaim, Pod, Prometheus, PrometheusRule, Secret, Service,
-    StatefulSet,
+    Certificate, ClusterIssuer, ConfigMap, CronJob, DaemonSet, Deployment, ExternalSecret,
+    HorizontalPodAutoscaler, Ingress, Issuer, Node, PersistentVolumeClaim, Pod, Prometheus, PrometheusRule,
+    Secret, Service, StatefulSet,
 };
 
 /// A verb on a kind of object, or on a part of it.
@@ -60,6 +60,7 @@ pub static RIGHTS: &[Rights] = &[
             patch(Deployment),
             patch(Service),
             patch(Ingress),
+            patch(CronJob),
             patch(PersistentVolumeClaim),
             patch(Issuer),
             patch(ClusterIssuer),

@@ -80,6 +80,8 @@ pub(in crate::eyes) fn read(wire: AutoscalerWire, names: &mut Names) -> Option<A
         key: metadata.key(names)?,
         uid: metadata.uid(),
         resource_version: metadata.version(),
+        created: metadata.created(),
+        edited: metadata.edited(names),
         target_kind: names.shared(target.kind.as_deref().unwrap_or_default()),
         target: names.shared(target.name.as_deref().unwrap_or_default()),
         min: count(Some(spec.min_replicas.unwrap_or(1))),

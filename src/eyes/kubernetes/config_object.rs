@@ -1,9 +1,9 @@
-//! ConfigMaps and Secrets on the wire: metadata alone, because the server is asked for nothing else.
+//! Objects of which the server is asked for nothing but the metadata: ConfigMaps, Secrets and a namespace's policies.
 
 use serde::Deserialize;
 
 use super::names::Names;
-use super::wire::{Meta, time};
+use super::wire::Meta;
 use crate::domain::{ConfigObject, Kind};
 
 #[derive(Deserialize, Debug, Default)]
@@ -12,31 +12,30 @@ pub(in crate::eyes) struct ConfigWire {
     metadata: Meta,
 }
 
-pub(in crate::eyes) fn config_map(wire: ConfigWire, names: &mut Names) -> Option<ConfigObject> {
-    let ConfigWire { metadata } = wire;
-    read(Kind::ConfigMap, &metadata, names)
+macro_rules! readers {
+    ($($name:ident: $kind:ident),+ $(,)?) => { $(
+        pub(in crate::eyes) fn $name(wire: ConfigWire, names: &mut Names) -> Option<ConfigObject> {
+            read(Kind::$kind, &wire.metadata, names)
+        }
+    )+ };
 }
 
-pub(in crate::eyes) fn secret(wire: ConfigWire, names: &mut Names) -> Option<ConfigObject> {
-    let ConfigWire { metadata } = wire;
-    read(Kind::Secret, &metadata, names)
+readers! {
+    config_map: ConfigMap,
+    secret: Secret,
+    network_policy: NetworkPolicy,
+    quota: ResourceQuota,
+    limit_range: LimitRange,
 }
 
 fn read(kind: Kind, metadata: &Meta, names: &mut Names) -> Option<ConfigObject> {
-    let latest = metadata
-        .managed_fields
-        .iter()
-        .flatten()
-        .filter_map(|entry| Some((time(entry.time.as_ref())?, entry.manager.as_ref())))
-        .max_by_key(|(at, _)| *at);
     Some(ConfigObject {
         kind,
         key: metadata.key(names)?,
         uid: metadata.uid(),
         resource_version: metadata.version(),
         created: metadata.created(),
-        modified: latest.map(|(at, _)| at),
-        modified_by: latest.and_then(|(_, manager)| names.maybe(manager)),
+        edited: metadata.edited(names),
         keeper: metadata.keeper(names),
     })
 }

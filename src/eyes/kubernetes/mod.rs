@@ -1,8 +1,10 @@
 //! What is watched of Kubernetes, in one table. Nodes and their leases are always those of the whole cluster;
-//! of ConfigMaps and Secrets only the metadata is asked for.
+//! of ConfigMaps, Secrets and policies only the metadata is asked for.
 
 mod autoscaler;
+mod batch;
 mod config_object;
+mod controller;
 pub(in crate::eyes) mod names;
 pub(in crate::eyes) mod node;
 pub(in crate::eyes) mod other;
@@ -34,6 +36,17 @@ pub(super) fn open(scope: &Scope, sessions: &Sessions, tell: &Tell, tasks: &mut 
     open.eye(O::Nodes, K::Node, node::read, Fact::Nodes, cluster_wide);
     open.eye(O::Deployments, K::Deployment, workload::deployment, Fact::Deployments, as_usual);
     open.eye(O::ReplicaSets, K::ReplicaSet, workload::replica_set, Fact::ReplicaSets, as_usual);
+    open.eye(O::StatefulSets, K::StatefulSet, controller::stateful_set, Fact::StatefulSets, as_usual);
+    open.eye(O::DaemonSets, K::DaemonSet, controller::daemon_set, Fact::DaemonSets, as_usual);
+    open.eye(
+        O::ControllerRevisions,
+        K::ControllerRevision,
+        controller::revision,
+        Fact::ControllerRevisions,
+        as_usual,
+    );
+    open.eye(O::Jobs, K::Job, batch::job, Fact::Jobs, as_usual);
+    open.eye(O::CronJobs, K::CronJob, batch::cron_job, Fact::CronJobs, as_usual);
     open.eye(O::Autoscalers, K::HorizontalPodAutoscaler, autoscaler::read, Fact::Autoscalers, as_usual);
     open.eye(
         O::DisruptionBudgets,
@@ -59,6 +72,15 @@ pub(super) fn open(scope: &Scope, sessions: &Sessions, tell: &Tell, tasks: &mut 
     );
     open.eye(O::ConfigMaps, K::ConfigMap, config_object::config_map, Fact::ConfigMaps, metadata_only);
     open.eye(O::Secrets, K::Secret, config_object::secret, Fact::Secrets, metadata_only);
+    open.eye(
+        O::NetworkPolicies,
+        K::NetworkPolicy,
+        config_object::network_policy,
+        Fact::NetworkPolicies,
+        metadata_only,
+    );
+    open.eye(O::ResourceQuotas, K::ResourceQuota, config_object::quota, Fact::ResourceQuotas, metadata_only);
+    open.eye(O::LimitRanges, K::LimitRange, config_object::limit_range, Fact::LimitRanges, metadata_only);
     open.eye(O::Leases, K::Lease, node::lease, Fact::Leases, |watch| Watch {
         namespace: Some("kube-node-lease".into()),
         // Every node renews its lease each 10 s: 50 changes a second with 500 nodes.

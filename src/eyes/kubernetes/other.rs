@@ -101,6 +101,8 @@ pub(in crate::eyes) fn service(wire: ServiceWire, names: &mut Names) -> Option<S
     let spec = wire.spec.unwrap_or_default();
     Some(Service {
         key: wire.metadata.key(names)?,
+        created: wire.metadata.created(),
+        edited: wire.metadata.edited(names),
         labels: names.labels(wire.metadata.labels.as_ref()),
         selector: Selector { labels: names.labels(spec.selector.as_ref()), has_expressions: false },
         ports: spec
@@ -296,6 +298,7 @@ pub(in crate::eyes) fn ingress(wire: IngressWire, names: &mut Names) -> Option<I
     Some(Ingress {
         key: wire.metadata.key(names)?,
         created: wire.metadata.created(),
+        edited: wire.metadata.edited(names),
         class: names.maybe(spec.ingress_class_name.as_ref()),
         hosts: rules.iter().filter_map(|rule| rule.host.as_deref()).map(own).collect(),
         tls: tls.into(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::names::{Names, maybe_says, own};
-use crate::domain::{Condition, Keeper, Key, Name, Owner, Quantities, Status, Timestamp, quantity};
+use crate::domain::{Condition, Edit, Keeper, Key, Name, Owner, Quantities, Status, Timestamp, quantity};
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(rename_all = "camelCase")]
@@ -29,7 +29,12 @@ pub(in crate::eyes) struct Meta {
 pub(in crate::eyes) struct Managed {
     pub manager: Option<String>,
     pub time: Option<String>,
+    /// `status`, `scale`; None for a write to the object itself.
+    pub subresource: Option<String>,
 }
+
+/// Managers that write annotations and finalizers while they do their work, and change nobody's mind.
+const STEWARDS: &[&str] = &["kube-controller-manager", "kube-scheduler", "cloud-controller-manager"];
 
 /// The annotations that mean something here; `last-applied-configuration` and its like are skipped.
 #[derive(Deserialize, Debug, Default)]
@@ -188,6 +193,19 @@ impl Meta {
         history.unwrap_or_default().split(',').filter_map(|number| number.trim().parse().ok()).collect()
     }
 
+    /// The last write to the object itself, by whoever has a mind of their own.
+    pub(in crate::eyes) fn edited(&self, names: &mut Names) -> Option<Edit> {
+        let own = |entry: &&Managed| {
+            entry.subresource.as_deref().unwrap_or_default().is_empty()
+                && !entry.manager.as_deref().is_some_and(|manager| STEWARDS.contains(&manager))
+        };
+        let writes = self.managed_fields.iter().flatten().filter(own);
+        let (at, by) = writes
+            .filter_map(|entry| Some((time(entry.time.as_ref())?, entry.manager.as_ref())))
+            .max_by_key(|(at, _)| *at)?;
+        Some(Edit { at, by: names.maybe(by) })
+    }
+
     /// Who would put a hand-made change back: Flux and Argo CD by their marks, Helm at its next upgrade.
     pub(in crate::eyes) fn keeper(&self, names: &mut Names) -> Option<Keeper> {
         let label = |key: &str| self.labels.as_ref()?.get(key)?.as_deref();
@@ -230,6 +248,22 @@ pub(in crate::eyes) fn condition(raw: &ConditionWire, names: &mut Names) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_is_a_write_to_the_object_itself() {
+        let meta: Meta = serde_json::from_str(
+            r#"{"managedFields": [{"manager": "helm", "time": "2026-03-01T01:00:00Z"},
+            {"manager": "kubectl-edit", "time": "2026-03-01T02:00:00Z"},
+            {"manager": "nginx-ingress-controller", "subresource": "status", "time": "2026-03-01T03:00:00Z"},
+            {"manager": "kube-controller-manager", "time": "2026-03-01T03:00:00Z"}]}"#,
+        )
+        .expect("metadata");
+        let edit = meta.edited(&mut Names::default()).expect("somebody wrote");
+        assert_eq!(
+            (edit.at.to_string().as_str(), edit.by.as_deref()),
+            ("2026-03-01T02:00:00Z", Some("kubectl-edit"))
+        );
+    }
 
     #[test]
     fn quantities_of_every_shape() {

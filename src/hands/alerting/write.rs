@@ -10,10 +10,9 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::config::Door;
-use crate::domain::{Kind, Name, ObjectRef, text};
+use crate::domain::{Kind, MANAGER, Name, ObjectRef, text};
 use crate::guard::Pin;
 use crate::hands::difference::{Regard, content};
-use crate::hands::kubernetes::write::MANAGER;
 use crate::probes::cluster::{Cluster, value};
 use crate::probes::object::string;
 use crate::probes::trouble::{Trouble, TroubleKind};

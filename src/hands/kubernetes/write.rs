@@ -6,12 +6,9 @@ use kube::client::Body;
 use kube::core::{Request, Status};
 use serde_json::{Value, json};
 
-use crate::domain::{ObjectRef, text};
+use crate::domain::{MANAGER, ObjectRef, text};
 use crate::probes::cluster::{Cluster, name_kind};
 use crate::probes::trouble::Trouble;
-
-/// The name under which the server records our fields.
-pub(crate) const MANAGER: &str = "covet-tui";
 
 /// What is written, and how.
 #[derive(Clone, PartialEq, Debug)]

@@ -364,7 +364,8 @@ pub fn plain(now: Timestamp, first: Timestamp) -> Vec<(&'static str, Vec<Value>)
     let cron = json!({
         "metadata": { "name": "covetpy-cleanup", "namespace": NAMESPACE, "labels": { "app": "covetpy-jobs" } },
         "spec": {
-            "schedule": "15 * * * *", "concurrencyPolicy": "Forbid", "suspend": false,
+            // Nightly, and it was this night: the next run is beyond any drill.
+            "schedule": last.strftime("%-M %-H * * *").to_string(), "concurrencyPolicy": "Forbid", "suspend": false,
             "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 1,
             "jobTemplate": { "spec": job("covetpy-cleanup", &["python", "-m", "covetpy.cleanup"], None)["spec"] },
         },

@@ -11,7 +11,10 @@ use crate::playbooks::view::View;
 pub(super) fn pods_ready(view: &View<'_>) -> Held {
     let wanted = match view.deployment {
         Some(deployment) => deployment.replicas as usize,
-        None => view.pods.iter().filter(|pod| pod.deleting.is_none()).count(),
+        None => view.controller.map_or_else(
+            || view.pods.iter().filter(|pod| pod.deleting.is_none()).count(),
+            |controller| controller.desired as usize,
+        ),
     };
     let ready = view.ready();
     if view.deployment.is_some_and(|deployment| deployment.replicas == 0) {
@@ -38,6 +41,9 @@ pub(super) fn no_new_restart(view: &View<'_>) -> Held {
 }
 
 pub(super) fn rollout_complete(view: &View<'_>) -> Held {
+    if let Some(controller) = view.controller.filter(|controller| controller.is_rolling()) {
+        return Err(format!("rollout at {} of {} updated", controller.updated, controller.due()));
+    }
     let Some(deployment) = view.deployment else { return Ok(None) };
     if !deployment.is_rolled_out() {
         return Err(format!(

@@ -1,12 +1,13 @@
 //! The verbs of Kubernetes.
 
 use super::ParamKind::{
-    Count, Flag, Image, Json, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Variable, Words,
+    AnyKind, Count, Flag, Image, Json, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Variable, Words,
+    Workload,
 };
 use super::{IN, Param, Verb, changes, destroys, disrupts, may, must, reads};
 
 const DEPLOYMENT: &[Param] = &[must("deployment", Name), IN];
-const OBJECT: &[Param] = &[must("kind", Kind), must("name", Name), IN];
+const OBJECT: &[Param] = &[must("kind", AnyKind), must("name", Name), IN];
 
 pub(super) static VERBS: &[Verb] = &[
     reads("list-pods", &[IN, may("selector", Line), may("node", Name), may("waiting", Words)]),
@@ -28,11 +29,11 @@ pub(super) static VERBS: &[Verb] = &[
     reads("pod-usage", &[may("pods", Pods), IN]),
     reads("node-usage", &[]),
     reads("node-allocation", &[may("node", Name)]),
-    reads("check-config-maps", DEPLOYMENT),
-    reads("check-secrets", DEPLOYMENT),
+    reads("check-config-maps", &[may("kind", AnyKind), must("name", Name), IN]),
+    reads("check-secrets", &[may("kind", AnyKind), must("name", Name), IN]),
     reads("list-external-secrets", &[IN]),
-    reads("compare-revisions", DEPLOYMENT),
-    reads("rollout-status", &[must("deployment", Name), IN, may("timeout", Span)]),
+    reads("compare-revisions", &[may("kind", Workload), must("name", Name), IN]),
+    reads("rollout-status", &[may("kind", Workload), must("name", Name), IN, may("timeout", Span)]),
     reads("check-pull-secrets", &[must("pod", Name), IN]),
     reads("node-disk", &[must("node", Name)]),
     reads("node-events", &[must("node", Name)]),
@@ -49,8 +50,8 @@ pub(super) static VERBS: &[Verb] = &[
             must("body", Json),
         ],
     ),
-    disrupts("rollout-restart", &[may("kind", Kind), must("name", Name), IN]),
-    disrupts("rollout-undo", &[may("kind", Kind), must("name", Name), IN, must("to_revision", Count)]),
+    disrupts("rollout-restart", &[may("kind", Workload), must("name", Name), IN]),
+    disrupts("rollout-undo", &[may("kind", Workload), must("name", Name), IN, must("to_revision", Count)]),
     changes("rollout-pause", DEPLOYMENT),
     changes("rollout-resume", DEPLOYMENT),
     disrupts("delete-pods", &[must("pods", Pods)]),

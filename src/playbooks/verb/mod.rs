@@ -94,6 +94,10 @@ pub enum ParamKind {
     Cidr,
     /// A kind of object, written out: `ConfigMap`.
     Kind,
+    /// A kind of object that is only read.
+    AnyKind,
+    /// A kind with rollouts.
+    Workload,
     /// One of these words, written out.
     OneOf(&'static [&'static str]),
     Flag,
@@ -155,8 +159,8 @@ const ELSEWHERE: Verb = reads(
 );
 
 use ParamKind::{
-    Cidr, Count, Flag, Host, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span,
-    Url, Variable, Words,
+    AnyKind, Cidr, Count, Flag, Host, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods,
+    Quantity, Span, Url, Variable, Words, Workload,
 };
 
 impl Verb {
@@ -251,6 +255,8 @@ impl ParamKind {
             Cidr => "a network such as \"203.0.113.0/24\", or one address".into(),
             Variable => "the name of an environment variable".into(),
             Kind => "a kind of object, written out: \"ConfigMap\"".into(),
+            AnyKind => "a kind of object, as \"ConfigMap\"".into(),
+            Workload => "Deployment, StatefulSet or DaemonSet".into(),
             OneOf(words) => format!("one of {}", words.join(", ")),
             Flag => "true or false".into(),
             Words => "a list of strings".into(),
@@ -274,7 +280,8 @@ impl ParamKind {
             Image => wrong(!is_image(value)),
             Cidr => wrong(value.parse::<crate::domain::Cidr>().is_err()),
             Variable => wrong(!is_variable(value)),
-            Kind => wrong(crate::domain::Kind::parse(value).is_none()),
+            Kind | AnyKind => wrong(crate::domain::Kind::parse(value).is_none()),
+            Workload => wrong(!["Deployment", "StatefulSet", "DaemonSet"].contains(&value)),
             OneOf(words) => wrong(!words.contains(&value)),
             Pods => wrong(PodSet::parse(value).is_none()),
             Flag | Words | Pairs | JsonKind => Ok(()),

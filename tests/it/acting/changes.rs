@@ -80,7 +80,7 @@ async fn a_bad_revision_is_rolled_back_to_a_pinned_one() {
     let images =
         |deployment: &Value| deployment["spec"]["template"]["spec"]["containers"][0]["image"].to_string();
     bench.until("the bad release is out", || async { images(&bench.app().await).contains("v1.2.4") }).await;
-    let revisions = Action::CompareRevisions { deployment: key(APP) };
+    let revisions = Action::CompareRevisions { object: object(Kind::Deployment, APP) };
     let compare = || bench.probes.read(&revisions, now());
     bench
         .until("the new revision crashes", || async {

@@ -48,11 +48,15 @@ async fn every_read_answers_and_none_of_them_writes() {
         (Action::NodeUsage, "memory"),
         (Action::NodeAllocation { node: None }, "largest free room"),
         (Action::NodeAllocation { node: Some(node.clone()) }, "largest free room"),
-        (Action::CheckConfigMaps { deployment: key(APP) }, "all 1 ConfigMap"),
-        (Action::CheckSecrets { deployment: key(APP) }, "all 1 Secret"),
+        (Action::CheckConfigMaps { object: object(Kind::Deployment, APP) }, "all 1 ConfigMap"),
+        (Action::CheckSecrets { object: object(Kind::Deployment, APP) }, "all 1 Secret"),
         (Action::ListExternalSecrets { namespace: SPACE.into() }, "in sync"),
-        (Action::CompareRevisions { deployment: key(APP) }, "healthy"),
-        (Action::RolloutStatus { deployment: key(APP), timeout: Duration::from_secs(5) }, "rolled out"),
+        (Action::CompareRevisions { object: object(Kind::Deployment, APP) }, "healthy"),
+        (Action::CompareRevisions { object: object(Kind::StatefulSet, "redis") }, "revision 1 is healthy"),
+        (
+            Action::RolloutStatus { object: object(Kind::Deployment, APP), timeout: Duration::from_secs(5) },
+            "rolled out",
+        ),
         (Action::CheckPullSecrets { pod: pod.clone() }, "credentials"),
         (Action::Postgres(Sql::PingDatabase), "the database answers"),
         (Action::NodeLease { node }, "last reported"),
@@ -103,7 +107,7 @@ async fn a_crash_is_described_logged_and_explained() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_key_is_named() {
     let bench = Bench::new(Some("crash-loop.secret")).await;
-    let secrets = Action::CheckSecrets { deployment: key(APP) };
+    let secrets = Action::CheckSecrets { object: object(Kind::Deployment, APP) };
     let check = || bench.probes.read(&secrets, now());
     bench.until("something is wrong with the secrets", || async { !check().await.found.is_empty() }).await;
     let reading = check().await;

@@ -62,7 +62,7 @@ id = "status"
 phase = "verify"
 title = "See its rollout"
 why = "It goes on."
-do = { action = "rollout-status", deployment = "{deployment}" }
+do = { action = "rollout-status", name = "{deployment}" }
 
 [[playbook]]
 id = "wrong-column"

@@ -79,6 +79,8 @@ pub struct DeploymentRow {
     #[serde(default)]
     pub pull_secrets: Vec<String>,
     pub revisions: Vec<RevisionRow>,
+    /// How long ago it was changed, when its controller has not seen that.
+    pub unseen: Option<String>,
     /// Overrides what the pods add up to.
     pub available: Option<u32>,
 }
@@ -86,6 +88,83 @@ pub struct DeploymentRow {
 impl DeploymentRow {
     fn minute() -> String {
         "1m".into()
+    }
+}
+
+/// A StatefulSet or DaemonSet; its status follows from its pods.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerRow {
+    /// `statefulset/db`, `daemonset/agent`.
+    pub of: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub replicas: u32,
+    #[serde(default)]
+    pub partition: u32,
+    #[serde(default)]
+    pub on_delete: bool,
+    #[serde(default)]
+    pub parallel: bool,
+    #[serde(default)]
+    pub refs: Vec<String>,
+    pub revisions: Vec<RevisionRow>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    /// The CronJob it is a run of.
+    pub cron: Option<String>,
+    #[serde(default = "DeploymentRow::minute")]
+    pub age: String,
+    /// How long ago it gave up.
+    pub failed: Option<String>,
+    #[serde(default = "JobRow::reason")]
+    pub reason: String,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub complete: bool,
+    #[serde(default)]
+    pub active: u32,
+    #[serde(default)]
+    pub suspended: bool,
+    #[serde(default)]
+    pub refs: Vec<String>,
+}
+
+impl JobRow {
+    fn reason() -> String {
+        "BackoffLimitExceeded".into()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CronJobRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    #[serde(default = "CronJobRow::long")]
+    pub age: String,
+    pub schedule: String,
+    #[serde(default)]
+    pub suspended: bool,
+    #[serde(default)]
+    pub forbids: bool,
+    pub scheduled: Option<String>,
+    pub successful: Option<String>,
+    pub edited: Option<String>,
+    pub by: Option<String>,
+}
+
+impl CronJobRow {
+    fn long() -> String {
+        "90d".into()
     }
 }
 
@@ -113,14 +192,15 @@ impl RevisionRow {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PodRow {
-    /// `web@7` (a revision of a Deployment), `statefulset/db`, `daemonset/agent`, `job/import`, `pod/name`, or
-    /// `Workflow/etl` of a kind that only its operator knows.
+    /// `web@7` (a revision of a Deployment), `statefulset/db`, `daemonset/agent@4` (with its revision), `job/import`,
+    /// `pod/name`, or `Workflow/etl` of a kind that only its operator knows.
     pub of: String,
     #[serde(default = "shop")]
     pub namespace: String,
     #[serde(default = "one")]
     pub count: u32,
-    /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `creating`, `completed`, `failed`,
+    /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `unseen` (by any scheduler), `creating`,
+    /// `completed`, `failed`,
     /// `init-crash`, `init-running`, `sidecar-crash` (`init` is a sidecar), `native-sidecar-crash` (`init` is an init
     /// container that goes on running), `two-troubles` (the image does not come, and the sidecar crashes).
     #[serde(default = "PodRow::running")]
@@ -146,6 +226,8 @@ pub struct PodRow {
     pub usage: Option<String>,
     #[serde(default)]
     pub deleting: bool,
+    /// How long ago it was to be gone.
+    pub deleted: Option<String>,
     #[serde(default)]
     pub claims: Vec<String>,
     #[serde(default)]
@@ -217,18 +299,20 @@ pub struct AutoscalerRow {
     /// Condition ScalingActive, when it says anything.
     pub active: Option<bool>,
     pub scaled: Option<String>,
+    pub edited: Option<String>,
+    pub by: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigRow {
-    /// `configmap/name` or `secret/name`.
+    /// `configmap/name`, `secret/name`, `networkpolicy/name`, …
     pub object: String,
     #[serde(default = "shop")]
     pub namespace: String,
     #[serde(default = "ten_days")]
     pub age: String,
-    pub modified: Option<String>,
+    pub edited: Option<String>,
     pub by: Option<String>,
 }
 
@@ -414,6 +498,8 @@ pub struct ServiceRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub selector: BTreeMap<String, String>,
+    pub edited: Option<String>,
+    pub by: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -442,6 +528,8 @@ pub struct IngressRow {
     pub services: Vec<String>,
     #[serde(default = "IngressRow::addresses")]
     pub addresses: Vec<String>,
+    pub edited: Option<String>,
+    pub by: Option<String>,
 }
 
 impl IngressRow {

@@ -3,27 +3,30 @@
 use std::collections::BTreeMap;
 
 use covet_tui::domain::{
-    Autoscaler, ConfigReference, Container, ContainerState, Deployment, IntOrPercent, Key, Kind, Labels,
-    Name, Owner, Phase, Pod, Quantities, ReplicaSet, Selector, Status, Strategy, Template, TemplateContainer,
-    Terminated, Usage,
+    Autoscaler, ConfigReference, Container, ContainerState, Controller, ControllerRevision, CronJob,
+    Deployment, IntOrPercent, Job, Key, Kind, Labels, Name, Owner, Phase, Pod, Quantities, ReplicaSet,
+    Selector, Status, Strategy, Template, TemplateContainer, Terminated, Update, Usage,
 };
 
-use super::rows::{AutoscalerRow, DeploymentRow, PodRow, RevisionRow};
-use super::world::{ago, bytes, condition, metric, now, object, span};
+use super::rows::{AutoscalerRow, ControllerRow, CronJobRow, DeploymentRow, JobRow, PodRow, RevisionRow};
+use super::world::{ago, bytes, condition, edit, metric, now, object, span};
 
 #[derive(Default)]
 pub struct Built {
     pub deployments: Vec<Deployment>,
     pub replica_sets: Vec<ReplicaSet>,
+    pub controllers: Vec<Controller>,
+    pub revisions: Vec<ControllerRevision>,
     pub pods: Vec<Pod>,
     pub usage: Vec<((Key, Name), Usage)>,
 }
 
-pub fn build(deployments: &[DeploymentRow], pods: &[PodRow]) -> Built {
+pub fn build(deployments: &[DeploymentRow], controllers: &[ControllerRow], pods: &[PodRow]) -> Built {
     let mut built = Built::default();
     let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     for row in pods {
-        let revision = row.of.split_once('@').map(|(name, number)| {
+        let of_deployment = row.of.split_once('@').filter(|(name, _)| !name.contains('/'));
+        let revision = of_deployment.map(|(name, number)| {
             let deployment =
                 deployments.iter().find(|other| other.name == name && other.namespace == row.namespace);
             let deployment = deployment.unwrap_or_else(|| panic!("no deployment {name}"));
@@ -32,8 +35,9 @@ pub fn build(deployments: &[DeploymentRow], pods: &[PodRow]) -> Built {
             (deployment, revision.unwrap_or_else(|| panic!("no revision {}", row.of)))
         });
         for _ in 0..row.count {
-            let owner_name = revision
-                .map_or_else(|| row.of.clone(), |(deployment, revision)| set_name(deployment, revision));
+            let own = || row.of.split('@').next().unwrap_or_default().to_owned();
+            let owner_name =
+                revision.map_or_else(own, |(deployment, revision)| set_name(deployment, revision));
             let number = numbers.entry(owner_name.clone()).or_default();
             *number += 1;
             let pod = pod(row, revision, &owner_name, *number);
@@ -50,7 +54,115 @@ pub fn build(deployments: &[DeploymentRow], pods: &[PodRow]) -> Built {
         built.deployments.push(deployment(row, &sets));
         built.replica_sets.extend(sets);
     }
+    for row in controllers {
+        let revisions: Vec<ControllerRevision> =
+            row.revisions.iter().map(|revision| controller_revision(row, revision)).collect();
+        built.controllers.push(controller(row, &revisions, &built.pods));
+        built.revisions.extend(revisions);
+    }
     built
+}
+
+/// The kind and the name of `statefulset/db`.
+fn named(of: &str) -> (Kind, &str) {
+    let (kind, name) = of.split_once('/').unwrap_or_else(|| panic!("{of} is not kind/name"));
+    (Kind::parse(kind).unwrap_or_else(|| panic!("{kind} is no kind")), name)
+}
+
+fn controller_revision(row: &ControllerRow, revision: &RevisionRow) -> ControllerRevision {
+    let (kind, name) = named(&row.of);
+    ControllerRevision {
+        key: Key::new(row.namespace.as_str(), format!("{name}-{}", hash(revision))),
+        owner: Some(Owner {
+            kind: kind.as_str().into(),
+            name: name.into(),
+            uid: uid(kind.as_str(), &row.namespace, name),
+        }),
+        created: ago(&revision.age),
+        revision: revision.n,
+        change_cause: None,
+        template: template(&row.refs, &row.namespace, revision),
+    }
+}
+
+fn controller(row: &ControllerRow, revisions: &[ControllerRevision], pods: &[Pod]) -> Controller {
+    let (kind, name) = named(&row.of);
+    let newest = revisions.iter().max_by_key(|one| one.revision).unwrap();
+    let uid = uid(kind.as_str(), &row.namespace, name);
+    let own = |pod: &&Pod| {
+        pod.owner.as_ref().is_some_and(|owner| owner.uid == uid)
+            && pod.deleting.is_none()
+            && !pod.is_finished()
+    };
+    let living = || pods.iter().filter(own);
+    let ready = living().filter(|pod| pod.is_ready()).count() as u32;
+    Controller {
+        kind,
+        key: Key::new(row.namespace.as_str(), name),
+        resource_version: "1".into(),
+        created: ago("30d"),
+        edited: None,
+        keeper: None,
+        selector: Selector { labels: Labels::new(vec![("app".into(), name.into())]), has_expressions: false },
+        update: if row.on_delete { Update::OnDelete } else { Update::Rolling { partition: row.partition } },
+        is_ordered: kind == Kind::StatefulSet && !row.parallel,
+        desired: row.replicas,
+        existing: living().count() as u32,
+        updated: living().filter(|pod| newest.is_of(&pod.labels)).count() as u32,
+        ready,
+        available: ready,
+        update_revision: (kind == Kind::StatefulSet).then(|| newest.key.name.clone()),
+        template: newest.template.clone(),
+        uid,
+    }
+}
+
+pub fn job(row: &JobRow) -> Job {
+    let failed =
+        row.failed.as_deref().map(|at| condition("Failed", Status::True, &row.reason, &row.message, ago(at)));
+    let complete = row.complete.then(|| condition("Complete", Status::True, "", "", ago(&row.age)));
+    let revision = RevisionRow {
+        n: 1,
+        was: Vec::new(),
+        age: row.age.clone(),
+        image: "ghcr.io/acme/app:v1".into(),
+        memory: None,
+        cpu: None,
+        hash: None,
+    };
+    Job {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        uid: uid("Job", &row.namespace, &row.name),
+        owner: row.cron.as_deref().map(|cron| Owner {
+            kind: "CronJob".into(),
+            name: cron.into(),
+            uid: uid("CronJob", &row.namespace, cron),
+        }),
+        created: ago(&row.age),
+        deleting: false,
+        suspended: row.suspended,
+        backoff_limit: 6,
+        active: row.active,
+        succeeded: u32::from(row.complete),
+        failed: u32::from(row.failed.is_some()),
+        conditions: failed.into_iter().chain(complete).collect(),
+        template: template(&row.refs, &row.namespace, &revision),
+    }
+}
+
+pub fn cron_job(row: &CronJobRow) -> CronJob {
+    CronJob {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        uid: uid("CronJob", &row.namespace, &row.name),
+        created: ago(&row.age),
+        edited: edit(row.edited.as_deref(), row.by.as_deref()),
+        suspended: row.suspended,
+        schedule: row.schedule.as_str().into(),
+        forbids_overlap: row.forbids,
+        active: 0,
+        last_scheduled: row.scheduled.as_deref().map(ago),
+        last_successful: row.successful.as_deref().map(ago),
+    }
 }
 
 fn hash(revision: &RevisionRow) -> String {
@@ -61,7 +173,7 @@ fn set_name(deployment: &DeploymentRow, revision: &RevisionRow) -> String {
     format!("{}-{}", deployment.name, hash(revision))
 }
 
-fn template(row: &DeploymentRow, revision: &RevisionRow) -> Template {
+fn template(refs: &[String], namespace: &str, revision: &RevisionRow) -> Template {
     let quantities =
         Quantities { cpu_milli: revision.cpu, memory_bytes: revision.memory.as_deref().map(bytes) };
     let reference = |text: &String| {
@@ -69,7 +181,7 @@ fn template(row: &DeploymentRow, revision: &RevisionRow) -> Template {
             Some((text, key)) => (text, Some(key.into())),
             None => (text.as_str(), None),
         };
-        ConfigReference { object: object(text, &row.namespace), key, optional: false }
+        ConfigReference { object: object(text, namespace), key, optional: false }
     };
     Template {
         containers: Box::new([TemplateContainer {
@@ -82,11 +194,16 @@ fn template(row: &DeploymentRow, revision: &RevisionRow) -> Template {
             readiness: None,
             startup: None,
         }]),
-        references: row.refs.iter().map(reference).collect(),
-        pull_secrets: row.pull_secrets.iter().map(|name| name.as_str().into()).collect(),
+        references: refs.iter().map(reference).collect(),
+        pull_secrets: Box::default(),
         service_account: None,
         restarted_at: None,
     }
+}
+
+fn deployment_template(row: &DeploymentRow, revision: &RevisionRow) -> Template {
+    let pull_secrets = row.pull_secrets.iter().map(|name| name.as_str().into()).collect();
+    Template { pull_secrets, ..template(&row.refs, &row.namespace, revision) }
 }
 
 fn uid(kind: &str, namespace: &str, name: &str) -> Name {
@@ -116,7 +233,7 @@ fn set(row: &DeploymentRow, revision: &RevisionRow, pods: &[Pod]) -> ReplicaSet 
         ready,
         available: ready,
         conditions: Box::default(),
-        template: template(row, revision),
+        template: deployment_template(row, revision),
         uid,
     }
 }
@@ -146,7 +263,8 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         resource_version: "1".into(),
         labels: Labels::default(),
         created: ago("30d"),
-        generation: 3,
+        generation: if row.unseen.is_some() { 4 } else { 3 },
+        edited: edit(row.unseen.as_deref(), None),
         revision: newest.revision,
         keeper: None,
         replicas: row.replicas,
@@ -160,7 +278,7 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         },
         paused: row.paused,
         progress_deadline_seconds: 600,
-        template: template(row, newest_row),
+        template: deployment_template(row, newest_row),
         observed_generation: 3,
         status_replicas: total,
         updated: newest.replicas,
@@ -181,7 +299,16 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         (format!("{owner_name}-{number}"), Some(owner), revision.image.clone())
     } else {
         let (kind, name) = row.of.split_once('/').unwrap_or_else(|| panic!("{} has no owner", row.of));
+        let (name, revision) =
+            name.split_once('@').map_or((name, None), |(name, number)| (name, Some(number)));
         let name = name.to_owned();
+        if let Some(number) = revision {
+            let label =
+                if kind == "statefulset" { format!("{name}-h{number}") } else { format!("h{number}") };
+            labels.push(("controller-revision-hash".into(), label.into()));
+        }
+        // The pods of a StatefulSet are counted from 0.
+        let number = if kind == "statefulset" && revision.is_some() { number - 1 } else { number };
         let image = "ghcr.io/acme/app:v1".to_owned();
         if kind == "pod" {
             (name, None, image)
@@ -199,13 +326,16 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
     let is_ready = row.ready.unwrap_or(all_ready);
     let status = |holds: bool| if holds { Status::True } else { Status::False };
     let created = ago(&row.age);
-    let homeless = row.is == "unschedulable";
+    let homeless = ["unschedulable", "unseen"].contains(&row.is.as_str());
     let evicted = row.is == "failed" && row.reason == "Evicted";
-    let scheduled = if homeless {
-        condition("PodScheduled", Status::False, "Unschedulable", &row.message, created)
-    } else {
-        condition("PodScheduled", Status::True, "", "", created)
+    let scheduled = match row.is.as_str() {
+        "unseen" => None,
+        "unschedulable" => {
+            Some(condition("PodScheduled", Status::False, "Unschedulable", &row.message, created))
+        }
+        _ => Some(condition("PodScheduled", Status::True, "", "", created)),
     };
+    let ended = row.ended.as_deref().filter(|_| evicted).map(ago);
     Pod {
         key: Key::new(row.namespace.as_str(), name.as_str()),
         uid: uid("Pod", &row.namespace, &name),
@@ -213,17 +343,22 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         labels: Labels::new(labels),
         owner,
         created,
-        deleting: row.deleting.then(now),
+        deleting: row.deleted.as_deref().map(ago).or(row.deleting.then(now)),
         node: (!homeless).then(|| row.node.as_deref().unwrap_or("n1").into()),
         phase: match row.is.as_str() {
             "completed" => Phase::Succeeded,
             "failed" => Phase::Failed,
-            "unschedulable" | "creating" | "waiting" | "init-crash" | "init-running" => Phase::Pending,
+            "unschedulable" | "unseen" | "creating" | "waiting" | "init-crash" | "init-running" => {
+                Phase::Pending
+            }
             _ => Phase::Running,
         },
         reason: row.status_reason.as_deref().map(Name::from).or_else(|| evicted.then(|| "Evicted".into())),
         message: evicted.then(|| row.message.as_str().into()),
-        conditions: Box::new([scheduled, condition("Ready", status(is_ready), "", "", created)]),
+        conditions: scheduled
+            .into_iter()
+            .chain([condition("Ready", status(is_ready), "", "", ended.unwrap_or(created))])
+            .collect(),
         containers,
         has_empty_dir: row.empty_dir,
         is_mirror: false,
@@ -278,7 +413,7 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
         "completed" => Container { state: ContainerState::Terminated(end("Completed", 0)), ..app },
         "waiting" => Container { state: waiting(&row.reason), ..app },
         "creating" => Container { state: waiting("ContainerCreating"), ..app },
-        "unschedulable" => app,
+        "unschedulable" | "unseen" => app,
         "init-crash" => {
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
             let init =
@@ -334,6 +469,8 @@ pub fn autoscaler(row: &AutoscalerRow) -> Autoscaler {
         key: Key::new(row.namespace.as_str(), row.name.as_str()),
         uid: uid("HorizontalPodAutoscaler", &row.namespace, &row.name),
         resource_version: "1".into(),
+        created: ago("30d"),
+        edited: edit(row.edited.as_deref(), row.by.as_deref()),
         target_kind: "Deployment".into(),
         target: row.target.as_str().into(),
         min: row.min,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use covet_tui::domain::{
     Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
-    Database, Delta, DiskTrend, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key, Kind,
-    Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
+    Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key,
+    Kind, Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
     Observation, Origin, Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series, Served, Service,
     Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource, Walk,
 };
@@ -16,9 +16,9 @@ use serde::Deserialize;
 use super::disks::{self, DiskHistoryRow, DiskRow};
 use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
-    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, DatabaseRow, DeedRow, DeploymentRow,
-    EndpointsRow, EventRow, HandshakeRow, IngressRow, MemoryRow, NodeRow, PodRow, RdsRow, ServiceRow,
-    TrafficRow, WalkRow,
+    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, ControllerRow, CronJobRow, DatabaseRow,
+    DeedRow, DeploymentRow, EndpointsRow, EventRow, HandshakeRow, IngressRow, JobRow, MemoryRow, NodeRow,
+    PodRow, RdsRow, ServiceRow, TrafficRow, WalkRow,
 };
 use super::workloads;
 
@@ -32,6 +32,9 @@ pub struct World {
     pub nodes: Vec<NodeRow>,
     disks: Vec<DiskRow>,
     pub deployments: Vec<DeploymentRow>,
+    controllers: Vec<ControllerRow>,
+    jobs: Vec<JobRow>,
+    crons: Vec<CronJobRow>,
     pub pods: Vec<PodRow>,
     events: Vec<EventRow>,
     hpas: Vec<AutoscalerRow>,
@@ -110,6 +113,11 @@ pub fn condition(kind: &str, status: Status, reason: &str, message: &str, since:
     Condition { kind: kind.into(), status, reason: some(reason), message: some(message), since: Some(since) }
 }
 
+/// When something was written, and by whom.
+pub fn edit(at: Option<&str>, by: Option<&str>) -> Option<Edit> {
+    at.map(|at| Edit { at: ago(at), by: by.map(Name::from) })
+}
+
 /// `kind/name` in a namespace.
 pub fn object(text: &str, namespace: &str) -> ObjectRef {
     let (kind, name) = text.split_once('/').unwrap_or_else(|| panic!("{text} is not kind/name"));
@@ -128,7 +136,7 @@ impl World {
     }
 
     pub fn observations(&self) -> Vec<Observation> {
-        let built = workloads::build(&self.deployments, &self.pods);
+        let built = workloads::build(&self.deployments, &self.controllers, &self.pods);
         let mut all: Vec<Observation> = Vec::new();
         let mut see =
             |origin: Origin, fact: Fact| all.push(Observation { at: now(), origin, seen: Ok(fact) });
@@ -149,6 +157,12 @@ impl World {
         list!(Nodes, self.nodes.iter().map(node).collect());
         list!(Deployments, built.deployments);
         list!(ReplicaSets, built.replica_sets);
+        let (sets, agents) = built.controllers.into_iter().partition(|one| one.kind == Kind::StatefulSet);
+        list!(StatefulSets, sets);
+        list!(DaemonSets, agents);
+        list!(ControllerRevisions, built.revisions);
+        list!(Jobs, self.jobs.iter().map(workloads::job).collect());
+        list!(CronJobs, self.crons.iter().map(workloads::cron_job).collect());
         list!(Autoscalers, self.hpas.iter().map(workloads::autoscaler).collect());
         list!(DisruptionBudgets, Vec::new());
         list!(Events, self.events.iter().enumerate().map(event).collect());
@@ -158,6 +172,9 @@ impl World {
         list!(PersistentVolumeClaims, Vec::new());
         list!(ConfigMaps, self.config_objects(Kind::ConfigMap));
         list!(Secrets, self.config_objects(Kind::Secret));
+        list!(NetworkPolicies, self.config_objects(Kind::NetworkPolicy));
+        list!(ResourceQuotas, self.config_objects(Kind::ResourceQuota));
+        list!(LimitRanges, self.config_objects(Kind::LimitRange));
         list!(Leases, self.nodes.iter().map(lease).collect());
         list!(Certificates, self.certificates.iter().map(certificate).collect());
         see(Origin::PodUsage, Fact::PodUsage(UsageSource::MetricsServer, built.usage));
@@ -250,8 +267,7 @@ impl World {
                 key: object.key,
                 resource_version: "1".into(),
                 created: ago(&row.age),
-                modified: row.modified.as_deref().map(ago),
-                modified_by: row.by.as_deref().map(Name::from),
+                edited: edit(row.edited.as_deref(), row.by.as_deref()),
                 keeper: None,
             })
             .collect()
@@ -514,6 +530,8 @@ fn service(row: &ServiceRow) -> Service {
     let pairs = row.selector.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into()));
     Service {
         key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        created: ago("30d"),
+        edited: edit(row.edited.as_deref(), row.by.as_deref()),
         labels: Labels::default(),
         selector: Selector { labels: Labels::new(pairs.collect()), has_expressions: false },
         ports: Box::default(),
@@ -569,6 +587,7 @@ fn ingress(row: &IngressRow) -> Ingress {
     Ingress {
         key: Key::new(row.namespace.as_str(), row.name.as_str()),
         created: ago(&row.age),
+        edited: edit(row.edited.as_deref(), row.by.as_deref()),
         class: Some("nginx".into()),
         hosts: names(&row.hosts),
         tls: row.secret.iter().map(|secret| (names(&row.hosts), secret.as_str().into())).collect(),

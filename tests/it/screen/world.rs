@@ -434,6 +434,8 @@ fn autoscaler(name: &str, current: u32, max: u32, cpu: &str) -> Autoscaler {
         key: Key::new("covetpy", name),
         uid: name.into(),
         resource_version: "1".into(),
+        created: ago(86_400),
+        edited: None,
         target_kind: "Deployment".into(),
         target: name.into(),
         min: 2,
@@ -531,6 +533,10 @@ pub fn observations(bad: bool) -> Vec<Observation> {
     all.extend(listed(Origin::Autoscalers, Fact::Autoscalers, scalers));
     all.extend(listed(Origin::Deployments, Fact::Deployments, Vec::new()));
     all.extend(listed(Origin::ReplicaSets, Fact::ReplicaSets, Vec::new()));
+    all.extend(listed(Origin::StatefulSets, Fact::StatefulSets, Vec::new()));
+    all.extend(listed(Origin::DaemonSets, Fact::DaemonSets, Vec::new()));
+    all.extend(listed(Origin::Jobs, Fact::Jobs, Vec::new()));
+    all.extend(listed(Origin::CronJobs, Fact::CronJobs, Vec::new()));
     all.extend(listed(Origin::Events, Fact::Events, Vec::new()));
     all.extend(listed(Origin::Certificates, Fact::Certificates, Vec::new()));
     all.extend(listed(Origin::Ingresses, Fact::Ingresses, Vec::new()));

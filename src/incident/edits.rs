@@ -1,0 +1,77 @@
+//! What somebody wrote to objects that keep no history of their own: by whom and when, as `managedFields` tell. What
+//! was written they do not tell.
+
+use jiff::SignedDuration;
+
+use super::changes::Window;
+use crate::domain::{
+    Change, ChangeKind, ConfigObject, Edit, Key, Kind, ObjectRef, Snapshot, Table, Timestamp,
+};
+
+/// Our own deed, and what the API server notes of it, are this close.
+const SAME: SignedDuration = SignedDuration::from_secs(90);
+/// Whoever creates an object may write to it once more at once.
+const CREATING: SignedDuration = SignedDuration::from_secs(5);
+
+/// Every edit in the window; those by this cockpit as its own deeds, each once.
+pub(super) fn edits(snapshot: &Snapshot, window: Window) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut add = |kind: Kind, key: &Key, created: Timestamp, edit: Option<&Edit>| {
+        let at = edit.map_or(created, |edit| edit.at);
+        let object = ObjectRef::new(kind, key.clone());
+        let is_ours = edit.is_some_and(Edit::is_ours);
+        if !window.contains(at) || (is_ours && is_told(snapshot, &object, at)) {
+            return;
+        }
+        let verb = if at.duration_since(created) > CREATING { "changed" } else { "created" };
+        changes.push(Change {
+            at,
+            kind: if is_ours { ChangeKind::Ours } else { ChangeKind::Config },
+            says: format!("{kind} {} {verb}", key.name),
+            object,
+            by: edit.and_then(|edit| edit.by.clone()),
+        });
+    };
+    let metadata = [
+        &snapshot.config_maps,
+        &snapshot.secrets,
+        &snapshot.network_policies,
+        &snapshot.quotas,
+        &snapshot.limit_ranges,
+    ];
+    for object in metadata.into_iter().flat_map(Table::iter).filter(|object| !is_noise(object)) {
+        add(object.kind, &object.key, object.created, object.edited.as_ref());
+    }
+    for service in snapshot.services.iter() {
+        add(Kind::Service, &service.key, service.created, service.edited.as_ref());
+    }
+    for ingress in snapshot.ingresses.iter().filter(|ingress| !is_solver(&ingress.key)) {
+        add(Kind::Ingress, &ingress.key, ingress.created, ingress.edited.as_ref());
+    }
+    for scaler in snapshot.autoscalers.iter() {
+        add(Kind::HorizontalPodAutoscaler, &scaler.key, scaler.created, scaler.edited.as_ref());
+    }
+    for cron in snapshot.cron_jobs.iter() {
+        add(Kind::CronJob, &cron.key, cron.created, cron.edited.as_ref());
+    }
+    changes
+}
+
+/// A deed of this session says more of it.
+fn is_told(snapshot: &Snapshot, object: &ObjectRef, at: Timestamp) -> bool {
+    snapshot.deeds.iter().any(|deed| deed.object == *object && deed.at.duration_since(at).abs() <= SAME)
+}
+
+/// Objects that the cluster writes for itself.
+fn is_noise(object: &ConfigObject) -> bool {
+    let name = &*object.key.name;
+    name == "kube-root-ca.crt"
+        || name == "istio-ca-root-cert"
+        || name.starts_with("sh.helm.release.")
+        || (&*object.key.namespace == "kube-system" && name.ends_with("-lock"))
+}
+
+/// Comes and goes with every challenge of cert-manager.
+fn is_solver(key: &Key) -> bool {
+    key.name.starts_with("cm-acme-http-solver-")
+}
