@@ -2,6 +2,7 @@
 //! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
 
 mod attack;
+mod balancer;
 mod birth;
 mod cache;
 mod cert_manager;
@@ -14,6 +15,7 @@ mod database_work;
 mod deployment;
 mod disk;
 mod drill;
+mod ec2;
 mod edge;
 mod endpoints;
 mod env;
@@ -38,6 +40,7 @@ mod replica_set;
 mod revisions;
 mod rollout;
 mod rollout_status;
+mod route53;
 mod samples;
 mod scale;
 mod scheduler;
@@ -50,6 +53,7 @@ mod workloads;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::balancer::{ALIAS_ZONE, BALANCERS, Balancer, Rule, SecurityGroup};
 use self::cache::Keeping;
 use self::cert_manager::CertManager;
 use self::cluster::{Cluster, Work, later};
@@ -57,11 +61,14 @@ use self::database::Sessions;
 pub use self::database_work::CPUS as DATABASE_CPUS;
 use self::disk::Disks;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
+pub use self::ec2::{ACCOUNT, AUTO_SCALING_GROUP, CLUSTER, Instance, InstanceState, NODE_GROUP, REGION};
+pub use self::edge::BALANCER;
 use self::fault::Faults;
 use self::hpa::Autoscaler;
 use self::kubelet::Kubelet;
 pub use self::machine::Ran;
 use self::node_lifecycle::NodeLifecycle;
+pub use self::route53::{Alias, RecordKind, RecordSet, ZONE, ZONE_NAME, ZoneChange};
 use self::samples::Sampler;
 use self::scale::Churn;
 pub use self::scale::Scale;
@@ -104,6 +111,9 @@ pub struct World {
     cluster: Cluster,
     kubelet: Kubelet,
     nodes: NodeLifecycle,
+    fleet: ec2::Fleet,
+    zone: route53::HostedZone,
+    security_groups: Vec<SecurityGroup>,
     disks: Disks,
     /// How often a service was restarted on each machine.
     machine_restarts: std::collections::HashMap<String, u32>,
@@ -138,6 +148,9 @@ impl World {
             cluster: Cluster::new(store, logs, now, seed, 1.0),
             kubelet: Kubelet::default(),
             nodes: NodeLifecycle::default(),
+            fleet: ec2::Fleet::default(),
+            zone: route53::HostedZone::new(),
+            security_groups: balancer::security_groups(),
             disks: Disks::default(),
             machine_restarts: std::collections::HashMap::new(),
             autoscaler: Autoscaler::default(),
@@ -177,7 +190,9 @@ impl World {
             churn.tick(&mut self.cluster);
         }
         if self.present {
+            self.fleet.tick(&mut self.cluster, &mut self.kubelet, &self.nodes);
             self.tick_certificates();
+            self.show_dns();
             self.show_edge();
         }
         if let Some(attack) = &mut self.attack {
@@ -202,6 +217,11 @@ impl World {
             self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
             self.cluster.forget_events();
         }
+    }
+
+    /// The time in the world.
+    pub fn now(&self) -> Timestamp {
+        self.cluster.now
     }
 
     /// Starts the kubelet of a node again, as a person at the machine would.
