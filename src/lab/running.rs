@@ -17,7 +17,7 @@ use super::ssh::Machines;
 use super::start::LabError;
 use super::store::Store;
 use super::ticker::Ticker;
-use super::world::{BALANCER, CLUSTER, Drill, REGION, World};
+use super::world::{BALANCER, CLUSTER, DB_CLUSTER, Drill, REGION, World};
 
 /// How often the world moves.
 const TICK: Duration = Duration::from_millis(200);
@@ -83,6 +83,7 @@ impl Lab {
             ("AWS_SECRET_ACCESS_KEY", aws::SECRET_KEY.to_owned()),
             ("AWS_REGION", REGION.to_owned()),
             ("COVET_AWS_EKS_CLUSTER", CLUSTER.to_owned()),
+            ("COVET_AWS_DB_CLUSTER", DB_CLUSTER.to_owned()),
             ("COVET_TLS_AUTHORITY", self.files.web_authority.display().to_string()),
             ("COVET_PROBE_URL", format!("http://{http}/health/ready")),
             ("COVET_DNS_SYSTEM", dns.to_string()),

@@ -3,10 +3,15 @@
 //! answered as AWS answers what it does not know.
 
 mod autoscaling;
+mod cbor;
+mod cloudwatch;
 mod ec2;
 mod eks;
+mod events;
+mod insights;
 mod load_balancing;
 mod query;
+mod rds;
 mod route53;
 mod security_groups;
 mod sts;
@@ -16,7 +21,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -57,6 +62,7 @@ enum Protocol {
     Ec2,
     Query,
     Json,
+    Cbor,
 }
 
 /// All services, answering from the world.
@@ -76,16 +82,33 @@ async fn answer(State(moves): State<Moves>, request: Request) -> Response<Body> 
         (protocol, answered)
     });
     match answered.await {
-        Ok((protocol, Ok(said))) => {
-            let kind = if protocol == Protocol::Json { "application/json" } else { "text/xml" };
-            respond(StatusCode::OK, kind, said)
-        }
+        Ok((protocol, Ok(said))) => respond(StatusCode::OK, protocol, said),
         Ok((protocol, Err(failure))) => refused(protocol, &failure),
-        Err(_) => respond(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new()),
+        Err(_) => respond(StatusCode::INTERNAL_SERVER_ERROR, Protocol::Query, ""),
     }
 }
 
-fn call(world: &mut World, service: &str, parts: &Parts, body: &[u8]) -> Result<String, Failure> {
+fn call(world: &mut World, service: &str, parts: &Parts, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let protocol = protocol(service, &parts.headers);
+    let by_path = parts.uri.path().strip_prefix("/service/").and_then(|path| path.split_once("/operation/"));
+    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let target = target.and_then(|target| target.rsplit_once('.'));
+    let said = match by_path.or(target) {
+        Some((cloudwatch::SERVICE, operation)) => {
+            cloudwatch::answer(world, operation, &cbor::read(body, protocol)?)?
+        }
+        Some((insights::SERVICE, operation)) => {
+            insights::answer(world, operation, &cbor::read(body, protocol)?)?
+        }
+        Some((_, operation)) if ["cloudtrail", "logs"].contains(&service) => {
+            events::answer(operation, &cbor::read(body, protocol)?)?
+        }
+        _ => return text_call(world, service, parts, body).map(String::into_bytes),
+    };
+    Ok(cbor::write(&said, protocol))
+}
+
+fn text_call(world: &mut World, service: &str, parts: &Parts, body: &[u8]) -> Result<String, Failure> {
     let asked = || Asked::read(body);
     let others = |namespace: &str, said: query::Said, asked: &Asked| {
         said.map(|inside| query::of_others(asked.action(), namespace, &inside))
@@ -104,13 +127,17 @@ fn call(world: &mut World, service: &str, parts: &Parts, body: &[u8]) -> Result<
             others(load_balancing::NAMESPACE, load_balancing::answer(world, &asked), &asked)
         }
         "route53" => route53::answer(world, parts, body),
+        "rds" => {
+            let asked = asked();
+            others(rds::NAMESPACE, rds::answer(world, &asked), &asked)
+        }
         "sts" => {
             let asked = asked();
             others(sts::NAMESPACE, sts::answer(&asked), &asked)
         }
         "eks" => eks::answer(world, &parts.method, parts.uri.path()).map(|said| said.to_string()),
         _ => Err(match protocol(service, &parts.headers) {
-            Protocol::Json => Failure::new("UnknownOperationException", ""),
+            Protocol::Json | Protocol::Cbor => Failure::new("UnknownOperationException", ""),
             _ => Failure::action(asked().action()),
         }),
     }
@@ -149,6 +176,7 @@ fn protocol(service: &str, headers: &HeaderMap) -> Protocol {
     match service {
         "ec2" => Protocol::Ec2,
         "eks" => Protocol::Json,
+        _ if headers.contains_key("smithy-protocol") => Protocol::Cbor,
         _ if headers.contains_key("x-amz-target") => Protocol::Json,
         _ => Protocol::Query,
     }
@@ -157,11 +185,15 @@ fn protocol(service: &str, headers: &HeaderMap) -> Protocol {
 fn refused(protocol: Protocol, failure: &Failure) -> Response<Body> {
     let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::BAD_REQUEST);
     match protocol {
-        Protocol::Ec2 => respond(status, "text/xml", query::error_of_ec2(failure)),
-        Protocol::Query => respond(status, "text/xml", query::error_of_others(failure)),
+        Protocol::Ec2 => respond(status, protocol, query::error_of_ec2(failure)),
+        Protocol::Query => respond(status, protocol, query::error_of_others(failure)),
+        Protocol::Cbor => {
+            let error = [("__type", failure.code.into()), ("message", failure.says.as_str().into())];
+            respond(status, protocol, cbor::write(&cbor::structure(error), protocol))
+        }
         Protocol::Json => {
             let body = json!({ "__type": failure.code, "message": failure.says }).to_string();
-            let mut answer = respond(status, "application/json", body);
+            let mut answer = respond(status, protocol, body);
             if let Ok(code) = failure.code.parse() {
                 answer.headers_mut().insert("x-amzn-errortype", code);
             }
@@ -170,10 +202,18 @@ fn refused(protocol: Protocol, failure: &Failure) -> Response<Body> {
     }
 }
 
-fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
-    let mut answer = Response::new(Body::from(body));
+fn respond(status: StatusCode, protocol: Protocol, body: impl Into<Body>) -> Response<Body> {
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    let kind = match protocol {
+        Protocol::Ec2 | Protocol::Query => "text/xml",
+        Protocol::Json => "application/json",
+        Protocol::Cbor => {
+            answer.headers_mut().insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
+            "application/cbor"
+        }
+    };
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
 }
 

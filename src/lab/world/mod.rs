@@ -35,6 +35,7 @@ mod pod_status;
 mod probes;
 mod program;
 mod quantity;
+mod rds;
 mod registry;
 mod replica_set;
 mod revisions;
@@ -68,6 +69,8 @@ use self::hpa::Autoscaler;
 use self::kubelet::Kubelet;
 pub use self::machine::Ran;
 use self::node_lifecycle::NodeLifecycle;
+pub use self::our_app::DATABASE_HOST;
+pub use self::rds::{Capacity, DB_CLUSTER, DB_INSTANCE, DB_RESOURCE, Minute};
 pub use self::route53::{Alias, RecordKind, RecordSet, ZONE, ZONE_NAME, ZoneChange};
 use self::samples::Sampler;
 use self::scale::Churn;
@@ -114,6 +117,7 @@ pub struct World {
     fleet: ec2::Fleet,
     zone: route53::HostedZone,
     security_groups: Vec<SecurityGroup>,
+    rds: rds::Rds,
     disks: Disks,
     /// How often a service was restarted on each machine.
     machine_restarts: std::collections::HashMap<String, u32>,
@@ -151,6 +155,7 @@ impl World {
             fleet: ec2::Fleet::default(),
             zone: route53::HostedZone::new(),
             security_groups: balancer::security_groups(),
+            rds: rds::Rds::default(),
             disks: Disks::default(),
             machine_restarts: std::collections::HashMap::new(),
             autoscaler: Autoscaler::default(),
@@ -202,6 +207,8 @@ impl World {
         let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);
         if elapsed {
             self.sessions.advance(&mut self.cluster, &self.kubelet, &self.traffic, &self.signals);
+            let (rds, now) = (&mut self.rds, self.cluster.now);
+            self.signals.read(|shown| rds.measure(&shown.database, now));
             let (load, now, speed) = (self.traffic.load, self.cluster.now, self.cluster.speed);
             let clients = traffic::targets(&self.cluster).len() as u64 * 3;
             self.signals.write(|shown| self.keeping.advance(shown, clients, load, now, speed));

@@ -6,11 +6,13 @@ use covet_tui::lab::{Lab, Options, aws, start};
 use serde_json::{Value, json};
 
 use super::bench::{Boto, text};
+use crate::pty::Terminal;
 
 /// As many times faster than life.
 const SPEED: f64 = 60.0;
 
 async fn lab(drill: Option<&str>) -> (Lab, Boto) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let options = Options { drill: drill.map(str::to_owned), speed: SPEED, ..Options::default() };
     let lab = start(options).await.unwrap();
     let boto = Boto::new(lab.addresses().aws.port());
@@ -218,7 +220,11 @@ async fn the_load_balancer_of_the_ingress_has_the_controllers_pods_as_targets() 
     // Its security group: the door closes with the rule, and opens with it.
     let id = text(&ours, "/SecurityGroups/0");
     let url = format!("https://{}/health/ready", lab.addresses().https);
-    let https = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let https = reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap();
     let rule =
         json!([{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]);
     let change = |dry: bool| json!({"GroupId": id, "IpPermissions": rule, "DryRun": dry});
@@ -309,4 +315,152 @@ async fn a_record_is_changed_spreads_and_is_forgotten_by_resolvers_last() {
     );
     assert!(boto.refused("route53", "get_change", json!({"Id": "C0"})).contains("NoSuchChange"));
     lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_databases_cluster_is_measured_each_minute_and_may_grow() {
+    let (lab, mut boto) = lab(None).await;
+    let cluster = boto.call("rds", "describe_db_clusters", json!({"DBClusterIdentifier": "covet-aurora"}));
+    let cluster = &cluster["DBClusters"][0];
+    assert_eq!(cluster["ServerlessV2ScalingConfiguration"]["MaxCapacity"], 4.0);
+    let member = text(cluster, "/DBClusterMembers/0/DBInstanceIdentifier");
+    let found = boto.call("rds", "describe_db_instances", json!({"DBInstanceIdentifier": member}));
+    let instance = &found["DBInstances"][0];
+    assert_eq!(text(instance, "/DBInstanceClass"), "db.serverless");
+    let resource = text(instance, "/DbiResourceId");
+    assert!(
+        boto.refused("rds", "describe_db_clusters", json!({"DBClusterIdentifier": "x"}))
+            .contains("DBClusterNotFoundFault")
+    );
+    assert!(
+        boto.refused("rds", "describe_db_instances", json!({"DBInstanceIdentifier": "x"}))
+            .contains("DBInstanceNotFound")
+    );
+
+    let now = covet_tui::domain::Timestamp::now();
+    let (from, to) = ((now - jiff::SignedDuration::from_hours(1)).to_string(), now.to_string());
+    let query = |id: &str, metric: &str| {
+        let of = json!({"Namespace": "AWS/RDS", "MetricName": metric, "Dimensions": [{"Name": "DBInstanceIdentifier", "Value": member}]});
+        json!({"Id": id, "MetricStat": {"Metric": of, "Period": 60, "Stat": "Average"}})
+    };
+    let metrics = [
+        "CPUUtilization",
+        "DBLoad",
+        "ACUUtilization",
+        "ServerlessDatabaseCapacity",
+        "DatabaseConnections",
+        "CPUCreditBalance",
+    ];
+    let queries: Vec<Value> =
+        metrics.iter().enumerate().map(|(place, name)| query(&format!("m{place}"), name)).collect();
+    let asked = json!({"MetricDataQueries": queries, "StartTime": from, "EndTime": to, "ScanBy": "TimestampAscending"});
+    let data = boto.call("cloudwatch", "get_metric_data", asked);
+    let mut last = std::collections::BTreeMap::new();
+    for (result, metric) in list(&data, "/MetricDataResults").iter().zip(metrics) {
+        let (times, values) = (list(result, "/Timestamps"), list(result, "/Values"));
+        assert_eq!(times.len(), values.len());
+        if metric == "CPUCreditBalance" {
+            assert!(values.is_empty(), "a serverless instance has no credits");
+            continue;
+        }
+        assert!((50..=60).contains(&times.len()), "{metric}: {}", times.len());
+        assert!(times.windows(2).all(|two| two[0].as_str() < two[1].as_str()), "{times:?}");
+        last.insert(metric, values.last().unwrap().as_f64().unwrap());
+    }
+    assert!((10.0..60.0).contains(&last["CPUUtilization"]), "{last:?}");
+    assert!((2.0..=4.0).contains(&last["ServerlessDatabaseCapacity"]), "{last:?}");
+    assert!(
+        (last["ACUUtilization"] - last["ServerlessDatabaseCapacity"] / 4.0 * 100.0).abs() < 1e-9,
+        "{last:?}"
+    );
+
+    // Its load is what its waits and its statements make of it.
+    let insight = |group: &str| {
+        json!({"ServiceType": "RDS", "Identifier": resource, "StartTime": from, "EndTime": to, "PeriodInSeconds": 60,
+            "MetricQueries": [{"Metric": "db.load.avg", "GroupBy": {"Group": group}}]})
+    };
+    let waits = boto.call("pi", "get_resource_metrics", insight("db.wait_event"));
+    let mean = |row: &Value| {
+        let points = list(row, "/DataPoints");
+        points.iter().map(|point| point["Value"].as_f64().unwrap()).sum::<f64>() / points.len() as f64
+    };
+    let rows = list(&waits, "/MetricList");
+    assert!(rows[0]["Key"].get("Dimensions").is_none(), "the first row is the sum");
+    let (whole, parts) = (mean(&rows[0]), rows[1..].iter().map(mean).sum::<f64>());
+    assert!((whole - parts).abs() < 1e-9 && whole > 0.3, "{whole} and {parts}");
+    assert!(boto.refused("pi", "get_resource_metrics", insight("db.user")).contains("InvalidArgument"));
+    let keys = json!({"ServiceType": "RDS", "Identifier": resource, "StartTime": from, "EndTime": to,
+        "Metric": "db.load.avg", "GroupBy": {"Group": "db.sql_tokenized"}, "MaxResults": 3});
+    let keys = boto.call("pi", "describe_dimension_keys", keys);
+    let keys = list(&keys, "/Keys");
+    assert_eq!(keys.len(), 3);
+    assert!(keys[0]["Total"].as_f64().unwrap() >= keys[1]["Total"].as_f64().unwrap());
+    assert!(text(&keys[0], "/Dimensions/db.sql_tokenized.statement").starts_with("SELECT"));
+
+    let grow = |max: f64| json!({"DBClusterIdentifier": "covet-aurora", "ServerlessV2ScalingConfiguration": {"MinCapacity": 2.0, "MaxCapacity": max}});
+    assert!(boto.refused("rds", "modify_db_cluster", grow(4.3)).contains("InvalidParameterValue"));
+    let grown = boto.call("rds", "modify_db_cluster", grow(8.0));
+    assert_eq!(grown["DBCluster"]["ServerlessV2ScalingConfiguration"]["MaxCapacity"], 8.0);
+
+    // Nobody called what CloudTrail and the cluster's audit log keep.
+    let trail = boto.call("cloudtrail", "lookup_events", json!({"MaxResults": 50}));
+    assert!(list(&trail, "/Events").is_empty());
+    let audit = json!({"logGroupName": "/aws/eks/covet-cluster/cluster", "filterPattern": "x"});
+    assert!(list(&boto.call("logs", "filter_log_events", audit), "/events").is_empty());
+    assert!(
+        boto.refused("logs", "filter_log_events", json!({"logGroupName": "x"}))
+            .contains("ResourceNotFoundException")
+    );
+    lab.stop().await;
+}
+
+/// Everything that a person's shell and home may say of their own account; whoever follows it falls into the trap.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_never_asks_the_persons_own_account() {
+    let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere = format!("http://{}", trap.local_addr().unwrap());
+    let caught = tokio::spawn(async move { trap.accept().await.map(|(_, from)| from) });
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".aws");
+    std::fs::create_dir(&folder).unwrap();
+    let (process, ran) = (home.path().join("process"), home.path().join("ran"));
+    let keys = r#"{"Version": 1, "AccessKeyId": "AKIASOMEBODYSOWNKEY1", "SecretAccessKey": "x"}"#;
+    std::fs::write(&process, format!("#!/bin/sh\ntouch {}\necho '{keys}'\n", ran.display())).unwrap();
+    std::fs::set_permissions(&process, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let profile = |name: &str| {
+        let process = process.display();
+        format!(
+            "[{name}]\nregion = eu-central-1\ncredential_process = {process}\nendpoint_url = {elsewhere}\n"
+        )
+    };
+    std::fs::write(folder.join("config"), profile("default") + &profile("profile work")).unwrap();
+    let own = "aws_access_key_id = AKIASOMEBODYSOWNKEY2\naws_secret_access_key = x\n";
+    std::fs::write(folder.join("credentials"), format!("[default]\n{own}[work]\n{own}")).unwrap();
+    let config = folder.join("config").display().to_string();
+    let terminal = tokio::task::spawn_blocking(move || {
+        let shell = [
+            ("AWS_PROFILE", "work"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_CONFIG_FILE", config.as_str()),
+            ("AWS_ACCESS_KEY_ID", "AKIASOMEBODYSOWNKEY0"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("AWS_SESSION_TOKEN", "x"),
+            ("AWS_ENDPOINT_URL", elsewhere.as_str()),
+            ("AWS_ENDPOINT_URL_EC2", elsewhere.as_str()),
+            ("AWS_ENDPOINT_URL_AUTO_SCALING", elsewhere.as_str()),
+            ("AWS_ENDPOINT_URL_STS", elsewhere.as_str()),
+        ];
+        let drill = ["drill", "node-notready.impaired", "--seed", "7", "--speed", "20"];
+        let terminal = Terminal::open_with(&drill, home.path(), 200, 110, &shell);
+        // EC2 and Auto Scaling have answered.
+        terminal.wait("EC2's word", |screen| {
+            screen.contains("hardware impaired") && screen.contains("in group eks-general")
+        });
+        (terminal, home)
+    });
+    let (terminal, home) = terminal.await.unwrap();
+    let said = terminal.raw_text();
+    assert!(!said.contains("AKIA"), "a key is on the screen");
+    assert!(!caught.is_finished(), "somebody else's endpoint was asked");
+    assert!(!home.path().join("ran").exists(), "somebody's own credentials were asked for");
 }
