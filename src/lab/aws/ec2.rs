@@ -3,7 +3,7 @@
 
 use super::query::{Asked, Said};
 use super::xml::{element, list, text};
-use super::{Failure, millis, security_groups};
+use super::{Failure, millis, security_groups, volumes};
 use crate::lab::world::{ACCOUNT, AUTO_SCALING_GROUP, CLUSTER, Instance, InstanceState, NODE_GROUP, World};
 
 pub(super) const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
@@ -43,6 +43,7 @@ pub(super) fn answer(world: &mut World, asked: &Asked) -> Said {
             });
             Ok(list("instancesSet", "item", changes.collect::<Vec<_>>()))
         }
+        "DescribeVolumes" | "DescribeVolumesModifications" | "ModifyVolume" => volumes::answer(world, asked),
         _ => security_groups::answer(world, asked),
     }
 }

@@ -15,6 +15,7 @@ mod rds;
 mod route53;
 mod security_groups;
 mod sts;
+mod volumes;
 mod xml;
 
 use axum::Router;

@@ -15,6 +15,7 @@ mod database_work;
 mod deployment;
 mod disk;
 mod drill;
+mod ebs;
 mod ec2;
 mod edge;
 mod endpoints;
@@ -62,6 +63,7 @@ use self::database::Sessions;
 pub use self::database_work::CPUS as DATABASE_CPUS;
 use self::disk::Disks;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
+pub use self::ebs::{Modification, Unmodified, Volume};
 pub use self::ec2::{ACCOUNT, AUTO_SCALING_GROUP, CLUSTER, Instance, InstanceState, NODE_GROUP, REGION};
 pub use self::edge::BALANCER;
 use self::fault::Faults;
@@ -118,6 +120,7 @@ pub struct World {
     zone: route53::HostedZone,
     security_groups: Vec<SecurityGroup>,
     rds: rds::Rds,
+    modifications: ebs::Modifications,
     disks: Disks,
     /// How often a service was restarted on each machine.
     machine_restarts: std::collections::HashMap<String, u32>,
@@ -156,6 +159,7 @@ impl World {
             zone: route53::HostedZone::new(),
             security_groups: balancer::security_groups(),
             rds: rds::Rds::default(),
+            modifications: ebs::Modifications::default(),
             disks: Disks::default(),
             machine_restarts: std::collections::HashMap::new(),
             autoscaler: Autoscaler::default(),
@@ -197,6 +201,7 @@ impl World {
         if self.present {
             self.fleet.tick(&mut self.cluster, &mut self.kubelet, &self.nodes);
             self.tick_certificates();
+            self.modifications.tick(&mut self.disks, self.cluster.now);
             self.show_dns();
             self.show_edge();
         }

@@ -170,6 +170,46 @@ async fn an_instance_stands_behind_each_node_and_is_replaced_when_it_is_terminat
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_root_volume_grows_once_in_six_hours_and_the_machine_sees_it() {
+    let (lab, mut boto) = lab(None).await;
+    let machines = until("instances", || Some(running(&mut boto)).filter(|found| !found.is_empty()));
+    let id = text(&machines[0], "/InstanceId");
+    let asked = json!({"Filters": [{"Name": "attachment.instance-id", "Values": [id]}]});
+    let found = boto.call("ec2", "describe_volumes", asked);
+    let [volume] = &list(&found, "/Volumes")[..] else { panic!("{found}") };
+    assert_eq!(text(volume, "/Attachments/0/Device"), text(&machines[0], "/RootDeviceName"));
+    let (volume, size) = (text(volume, "/VolumeId"), volume["Size"].as_u64().unwrap());
+    let changes = |boto: &mut Boto| {
+        let found = boto.call("ec2", "describe_volumes_modifications", json!({"VolumeIds": [volume]}));
+        list(&found, "/VolumesModifications").clone()
+    };
+    assert!(changes(&mut boto).is_empty());
+    let to = |size: u64, dry: bool| json!({"VolumeId": volume, "Size": size, "DryRun": dry});
+    assert!(boto.refused("ec2", "modify_volume", to(size, false)).contains("InvalidParameterValue"));
+    assert!(boto.refused("ec2", "modify_volume", to(size + 20, true)).contains("DryRunOperation"));
+    let begun = boto.call("ec2", "modify_volume", to(size + 20, false));
+    assert_eq!(text(&begun, "/VolumeModification/ModificationState"), "modifying");
+    until("its new size", || {
+        (text(&changes(&mut boto)[0], "/ModificationState") != "modifying").then_some(())
+    });
+    let node = text(&machines[0], "/PrivateDnsName");
+    let disk = ["lsblk", "-bnro"].map(str::to_owned);
+    let wanted = ((size + 20) * 1024 * 1024 * 1024).to_string();
+    until("the machine sees it", || {
+        lab.world(|world| world.on_machine(&node, &disk)).out.contains(&wanted).then_some(())
+    });
+    let shown = boto.call("ec2", "describe_volumes", json!({"VolumeIds": [volume]}));
+    assert_eq!(shown["Volumes"][0]["Size"], size + 20);
+    let says = boto.refused("ec2", "modify_volume", to(size + 40, false));
+    assert!(says.contains("VolumeModificationRateExceeded"), "{says}");
+    assert!(
+        boto.refused("ec2", "describe_volumes", json!({"VolumeIds": ["vol-0"]}))
+            .contains("InvalidVolume.NotFound")
+    );
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failed_hardware_is_impaired_and_its_group_leaves_it_when_it_was_told_to() {
     let (lab, mut boto) = lab(Some("node-notready.impaired")).await;
     let ill = until("an impaired instance", || {
