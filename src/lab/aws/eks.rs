@@ -1,4 +1,5 @@
-//! EKS: the node group of the cluster, its versions and its health.
+//! EKS: the node group of the cluster, its versions and its health. Rolling it is not played: whoever is on call may
+//! not do that here.
 
 use axum::http::Method;
 use serde_json::{Value, json};
