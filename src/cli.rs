@@ -79,7 +79,7 @@ impl Connection {
 pub enum Command {
     /// Practise: start a pretend production with a fault on this machine and open the cockpit on it
     Drill(DrillArgs),
-    /// The pretend production alone, in the foreground, for kubectl, psql, redis-cli and curl
+    /// The pretend production alone, in the foreground, for kubectl, psql, redis-cli, curl and aws
     Lab(LabArgs),
     /// One look without a screen: incidents, evidence, causes, the suggested step, and what is blind
     Check(CheckArgs),

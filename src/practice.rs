@@ -100,7 +100,8 @@ fn environment_of(lab: &lab::Lab) -> Environment {
     Arc::new(move |name| match name {
         "HOME" | "XDG_STATE_HOME" | "COVET_READ_ONLY" | "USER" | "TERM" | "NO_COLOR" | "COLORTERM"
         | "TMUX" | "VISUAL" | "EDITOR" | "COVET_THEME" | "COVET_MOUSE" => own(name),
-        "COVET_CONFIG" => Some("/dev/null".to_owned()),
+        // Nothing of the person's own settings, and nothing of their account at AWS.
+        "COVET_CONFIG" | "AWS_CONFIG_FILE" => Some("/dev/null".to_owned()),
         // In a drill nobody's own token is wanted, and one that the lab's registry takes is at hand.
         "GITHUB_TOKEN" => Some(lab::registry::TOKEN.to_owned()),
         _ => served.get(name).cloned(),

@@ -1,6 +1,5 @@
 //! Puts the rooms together for one run: settings, library, connection, eyes, screen.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -108,31 +107,6 @@ impl Session {
             .map_err(|lints| lints.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
-    /// Values that playbooks may use as placeholders.
-    fn bindings(&self) -> BTreeMap<String, String> {
-        let settings = &self.settings;
-        let mut bindings = BTreeMap::new();
-        if let Some(url) = &settings.probe_url.value {
-            bindings.insert("probe_url".to_owned(), url.clone());
-        }
-        let aws = &settings.aws;
-        let named = [
-            ("eks_cluster", &aws.eks_cluster),
-            ("access_logs", &aws.access_logs),
-            ("trail", &aws.trail),
-            ("ip_set", &aws.ip_set),
-            ("signing_secret", &aws.signing_secret),
-            ("db_cluster", &aws.db_cluster),
-        ];
-        for (name, value) in named {
-            bindings.extend(value.value.clone().map(|value| (name.to_owned(), value)));
-        }
-        if !settings.sheddable.is_empty() {
-            bindings.insert("sheddable".to_owned(), settings.sheddable.join(","));
-        }
-        bindings
-    }
-
     fn outside(&self) -> Outside {
         Outside::of(&self.settings)
     }
@@ -199,7 +173,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
             clock: session.clock,
             thresholds: &session.thresholds,
             library: &library,
-            settings: &session.bindings(),
+            settings: &session.settings.bindings(),
             systems: &outside.systems(),
             read_only: session.settings.read_only.value,
             probes: probes.as_ref(),
@@ -293,7 +267,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             theme: session.settings.theme.value.clone(),
             thresholds: session.thresholds.clone(),
             library,
-            bindings: session.bindings(),
+            bindings: session.settings.bindings(),
             systems: session.outside().systems(),
             orphans,
             colours: Colours::detect(&*session.environment),

@@ -10,7 +10,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::connect;
 use super::rows::{self, ROWS, Slot};
-use super::settings::{Flags, Scope, ScriptSetting, Settings, Source, Sourced};
+use super::settings::{AwsKeys, Flags, Scope, ScriptSetting, Settings, Source, Sourced};
 
 /// How long a script may take, unless its setting says otherwise.
 const SCRIPT: Duration = Duration::from_mins(5);
@@ -49,10 +49,22 @@ pub fn load(
     from_env(&mut settings, env)?;
     from_flags(&mut settings, flags)?;
     check_patterns(&settings)?;
+    settings.aws.keys = aws_keys(env);
+    settings.aws.config_file = env("AWS_CONFIG_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     settings.aws.has_chain = has_aws_chain(env);
     settings.kubeconfig = connect::kubeconfig_paths(flags.kubeconfig.as_ref(), env);
     connect::fill_from_kubeconfig(&mut settings);
     Ok(settings)
+}
+
+/// The key that the environment holds, both halves of it.
+fn aws_keys(env: &dyn Fn(&str) -> Option<String>) -> Option<AwsKeys> {
+    let given = |name: &str| env(name).filter(|value| !value.is_empty());
+    Some(AwsKeys {
+        id: given("AWS_ACCESS_KEY_ID")?,
+        secret: given("AWS_SECRET_ACCESS_KEY")?,
+        session: given("AWS_SESSION_TOKEN"),
+    })
 }
 
 /// Whether the usual chain of AWS credentials has something to begin with.

@@ -100,8 +100,27 @@ pub struct AwsSettings {
     pub signing_secret: Sourced<Option<String>>,
     /// Networks that are never blocked: offices, monitoring, partners.
     pub never_block: Sourced<Vec<String>>,
+    /// The key in the environment.
+    pub keys: Option<AwsKeys>,
+    /// The file of profiles, where it is not the usual one.
+    pub config_file: Option<PathBuf>,
     /// The environment or the home folder has credentials for the usual chain.
     pub has_chain: bool,
+}
+
+/// A key of AWS. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AwsKeys {
+    pub id: String,
+    pub secret: String,
+    /// The token that comes with temporary keys.
+    pub session: Option<String>,
+}
+
+impl fmt::Debug for AwsKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AwsKeys")
+    }
 }
 
 impl AwsSettings {
@@ -128,6 +147,8 @@ impl Default for AwsSettings {
             ip_set: Sourced::default(None),
             signing_secret: Sourced::default(None),
             never_block: Sourced::default(Vec::new()),
+            keys: None,
+            config_file: None,
             has_chain: false,
         }
     }
@@ -301,6 +322,25 @@ impl Settings {
         self.protected_contexts
             .iter()
             .any(|pattern| regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(context)))
+    }
+
+    /// Values that playbooks may use as placeholders.
+    pub fn bindings(&self) -> BTreeMap<String, String> {
+        let aws = &self.aws;
+        let named = [
+            ("probe_url", &self.probe_url),
+            ("eks_cluster", &aws.eks_cluster),
+            ("access_logs", &aws.access_logs),
+            ("trail", &aws.trail),
+            ("ip_set", &aws.ip_set),
+            ("signing_secret", &aws.signing_secret),
+            ("db_cluster", &aws.db_cluster),
+        ];
+        let given =
+            named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.value.clone()?)));
+        let sheddable = self.sheddable.join(",");
+        let sheddable = (!sheddable.is_empty()).then(|| ("sheddable".to_owned(), sheddable));
+        given.chain(sheddable).collect()
     }
 
     /// The overrides of thresholds alone, by `rule.threshold`.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::api_server::{Sessions, session};
@@ -16,8 +16,8 @@ use super::kubernetes::other::{Target, targets};
 use super::kubernetes::page;
 use super::tell::Tell;
 use super::trouble::{Trouble, deepest};
-use crate::config::net::Roots;
 use crate::config::net::handshake::shake;
+use crate::config::net::{Dns, Roots};
 use crate::config::{ConnectError, Settings};
 use crate::domain::{BlindKind, Fact, Handshake, Kind, Name, Origin, Served, Timestamp};
 
@@ -33,7 +33,7 @@ const AT_ONCE: usize = 8;
 
 /// Looks for ever.
 pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell) {
-    let roots = roots(&settings).await;
+    let trusted = trusted(&settings).await;
     let mut listed: Vec<Target> = Vec::new();
     loop {
         // The hosts of the settings don't wait for a cluster.
@@ -56,7 +56,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
         }
         let now = tell.now();
         let mut worth_watching = false;
-        let mut shaken = std::pin::pin!(shake_all(all, &roots, now));
+        let mut shaken = std::pin::pin!(shake_all(all, &trusted, now));
         while let Some(rows) = shaken.next().await {
             worth_watching = worth_watching || rows.iter().any(|row| is_worth_watching(row, now));
             if tell.fact(Origin::Tls, Fact::Handshakes(rows)).await.is_err() {
@@ -88,13 +88,13 @@ pub(super) async fn look(
     client: Option<&kube::Client>,
     now: Timestamp,
 ) -> Vec<Vec<Handshake>> {
-    let roots = roots(settings).await;
+    let trusted = trusted(settings).await;
     let listed = match client {
         Some(client) => of_ingresses(client, settings.namespace.one()).await.unwrap_or_default(),
         None => Vec::new(),
     };
     let all = all_targets(settings, &listed);
-    shake_all(all, &roots, now).collect().await
+    shake_all(all, &trusted, now).collect().await
 }
 
 /// The hosts of the settings and of the Ingresses.
@@ -115,23 +115,23 @@ pub(super) fn nowhere(cluster: bool) -> ConnectError {
 
 fn shake_all(
     all: BTreeSet<Target>,
-    roots: &Arc<Roots>,
+    with: &Arc<(Roots, Dns)>,
     now: Timestamp,
 ) -> impl Stream<Item = Vec<Handshake>> + use<> {
-    let roots = roots.clone();
+    let with = with.clone();
     futures::stream::iter(all)
         .map(move |target| {
-            let roots = roots.clone();
-            async move { handshakes(target, &roots, now).await }
+            let with = with.clone();
+            async move { handshakes(target, (&with.0, &with.1), now).await }
         })
         .buffer_unordered(AT_ONCE)
 }
 
-/// What this machine and the settings trust.
-async fn roots(settings: &Settings) -> Arc<Roots> {
+/// Whom this machine and the settings trust, and whom they ask for names.
+async fn trusted(settings: &Settings) -> Arc<(Roots, Dns)> {
     let authority = settings.tls_authority.value.clone();
     let read = tokio::task::spawn_blocking(move || Roots::native(authority.as_deref()));
-    Arc::new(read.await.unwrap_or_default())
+    Arc::new((read.await.unwrap_or_default(), Dns::of(settings)))
 }
 
 /// The hosts of the Ingresses, with the addresses of their load balancers.
@@ -165,7 +165,7 @@ pub(super) fn parse(text: &str) -> Option<Target> {
 }
 
 /// One row for each address; a host without any has one row that says so.
-pub(super) async fn handshakes(target: Target, roots: &Roots, now: Timestamp) -> Vec<Handshake> {
+async fn handshakes(target: Target, (roots, dns): (&Roots, &Dns), now: Timestamp) -> Vec<Handshake> {
     let host = own(&target.host);
     let row = |address: Name, served: Result<Served, Name>| Handshake {
         host: host.clone(),
@@ -174,7 +174,7 @@ pub(super) async fn handshakes(target: Target, roots: &Roots, now: Timestamp) ->
         at: now,
         served,
     };
-    let addresses = match addresses(&target).await {
+    let addresses = match addresses(&target, dns).await {
         Ok(addresses) => addresses,
         Err(why) => return vec![row(host.clone(), Err(says(&why)))],
     };
@@ -195,7 +195,7 @@ async fn at(host: &str, address: SocketAddr, roots: &Roots, now: Timestamp) -> R
     shake(host, stream, roots, now).await
 }
 
-async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, String> {
+async fn addresses(target: &Target, dns: &Dns) -> Result<Vec<SocketAddr>, String> {
     let mut found = BTreeSet::new();
     let names: Vec<&str> = if target.addresses.is_empty() {
         vec![&target.host]
@@ -209,10 +209,9 @@ async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, String> {
         } else if let Ok(exact) = name.parse::<SocketAddr>() {
             found.insert(exact);
         } else {
-            match timeout(PATIENCE, lookup_host((name, target.port))).await {
-                Ok(Ok(addresses)) => found.extend(addresses),
-                Ok(Err(error)) => why = format!("the name {name} is not found: {error}"),
-                Err(_) => why = format!("the name {name} is not found: DNS does not answer"),
+            match dns.addresses(name).await {
+                Ok(ips) => found.extend(ips.into_iter().map(|ip| SocketAddr::new(ip, target.port))),
+                Err(error) => why = format!("the name {name} is not found: {error}"),
             }
         }
     }

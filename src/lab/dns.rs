@@ -1,5 +1,5 @@
-//! The lab's name server: authoritative for the public names of the pretend production, over UDP and TCP.
-//! It knows the records it is shown, not whom they lead to.
+//! The lab's name server: authoritative for the public names of the pretend production, over UDP and TCP; and the
+//! resolver that everybody else asks. It knows the records it is shown, not whom they lead to.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -74,7 +74,9 @@ fn answer(query: &[u8], signals: &Signals) -> Option<Message> {
     let mut answer = Message::response(query.metadata.id, OpCode::Query);
     answer.metadata.recursion_desired = query.metadata.recursion_desired;
     answer.add_query(question.clone());
-    let zone = signals.read(|shown| shown.dns.clone());
+    // Whoever wants recursion asks a resolver, which remembers; a zone's own server is asked without.
+    let recursive = query.metadata.recursion_desired;
+    let zone = signals.read(|shown| if recursive { shown.remembered_dns.clone() } else { shown.dns.clone() });
     let asked = question.name.to_lowercase().to_string();
     let asked = asked.trim_end_matches('.').to_owned();
     let origins = zone.iter().filter(|record| record.kind == "SOA").map(|record| record.name.clone());

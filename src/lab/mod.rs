@@ -4,6 +4,7 @@
 mod access;
 pub mod alertmanager;
 pub mod api;
+pub mod aws;
 pub mod database;
 pub mod dns;
 mod folder;

@@ -10,13 +10,14 @@ use tokio_util::sync::DropGuard;
 
 use super::access::Files;
 use super::api::{self, Running};
+use super::aws;
 use super::folder::Folder;
 use super::moves::{EVALUATE, Moves};
 use super::ssh::Machines;
 use super::start::LabError;
 use super::store::Store;
 use super::ticker::Ticker;
-use super::world::{Drill, World};
+use super::world::{BALANCER, CLUSTER, DB_CLUSTER, Drill, REGION, World};
 
 /// How often the world moves.
 const TICK: Duration = Duration::from_millis(200);
@@ -58,13 +59,16 @@ pub struct Addresses {
     pub registry: SocketAddr,
     /// The name server of the public zones, UDP and TCP.
     pub dns: SocketAddr,
+    /// AWS, all services.
+    pub aws: SocketAddr,
 }
 
 impl Lab {
     /// The environment that points clients at this lab. The last ones only the cockpit understands: who
     /// issues the ingress's certificates, what tells whether users are served, whom to ask for names and images.
     pub fn env(&self) -> Vec<(&'static str, String)> {
-        let Addresses { prometheus, alertmanager, database, cache, http, registry, dns, .. } = self.addresses;
+        let Addresses { prometheus, alertmanager, database, cache, http, registry, dns, aws, .. } =
+            self.addresses;
         let registries = ["ghcr.io", "docker.io", "quay.io", "registry.k8s.io"];
         let registries = registries.map(|host| format!("{host}=http://{registry}/{host}"));
         let mut env = vec![
@@ -74,6 +78,12 @@ impl Lab {
             ("REDIS_URL", format!("redis://{cache}/0")),
             ("PROMETHEUS_URL", format!("http://{prometheus}")),
             ("ALERTMANAGER_URL", format!("http://{alertmanager}")),
+            ("AWS_ENDPOINT_URL", format!("http://{aws}")),
+            ("AWS_ACCESS_KEY_ID", aws::ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", aws::SECRET_KEY.to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("COVET_AWS_EKS_CLUSTER", CLUSTER.to_owned()),
+            ("COVET_AWS_DB_CLUSTER", DB_CLUSTER.to_owned()),
             ("COVET_TLS_AUTHORITY", self.files.web_authority.display().to_string()),
             ("COVET_PROBE_URL", format!("http://{http}/health/ready")),
             ("COVET_DNS_SYSTEM", dns.to_string()),
@@ -167,7 +177,7 @@ impl Lab {
     /// Says in every Ingress that its load balancer is the lab's HTTPS endpoint, port and all.
     pub(super) fn lead_ingresses_home(&self, store: &Store) {
         let port = self.addresses.https.port();
-        let home = json!([{"ip": "127.0.0.1", "ports": [{"port": port, "protocol": "TCP"}]}]);
+        let home = json!([{"hostname": BALANCER, "ports": [{"port": port, "protocol": "TCP"}]}]);
         for ingress in store.list("ingresses", None).0 {
             let change = |object: &mut Value| object["status"]["loadBalancer"]["ingress"] = home.clone();
             // It was there a moment ago, and nobody else is at work yet.

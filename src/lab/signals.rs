@@ -32,8 +32,10 @@ pub struct Shown {
     pub certificates: Vec<Certificate>,
     pub service: Service,
     pub edge: Edge,
-    /// Every record of the lab's zones.
+    /// Every record of the lab's zones, as their name servers have it.
     pub dns: Vec<DnsRecord>,
+    /// The same as resolvers remember it.
+    pub remembered_dns: Vec<DnsRecord>,
     pub registry: Registry,
     pub server: Server,
     /// Notifications that the Alertmanager has sent.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::Access;
 use super::alertmanager::{self, Alertmanager};
 use super::api::{self, ProxyRoutes};
+use super::aws;
 use super::folder::Folder;
 use super::https::{self, Authority, Https, HttpsError};
 use super::logs::Logs;
@@ -105,6 +106,7 @@ struct Listeners {
     registry: TcpListener,
     pods: TcpListener,
     dns: (UdpSocket, TcpListener),
+    aws: TcpListener,
 }
 
 /// One port for datagrams and streams.
@@ -133,6 +135,7 @@ impl Listeners {
             registry: free().await?,
             pods: free().await?,
             dns: both().await?,
+            aws: free().await?,
         })
     }
 
@@ -147,6 +150,7 @@ impl Listeners {
             http: self.http.local_addr()?,
             registry: self.registry.local_addr()?,
             dns: self.dns.1.local_addr()?,
+            aws: self.aws.local_addr()?,
         })
     }
 }
@@ -189,10 +193,7 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
         alertmanager_url: format!("http://{}", addresses.alertmanager),
     };
     let stopping = CancellationToken::new();
-    let servers =
-        serve(listeners, signals.clone(), prometheus, alertmanager.clone(), web_authority, &stopping)?;
-    let server = signals.clone();
-    let parts = (store.clone(), logs, signals, tsdb.clone());
+    let parts = (store.clone(), logs, signals.clone(), tsdb.clone());
     let world = tokio::task::spawn_blocking(move || {
         let (store, logs, signals, tsdb) = parts;
         let mut world = World::new(store, logs, signals, tsdb, wanted, now);
@@ -201,8 +202,10 @@ pub async fn start(options: Options) -> Result<Lab, LabError> {
     });
     let world = world.await.map_err(|why| LabError::Thread(io::Error::other(why)))?;
     let generator = format!("http://{}", addresses.prometheus);
-    let evaluation = Evaluation::new(rules, tsdb, alertmanager, generator, server);
+    let evaluation = Evaluation::new(rules, tsdb, alertmanager.clone(), generator, signals.clone());
     let moves = Moves::new(clock, world, evaluation);
+    let servers =
+        serve(listeners, signals, prometheus, alertmanager, (web_authority, moves.clone()), &stopping)?;
     routes.answer_for_kubelets(kubelets(&moves));
     let machines = if options.machines { Machines::serve(&folder, &moves).await } else { None };
     let stopping = stopping.drop_guard();
@@ -266,7 +269,7 @@ fn serve(
     signals: Signals,
     prometheus: Prometheus,
     alertmanager: Alertmanager,
-    authority: Arc<Authority>,
+    (authority, moves): (Arc<Authority>, Moves),
     stopping: &CancellationToken,
 ) -> Result<JoinSet<()>, LabError> {
     let ingress = Https::new(signals.clone(), authority)?;
@@ -279,6 +282,7 @@ fn serve(
     servers.spawn(http(listeners.registry, registry::router(signals.clone()), stopping.clone()));
     servers.spawn(http(listeners.pods, https::pods(signals.clone()), stopping.clone()));
     let (datagrams, streams) = listeners.dns;
+    servers.spawn(http(listeners.aws, aws::router(moves), stopping.clone()));
     servers.spawn(until(stopping.clone(), dns::serve(datagrams, streams, signals.clone())));
     servers.spawn(until(stopping.clone(), redis::serve(listeners.cache, signals)));
     servers.spawn(until(stopping.clone(), ingress.serve(listeners.https)));

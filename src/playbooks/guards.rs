@@ -48,10 +48,12 @@ pub enum Guard {
     DatabaseLetsIn,
     /// The replicas have to be close behind before reads are sent to them.
     ReplicaFresh,
+    /// Where one statement takes most of the time, its plan is read first (audit, section 4).
+    Explained,
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 18] = [
+    pub const ALL: [(&'static str, Guard); 19] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -70,6 +72,7 @@ impl Guard {
         ("index-affordable", Guard::IndexAffordable),
         ("database-lets-in", Guard::DatabaseLetsIn),
         ("replica-fresh", Guard::ReplicaFresh),
+        ("explained", Guard::Explained),
     ];
 
     pub fn parse(name: &str) -> Option<Guard> {
@@ -148,6 +151,7 @@ impl Guard {
             ),
             Guard::DatabaseLetsIn => Standing::Fine,
             Guard::ReplicaFresh => replica(case.values),
+            Guard::Explained => explained(case),
             Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => Standing::Fine,
         }
     }
@@ -178,6 +182,18 @@ fn index(values: &BTreeMap<String, String>) -> Standing {
             text::bytes(bytes as u64)
         )),
         _ => Standing::Fine,
+    }
+}
+
+fn explained(case: &Case<'_>) -> Standing {
+    let reader = case.playbook.steps.iter().find(|step| step.todo.verb.name == "explain-query");
+    let known = case.view.has(cause::HOT_QUERY) && case.values.contains_key("top_query");
+    match reader.filter(|reader| known && case.view.done(&reader.id).is_none()) {
+        Some(reader) => Standing::First {
+            step: reader.id.clone(),
+            why: "one statement takes most of the time: an index may be all that it needs".into(),
+        },
+        None => Standing::Fine,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Somebody tries passwords: many more refused requests than is usual, for minutes.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 
 use crate::domain::{Anomaly, AnomalyId, Cause, Name, Origin, Severity, Timestamp, cause};
@@ -75,6 +77,7 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     }
     let mut bindings = bindings(scene, &namespace);
     bindings.extend(ingress(scene, &namespace).map(|name| ("ingress", name)));
+    bindings.extend(balancer(scene, &namespace).map(|address| ("balancer", address)));
     let ours = !causes.is_empty();
     if !ours {
         let says = format!(
@@ -131,6 +134,13 @@ fn ingress(scene: &Scene<'_>, namespace: &Name) -> Option<String> {
         (Some(one), None) => Some(one.key.name.to_string()),
         _ => None,
     }
+}
+
+/// The address of the load balancer in front, when there is one.
+fn balancer(scene: &Scene<'_>, namespace: &Name) -> Option<String> {
+    let here = scene.snapshot.ingresses.iter().filter(|ingress| ingress.key.namespace == *namespace);
+    let addresses: BTreeSet<&Name> = here.filter_map(|ingress| ingress.addresses.first()).collect();
+    addresses.first().filter(|_| addresses.len() == 1).map(ToString::to_string)
 }
 
 /// A Secret or a revision of the traffic's namespace that came shortly before.

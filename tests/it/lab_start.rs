@@ -95,8 +95,8 @@ async fn every_server_tells_of_the_same_world() {
     let ingress = &ingresses["items"][0];
     let door = &ingress["status"]["loadBalancer"]["ingress"][0];
     assert_eq!(
-        (&door["ip"], &door["ports"][0]["port"]),
-        (&"127.0.0.1".into(), &lab.addresses().https.port().into())
+        (&door["hostname"], &door["ports"][0]["port"]),
+        (&covet_tui::lab::world::BALANCER.into(), &lab.addresses().https.port().into())
     );
     let host = ingress["spec"]["rules"][0]["host"].as_str().unwrap();
     let authority = reqwest::Certificate::from_pem(&std::fs::read(lab.web_authority()).unwrap()).unwrap();

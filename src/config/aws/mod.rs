@@ -17,6 +17,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
@@ -246,7 +247,7 @@ async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> SdkConfig {
     if let Some(url) = &settings.endpoint_url.value {
         loader = loader.endpoint_url(url.trim_end_matches('/'));
     }
-    let files = settings.credentials_file.as_deref().map(files);
+    let files = files(settings);
     if let Some(profile) = &settings.profile.value {
         loader = loader.profile_name(profile);
     }
@@ -255,7 +256,7 @@ async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> SdkConfig {
     }
     // As with the aws command: a profile that was named outright goes before keys of the environment.
     let named = settings.profile.is_some() && settings.profile.from != Source::Env("AWS_PROFILE");
-    if named || files.is_some() {
+    if named || settings.credentials_file.is_some() {
         // Without a client of its own it would ask for the SDK's default one, which is not built in.
         let with = ProviderConfig::without_region().with_http_client(http);
         let mut provider = ProfileFileCredentialsProvider::builder().configure(&with);
@@ -266,6 +267,10 @@ async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> SdkConfig {
             provider = provider.profile_files(files);
         }
         loader = loader.credentials_provider(provider.build());
+    } else if let Some(keys) = settings.keys.clone() {
+        // From the environment as it was handed to us: in a drill that is not the process's own.
+        let keys = Credentials::new(keys.id, keys.secret, keys.session, None, "environment");
+        loader = loader.credentials_provider(keys);
     }
     let config = loader.load().await;
     match config.credentials_provider() {
@@ -277,12 +282,22 @@ async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> SdkConfig {
     }
 }
 
-/// A file of keys in the place of the usual one; the file of profiles stays.
+/// Files in the place of the usual ones, where there are any; the others stay.
 #[expect(deprecated, reason = "the new name is in a crate of its own, of the same version")]
-fn files(credentials: &std::path::Path) -> aws_config::profile::profile_file::ProfileFiles {
+fn files(settings: &AwsSettings) -> Option<aws_config::profile::profile_file::ProfileFiles> {
     use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
-    ProfileFiles::builder()
-        .with_file(ProfileFileKind::Credentials, credentials)
-        .include_default_config_file(true)
-        .build()
+    let (keys, profiles) = (settings.credentials_file.as_deref(), settings.config_file.as_deref());
+    if keys.is_none() && profiles.is_none() {
+        return None;
+    }
+    let files = ProfileFiles::builder();
+    let files = match keys {
+        Some(path) => files.with_file(ProfileFileKind::Credentials, path),
+        None => files.include_default_credentials_file(true),
+    };
+    let files = match profiles {
+        Some(path) => files.with_file(ProfileFileKind::Config, path),
+        None => files.include_default_config_file(true),
+    };
+    Some(files.build())
 }

@@ -1,5 +1,7 @@
 //! The parameters of a request: from the URL and from a posted form, times and durations as Prometheus reads them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use reqwest::Url;
 
@@ -12,6 +14,11 @@ impl Form {
     pub(in crate::lab) fn read(url: Option<&str>, body: &[u8]) -> Self {
         let posted = std::str::from_utf8(body).unwrap_or_default();
         Self([posted, url.unwrap_or_default()].into_iter().flat_map(decode).collect())
+    }
+
+    /// By name; of several of one name the last.
+    pub(in crate::lab) fn by_name(self) -> BTreeMap<String, String> {
+        self.0.into_iter().collect()
     }
 
     pub(in crate::lab) fn get<'a>(&'a self, name: &'a str) -> Option<&'a str> {

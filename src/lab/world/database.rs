@@ -86,6 +86,11 @@ impl Sessions {
         self.holding = factor;
     }
 
+    /// The server has so many CPUs from here on.
+    pub fn set_cpus(&mut self, cpus: f64) {
+        self.work.cpus = cpus;
+    }
+
     /// The 95th percentile that the database alone would make, in seconds.
     pub fn delay(&self) -> f64 {
         self.work.delay()

@@ -5,7 +5,7 @@ use super::traffic::{LOGINS, Traffic};
 use crate::lab::database::{Building, Statement};
 use crate::lab::signals::Database;
 
-/// CPUs of the server.
+/// CPUs of the server, unless it was let grow.
 pub const CPUS: u32 = 4;
 
 /// Seconds an index takes, and the share of the CPUs it costs meanwhile.
@@ -73,13 +73,19 @@ const SHAPES: [Shape; 5] = [
 const LOGIN: usize = 1;
 
 /// What is worked on at the moment.
-#[derive(Default)]
 pub struct Work {
+    pub cpus: f64,
     /// Seconds of CPU that each statement wants each second.
     demand: [f64; SHAPES.len()],
     /// What an index takes beside them.
     building: f64,
     waiting: usize,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { cpus: f64::from(CPUS), demand: [0.0; SHAPES.len()], building: 0.0, waiting: 0 }
+    }
 }
 
 impl Work {
@@ -89,14 +95,14 @@ impl Work {
 
     /// Sessions that run or wait for a CPU.
     pub fn load(&self) -> f64 {
-        let (wanted, cpus) = (self.wanted(), f64::from(CPUS));
+        let (wanted, cpus) = (self.wanted(), self.cpus);
         let queue = (wanted - cpus * FULL).max(0.0) * 3.0;
         (wanted.min(cpus) + queue).min(MOST_LOAD)
     }
 
     /// The 95th percentile of requests that the database alone would make, in seconds.
     pub fn delay(&self) -> f64 {
-        let over = self.wanted() / f64::from(CPUS) - FULL;
+        let over = self.wanted() / self.cpus - FULL;
         let busy = if over > 0.0 { 1.0 + over * 12.0 } else { 0.0 };
         let locked = 0.4 * self.waiting as f64;
         f64::max(busy, locked).min(4.0)
@@ -122,7 +128,7 @@ impl Work {
     ) {
         self.waiting = waiting;
         self.building = if database.indexes.iter().any(|index| index.building.is_some()) {
-            f64::from(CPUS) * BUILD_COSTS
+            self.cpus * BUILD_COSTS
         } else {
             0.0
         };
@@ -140,14 +146,14 @@ impl Work {
             self.demand[index] = rates[index] * cost(database, shape) / 1000.0;
         }
         // What does not fit is done later: a full server ends fewer statements, and each takes longer.
-        let served = (f64::from(CPUS) / self.wanted().max(0.01)).min(1.0);
+        let served = (self.cpus / self.wanted().max(0.01)).min(1.0);
         let slower = self.load() / self.wanted().max(0.01);
         for (shape, rate) in SHAPES.iter().zip(rates) {
             let calls = rate * served * elapsed;
             let milliseconds = calls * cost(database, shape) * slower.max(1.0);
             count(database, shape, calls, milliseconds);
         }
-        database.cpu = (self.wanted() / f64::from(CPUS)).min(0.97);
+        database.cpu = (self.wanted() / self.cpus).min(0.97);
         database.load = self.load() + waiting as f64;
         build(database, elapsed * speed);
     }

@@ -98,6 +98,9 @@ pub struct Furnishing {
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
+    /// Processes of the nodes' Auto Scaling group that somebody suspended.
+    #[serde(default)]
+    pub suspended_processes: Vec<String>,
 }
 
 impl Furnishing {
@@ -145,6 +148,8 @@ pub enum Fault {
     PodFails { errors: f64, log: String },
     /// The kubelet of one node that runs the app stops.
     KubeletStops,
+    /// The hardware under one node that runs the app fails.
+    InstanceImpaired,
     /// The app's certificate has so many hours left; its renewals fail because the issuer's solver uses this
     /// ingress class, which is gone.
     SolverClass { class: String, hours_left: f64 },
@@ -154,8 +159,10 @@ pub enum Fault {
     ControllerGone,
     /// Somebody edits the selector of the app's Service.
     ServiceSelector { key: String, value: String },
-    /// A public name is pointed elsewhere.
-    DnsAstray { host: String, address: String },
+    /// The record of a public name leads to the load balancer that was there before.
+    DnsAstray { host: String },
+    /// Somebody takes away the rule of a security group that opens a port of the load balancer.
+    PortClosed { port: u16 },
     /// Somebody edits an entry of Prometheus' ConfigMap.
     MonitoringConfig { entry: String, from: String, to: String },
     /// The containers of a workload end.
@@ -214,10 +221,13 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/image-pull.token.toml"),
     include_str!("../../../assets/drills/image-pull.rate-limit.toml"),
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
+    include_str!("../../../assets/drills/node-notready.impaired.toml"),
     include_str!("../../../assets/drills/cert-expiry.challenge.toml"),
     include_str!("../../../assets/drills/cert-expiry.stale.toml"),
     include_str!("../../../assets/drills/ingress-down.selector.toml"),
     include_str!("../../../assets/drills/ingress-down.controller.toml"),
+    include_str!("../../../assets/drills/ingress-down.dns.toml"),
+    include_str!("../../../assets/drills/ingress-down.firewall.toml"),
     include_str!("../../../assets/drills/prom-down.volume.toml"),
     include_str!("../../../assets/drills/prom-down.config.toml"),
     include_str!("../../../assets/drills/prom-down.memory.toml"),

@@ -3,17 +3,21 @@
 
 use std::net::Ipv4Addr;
 
+use super::balancer::BALANCERS;
 use super::cluster::Cluster;
+use super::objects::Pod;
+use super::route53::{ALIAS_TTL, RecordSet, ZONE_NAME};
 use super::shelf::Key;
-use super::{APP, NAMESPACE, World, our_app, traffic};
+use super::{APP, NAMESPACE, World, balancer, route53, traffic};
 use crate::lab::signals::DnsRecord;
 use crate::lab::store::Object;
 
 /// The Deployment that serves the class `nginx`.
 pub const CONTROLLER: (&str, &str) = ("ingress-nginx", "ingress-nginx-controller");
 /// Where the public names lead at first: the load balancer, which is the lab's own endpoint.
-const HOME: &str = "127.0.0.1";
-const BALANCER: &str = "a1b2c3d4e5f60718-123456789.elb.us-east-1.amazonaws.com";
+pub(super) const HOME: &str = "127.0.0.1";
+/// The load balancer's name.
+pub const BALANCER: &str = "a1b2c3d4e5f60718-123456789.elb.us-east-1.amazonaws.com";
 
 /// Share of the users that still come when clients refuse the certificate: those that do not check.
 const UNCHECKED: f64 = 0.1;
@@ -29,7 +33,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    fn read(text: &str) -> Option<Self> {
+    pub fn read(text: &str) -> Option<Self> {
         let (address, prefix) = text.trim().split_once('/').unwrap_or((text.trim(), "32"));
         let (address, prefix) = (address.parse::<Ipv4Addr>().ok()?, prefix.parse().ok()?);
         (prefix <= 32).then_some(Self { address: address.into(), prefix })
@@ -44,7 +48,7 @@ impl Network {
     }
 
     /// The share of the users that is in it.
-    fn users(self) -> f64 {
+    pub fn users(self) -> f64 {
         let (from, bits) = USERS;
         if !self.shares(from, bits.min(self.prefix)) {
             return 0.0;
@@ -84,42 +88,34 @@ impl World {
             pod.metadata.labels.get("app").is_some_and(|app| app == "covetpy") && pod.is_ready()
         });
         let pods_well = ours.count() > 0;
-        let now = self.cluster.now;
+        let (now, admitted) = (self.cluster.now, self.admitted());
         let expired = self.signals.write(|shown| {
-            shown.edge.up = controllers > 0;
+            // A security group drops what it does not let in; on loopback it can only be refused, which is sooner.
+            shown.edge.up = controllers > 0 && admitted > 0.0;
             shown.edge.endpoints = endpoints;
             shown.edge.pods_well = pods_well;
             shown.registry = registry;
             shown.certificates.first().is_some_and(|served| served.not_after <= now)
         });
         let shut_out: f64 = denied(&self.cluster).into_iter().map(Network::users).sum();
-        let let_in = (1.0 - shut_out).max(0.0);
+        let let_in = (1.0 - shut_out).max(0.0) * admitted * self.led_home();
         self.traffic.door = match (controllers, expired) {
             (0, _) => 0.0,
             (_, true) => UNCHECKED * let_in,
             _ => let_in,
         };
     }
-
-    /// Points a public name at another address, as somebody at the DNS could.
-    pub fn point_dns(&mut self, host: &str, address: &str) {
-        self.signals.write(|shown| {
-            for record in shown.dns.iter_mut().filter(|record| record.name == host) {
-                (record.kind, record.value) = ("A", address.to_owned());
-            }
-        });
-    }
 }
 
 /// Controller pods that are ready.
 fn controllers(cluster: &Cluster) -> usize {
-    let (namespace, app) = (CONTROLLER.0, "ingress-nginx");
-    let ours = cluster.pods.within(namespace).filter(|(_, pod)| {
-        pod.metadata.labels.get("app").is_some_and(|label| label == app)
-            && pod.is_ready()
-            && !pod.is_deleting()
-    });
-    ours.count()
+    let pods = cluster.pods.within(CONTROLLER.0);
+    pods.filter(|(_, pod)| is_controller(pod) && pod.is_ready() && !pod.is_deleting()).count()
+}
+
+/// Whether a pod of the controller's namespace is one of its own.
+pub(super) fn is_controller(pod: &Pod) -> bool {
+    pod.metadata.labels.get("app").is_some_and(|label| label == "ingress-nginx")
 }
 
 /// Uids of the controller's pods that are ready: which of them have read what is new.
@@ -129,23 +125,24 @@ pub(super) fn controller_uids(cluster: &Cluster) -> Vec<String> {
     ready.map(|(_, pod)| pod.metadata.uid.clone()).collect()
 }
 
-/// The zones of the lab.
-pub(super) fn zones() -> Vec<DnsRecord> {
+/// Every record there is: of the public zone, and of the names it leads to.
+pub(super) fn records(sets: &[RecordSet]) -> Vec<DnsRecord> {
     let record = |name: &str, kind: &'static str, ttl: u32, value: &str| DnsRecord {
         name: name.to_owned(),
         kind,
         ttl,
         value: value.to_owned(),
     };
-    let mut records = Vec::new();
-    for zone in ["yourdomain.com", "elb.us-east-1.amazonaws.com"] {
-        let server = format!("ns1.{zone}");
-        records.push(record(zone, "SOA", 3600, &server));
-        records.push(record(zone, "NS", 3600, &server));
-        records.push(record(&server, "A", 3600, HOME));
+    let zone = "elb.us-east-1.amazonaws.com";
+    let server = format!("ns1.{zone}");
+    let mut records = route53::render(sets);
+    records.push(record(zone, "SOA", 3600, &server));
+    records.push(record(zone, "NS", 3600, &server));
+    records.extend([server, format!("ns1.{ZONE_NAME}")].map(|server| record(&server, "A", 3600, HOME)));
+    for balancer in BALANCERS {
+        let addresses = balancer::addresses(balancer.dns_name);
+        records.extend(addresses.iter().map(|address| record(balancer.dns_name, "A", ALIAS_TTL, address)));
     }
-    records.push(record(BALANCER, "A", 60, HOME));
-    records.extend(our_app::HOSTS.iter().map(|host| record(host, "A", 60, HOME)));
     records
 }
 

@@ -74,6 +74,9 @@ impl World {
             Fault::ContainersEnd { namespace, workload, code } => {
                 return self.end_containers(namespace, workload, *code);
             }
+            Fault::InstanceImpaired => return self.impair_instance(),
+            Fault::DnsAstray { host } => return self.lead_astray(host),
+            Fault::PortClosed { port } => return self.close_port(*port),
             _ => {}
         }
         let cluster = &mut self.cluster;
@@ -127,8 +130,11 @@ impl World {
                     touch_managed(service, "/spec/selector", "kubectl-edit", &at);
                 });
             }
-            Fault::DnsAstray { host, address } => self.point_dns(host, address),
-            Fault::MonitoringConfig { .. } | Fault::ContainersEnd { .. } => {}
+            Fault::MonitoringConfig { .. }
+            | Fault::ContainersEnd { .. }
+            | Fault::InstanceImpaired
+            | Fault::DnsAstray { .. }
+            | Fault::PortClosed { .. } => {}
             Fault::Surge { seconds, requests, logins } => {
                 let seconds = seconds / cluster.speed;
                 self.traffic.surge(cluster.now, seconds, *requests, *logins);
@@ -208,7 +214,7 @@ fn edit<K: super::cluster::Kind>(cluster: &mut Cluster, name: &str, change: impl
 }
 
 /// A node that runs the app, but not what every node depends on; the seed chooses.
-fn victim(cluster: &mut Cluster) -> Option<String> {
+pub(super) fn victim(cluster: &mut Cluster) -> Option<String> {
     let on = |app: &str| -> Vec<String> {
         let has = |labels: &Map| labels.get("app").is_some_and(|label| label == app);
         let pods = cluster.pods.iter().filter(|(_, pod)| has(&pod.metadata.labels));

@@ -35,13 +35,14 @@ impl World {
             }
         }
         let furnishing = drill.map(|drill| drill.world.clone()).unwrap_or_default();
+        self.fleet.suspended.clone_from(&furnishing.suspended_processes);
         samples::describe(&self.tsdb);
         self.begin_certificates(our_app::certificate(now));
         self.signals.write(|shown| {
             shown.certificates = vec![our_app::certificate(now)];
-            shown.dns = super::edge::zones();
             shown.registry = self.kubelet.registry.shown();
         });
+        self.settle_dns();
         let ago = |days: f64| later(now, -SignedDuration::from_secs((days * DAY as f64) as i64));
         self.begin(ago(30.0), now, &furnishing);
         self.live(60, 3);

@@ -38,6 +38,9 @@ impl World {
         if self.cluster.nodes.get(&Key::new("", node)).is_none() {
             return fails(255, format!("there is no machine of {node}\n"));
         }
+        if self.is_machine_dead(node) {
+            return fails(255, format!("ssh: connect to host {node} port 22: Connection timed out\n"));
+        }
         let words: Vec<&str> = argv.iter().map(String::as_str).collect();
         let (root, words) = match words.as_slice() {
             ["sudo", "-n", rest @ ..] | ["sudo", rest @ ..] => (true, rest),

@@ -2,6 +2,7 @@
 //! It knows no protocol and reads no clock; everybody else sees it through the store, logs, signals and samples.
 
 mod attack;
+mod balancer;
 mod birth;
 mod cache;
 mod cert_manager;
@@ -14,6 +15,8 @@ mod database_work;
 mod deployment;
 mod disk;
 mod drill;
+mod ebs;
+mod ec2;
 mod edge;
 mod endpoints;
 mod env;
@@ -33,11 +36,13 @@ mod pod_status;
 mod probes;
 mod program;
 mod quantity;
+mod rds;
 mod registry;
 mod replica_set;
 mod revisions;
 mod rollout;
 mod rollout_status;
+mod route53;
 mod samples;
 mod scale;
 mod scheduler;
@@ -50,6 +55,7 @@ mod workloads;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::balancer::{ALIAS_ZONE, BALANCERS, Balancer, Rule, SecurityGroup};
 use self::cache::Keeping;
 use self::cert_manager::CertManager;
 use self::cluster::{Cluster, Work, later};
@@ -57,11 +63,17 @@ use self::database::Sessions;
 pub use self::database_work::CPUS as DATABASE_CPUS;
 use self::disk::Disks;
 pub use self::drill::{Drill, Fault, Furnishing, Root, Step, drill, drills};
+pub use self::ebs::{Modification, Unmodified, Volume};
+pub use self::ec2::{ACCOUNT, AUTO_SCALING_GROUP, CLUSTER, Instance, InstanceState, NODE_GROUP, REGION};
+pub use self::edge::BALANCER;
 use self::fault::Faults;
 use self::hpa::Autoscaler;
 use self::kubelet::Kubelet;
 pub use self::machine::Ran;
 use self::node_lifecycle::NodeLifecycle;
+pub use self::our_app::DATABASE_HOST;
+pub use self::rds::{Capacity, DB_CLUSTER, DB_INSTANCE, DB_RESOURCE, Minute};
+pub use self::route53::{Alias, RecordKind, RecordSet, ZONE, ZONE_NAME, ZoneChange};
 use self::samples::Sampler;
 use self::scale::Churn;
 pub use self::scale::Scale;
@@ -104,6 +116,11 @@ pub struct World {
     cluster: Cluster,
     kubelet: Kubelet,
     nodes: NodeLifecycle,
+    fleet: ec2::Fleet,
+    zone: route53::HostedZone,
+    security_groups: Vec<SecurityGroup>,
+    rds: rds::Rds,
+    modifications: ebs::Modifications,
     disks: Disks,
     /// How often a service was restarted on each machine.
     machine_restarts: std::collections::HashMap<String, u32>,
@@ -138,6 +155,11 @@ impl World {
             cluster: Cluster::new(store, logs, now, seed, 1.0),
             kubelet: Kubelet::default(),
             nodes: NodeLifecycle::default(),
+            fleet: ec2::Fleet::default(),
+            zone: route53::HostedZone::new(),
+            security_groups: balancer::security_groups(),
+            rds: rds::Rds::default(),
+            modifications: ebs::Modifications::default(),
             disks: Disks::default(),
             machine_restarts: std::collections::HashMap::new(),
             autoscaler: Autoscaler::default(),
@@ -177,7 +199,10 @@ impl World {
             churn.tick(&mut self.cluster);
         }
         if self.present {
+            self.fleet.tick(&mut self.cluster, &mut self.kubelet, &self.nodes);
             self.tick_certificates();
+            self.modifications.tick(&mut self.disks, self.cluster.now);
+            self.show_dns();
             self.show_edge();
         }
         if let Some(attack) = &mut self.attack {
@@ -187,6 +212,8 @@ impl World {
         let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);
         if elapsed {
             self.sessions.advance(&mut self.cluster, &self.kubelet, &self.traffic, &self.signals);
+            let (rds, now) = (&mut self.rds, self.cluster.now);
+            self.signals.read(|shown| rds.measure(&shown.database, now));
             let (load, now, speed) = (self.traffic.load, self.cluster.now, self.cluster.speed);
             let clients = traffic::targets(&self.cluster).len() as u64 * 3;
             self.signals.write(|shown| self.keeping.advance(shown, clients, load, now, speed));
@@ -202,6 +229,11 @@ impl World {
             self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
             self.cluster.forget_events();
         }
+    }
+
+    /// The time in the world.
+    pub fn now(&self) -> Timestamp {
+        self.cluster.now
     }
 
     /// Starts the kubelet of a node again, as a person at the machine would.

@@ -145,6 +145,11 @@ impl NodeLifecycle {
         self.joining.push((at, node));
     }
 
+    /// Nodes whose instance has yet to join.
+    pub fn joining(&self) -> impl Iterator<Item = &Value> {
+        self.joining.iter().map(|(_, node)| node)
+    }
+
     fn join(&mut self, cluster: &mut Cluster) {
         let now = cluster.now;
         let (due, waiting): (Vec<_>, Vec<_>) = self.joining.drain(..).partition(|(at, _)| *at <= now);

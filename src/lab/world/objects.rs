@@ -133,7 +133,7 @@ slim! {
     JobStatus { succeeded: u32, failed: u32, active: u32, conditions: Vec<Condition> }
 
     Node { metadata: Meta, spec: NodeSpec, status: NodeStatus }
-    NodeSpec { unschedulable: bool, taints: Vec<Taint>, provider_id: String }
+    NodeSpec { unschedulable: bool, taints: Vec<Taint>, #[serde(rename = "providerID")] provider_id: String }
     Taint { key: String, value: String, effect: String, time_added: Option<Timestamp> }
     NodeStatus { allocatable: Map<Quantity>, capacity: Map<Quantity>, conditions: Vec<Condition>, addresses: Vec<Address> }
     Address { address: String }

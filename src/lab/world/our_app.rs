@@ -14,6 +14,8 @@ use crate::lab::store::seconds;
 pub const IMAGE: &str = "ghcr.io/yourorg/covetpy";
 pub const DATABASE_HOST: &str = "covet-aurora.cluster-c1x8kzq4w2ab.us-east-1.rds.amazonaws.com";
 pub const HOSTS: [&str; 2] = ["api.yourdomain.com", "yourdomain.com"];
+/// The share of the users that comes to each of them.
+pub const USERS_OF_HOSTS: [f64; 2] = [0.8, 0.2];
 
 /// What the vault holds for the app.
 pub fn secrets() -> [(&'static str, &'static str); 2] {
@@ -166,7 +168,7 @@ pub fn plain(now: Timestamp, first: Timestamp) -> Vec<(&'static str, Vec<Value>)
         },
         "spec": { "ingressClassName": "nginx", "rules": rules, "tls": [{ "hosts": HOSTS, "secretName": "covetpy-tls" }] },
         "status": { "loadBalancer": { "ingress": [
-            { "hostname": "a1b2c3d4e5f60718-123456789.elb.us-east-1.amazonaws.com" }] } },
+            { "hostname": super::edge::BALANCER }] } },
     });
     vec![("ingresses", vec![ingress]), ("certificates", vec![certificate_object(now, first)])]
 }

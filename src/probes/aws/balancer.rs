@@ -232,7 +232,9 @@ async fn arn_of(session: &Session, balancer: &str) -> Result<String, AwsError> {
 }
 
 async fn the_one(session: &Session, host: &str) -> Result<LoadBalancer, AwsError> {
-    let wanted = host.trim_end_matches('.');
+    // An unusual port may stand behind the address of an Ingress.
+    let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    let wanted = port.map_or(host, |(name, _)| name).trim_end_matches('.');
     let mut marker = None;
     loop {
         let asked = session.load_balancing().describe_load_balancers().set_marker(marker).send().await;

@@ -55,7 +55,7 @@ pub struct Boto {
 }
 
 impl Boto {
-    fn new(port: u16) -> Boto {
+    pub fn new(port: u16) -> Boto {
         let mut child = Command::new(python())
             .arg(script())
             .args(["client", &port.to_string()])
@@ -77,6 +77,12 @@ impl Boto {
     pub fn call(&mut self, service: &str, operation: &str, params: Value) -> Value {
         let answer = self.send(&json!({"service": service, "operation": operation, "params": params}));
         answer.get("ok").unwrap_or_else(|| panic!("{service}.{operation}: {answer}")).clone()
+    }
+
+    /// What an operation is refused with: the error's class and words.
+    pub fn refused(&mut self, service: &str, operation: &str, params: Value) -> String {
+        let answer = self.send(&json!({"service": service, "operation": operation, "params": params}));
+        text(&answer, "/error")
     }
 
     /// Parameters in `hex` are bytes.

@@ -5,6 +5,7 @@ mod database;
 mod dns;
 mod firewall;
 mod golden;
+mod lab;
 mod logs;
 mod machines;
 mod network;

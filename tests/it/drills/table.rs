@@ -1,6 +1,5 @@
 //! A drill on the table: the lab, the whole cockpit without its screen, and a clock that only moves when told.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,8 +73,6 @@ impl Table {
         let lab = lab::start(options).await.unwrap();
         let settings = settings(&lab);
         let client = config::client(&settings).await.unwrap();
-        let mut bindings = BTreeMap::new();
-        bindings.extend(settings.probe_url.value.clone().map(|url| ("probe_url".to_owned(), url)));
         let outside = Outside::of(&settings);
         let systems = outside.systems();
         let who = Actor {
@@ -96,7 +93,7 @@ impl Table {
             namespace: settings.namespace.one().cloned(),
             armed: true,
             library: library(),
-            bindings,
+            bindings: settings.bindings(),
             systems,
             orphans,
             truth: practice::truth(&lab),

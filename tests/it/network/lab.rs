@@ -51,6 +51,34 @@ async fn dig_finds_the_public_names_and_what_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_served_by_the_zone_before_resolvers_forget_the_old_answer() {
+    let lab = lab(None, 20.0).await;
+    let port = env(&lab, "COVET_DNS_PUBLIC").split(':').nth(1).unwrap().to_owned();
+    let asked = |recursion: &'static str| {
+        let words = ["@127.0.0.1", "-p", &port, "+short", "+time=3", recursion, "api.yourdomain.com"];
+        let words = words.map(str::to_owned);
+        async move { said("dig", &words.each_ref().map(String::as_str)).await.1.trim().to_owned() }
+    };
+    lab.world(|world| {
+        let sets = &world.hosted_zone().sets;
+        let mut set = sets.iter().find(|set| set.name == "api.yourdomain.com").unwrap().clone();
+        (set.alias, set.ttl, set.values) = (None, Some(60), vec!["127.0.0.3".to_owned()]);
+        world.change_records(vec![(set, true)])
+    });
+    let mut seen = vec![(asked("+norecurse").await, asked("+recurse").await)];
+    for _ in 0..100 {
+        seen.push((asked("+norecurse").await, asked("+recurse").await));
+        if seen.last().is_some_and(|(_, resolver)| resolver == "127.0.0.3") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    seen.dedup();
+    let (old, new) = ("127.0.0.1".to_owned(), "127.0.0.3".to_owned());
+    assert_eq!(seen, [(old.clone(), old.clone()), (new.clone(), old), (new.clone(), new)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn curl_pulls_like_a_runtime_from_the_labs_registries() {
     let lab = lab(Some("image-pull.token"), 1.0).await;
     let base = format!("http://{}", lab.addresses().registry);

@@ -121,6 +121,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
             "ingress-down" => &[
                 "walk",
                 "balancer",
+                "record",
                 "fix-selector",
                 "fix-port",
                 "fix-readiness",

@@ -267,3 +267,20 @@ fn what_nobody_recognises_is_never_answered_with_a_change() {
         assert_eq!(step.effect, Effect::Read, "{cause}: {}", step.id);
     }
 }
+
+#[test]
+fn one_hot_statement_is_explained_before_capacity_is_bought() {
+    let busy = || {
+        World::new("db-cpu", "shop", "web", 3, 3)
+            .cause(cause::DATABASE_AT_MOST, "100 % of the 4 ACUs that it may have are in use")
+            .binding("db_cluster", "shop")
+            .binding("capacity_min", "2")
+            .binding("capacity_max", "4")
+            .binding("capacity_more", "8")
+            .read()
+    };
+    assert_eq!(busy().suggested().0, "more-capacity");
+    let hot = || busy().cause(cause::HOT_QUERY, "74 % of the time goes to one").binding("top_query", "42");
+    assert_eq!(hot().suggested().0, "plan");
+    assert_eq!(hot().did("plan").suggested().0, "more-capacity", "the plan shows no way out");
+}

@@ -86,6 +86,22 @@ fn dns_is_not_touched_when_the_load_balancer_itself_fails() {
     assert_ne!(plan.suggestion().unwrap().id, "point-dns");
 }
 
+#[test]
+fn a_port_is_opened_only_when_its_rule_is_known_to_be_gone() {
+    let plan = ingress(cause::BALANCER_UNREACHABLE).read().plan();
+    assert_eq!(plan.suggestion().unwrap().effect, Effect::Read);
+    let closed = ingress(cause::BALANCER_UNREACHABLE)
+        .binding("security_group", "sg-1")
+        .binding("closed_port", "443")
+        .read()
+        .found("security-groups", cause::SECURITY_GROUP_CLOSED, "nobody is let in on 443");
+    let plan = closed.plan();
+    let step = plan.suggestion().unwrap();
+    let Some(Action::Aws(call)) = &step.action else { panic!("{}: {:?}", step.id, step.action) };
+    let open = AwsDoes::OpenPort { group: "sg-1".into(), port: 443, cidr: "0.0.0.0/0".into() };
+    assert_eq!(call.does, open);
+}
+
 fn certificate(name: &'static str) -> World {
     World::new("cert-expiry", "shop", "web", 1, 1)
         .cause(name, "so it is")

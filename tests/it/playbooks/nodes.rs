@@ -153,6 +153,20 @@ fn a_stopped_machine_is_cordoned_marked_and_deleted_and_no_other() {
 }
 
 #[test]
+fn an_impaired_machine_is_cordoned_and_replaced_without_being_drained() {
+    let impaired =
+        |world: World| world.found("instance-health", cause::NODE_IMPAIRED, "EC2 calls it impaired");
+    let plan = impaired(reachable(5, 1).began(900)).plan();
+    assert_eq!(plan.suggestion().unwrap().id, "cordon");
+    for id in ["restart-kubelet", "drain", "give-up"] {
+        assert!(why_not(&plan, id).contains("EC2 calls it impaired"), "{id}: {}", why_not(&plan, id));
+    }
+    let cordoned =
+        impaired(reachable(5, 1).began(900)).did_at("cordon", 60, true).did_at("nodes-again", 30, true);
+    assert_eq!(cordoned.suggested().0, "replace-instance");
+}
+
+#[test]
 fn a_silent_node_is_given_up_only_when_nothing_with_a_volume_is_left_on_it() {
     let drained = |seconds: i64, claims: bool| {
         let mut world = silent(4, 1).began(seconds);
