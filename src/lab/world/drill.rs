@@ -95,9 +95,21 @@ pub struct Furnishing {
     /// The Alertmanager's configuration, where it is not the usual one.
     #[serde(default)]
     pub alertmanager: Option<String>,
+    /// Series of exporters that the common world does not have.
+    #[serde(default)]
+    pub exported: Vec<Exported>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
+}
+
+/// A series that an exporter shows all the time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exported {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub value: f64,
 }
 
 impl Furnishing {
@@ -229,6 +241,7 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/disk-full.images.toml"),
     include_str!("../../../assets/drills/disk-full.inodes.toml"),
     include_str!("../../../assets/drills/alert-fatigue.flapping.toml"),
+    include_str!("../../../assets/drills/alert-fatigue.noise.toml"),
     include_str!("../../../assets/drills/auth-attack.spray.toml"),
     include_str!("../../../assets/drills/auth-attack.taken.toml"),
     include_str!("../../../assets/drills/high-5xx.revision.toml"),

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{Cluster, later};
+use super::drill::Exported;
 use super::kubelet::Kubelet;
 use super::objects::Pod;
 use super::our_app;
@@ -24,6 +25,8 @@ pub struct Sampler {
     silent: bool,
     next: Option<Timestamp>,
     scrapes: f64,
+    /// What this drill's exporters show beside the usual.
+    exported: &'static [Exported],
 }
 
 /// One scrape being put together.
@@ -88,8 +91,9 @@ pub fn describe(tsdb: &Tsdb) {
 }
 
 impl Sampler {
-    pub fn enable(&mut self) {
+    pub fn enable(&mut self, exported: &'static [Exported]) {
         self.next = Some(Timestamp::MIN);
+        self.exported = exported;
     }
 
     /// Whether nobody scrapes at the moment.
@@ -135,6 +139,10 @@ impl Sampler {
         services(&mut scrape, cluster);
         app(&mut scrape, cluster, kubelet, traffic);
         outside(&mut scrape, signals, cluster);
+        for Exported { name, labels, value } in self.exported {
+            let labels: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            scrape.put(name, &labels, *value);
+        }
         scrape.put(
             "prometheus_config_last_reload_successful",
             &[("instance", "localhost:9090"), ("job", "prometheus")],

@@ -36,6 +36,7 @@ async fn played(drill: &'static Drill) -> (String, Vec<String>) {
     wrong.extend(diagnosis(&player));
     wrong.extend(player.unwarned(true).await);
     wrong.append(&mut player.wrong);
+    wrong.extend(player.hidden.iter().map(|alert| format!("critical {alert} was kept quiet")));
     wrong.extend(
         warnings::harmful(drill, &player.suggested, &player.table.app().snapshot)
             .into_iter()

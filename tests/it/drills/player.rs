@@ -1,10 +1,11 @@
 //! Somebody at 03:12 who follows the cockpit blindly: of whatever is worst, the one step that it suggests, and no
 //! other.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use covet_tui::app::{ActPhase, Layer, Page, Score};
-use covet_tui::domain::{Action, AnomalyId, Effect as Kind};
+use covet_tui::domain::{Action, Alert, AlertState, AnomalyId, Effect as Kind, Snapshot};
 use covet_tui::guard::{Confirmation, Level, Preview, Refusal};
 use covet_tui::lab::Drill;
 use crossterm::event::KeyCode;
@@ -29,6 +30,8 @@ pub struct Player<'a> {
     pub named: Option<Named>,
     /// What went wrong beside the game.
     pub wrong: Vec<String>,
+    /// Critical alerts that were kept quiet.
+    pub hidden: BTreeSet<String>,
     /// The last step followed, and when.
     last: Option<(AnomalyId, String, i64)>,
     told: String,
@@ -48,6 +51,15 @@ pub struct Named {
     pub broken: Option<u64>,
 }
 
+/// Critical alerts that somebody silences or inhibits.
+fn hidden(snapshot: &Snapshot) -> impl Iterator<Item = String> {
+    let quiet = |alert: &&Alert| {
+        matches!(alert.state, AlertState::Silenced { .. } | AlertState::Inhibited { .. })
+            && alert.labels.get("severity").is_some_and(|severity| &**severity == "critical")
+    };
+    snapshot.alerts.iter().filter(quiet).map(|alert| alert.name.to_string())
+}
+
 impl<'a> Player<'a> {
     pub async fn at(drill: &'a Drill, seed: u64) -> Player<'a> {
         Player {
@@ -57,6 +69,7 @@ impl<'a> Player<'a> {
             suggested: Vec::new(),
             named: None,
             wrong: Vec::new(),
+            hidden: BTreeSet::new(),
             last: None,
             told: String::new(),
             aloud: std::env::var_os("COVET_DRILL").is_some(),
@@ -110,6 +123,7 @@ impl<'a> Player<'a> {
 
     /// What the screen says, when that is new.
     fn look(&mut self) {
+        self.hidden.extend(hidden(&self.table.app().snapshot));
         let verdict = &self.table.app().verdict;
         let mut says: Vec<String> =
             verdict.incidents.iter().map(|incident| incident.title.what.clone()).collect();
