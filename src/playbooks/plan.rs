@@ -35,6 +35,7 @@ pub fn plan(playbook: &Playbook, facts: &Facts<'_>) -> Plan {
         steps: &steps,
         first: &first,
         resolved: &resolved,
+        values: &values,
     });
     if let Some(suggested) = decision.suggested {
         steps[suggested].state = StepState::Suggested { why: decision.why.clone() };

@@ -155,8 +155,10 @@ impl Signs {
             let says = format!("{alert} became active again {flaps:.0} times in 6 h");
             self.facts.push(evidence(Origin::AlertHistory, None, says));
         }
-        self.says.push(says.clone());
-        self.causes.push(Cause { name: cause::ALERT_FLAPPING, says, weight: 0.9 });
+        let others = flapping.iter().skip(1).map(|(alert, flaps)| format!(", {alert} {flaps:.0}"));
+        let all = others.fold(says.clone(), |all, other| all + &other);
+        self.says.push(says);
+        self.causes.push(Cause { name: cause::ALERT_FLAPPING, says: all, weight: 0.9 });
         self.noisy = flapping.iter().map(|(alert, _)| alert.to_string()).collect();
         self.since = self.since.or(Some(scene.now - SignedDuration::from_hours(6)));
     }

@@ -24,6 +24,9 @@ pub struct Drill {
     /// Seconds from the start until it happens.
     pub after: f64,
     pub root: Root,
+    /// It passes by itself: nothing is to be changed.
+    #[serde(default)]
+    pub waits: bool,
     /// What a person of this team knows and no system tells: answers to what steps ask for, by name.
     #[serde(default)]
     pub knows: BTreeMap<String, String>,
@@ -138,6 +141,12 @@ pub enum Fault {
         requests: BTreeMap<String, String>,
         #[serde(default)]
         limits: BTreeMap<String, String>,
+        /// The path that its readiness probe asks.
+        #[serde(default)]
+        readiness_path: Option<String>,
+        /// All pods are replaced at once (strategy `Recreate`).
+        #[serde(default)]
+        recreate: bool,
     },
     /// Somebody edits the app's ConfigMap.
     Config { key: String, value: String },
@@ -160,6 +169,8 @@ pub enum Fault {
     /// The app's certificate has so many hours left; its renewals fail because the issuer's solver uses this
     /// ingress class, which is gone.
     SolverClass { class: String, hours_left: f64 },
+    /// The app's certificate has so many hours left, and the authority answers 429 to its renewals for so many seconds.
+    IssuanceLimited { seconds: f64, hours_left: f64 },
     /// The certificate was renewed, and the ingress controller still serves the old one.
     ServedStale { hours_left: f64 },
     /// Somebody scales the ingress controller to 0.
@@ -228,8 +239,10 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/node-notready.kubelet.toml"),
     include_str!("../../../assets/drills/cert-expiry.challenge.toml"),
     include_str!("../../../assets/drills/cert-expiry.stale.toml"),
+    include_str!("../../../assets/drills/cert-expiry.rate-limit.toml"),
     include_str!("../../../assets/drills/ingress-down.selector.toml"),
     include_str!("../../../assets/drills/ingress-down.controller.toml"),
+    include_str!("../../../assets/drills/ingress-down.readiness.toml"),
     include_str!("../../../assets/drills/prom-down.volume.toml"),
     include_str!("../../../assets/drills/prom-down.config.toml"),
     include_str!("../../../assets/drills/prom-down.memory.toml"),

@@ -78,8 +78,11 @@ fn score(player: &Player<'_>) -> Vec<String> {
             "detected after {detected:?} s, named after {named:?} s, resolved after {resolved:?} s"
         ));
     }
-    if score.changes == 0 {
-        wrong.push("scored as if nothing had been done".to_owned());
+    match (score.changes, player.drill.waits) {
+        (0, false) => wrong.push("scored as if nothing had been done".to_owned()),
+        (0, true) if player.tells_when.is_none() => wrong.push("it never said until when to wait".to_owned()),
+        (1.., true) => wrong.push("something was done, and it would have passed by itself".to_owned()),
+        _ => {}
     }
     wrong
 }
@@ -90,8 +93,8 @@ fn journal(player: &Player<'_>) -> Vec<String> {
     let torn = records.iter().filter(|record| !record.intact || record.closing.is_none());
     let mut wrong: Vec<String> =
         torn.map(|record| format!("the journal's entry {} is not whole", record.id)).collect();
-    if records.is_empty() {
-        wrong.push("nothing was done".to_owned());
+    if records.is_empty() != player.drill.waits {
+        wrong.push(format!("the journal has {} entries", records.len()));
     }
     wrong
 }
@@ -150,4 +153,19 @@ parts! {
     a_sixth_part_ends_resolved_by_the_advisors_own_suggestions: 5,
     a_seventh_part_ends_resolved_by_the_advisors_own_suggestions: 6,
     the_last_part_ends_resolved_by_the_advisors_own_suggestions: 7,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn zz_measure() {
+    if std::env::var_os("COVET_MEASURE").is_none() {
+        return;
+    }
+    let drill = drills().iter().find(|drill| drill.name == "alert-fatigue.noise").unwrap();
+    let mut table = table::Table::lay(drill, seed(drill)).await;
+    while table.elapsed() < 3660 {
+        table.step().await;
+        if table.elapsed() % 600 == 0 {
+            println!("{}: {:?}", table.elapsed(), table.app().snapshot.noise);
+        }
+    }
 }

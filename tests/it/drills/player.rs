@@ -32,6 +32,8 @@ pub struct Player<'a> {
     pub wrong: Vec<String>,
     /// Critical alerts that were kept quiet.
     pub hidden: BTreeSet<String>,
+    /// What first said until when to wait.
+    pub tells_when: Option<String>,
     /// The last step followed, and when.
     last: Option<(AnomalyId, String, i64)>,
     told: String,
@@ -70,6 +72,7 @@ impl<'a> Player<'a> {
             named: None,
             wrong: Vec::new(),
             hidden: BTreeSet::new(),
+            tells_when: None,
             last: None,
             told: String::new(),
             aloud: std::env::var_os("COVET_DRILL").is_some(),
@@ -99,7 +102,7 @@ impl<'a> Player<'a> {
                 self.tell("gives up: the suggested step is refused again and again");
                 return false;
             }
-            if self.named.is_none() && self.is_about_to_change() {
+            if self.named.is_none() && (self.is_about_to_change() || self.has_only_to_wait()) {
                 self.named = self.name();
                 let wrong = self.unwarned(false).await;
                 self.wrong.extend(wrong);
@@ -161,6 +164,11 @@ impl<'a> Player<'a> {
         change && !app.is_busy() && app.layers.is_empty() && !app.verdict.incidents.is_empty()
     }
 
+    /// The root was named, and a drill that passes by itself asks for nothing else.
+    fn has_only_to_wait(&self) -> bool {
+        self.drill.waits && self.score().named.is_some() && self.tells_when.is_some()
+    }
+
     /// One thing a person would do now.
     fn act(&mut self) {
         match self.table.app().layers.last() {
@@ -191,6 +199,9 @@ impl<'a> Player<'a> {
         let Some(plan) = dossier.plan.as_ref() else { return };
         let Some(step) = plan.suggestion().cloned() else { return };
         let (why, rule, now) = (plan.why.clone(), dossier.anomaly.rule.clone(), self.table.elapsed());
+        if self.tells_when.is_none() && why.contains(" until ") {
+            self.tells_when = Some(why.clone());
+        }
         let same = self.last.as_ref().filter(|(last, of, _)| (last, of) == (&id, &step.id));
         let (repeated, lately) = (same.is_some(), same.is_some_and(|(_, _, at)| now - at < AGAIN));
         if step.effect == Kind::Read {
