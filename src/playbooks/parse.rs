@@ -11,7 +11,8 @@ use crate::domain::Kind;
 use super::playbook::Pattern;
 use super::reader::{At, Fields, Lints};
 use super::{
-    Check, Condition, FollowUp, Hold, Lint, Playbook, Resolved, Step, Threshold, Trigger, parse_step, parse_todo,
+    Check, Condition, FollowUp, Hold, Lint, Playbook, Resolved, Step, Threshold, Trigger, parse_step,
+    parse_todo,
 };
 
 /// The rules of this build that a trigger may name; a test compares them with the rules themselves.

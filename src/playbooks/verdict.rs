@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::domain::{
-    Action, Alerting, Container, ImageChange, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which, between, cause,
-    text,
+    Action, Alerting, Container, ImageChange, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which,
+    between, cause, text,
 };
 
 use super::guards::{database_is_full, many_nodes};
@@ -71,7 +71,8 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
 /// A silence is for quiet until something is mended; afterwards it only hides what the rule still has to say.
 fn silence(view: &View<'_>, call: &Alerting) -> Option<String> {
     let alert = call.target()?;
-    view.is_tuned(&alert).then(|| format!("the rule of {alert} is tuned: what it still says is worth hearing"))
+    view.is_tuned(&alert)
+        .then(|| format!("the rule of {alert} is tuned: what it still says is worth hearing"))
 }
 
 /// Healthy idle sessions of a pool are no trouble, and an index takes CPU that locks do not leave free.

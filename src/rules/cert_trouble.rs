@@ -15,6 +15,9 @@ use super::workload::quote;
 /// Clients refuse it within two days: somebody is woken (audit, section 3).
 const PAGES: SignedDuration = SignedDuration::from_hours(48);
 
+/// An ingress controller that watches Secrets loads a new certificate within seconds.
+const LOADING: SignedDuration = SignedDuration::from_secs(30);
+
 /// One thing that is wrong.
 pub(super) struct Trouble {
     pub severity: Severity,
@@ -95,7 +98,8 @@ pub(super) fn of_certificate(scene: &Scene<'_>, certificate: &Certificate) -> Ve
     troubles.extend(late_renewal(scene, certificate));
     let alone = troubles.is_empty();
     troubles.extend(
-        failures(scene, certificate).and_then(|failure| if alone { early(scene, failure) } else { Some(failure) }),
+        failures(scene, certificate)
+            .and_then(|failure| if alone { early(scene, failure) } else { Some(failure) }),
     );
     troubles
 }
@@ -244,6 +248,7 @@ fn expiry(
     let now = scene.now;
     let remaining = served.not_after.duration_since(now);
     let newer = certificate
+        .filter(|certificate| may_be_loaded(scene, certificate, row))
         .and_then(|certificate| certificate.not_after)
         .is_some_and(|not_after| not_after.duration_since(served.not_after) > SignedDuration::from_hours(1));
     let says = format!("{} {}", row.host, left(served.not_after, now));
@@ -269,6 +274,12 @@ fn expiry(
     let name = if certificate.is_none() && name == cause::NOT_RENEWED { cause::NOT_MANAGED } else { name };
     let since = earliest(from(warning), Some(now));
     Some(paged(trouble(severity, Origin::Tls, since, name, says), from(page)))
+}
+
+/// What was served before a renewal, or a moment after it, says nothing about what the controller holds.
+fn may_be_loaded(scene: &Scene<'_>, certificate: &Certificate, row: &Handshake) -> bool {
+    let renewed = scene.snapshot.renewed.get(&certificate.key);
+    renewed.is_none_or(|renewed| row.at.duration_since(*renewed) >= LOADING)
 }
 
 fn paged(trouble: Trouble, at: Option<Timestamp>) -> Trouble {

@@ -19,13 +19,18 @@ pub(super) fn hazard(scene: &Scene<'_>, now: Timestamp) -> Option<Hazard> {
     } else if attempts > 0 {
         let failed = text::count(usize::try_from(attempts).unwrap_or_default(), "attempt");
         let last = time(certificate, "/status/lastFailureTime");
-        let last = last.map_or_else(String::new, |at| format!(", the last {} ago", text::span(between(at, now))));
-        format!("{failed} failed{last}: unless the cause is mended the issuer counts another, and says 429 at last")
+        let last =
+            last.map_or_else(String::new, |at| format!(", the last {} ago", text::span(between(at, now))));
+        format!(
+            "{failed} failed{last}: unless the cause is mended the issuer counts another, and says 429 at last"
+        )
     } else {
         let ready = condition(certificate, "Ready").is_some_and(|row| string(row, "/status") == "True");
         let renewal = time(certificate, "/status/renewalTime").filter(|at| ready && *at > now)?;
         let due = text::span(between(now, renewal));
-        format!("it is valid and due in {due}: a new one mends nothing that is served, and counts at the issuer")
+        format!(
+            "it is valid and due in {due}: a new one mends nothing that is served, and counts at the issuer"
+        )
     };
     Some(Hazard::warn(Guard::Target, says))
 }

@@ -86,6 +86,12 @@ pub struct Furnishing {
     /// What the workers ask of the node's disk: a kubelet spares a pod that keeps within it.
     #[serde(default)]
     pub worker_storage: Option<String>,
+    /// The share of its node's disk that a worker's log takes in an hour, for as long as there are samples.
+    #[serde(default)]
+    pub worker_log_per_hour: Option<f64>,
+    /// Minutes of samples that precede the start, where the usual past is too short.
+    #[serde(default)]
+    pub past_minutes: Option<u32>,
     /// Connections in the workers' own pool; by default theirs is the app's.
     #[serde(default)]
     pub worker_pool: Option<u32>,
@@ -251,6 +257,7 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/db-cpu.index.toml"),
     include_str!("../../../assets/drills/db-cpu.lock.toml"),
     include_str!("../../../assets/drills/disk-full.logs.toml"),
+    include_str!("../../../assets/drills/disk-full.slow.toml"),
     include_str!("../../../assets/drills/disk-full.images.toml"),
     include_str!("../../../assets/drills/disk-full.inodes.toml"),
     include_str!("../../../assets/drills/alert-fatigue.flapping.toml"),

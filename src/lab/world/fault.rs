@@ -177,7 +177,8 @@ impl World {
 
 /// The release pipeline rolls out a new template.
 fn revise(cluster: &mut Cluster, fault: &Fault) {
-    let Fault::Revision { image, change_cause, env, requests, limits, readiness_path, recreate } = fault else {
+    let Fault::Revision { image, change_cause, env, requests, limits, readiness_path, recreate } = fault
+    else {
         return;
     };
     let at = seconds(cluster.now);

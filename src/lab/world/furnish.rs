@@ -61,6 +61,9 @@ impl World {
         if back_fill > 0 {
             self.sampler.enable(drill.map_or(&[], |drill| &drill.world.exported));
         }
+        if let Some(share) = furnishing.worker_log_per_hour {
+            self.disks.trickle(&self.cluster, share);
+        }
         let tail = back_fill.max(120);
         self.live(tail / 2, 15);
         self.create_all::<Job>(vec![neighbours::nightly_cleanup()]);

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{Cluster, later};
+use super::disk::Disks;
 use super::drill::Exported;
 use super::kubelet::Kubelet;
 use super::objects::Pod;
@@ -109,7 +110,7 @@ impl Sampler {
     pub fn scrape(
         &mut self,
         cluster: &Cluster,
-        kubelet: &Kubelet,
+        (kubelet, disks): (&Kubelet, &Disks),
         traffic: &Traffic,
         signals: &Signals,
         tsdb: &Tsdb,
@@ -130,11 +131,10 @@ impl Sampler {
         {
             deployment_state(&mut scrape, deployment);
         }
-        cluster
-            .nodes
-            .iter()
-            .take(100)
-            .for_each(|(key, node)| node_state(&mut scrape, node, kubelet.is_stopped(&key.name)));
+        for (key, node) in cluster.nodes.iter().take(100) {
+            let up = !kubelet.is_stopped(&key.name);
+            node_state(&mut scrape, node, up.then(|| disks.space(cluster, kubelet, &key.name)));
+        }
         autoscalers(&mut scrape, cluster);
         services(&mut scrape, cluster);
         app(&mut scrape, cluster, kubelet, traffic);

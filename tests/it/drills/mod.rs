@@ -154,18 +154,3 @@ parts! {
     a_seventh_part_ends_resolved_by_the_advisors_own_suggestions: 6,
     the_last_part_ends_resolved_by_the_advisors_own_suggestions: 7,
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn zz_measure() {
-    if std::env::var_os("COVET_MEASURE").is_none() {
-        return;
-    }
-    let drill = drills().iter().find(|drill| drill.name == "alert-fatigue.noise").unwrap();
-    let mut table = table::Table::lay(drill, seed(drill)).await;
-    while table.elapsed() < 3660 {
-        table.step().await;
-        if table.elapsed() % 600 == 0 {
-            println!("{}: {:?}", table.elapsed(), table.app().snapshot.noise);
-        }
-    }
-}
