@@ -199,7 +199,9 @@ impl App {
         let now = self.now;
         let dossier = self.dossiers.get_mut(id)?;
         let grounds = Grounds::of(&dossier.anomaly);
-        let asked = super::Asked { request, grounds, since: now, says: None };
+        let planned = dossier.plan.as_ref().and_then(|plan| plan.step(step));
+        let covers = planned.map(|step| step.covers.clone()).unwrap_or_default();
+        let asked = super::Asked { request, grounds, covers, since: now, says: None };
         dossier.asked.insert(step.to_owned(), asked);
         Some(Effect::Read { request, action })
     }

@@ -31,6 +31,8 @@ pub struct Asked {
     pub request: Request,
     /// How the anomaly was judged then.
     pub grounds: Grounds,
+    /// What it is read for (see [`crate::playbooks::Step::each`]).
+    pub covers: BTreeSet<String>,
     pub since: Timestamp,
     pub says: Option<String>,
 }
@@ -133,10 +135,10 @@ impl Dossier {
             says: reading.summary.clone(),
             found,
             bindings: reading.bindings.clone(),
+            covers: asked.as_ref().map(|asked| asked.covers.clone()).unwrap_or_default(),
             grounds: asked.map(|asked| asked.grounds),
             title: None,
             undone: false,
-            covers: BTreeSet::new(),
         };
         self.progress.steps.insert(step.to_owned(), done);
         self.readings.insert(step.to_owned(), reading);

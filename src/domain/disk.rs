@@ -147,6 +147,15 @@ impl NodeDisk {
         self.claims.iter().filter(|claim| claim.filesystem.free().is_some_and(|free| free < CLAIM))
     }
 
+    /// What a pod takes of it, in words.
+    pub fn takes(&self, pod: &PodDisk) -> String {
+        if is_short_of_inodes(&self.root) {
+            return format!("{} holds {} files", pod.key, pod.inodes);
+        }
+        let of = text::bytes(self.root.used());
+        format!("{} takes {} of the {of} that are used", pod.key, text::bytes(pod.used))
+    }
+
     /// Who fills it, the likeliest first. Nothing when it is not low.
     pub fn causes(&self) -> Vec<Cause> {
         if !self.is_low() {
@@ -159,13 +168,7 @@ impl NodeDisk {
             put(cause::INODES_EXHAUSTED, 0.95, format!("{:.1} % of the inodes are free", left * 100.0));
         }
         if let Some(hog) = self.hog() {
-            let says = if is_short_of_inodes(&self.root) {
-                format!("{} holds {} files", hog.key, hog.inodes)
-            } else {
-                let of = text::bytes(self.root.used());
-                format!("{} takes {} of the {of} that are used", hog.key, text::bytes(hog.used))
-            };
-            put(cause::POD_FILLS_DISK, 0.9, says);
+            put(cause::POD_FILLS_DISK, 0.9, self.takes(hog));
         }
         let place = self.images.unwrap_or(self.root);
         let low = place.free().is_some_and(|free| free < LOW);

@@ -79,6 +79,8 @@ pub struct Snapshot {
     pub reaches: BTreeMap<Name, Reach>,
     /// Since when a Service has had a slice without a ready endpoint, as far as seen.
     pub unserved: BTreeMap<Key, Timestamp>,
+    /// Certificates that were renewed under our eyes, and when.
+    pub renewed: BTreeMap<Key, Timestamp>,
     pub monitoring: Option<Monitoring>,
     /// Since when each of these has been so, look after look.
     pub monitoring_since: MonitoringSince,
@@ -169,7 +171,10 @@ impl Snapshot {
             Fact::ResourceQuotas(delta) => self.quotas.fold(delta),
             Fact::LimitRanges(delta) => self.limit_ranges.fold(delta),
             Fact::Leases(delta) => self.leases.fold(delta),
-            Fact::Certificates(delta) => self.certificates.fold(delta),
+            Fact::Certificates(delta) => {
+                self.note_renewals(at, &delta);
+                self.certificates.fold(delta);
+            }
             Fact::NodeDisks(disks) => {
                 for (node, disk) in disks {
                     if let Some(free) = disk.root.free() {
@@ -232,6 +237,16 @@ impl Snapshot {
             Fact::Noise(noise) => self.noise = *noise,
             Fact::Asked(answers) => answers.into_iter().for_each(|answer| self.learn_answer(answer)),
             Fact::Acted(change) => self.deeds.push(change),
+        }
+    }
+
+    /// Remembers when a Certificate was seen to be another: its own dates may lie in the past.
+    fn note_renewals(&mut self, at: Timestamp, delta: &Delta<Certificate>) {
+        let Delta::Seen(seen) = delta else { return };
+        for one in seen {
+            if self.certificates.get(&one.key).is_some_and(|known| known.not_after != one.not_after) {
+                self.renewed.insert(one.key.clone(), at);
+            }
         }
     }
 

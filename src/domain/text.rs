@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::Timestamp;
+
 /// Text from outside without anything that could steer a terminal: control characters (C0, C1, DEL) become
 /// spaces, escape sequences go whole, bidirectional overrides go.
 pub fn clean(raw: &str) -> String {
@@ -121,6 +123,15 @@ pub fn cores(milli: u64) -> String {
     if milli < 1000 { format!("{milli}m") } else { format!("{:.1}", milli as f64 / 1000.0) }
 }
 
+/// When somebody lets us try again, where their words say so: `retry after 2026-03-01 04:12:00 UTC` (Let's Encrypt).
+pub fn retry_after(words: &str) -> Option<Timestamp> {
+    let lower = words.to_lowercase();
+    let after = |word: &str| Some(lower.find(word)? + word.len());
+    let at = ["retry after", "retry-after"].into_iter().find_map(after)?;
+    let moment = lower[at..].trim_start_matches([':', ' ']).get(..19)?.replace(' ', "T");
+    format!("{}Z", moment.to_uppercase()).parse().ok()
+}
+
 /// `1 pod`, `2 pods`.
 pub fn count(number: usize, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
@@ -178,6 +189,16 @@ mod tests {
             redact("password authentication failed for user app"),
             "password authentication failed for user app"
         );
+    }
+
+    #[test]
+    fn a_limit_says_when_it_ends() {
+        let words = "429 rateLimited: too many certificates, retry after 2026-03-01 04:12:00 UTC: see …";
+        assert_eq!(retry_after(words), "2026-03-01T04:12:00Z".parse().ok());
+        assert_eq!(retry_after("Retry-After: 2026-03-01T04:12:00Z"), "2026-03-01T04:12:00Z".parse().ok());
+        for words in ["retry after 3600", "retry after é", "", "429"] {
+            assert_eq!(retry_after(words), None, "{words}");
+        }
     }
 
     #[test]

@@ -249,14 +249,14 @@ fn wanted(options: &Options) -> Result<world::Options, LabError> {
         nodes: options.nodes.unwrap_or_else(|| pods.div_ceil(PODS_PER_NODE)),
         churn_per_second: options.churn,
     });
-    let usual = world::Options::default().back_fill_minutes;
+    // Whoever moves the clock by hand is in a hurry.
+    let usual = if options.by_hand { SHORT_PAST } else { world::Options::default().back_fill_minutes };
     Ok(world::Options {
         drill,
         speed: options.speed,
         seed: options.seed,
         scale,
-        // Whoever moves the clock by hand is in a hurry.
-        back_fill_minutes: if options.by_hand { SHORT_PAST } else { usual },
+        back_fill_minutes: drill.and_then(|drill| drill.world.past_minutes).unwrap_or(usual),
     })
 }
 

@@ -47,7 +47,7 @@ pub struct Done {
     pub title: Option<String>,
     /// It was taken back.
     pub undone: bool,
-    /// What a change was done for, where its step is open again for more (see [`super::Step::each`]).
+    /// What it was done for, where its step is open again for more (see [`super::Step::each`]).
     pub covers: BTreeSet<String>,
 }
 

@@ -2,6 +2,7 @@
 //! change settle and verify it, then what another playbook has to mend first, then what mends a known cause
 //! (in the order of the playbook), then what time makes necessary, then what is still to be read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{Effect, between, text};
@@ -19,6 +20,8 @@ pub(super) struct Table<'a> {
     /// What has to come before each of them.
     pub first: &'a [Option<String>],
     pub resolved: &'a Resolution,
+    /// What placeholders stand for.
+    pub values: &'a BTreeMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -141,7 +144,8 @@ impl Table<'_> {
         holds.into_iter().find_map(|hold| {
             let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
             if self.is_confirmed(hold) {
-                return Some(Decision { parent: hold.to.clone(), ..suggest(index, hold.why.clone()) });
+                let why = hold.why.show(self.values);
+                return Some(Decision { parent: hold.to.clone(), ..suggest(index, why) });
             }
             // The doubt is removed by its step; once that has found nothing, it was no reason to hold.
             let cause = self.view.causes.iter().find(|cause| hold.for_causes.contains(&cause.name))?;

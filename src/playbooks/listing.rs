@@ -56,7 +56,12 @@ pub fn card(playbook: &Playbook) -> String {
     }
     for hold in &playbook.holds {
         let first = hold.to.as_ref().map(|to| format!("; first {to}")).unwrap_or_default();
-        let _ = writeln!(out, "  for {}{first}\n      {}", hold.for_causes.join(", "), hold.why);
+        let _ = writeln!(
+            out,
+            "  for {}{first}\n      {}",
+            hold.for_causes.join(", "),
+            hold.why.show(&BTreeMap::new())
+        );
     }
     let _ = writeln!(out, "\nRESOLVED\n  {}", playbook.resolved.says);
     if !playbook.resolved.for_.is_zero() {

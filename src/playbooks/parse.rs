@@ -12,6 +12,7 @@ use super::playbook::Pattern;
 use super::reader::{At, Fields, Lints};
 use super::{
     Check, Condition, FollowUp, Hold, Lint, Playbook, Resolved, Step, Threshold, Trigger, parse_step,
+    parse_todo,
 };
 
 /// The rules of this build that a trigger may name; a test compares them with the rules themselves.
@@ -298,9 +299,10 @@ fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[Strin
         }
         let why = row.need_line(lints, "why", "one line");
         let confirm = row.flag(lints, "confirm").is_some_and(|confirm| confirm.value);
+        let why = why.and_then(|why| parse_todo::template(lints, &why, &Vec::new()));
         if let (Some(step), Some(why)) = (step, why) {
             let to = to.map(|to| to.value);
-            holds.push(Hold { for_causes, not_for_causes, to, step: step.value, confirm, why: why.value });
+            holds.push(Hold { for_causes, not_for_causes, to, step: step.value, confirm, why });
         }
     }
     holds

@@ -35,6 +35,7 @@ pub fn plan(playbook: &Playbook, facts: &Facts<'_>) -> Plan {
         steps: &steps,
         first: &first,
         resolved: &resolved,
+        values: &values,
     });
     if let Some(suggested) = decision.suggested {
         steps[suggested].state = StepState::Suggested { why: decision.why.clone() };
@@ -118,7 +119,7 @@ fn state(
 ) -> (StepState, Option<String>) {
     let changes = step.todo.effect() > Effect::Read;
     if let Some(done) = view.done(&step.id) {
-        let more = done.ok && !covers(step, values).is_subset(&done.covers);
+        let more = (done.ok || !changes) && is_for_more(step, done, values);
         if !more && (changes || !is_outdated(view, step, done, last)) {
             return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
         }
@@ -157,12 +158,22 @@ fn state(
     if let Some((why, first)) = held {
         return (StepState::NotAdvised { why }, first);
     }
-    if let Some(before) = step.after.iter().find(|id| !view.done(id).is_some_and(Done::says_something)) {
-        let title = playbook.steps.iter().find(|step| step.id == *before).map(|step| step.title.show(values));
+    let known = |id: &str| playbook.steps.iter().find(|step| step.id == id);
+    let answered = |id: &str| {
+        let done = view.done(id).filter(|done| done.says_something());
+        done.is_some_and(|done| known(id).is_none_or(|step| !is_for_more(step, done, values)))
+    };
+    if let Some(before) = step.after.iter().find(|id| !answered(id)) {
+        let title = known(before).map(|step| step.title.show(values));
         let why = format!("first: {}", title.unwrap_or_else(|| before.clone()));
         return (StepState::NotAdvised { why }, Some(before.clone()));
     }
     (StepState::Available, None)
+}
+
+/// Whether its `each` has words now that it was not done for.
+fn is_for_more(step: &Step, done: &Done, values: &BTreeMap<String, String>) -> bool {
+    !covers(step, values).is_subset(&done.covers)
 }
 
 /// The words that its `each` has now.

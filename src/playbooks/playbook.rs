@@ -157,7 +157,7 @@ pub struct Hold {
     pub not_for_causes: Vec<String>,
     /// The playbook that goes first.
     pub to: Option<String>,
-    pub why: String,
+    pub why: Template,
     /// The read that is suggested meanwhile.
     pub step: String,
     /// What only other reads found has to be found by this one, too.

@@ -26,6 +26,7 @@ pub(super) fn values(view: &View<'_>) -> BTreeMap<String, String> {
     if values.get("replicas_recorded").is_some_and(|replicas| replicas == "0") {
         values.remove("replicas_recorded");
     }
+    next_noisy(view, &mut values);
     derive(&mut values);
     values.retain(|_, value| !value.is_empty());
     values
@@ -175,6 +176,14 @@ fn certificate_for<'a>(view: &View<'a>, host: &str) -> Option<&'a Key> {
         .filter(|certificate| certificate.dns_names.iter().any(|name| &**name == host))
         .map(|certificate| &certificate.key)
         .min()
+}
+
+/// Of several noisy alerts, the one to turn to: what was tuned flaps no more, and stays in the history for hours.
+fn next_noisy(view: &View<'_>, values: &mut BTreeMap<String, String>) {
+    let Some(noisy) = values.get("noisy_alerts") else { return };
+    let words = || noisy.split(", ");
+    let Some(next) = words().find(|alert| !view.is_tuned(alert)).or_else(|| words().next()) else { return };
+    values.insert("noisy_alert".into(), next.to_owned());
 }
 
 /// What follows from other values.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::domain::{
-    Action, Container, ImageChange, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which, between, cause,
-    text,
+    Action, Alerting, Container, ImageChange, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which,
+    between, cause, text,
 };
 
 use super::guards::{database_is_full, many_nodes};
@@ -59,12 +59,20 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
         }
         Action::Taint { key, remove: false, .. } if key == OUT_OF_SERVICE => running(view),
         Action::Postgres(sql) => database(view, sql),
+        Action::Alerting(call @ Alerting::SilenceAlerts { .. }) => silence(view, call),
         Action::Uncordon { .. } => view
             .node
             .filter(|node| !node.is_ready())
             .map(|_| "the node is not Ready: pods would be sent to a dead node".into()),
         _ => None,
     }
+}
+
+/// A silence is for quiet until something is mended; afterwards it only hides what the rule still has to say.
+fn silence(view: &View<'_>, call: &Alerting) -> Option<String> {
+    let alert = call.target()?;
+    view.is_tuned(&alert)
+        .then(|| format!("the rule of {alert} is tuned: what it still says is worth hearing"))
 }
 
 /// Healthy idle sessions of a pool are no trouble, and an index takes CPU that locks do not leave free.

@@ -215,6 +215,11 @@ impl<'a> View<'a> {
             })
     }
 
+    /// Whether the rule of an alert was tuned for its noise.
+    pub fn is_tuned(&self, alert: &str) -> bool {
+        self.done("tune-rule").is_some_and(|done| done.ok && done.covers.contains(alert))
+    }
+
     /// The last time that a step was done and not taken back.
     pub fn done(&self, step: &str) -> Option<&'a Done> {
         self.facts.progress.done(step)

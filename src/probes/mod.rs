@@ -19,7 +19,7 @@ mod pods;
 pub(crate) mod postgres;
 mod pull_secrets;
 mod redis;
-mod references;
+pub(crate) mod references;
 mod revisions;
 pub mod rollout;
 pub mod trouble;

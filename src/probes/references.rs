@@ -96,6 +96,21 @@ pub(super) async fn check(
     Ok(answer)
 }
 
+/// Whether something that a workload's pods read at their start was written after this moment.
+pub(crate) async fn written_since(cluster: &Cluster, workload: &Value, at: Timestamp) -> bool {
+    let Some(spec) = workload.pointer("/spec/template/spec") else { return false };
+    for kind in [Kind::ConfigMap, Kind::Secret] {
+        for name in needed(spec, kind).into_keys() {
+            let object = ObjectRef::new(kind, Key::new(key(workload).namespace, name));
+            let Ok(Some(found)) = cluster.find(&object).await else { continue };
+            if writers(&found, "").first().is_some_and(|(written, _)| *written > at) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
 /// Which objects of the kind the pod spec needs: env, envFrom, volumes, projected volumes.
 fn needed(spec: &Value, kind: Kind) -> BTreeMap<String, Needed> {
     let (selector, from, volume) = match kind {

@@ -1,7 +1,7 @@
 //! Too much alerting: more notifications than people read, one alert that drowns the others, rules that flap,
 //! alerts nobody mends. Never critical. A burst that shares a node or a namespace is an incident, not fatigue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
@@ -88,6 +88,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     signs.dominant(scene);
     signs.ungrouped(scene);
     signs.uninhibited(scene);
+    signs.drowned(scene);
     let mut touches = Vec::new();
     let stormy = storm.is_some();
     let onset = storm.as_ref().map(|storm| storm.since).or(signs.since).unwrap_or(scene.now);
@@ -123,7 +124,8 @@ struct Signs {
     facts: Vec<Evidence>,
     causes: Vec<Cause>,
     since: Option<Timestamp>,
-    noisy: Option<String>,
+    /// The worst first.
+    noisy: Vec<String>,
     group_by: Option<String>,
     inhibition: Option<(String, String, &'static str)>,
 }
@@ -153,9 +155,11 @@ impl Signs {
             let says = format!("{alert} became active again {flaps:.0} times in 6 h");
             self.facts.push(evidence(Origin::AlertHistory, None, says));
         }
-        self.says.push(says.clone());
-        self.causes.push(Cause { name: cause::ALERT_FLAPPING, says, weight: 0.9 });
-        self.noisy = Some(worst.to_string());
+        let others = flapping.iter().skip(1).map(|(alert, flaps)| format!(", {alert} {flaps:.0}"));
+        let all = others.fold(says.clone(), |all, other| all + &other);
+        self.says.push(says);
+        self.causes.push(Cause { name: cause::ALERT_FLAPPING, says: all, weight: 0.9 });
+        self.noisy = flapping.iter().map(|(alert, _)| alert.to_string()).collect();
         self.since = self.since.or(Some(scene.now - SignedDuration::from_hours(6)));
     }
 
@@ -170,7 +174,9 @@ impl Signs {
         let says = format!("{alert} makes {:.0} % of all firing in a week", share * 100.0);
         self.facts.push(evidence(Origin::AlertHistory, None, says.clone()));
         self.causes.push(Cause { name: cause::ALERT_DOMINANT, says, weight: 0.7 });
-        self.noisy.get_or_insert_with(|| alert.to_string());
+        if self.noisy.is_empty() {
+            self.noisy.push(alert.to_string());
+        }
     }
 
     fn standing(&mut self, scene: &Scene<'_>) {
@@ -228,6 +234,25 @@ impl Signs {
                 self.inhibition = Some((format!("alertname=\"{}\"", cause.name), target, label));
                 return;
             }
+        }
+    }
+
+    /// What is critical and lasts is what the noise hides: named, whatever is done about the rest.
+    fn drowned(&mut self, scene: &Scene<'_>) {
+        let limit = scene.threshold(&FLAPS);
+        let flaps = |name: &str| {
+            scene.snapshot.noise.flaps.iter().any(|(other, flaps)| **other == *name && *flaps >= limit)
+        };
+        let real: Vec<&Alert> =
+            active(scene).filter(|alert| severity(alert) == "critical" && !flaps(&alert.name)).collect();
+        for alert in &real {
+            let says = format!("critical among them: {}", alert.summary.as_deref().unwrap_or(&alert.name));
+            self.facts.insert(0, evidence(Origin::Alertmanager, Some(alert.starts), says));
+        }
+        let names: BTreeSet<&str> = real.iter().map(|alert| &*alert.name).collect();
+        if !names.is_empty() {
+            let names: Vec<&str> = names.into_iter().collect();
+            self.says.push(format!("critical among them: {}", names.join(", ")));
         }
     }
 }
@@ -300,8 +325,8 @@ fn bindings(scene: &Scene<'_>, signs: &Signs) -> Bindings {
     if let Some(sent) = scene.snapshot.noise.sent_1h {
         bindings.insert("notifications_1h", format!("{sent:.0}"));
     }
-    if let Some(noisy) = &signs.noisy {
-        bindings.insert("noisy_alert", noisy.clone());
+    if let Some(noisy) = signs.noisy.first() {
+        bindings.insert("noisy_alerts", signs.noisy.join(", "));
         bindings.insert("noisy_for", "10m".to_owned());
         let known = scene.snapshot.alerts.iter().find(|alert| *alert.name == **noisy);
         if let Some(alert) = known {

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Certificate, Handshake, Key, Kind, Name, ObjectRef, Origin, Severity, Subject,
+    Anomaly, AnomalyId, Cause, Certificate, Handshake, Key, Kind, Name, ObjectRef, Origin, Severity, Subject,
     Timestamp,
 };
 
-use super::cert_trouble::{Trouble, of_certificate, of_handshake};
+use super::cert_trouble::{Limit, Trouble, limit, minute, of_certificate, of_handshake};
 use super::workload::{Bindings, evidence};
 use super::{Needs, Rule, Scene, Threshold, Unit, shown};
 
@@ -155,6 +155,8 @@ fn anomaly(
             facts.push(evidence(Origin::Tls, Some(row.at), says));
         }
     }
+    let mut causes: Vec<Cause> = troubles.iter().map(|trouble| trouble.cause.clone()).collect();
+    causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     shown(Anomaly {
         id: AnomalyId(format!("{}/{}", RULE.name, named(&subject)).into()),
         rule: RULE.name.into(),
@@ -163,7 +165,7 @@ fn anomaly(
         onset,
         title: first.title.clone(),
         evidence: facts,
-        causes: troubles.iter().map(|trouble| trouble.cause.clone()).collect(),
+        causes,
         touches: touches(scene, &subject, certificate, rows),
         bindings: bindings(scene, certificate, rows),
         pages_at: troubles.iter().filter_map(|trouble| trouble.pages_at).min(),
@@ -223,6 +225,10 @@ fn bindings(scene: &Scene<'_>, certificate: Option<&Certificate>, rows: &[&Hands
         bindings.insert("secret", certificate.secret.to_string());
         bindings.insert("issuer", certificate.issuer.to_string());
         bindings.insert("dns_names", certificate.dns_names.join(","));
+        if let Some(Limit { until }) = limit(certificate, scene.now) {
+            let until = until.map_or_else(|| "its window is over".to_owned(), minute);
+            bindings.insert("retry_after", until);
+        }
     }
     let host = rows.first().map(|row| &row.host).or_else(|| certificate?.dns_names.first());
     bindings.extend(host.map(|host| ("host", host.to_string())));

@@ -15,6 +15,9 @@ use super::workload::quote;
 /// Clients refuse it within two days: somebody is woken (audit, section 3).
 const PAGES: SignedDuration = SignedDuration::from_hours(48);
 
+/// An ingress controller that watches Secrets loads a new certificate within seconds.
+const LOADING: SignedDuration = SignedDuration::from_secs(30);
+
 /// One thing that is wrong.
 pub(super) struct Trouble {
     pub severity: Severity,
@@ -95,7 +98,8 @@ pub(super) fn of_certificate(scene: &Scene<'_>, certificate: &Certificate) -> Ve
     troubles.extend(late_renewal(scene, certificate));
     let alone = troubles.is_empty();
     troubles.extend(
-        failures(certificate).and_then(|failure| if alone { early(scene, failure) } else { Some(failure) }),
+        failures(scene, certificate)
+            .and_then(|failure| if alone { early(scene, failure) } else { Some(failure) }),
     );
     troubles
 }
@@ -132,24 +136,52 @@ fn early(scene: &Scene<'_>, failure: Trouble) -> Option<Trouble> {
 }
 
 /// What cert-manager says of its attempts.
-fn failures(certificate: &Certificate) -> Option<Trouble> {
-    let words: Vec<&str> = certificate
-        .conditions
-        .iter()
-        .filter(|row| matches!(&*row.kind, "Issuing" | "Ready"))
-        .filter_map(|row| row.message.as_deref())
-        .collect();
-    let limited = words.iter().any(|words| {
-        let lower = words.to_lowercase();
-        lower.contains("429") || lower.contains("ratelimited") || lower.contains("rate limit")
-    });
-    if certificate.failed_attempts == 0 && !limited {
+fn failures(scene: &Scene<'_>, certificate: &Certificate) -> Option<Trouble> {
+    let limit = limit(certificate, scene.now);
+    if certificate.failed_attempts == 0 && limit.is_none() {
         return None;
     }
-    let name = if limited { cause::ISSUANCE_RATE_LIMITED } else { cause::ISSUANCE_FAILING };
     let attempts = text::count(certificate.failed_attempts as usize, "failed attempt");
-    let says = format!("{attempts} to issue it: {}", quote(&words.join("; ")));
-    Some(trouble(Severity::Warning, Origin::Certificates, certificate.last_failure, name, says))
+    let said = quote(&words(certificate).join("; "));
+    let (name, says) = match &limit {
+        Some(Limit { until: Some(until) }) => (
+            cause::ISSUANCE_RATE_LIMITED,
+            format!("the issuer limits our attempts until {}: {attempts}", minute(*until)),
+        ),
+        Some(_) => (cause::ISSUANCE_RATE_LIMITED, format!("{attempts} to issue it: {said}")),
+        None => (cause::ISSUANCE_FAILING, format!("{attempts} to issue it: {said}")),
+    };
+    let mut failure = trouble(Severity::Warning, Origin::Certificates, certificate.last_failure, name, says);
+    if limit.is_some() {
+        // It is why the certificate is not renewed.
+        failure.cause.weight = 0.9;
+    }
+    Some(failure)
+}
+
+/// The issuer answers 429.
+pub(super) struct Limit {
+    /// When it lets us try again, where it says so.
+    pub until: Option<Timestamp>,
+}
+
+/// Whether the issuer limits attempts now: a limit that is over has passed, whatever the last answer was.
+pub(super) fn limit(certificate: &Certificate, now: Timestamp) -> Option<Limit> {
+    let words = words(certificate).join(" ");
+    let lower = words.to_lowercase();
+    let limited = ["429", "ratelimited", "rate limit"].iter().any(|word| lower.contains(word));
+    let until = text::retry_after(&words);
+    (limited && until.is_none_or(|until| until > now)).then_some(Limit { until })
+}
+
+/// `2026-03-01 04:12Z`.
+pub(super) fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%MZ").to_string()
+}
+
+fn words(certificate: &Certificate) -> Vec<&str> {
+    let rows = certificate.conditions.iter().filter(|row| matches!(&*row.kind, "Issuing" | "Ready"));
+    rows.filter_map(|row| row.message.as_deref()).collect()
 }
 
 /// What one address of a host serves.
@@ -216,6 +248,7 @@ fn expiry(
     let now = scene.now;
     let remaining = served.not_after.duration_since(now);
     let newer = certificate
+        .filter(|certificate| may_be_loaded(scene, certificate, row))
         .and_then(|certificate| certificate.not_after)
         .is_some_and(|not_after| not_after.duration_since(served.not_after) > SignedDuration::from_hours(1));
     let says = format!("{} {}", row.host, left(served.not_after, now));
@@ -241,6 +274,12 @@ fn expiry(
     let name = if certificate.is_none() && name == cause::NOT_RENEWED { cause::NOT_MANAGED } else { name };
     let since = earliest(from(warning), Some(now));
     Some(paged(trouble(severity, Origin::Tls, since, name, says), from(page)))
+}
+
+/// What was served before a renewal, or a moment after it, says nothing about what the controller holds.
+fn may_be_loaded(scene: &Scene<'_>, certificate: &Certificate, row: &Handshake) -> bool {
+    let renewed = scene.snapshot.renewed.get(&certificate.key);
+    renewed.is_none_or(|renewed| row.at.duration_since(*renewed) >= LOADING)
 }
 
 fn paged(trouble: Trouble, at: Option<Timestamp>) -> Trouble {

@@ -296,6 +296,9 @@ fn causes(disk: Option<&NodeDisk>, finding: &Finding) -> Vec<Cause> {
     if !known.is_empty() {
         return known;
     }
+    if let Some((disk, hog)) = disk.and_then(|disk| Some((disk, disk.hog()?))) {
+        return vec![Cause { name: cause::POD_FILLS_DISK, says: disk.takes(hog), weight: 0.85 }];
+    }
     let says = match finding.facts.first() {
         Some(fact) => fact.says.clone(),
         None => finding.label.clone(),

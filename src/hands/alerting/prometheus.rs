@@ -291,7 +291,13 @@ pub(super) async fn draft_scale(
         },
         _ => Action::Scale { object: object.clone(), replicas },
     };
-    kubernetes::draft(hands, action, at).await
+    let mut draft = kubernetes::draft(hands, action, at).await?;
+    if replicas == 0 && !draft.hazards.iter().any(|hazard| hazard.guard == Guard::LastReplica) {
+        let says = "nobody watches anything until it is scaled up again, whoever remembers";
+        draft.hazards.push(Hazard::warn(Guard::LastReplica, says));
+        draft.confirmation = Confirmation::of(&draft.action, &draft.hazards);
+    }
+    Ok(draft)
 }
 
 /// `--storage.tsdb.retention.size`, or the operator's field of that name. What is beyond it is deleted for good.

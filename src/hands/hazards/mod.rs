@@ -2,11 +2,13 @@
 //! Reads only; a guard that cannot look says so instead of staying silent.
 
 mod budget;
+mod certificate;
 mod connections;
 pub(super) mod denylist;
 mod foresight;
 mod keeper;
 mod quota;
+mod restart;
 mod workload;
 
 pub(super) use budget::{blockers, budgets};
@@ -31,7 +33,7 @@ pub(super) struct Scene<'a> {
 
 /// Everything the guards have to say.
 pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (scaler, budget, quota, connections, foresight, evidence, denied) = tokio::join!(
+    let (scaler, budget, quota, connections, foresight, evidence, denied, well) = tokio::join!(
         workload::autoscaler(&hands.cluster, scene),
         budget::hazards(&hands.cluster, scene),
         quota::hazards(&hands.cluster, scene),
@@ -39,6 +41,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
         foresight::hazards(&hands.cluster, scene),
         workload::evidence(&hands.cluster, scene),
         denylist::hazards(hands, scene),
+        restart::of_what_is_well(&hands.cluster, scene),
     );
     let mut hazards = Vec::new();
     hazards.extend(scaler);
@@ -52,6 +55,9 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     hazards.extend(foresight);
     hazards.extend(evidence);
     hazards.extend(denied);
+    hazards.extend(well);
+    hazards.extend(restart::fine_log_level(scene));
+    hazards.extend(certificate::hazard(scene, (hands.clock)()));
     hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));
     hazards
 }

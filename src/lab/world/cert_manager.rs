@@ -19,6 +19,8 @@ const CHALLENGE: f64 = 12.0;
 const FAILURES: u32 = 5;
 /// For how long the authority says 429 after that, in seconds.
 const PENALTY: f64 = 7200.0;
+/// By how much each further attempt prolongs that, in seconds.
+const INSISTENCE: f64 = 600.0;
 const ISSUER: &str = "letsencrypt-production";
 
 /// What is going on.
@@ -216,6 +218,8 @@ impl World {
             if self.issuance.failures >= FAILURES {
                 self.issuance.limited = Some(self.cluster.after(PENALTY));
             }
+        } else if let Some(until) = self.is_limited() {
+            self.issuance.limited = Some(later(until, self.cluster.lasting(INSISTENCE)));
         }
         let words = format!("The certificate request has failed to complete and will be retried: {message}");
         self.mark_failed(name, &words, 1, now);

@@ -59,7 +59,8 @@ pub struct Disk {
 /// What makes a disk fuller.
 #[derive(Clone)]
 enum Growing {
-    Logs(Key),
+    /// The log of a pod, by so many bytes a minute.
+    Logs(Key, f64),
     Files(Key),
     Images,
 }
@@ -97,7 +98,15 @@ impl Disks {
     pub fn spam(&mut self, cluster: &Cluster) {
         self.fault(cluster, |disk, hog, used| {
             disk.pods.insert(hog.clone(), (0.84 * CAPACITY - used, 40.0));
-            disk.growing = Some(Growing::Logs(hog));
+            disk.growing = Some(Growing::Logs(hog, RATE * CAPACITY));
+        });
+    }
+
+    /// A worker's log grows by this share of the disk an hour, and begins now.
+    pub fn trickle(&mut self, cluster: &Cluster, share_per_hour: f64) {
+        self.fault(cluster, |disk, hog, _| {
+            disk.pods.insert(hog.clone(), (0.0, 40.0));
+            disk.growing = Some(Growing::Logs(hog, share_per_hour / 60.0 * CAPACITY));
         });
     }
 
@@ -192,6 +201,15 @@ impl Disks {
     }
 }
 
+impl Disks {
+    /// Bytes of a node's file system, and those that are free.
+    pub fn space(&self, cluster: &Cluster, kubelet: &Kubelet, node: &str) -> (f64, f64) {
+        let usual = Disk::default();
+        let disk = self.nodes.get(node).unwrap_or(&usual);
+        (disk.capacity, disk.read(cluster, node, kubelet).available)
+    }
+}
+
 /// How a disk stands.
 pub(super) struct DiskReading {
     pub(super) available: f64,
@@ -202,8 +220,8 @@ pub(super) struct DiskReading {
 impl Disk {
     fn grow(&mut self, minutes: f64) {
         match self.growing.clone() {
-            Some(Growing::Logs(key)) => match self.pods.get_mut(&key) {
-                Some((bytes, _)) => *bytes += RATE * CAPACITY * minutes,
+            Some(Growing::Logs(key, rate)) => match self.pods.get_mut(&key) {
+                Some((bytes, _)) => *bytes += rate * minutes,
                 None => self.growing = None,
             },
             Some(Growing::Files(key)) => match self.pods.get_mut(&key) {

@@ -24,6 +24,9 @@ pub struct Drill {
     /// Seconds from the start until it happens.
     pub after: f64,
     pub root: Root,
+    /// It passes by itself: nothing is to be changed.
+    #[serde(default)]
+    pub waits: bool,
     /// What a person of this team knows and no system tells: answers to what steps ask for, by name.
     #[serde(default)]
     pub knows: BTreeMap<String, String>,
@@ -83,6 +86,12 @@ pub struct Furnishing {
     /// What the workers ask of the node's disk: a kubelet spares a pod that keeps within it.
     #[serde(default)]
     pub worker_storage: Option<String>,
+    /// The share of its node's disk that a worker's log takes in an hour, for as long as there are samples.
+    #[serde(default)]
+    pub worker_log_per_hour: Option<f64>,
+    /// Minutes of samples that precede the start, where the usual past is too short.
+    #[serde(default)]
+    pub past_minutes: Option<u32>,
     /// Connections in the workers' own pool; by default theirs is the app's.
     #[serde(default)]
     pub worker_pool: Option<u32>,
@@ -95,12 +104,24 @@ pub struct Furnishing {
     /// The Alertmanager's configuration, where it is not the usual one.
     #[serde(default)]
     pub alertmanager: Option<String>,
+    /// Series of exporters that the common world does not have.
+    #[serde(default)]
+    pub exported: Vec<Exported>,
     /// A quota that exists from the beginning: hard limits by resource.
     #[serde(default)]
     pub quota: BTreeMap<String, String>,
     /// Processes of the nodes' Auto Scaling group that somebody suspended.
     #[serde(default)]
     pub suspended_processes: Vec<String>,
+}
+
+/// A series that an exporter shows all the time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exported {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub value: f64,
 }
 
 impl Furnishing {
@@ -129,6 +150,12 @@ pub enum Fault {
         requests: BTreeMap<String, String>,
         #[serde(default)]
         limits: BTreeMap<String, String>,
+        /// The path that its readiness probe asks.
+        #[serde(default)]
+        readiness_path: Option<String>,
+        /// All pods are replaced at once (strategy `Recreate`).
+        #[serde(default)]
+        recreate: bool,
     },
     /// Somebody edits the app's ConfigMap.
     Config { key: String, value: String },
@@ -153,6 +180,8 @@ pub enum Fault {
     /// The app's certificate has so many hours left; its renewals fail because the issuer's solver uses this
     /// ingress class, which is gone.
     SolverClass { class: String, hours_left: f64 },
+    /// The app's certificate has so many hours left, and the authority answers 429 to its renewals for so many seconds.
+    IssuanceLimited { seconds: f64, hours_left: f64 },
     /// The certificate was renewed, and the ingress controller still serves the old one.
     ServedStale { hours_left: f64 },
     /// Somebody scales the ingress controller to 0.
@@ -224,10 +253,12 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/node-notready.impaired.toml"),
     include_str!("../../../assets/drills/cert-expiry.challenge.toml"),
     include_str!("../../../assets/drills/cert-expiry.stale.toml"),
+    include_str!("../../../assets/drills/cert-expiry.rate-limit.toml"),
     include_str!("../../../assets/drills/ingress-down.selector.toml"),
     include_str!("../../../assets/drills/ingress-down.controller.toml"),
     include_str!("../../../assets/drills/ingress-down.dns.toml"),
     include_str!("../../../assets/drills/ingress-down.firewall.toml"),
+    include_str!("../../../assets/drills/ingress-down.readiness.toml"),
     include_str!("../../../assets/drills/prom-down.volume.toml"),
     include_str!("../../../assets/drills/prom-down.config.toml"),
     include_str!("../../../assets/drills/prom-down.memory.toml"),
@@ -236,9 +267,11 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/db-cpu.index.toml"),
     include_str!("../../../assets/drills/db-cpu.lock.toml"),
     include_str!("../../../assets/drills/disk-full.logs.toml"),
+    include_str!("../../../assets/drills/disk-full.slow.toml"),
     include_str!("../../../assets/drills/disk-full.images.toml"),
     include_str!("../../../assets/drills/disk-full.inodes.toml"),
     include_str!("../../../assets/drills/alert-fatigue.flapping.toml"),
+    include_str!("../../../assets/drills/alert-fatigue.noise.toml"),
     include_str!("../../../assets/drills/auth-attack.spray.toml"),
     include_str!("../../../assets/drills/auth-attack.taken.toml"),
     include_str!("../../../assets/drills/high-5xx.revision.toml"),

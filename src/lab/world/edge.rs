@@ -84,10 +84,12 @@ impl World {
         let endpoints = !traffic::targets(&self.cluster).is_empty();
         let mut registry = self.kubelet.registry.shown();
         registry.limited = registry.limited.filter(|(_, until)| *until > self.cluster.now);
-        let ours = self.cluster.pods.within(NAMESPACE).filter(|(_, pod)| {
-            pod.metadata.labels.get("app").is_some_and(|app| app == "covetpy") && pod.is_ready()
+        let mut ours = self.cluster.pods.within(NAMESPACE).filter(|(_, pod)| {
+            pod.metadata.labels.get("app").is_some_and(|app| app == "covetpy") && !pod.is_deleting()
         });
-        let pods_well = ours.count() > 0;
+        let pods_well = ours.any(|(key, pod)| {
+            !self.kubelet.is_stopped(&pod.spec.node_name) && self.kubelet.answers_well(&self.cluster, key)
+        });
         let (now, admitted) = (self.cluster.now, self.admitted());
         let expired = self.signals.write(|shown| {
             // A security group drops what it does not let in; on loopback it can only be refused, which is sooner.

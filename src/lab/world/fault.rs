@@ -116,6 +116,10 @@ impl World {
                 self.age_certificate(*hours_left);
                 self.lose_solver_class(class);
             }
+            Fault::IssuanceLimited { seconds, hours_left } => {
+                self.age_certificate(*hours_left);
+                self.limit_issuance(*seconds);
+            }
             Fault::ServedStale { hours_left } => self.hold_old_certificate(*hours_left),
             Fault::ControllerGone => {
                 let (namespace, name) = super::edge::CONTROLLER;
@@ -179,7 +183,10 @@ impl World {
 
 /// The release pipeline rolls out a new template.
 fn revise(cluster: &mut Cluster, fault: &Fault) {
-    let Fault::Revision { image, change_cause, env, requests, limits } = fault else { return };
+    let Fault::Revision { image, change_cause, env, requests, limits, readiness_path, recreate } = fault
+    else {
+        return;
+    };
     let at = seconds(cluster.now);
     cluster.update::<Deployment>(&Key::new(NAMESPACE, APP), |deployment| {
         deployment["metadata"]["annotations"]["kubernetes.io/change-cause"] = change_cause.clone().into();
@@ -195,6 +202,12 @@ fn revise(cluster: &mut Cluster, fault: &Fault) {
             for (resource, amount) in amounts {
                 container["resources"][field][resource] = amount.clone().into();
             }
+        }
+        if let Some(path) = readiness_path {
+            container["readinessProbe"]["httpGet"]["path"] = path.clone().into();
+        }
+        if *recreate {
+            deployment["spec"]["strategy"] = json!({ "type": "Recreate" });
         }
         for entry in deployment["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
             if entry["manager"] == "deploy-bot" {

@@ -25,7 +25,7 @@ const RELEASES: [(f64, &str, &str); 5] = [
 
 impl World {
     /// Lives through the past up to `now`; the last `back_fill` seconds of it leave samples.
-    pub(super) fn furnish(&mut self, drill: Option<&Drill>, now: Timestamp, back_fill: i64) {
+    pub(super) fn furnish(&mut self, drill: Option<&'static Drill>, now: Timestamp, back_fill: i64) {
         self.kubelet.behaviours = drill::common_behaviours();
         self.vault.keep("covetpy-secrets", &our_app::secrets());
         for behaviour in &mut self.kubelet.behaviours {
@@ -60,7 +60,10 @@ impl World {
         self.create_all::<Hpa>(vec![our_app::autoscaler(furnishing.most_replicas)]);
         self.live(300, 15);
         if back_fill > 0 {
-            self.sampler.enable();
+            self.sampler.enable(drill.map_or(&[], |drill| &drill.world.exported));
+        }
+        if let Some(share) = furnishing.worker_log_per_hour {
+            self.disks.trickle(&self.cluster, share);
         }
         let tail = back_fill.max(120);
         self.live(tail / 2, 15);

@@ -117,6 +117,14 @@ impl Kubelet {
         self.runs.get(key)
     }
 
+    /// Whether the app in this pod listens and is fit, whatever its probes ask.
+    pub fn answers_well(&self, cluster: &Cluster, key: &Key) -> bool {
+        let slot = self.run(key).and_then(|run| run.slots.first()).filter(|slot| slot.life.ready);
+        let since = slot.and_then(|slot| Some((slot.running_since()?, slot.life.boot)));
+        let listens = since.is_some_and(|(since, boot)| later(since, cluster.lasting(boot)) <= cluster.now);
+        listens && !self.unhealthy.contains(key)
+    }
+
     /// The next address of the pod network.
     pub fn address(&mut self) -> String {
         self.addresses += 1;

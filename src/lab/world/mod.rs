@@ -226,7 +226,8 @@ impl World {
             }
             let gap = self.signals.read(|shown| monitoring::is_gap(&shown.server));
             self.sampler.silence(gap);
-            self.sampler.scrape(&self.cluster, &self.kubelet, &self.traffic, &self.signals, &self.tsdb);
+            let machines = (&self.kubelet, &self.disks);
+            self.sampler.scrape(&self.cluster, machines, &self.traffic, &self.signals, &self.tsdb);
             self.cluster.forget_events();
         }
     }

@@ -4,6 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{Cluster, later};
+use super::disk::Disks;
+use super::drill::Exported;
 use super::kubelet::Kubelet;
 use super::objects::Pod;
 use super::our_app;
@@ -24,6 +26,8 @@ pub struct Sampler {
     silent: bool,
     next: Option<Timestamp>,
     scrapes: f64,
+    /// What this drill's exporters show beside the usual.
+    exported: &'static [Exported],
 }
 
 /// One scrape being put together.
@@ -88,8 +92,9 @@ pub fn describe(tsdb: &Tsdb) {
 }
 
 impl Sampler {
-    pub fn enable(&mut self) {
+    pub fn enable(&mut self, exported: &'static [Exported]) {
         self.next = Some(Timestamp::MIN);
+        self.exported = exported;
     }
 
     /// Whether nobody scrapes at the moment.
@@ -105,7 +110,7 @@ impl Sampler {
     pub fn scrape(
         &mut self,
         cluster: &Cluster,
-        kubelet: &Kubelet,
+        (kubelet, disks): (&Kubelet, &Disks),
         traffic: &Traffic,
         signals: &Signals,
         tsdb: &Tsdb,
@@ -126,15 +131,18 @@ impl Sampler {
         {
             deployment_state(&mut scrape, deployment);
         }
-        cluster
-            .nodes
-            .iter()
-            .take(100)
-            .for_each(|(key, node)| node_state(&mut scrape, node, kubelet.is_stopped(&key.name)));
+        for (key, node) in cluster.nodes.iter().take(100) {
+            let up = !kubelet.is_stopped(&key.name);
+            node_state(&mut scrape, node, up.then(|| disks.space(cluster, kubelet, &key.name)));
+        }
         autoscalers(&mut scrape, cluster);
         services(&mut scrape, cluster);
         app(&mut scrape, cluster, kubelet, traffic);
         outside(&mut scrape, signals, cluster);
+        for Exported { name, labels, value } in self.exported {
+            let labels: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+            scrape.put(name, &labels, *value);
+        }
         scrape.put(
             "prometheus_config_last_reload_successful",
             &[("instance", "localhost:9090"), ("job", "prometheus")],

@@ -86,7 +86,8 @@ pub(super) fn deployment_state(scrape: &mut Scrape, deployment: &Deployment) {
     }
 }
 
-pub(super) fn node_state(scrape: &mut Scrape, node: &Node, stopped: bool) {
+/// `space` is what its file system holds and has free; None where nobody answers for the machine.
+pub(super) fn node_state(scrape: &mut Scrape, node: &Node, space: Option<(f64, f64)>) {
     let name = node.metadata.name.as_str();
     for kind in ["Ready", "MemoryPressure", "DiskPressure", "PIDPressure"] {
         let status =
@@ -103,12 +104,12 @@ pub(super) fn node_state(scrape: &mut Scrape, node: &Node, stopped: bool) {
         scrape.put("kube_node_status_allocatable", &labels, node.allocatable(resource));
     }
     let instance = [("instance", name), ("job", "node-exporter")];
-    scrape.put("up", &instance, flag(!stopped));
-    if !stopped {
+    scrape.put("up", &instance, flag(space.is_some()));
+    if let Some((size, free)) = space {
         let disk =
             [instance[0], instance[1], ("device", "/dev/nvme0n1p1"), ("fstype", "xfs"), ("mountpoint", "/")];
-        scrape.put("node_filesystem_size_bytes", &disk, 85.9e9);
-        scrape.put("node_filesystem_avail_bytes", &disk, 52.3e9);
+        scrape.put("node_filesystem_size_bytes", &disk, size);
+        scrape.put("node_filesystem_avail_bytes", &disk, free);
         scrape.put("node_filesystem_readonly", &disk, 0.0);
     }
 }

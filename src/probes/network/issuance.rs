@@ -237,8 +237,6 @@ fn rate_limit(answer: &mut Answer, chain: &Chain, now: Timestamp, first: &mut Op
     static LIMITED: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?i)\b429\b|rateLimited|too many (?:certificates|failed|new orders)").ok()
     });
-    static UNTIL: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(?i)retry[ -]after[: ]*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)").ok());
     let words = [Some(&chain.certificate), chain.request.as_ref(), chain.order.as_ref()];
     let words: Vec<String> = words
         .into_iter()
@@ -249,9 +247,7 @@ fn rate_limit(answer: &mut Answer, chain: &Chain, now: Timestamp, first: &mut Op
     if !LIMITED.as_ref().is_some_and(|limited| limited.is_match(&words)) {
         return;
     }
-    let until =
-        UNTIL.as_ref().and_then(|until| until.captures(&words)).map(|found| found[1].replace(' ', "T"));
-    let at: Option<Timestamp> = until.as_ref().and_then(|until| format!("{until}Z").parse().ok());
+    let at = text::retry_after(&words);
     let says = match at {
         Some(at) if at > now => format!(
             "the authority limits our attempts until {} ({})",

@@ -36,6 +36,7 @@ async fn played(drill: &'static Drill) -> (String, Vec<String>) {
     wrong.extend(diagnosis(&player));
     wrong.extend(player.unwarned(true).await);
     wrong.append(&mut player.wrong);
+    wrong.extend(player.hidden.iter().map(|alert| format!("critical {alert} was kept quiet")));
     wrong.extend(
         warnings::harmful(drill, &player.suggested, &player.table.app().snapshot)
             .into_iter()
@@ -77,8 +78,11 @@ fn score(player: &Player<'_>) -> Vec<String> {
             "detected after {detected:?} s, named after {named:?} s, resolved after {resolved:?} s"
         ));
     }
-    if score.changes == 0 {
-        wrong.push("scored as if nothing had been done".to_owned());
+    match (score.changes, player.drill.waits) {
+        (0, false) => wrong.push("scored as if nothing had been done".to_owned()),
+        (0, true) if player.tells_when.is_none() => wrong.push("it never said until when to wait".to_owned()),
+        (1.., true) => wrong.push("something was done, and it would have passed by itself".to_owned()),
+        _ => {}
     }
     wrong
 }
@@ -89,8 +93,8 @@ fn journal(player: &Player<'_>) -> Vec<String> {
     let torn = records.iter().filter(|record| !record.intact || record.closing.is_none());
     let mut wrong: Vec<String> =
         torn.map(|record| format!("the journal's entry {} is not whole", record.id)).collect();
-    if records.is_empty() {
-        wrong.push("nothing was done".to_owned());
+    if records.is_empty() != player.drill.waits {
+        wrong.push(format!("the journal has {} entries", records.len()));
     }
     wrong
 }

@@ -1,10 +1,11 @@
 //! Somebody at 03:12 who follows the cockpit blindly: of whatever is worst, the one step that it suggests, and no
 //! other.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use covet_tui::app::{ActPhase, Layer, Page, Score};
-use covet_tui::domain::{Action, AnomalyId, Effect as Kind};
+use covet_tui::domain::{Action, Alert, AlertState, AnomalyId, Effect as Kind, Snapshot};
 use covet_tui::guard::{Confirmation, Level, Preview, Refusal};
 use covet_tui::lab::Drill;
 use crossterm::event::KeyCode;
@@ -29,6 +30,10 @@ pub struct Player<'a> {
     pub named: Option<Named>,
     /// What went wrong beside the game.
     pub wrong: Vec<String>,
+    /// Critical alerts that were kept quiet.
+    pub hidden: BTreeSet<String>,
+    /// What first said until when to wait.
+    pub tells_when: Option<String>,
     /// The last step followed, and when.
     last: Option<(AnomalyId, String, i64)>,
     told: String,
@@ -48,6 +53,15 @@ pub struct Named {
     pub broken: Option<u64>,
 }
 
+/// Critical alerts that somebody silences or inhibits.
+fn hidden(snapshot: &Snapshot) -> impl Iterator<Item = String> {
+    let quiet = |alert: &&Alert| {
+        matches!(alert.state, AlertState::Silenced { .. } | AlertState::Inhibited { .. })
+            && alert.labels.get("severity").is_some_and(|severity| &**severity == "critical")
+    };
+    snapshot.alerts.iter().filter(quiet).map(|alert| alert.name.to_string())
+}
+
 impl<'a> Player<'a> {
     pub async fn at(drill: &'a Drill, seed: u64) -> Player<'a> {
         Player {
@@ -57,6 +71,8 @@ impl<'a> Player<'a> {
             suggested: Vec::new(),
             named: None,
             wrong: Vec::new(),
+            hidden: BTreeSet::new(),
+            tells_when: None,
             last: None,
             told: String::new(),
             aloud: std::env::var_os("COVET_DRILL").is_some(),
@@ -86,7 +102,7 @@ impl<'a> Player<'a> {
                 self.tell("gives up: the suggested step is refused again and again");
                 return false;
             }
-            if self.named.is_none() && self.is_about_to_change() {
+            if self.named.is_none() && (self.is_about_to_change() || self.has_only_to_wait()) {
                 self.named = self.name();
                 let wrong = self.unwarned(false).await;
                 self.wrong.extend(wrong);
@@ -110,6 +126,7 @@ impl<'a> Player<'a> {
 
     /// What the screen says, when that is new.
     fn look(&mut self) {
+        self.hidden.extend(hidden(&self.table.app().snapshot));
         let verdict = &self.table.app().verdict;
         let mut says: Vec<String> =
             verdict.incidents.iter().map(|incident| incident.title.what.clone()).collect();
@@ -147,6 +164,11 @@ impl<'a> Player<'a> {
         change && !app.is_busy() && app.layers.is_empty() && !app.verdict.incidents.is_empty()
     }
 
+    /// The root was named, and a drill that passes by itself asks for nothing else.
+    fn has_only_to_wait(&self) -> bool {
+        self.drill.waits && self.score().named.is_some() && self.tells_when.is_some()
+    }
+
     /// One thing a person would do now.
     fn act(&mut self) {
         match self.table.app().layers.last() {
@@ -177,6 +199,9 @@ impl<'a> Player<'a> {
         let Some(plan) = dossier.plan.as_ref() else { return };
         let Some(step) = plan.suggestion().cloned() else { return };
         let (why, rule, now) = (plan.why.clone(), dossier.anomaly.rule.clone(), self.table.elapsed());
+        if self.tells_when.is_none() && why.contains(" until ") {
+            self.tells_when = Some(why.clone());
+        }
         let same = self.last.as_ref().filter(|(last, of, _)| (last, of) == (&id, &step.id));
         let (repeated, lately) = (same.is_some(), same.is_some_and(|(_, _, at)| now - at < AGAIN));
         if step.effect == Kind::Read {

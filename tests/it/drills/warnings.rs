@@ -88,6 +88,10 @@ impl Player<'_> {
                 default("object", json!({"kind": "Deployment", "key": app}))
             }
             "set-resources" | "set-image" => default("deployment", app),
+            "patch-status" => {
+                let row = json!({"type": "Issuing", "status": "True", "reason": "ManuallyTriggered"});
+                default("body", json!({"status": {"conditions": [row]}}));
+            }
             "alerting" if does["does"] == "restart-prometheus" => default("pod", self.prometheus()),
             "drain" => {
                 let timeout = json!({"secs": 300, "nanos": 0});

@@ -1,6 +1,6 @@
 //! The value of a ConfigMap's key in the person's editor: read exactly, edited, previewed; or left alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use covet_tui::app::{App, Asked, Effect, Event, Layer, Options, Request};
 use covet_tui::domain::{Action, Key, Reading};
@@ -16,7 +16,13 @@ fn at_fix_config(options: Options) -> App {
     let dossier = app.dossiers.get_mut(&id).expect("its dossier");
     dossier.anomaly.bindings.insert("config_map", "covetpy-config".into());
     let request = Request(77);
-    let asked = Asked { request, grounds: Grounds::of(&dossier.anomaly), since: world::now(), says: None };
+    let asked = Asked {
+        request,
+        grounds: Grounds::of(&dossier.anomaly),
+        covers: BTreeSet::new(),
+        since: world::now(),
+        says: None,
+    };
     dossier.asked.insert("config-maps".into(), asked);
     let reading = Reading {
         at: world::now(),
