@@ -32,6 +32,10 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
+    // A run is judged with the others of its CronJob, and by what its pods say.
+    if scene.awaits(&[Origin::Jobs, Origin::CronJobs, Origin::Pods]) {
+        return Vec::new();
+    }
     let mut runs: HashMap<&str, Vec<&Job>> =
         scene.snapshot.cron_jobs.iter().map(|cron| (&*cron.uid, Vec::new())).collect();
     let mut anomalies = Vec::new();

@@ -199,7 +199,9 @@ impl World {
         }
         see(Origin::Triggers, Fact::Asked(Vec::new()));
         see(Origin::Tls, Fact::Handshakes(Vec::new()));
-        see(Origin::Reach, Fact::Walks(Vec::new()));
+        if self.walks.is_empty() {
+            see(Origin::Reach, Fact::Walks(Vec::new()));
+        }
         let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
         for row in &self.handshakes {
             hosts.entry(&row.host).or_default().push(handshake(row));
