@@ -21,7 +21,7 @@ pub const NODE_GROUP: &str = "general";
 /// The group that EKS made for the node group.
 pub const AUTO_SCALING_GROUP: &str = "eks-general-0ac8d1f2-7b64-4b9a-9c53-2f1f4c1c9d0e";
 
-/// Seconds between two status checks (EC2 user guide: every minute).
+/// Seconds between two status checks (EC2 user guide: every minute). The one that meets the failure has to time out.
 const CHECK: f64 = 60.0;
 /// Seconds that an impaired instance has to come back by itself, before its group replaces it.
 const PATIENCE: f64 = 300.0;
@@ -71,14 +71,14 @@ impl InstanceState {
 
 /// Every instance of the account.
 #[derive(Default)]
-pub struct Fleet {
+pub struct Ec2 {
     instances: BTreeMap<String, Instance>,
     /// Processes of the group that somebody suspended.
     pub suspended: Vec<String>,
     next: Option<Timestamp>,
 }
 
-impl Fleet {
+impl Ec2 {
     /// Follows the nodes, and lets time do its work: once a second.
     pub(super) fn tick(&mut self, cluster: &mut Cluster, kubelet: &mut Kubelet, nodes: &NodeLifecycle) {
         let now = cluster.now;
@@ -164,30 +164,30 @@ impl Instance {
 impl World {
     /// Every instance that is described.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
-        self.fleet.instances.values()
+        self.ec2.instances.values()
     }
 
     pub fn suspended_processes(&self) -> &[String] {
-        &self.fleet.suspended
+        &self.ec2.suspended
     }
 
     /// Terminates an instance; its group makes a new one. False when there is no such instance.
     pub fn terminate_instance(&mut self, id: &str) -> bool {
-        self.fleet.terminate(id, &self.cluster, &mut self.kubelet)
+        self.ec2.terminate(id, &self.cluster, &mut self.kubelet)
     }
 
     /// Whether nothing on a node's machine answers any more.
     pub(super) fn is_machine_dead(&self, node: &str) -> bool {
         let dead = |one: &Instance| one.impaired.is_some() || one.state != InstanceState::Running;
-        self.fleet.of(node).is_some_and(dead)
+        self.ec2.of(node).is_some_and(dead)
     }
 
     /// The hardware under one node that runs the app fails.
     pub(super) fn impair_instance(&mut self) {
         let Some(node) = fault::victim(&mut self.cluster) else { return };
         self.kubelet.stop(&node);
-        let noticed = self.cluster.after_about(0.0, CHECK);
-        let hit = self.fleet.instances.values_mut().find(|one| one.node == node);
+        let noticed = self.cluster.after_about(CHECK, CHECK);
+        let hit = self.ec2.instances.values_mut().find(|one| one.node == node);
         if let Some(instance) = hit {
             instance.impaired = Some(noticed);
         }

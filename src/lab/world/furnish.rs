@@ -35,7 +35,7 @@ impl World {
             }
         }
         let furnishing = drill.map(|drill| drill.world.clone()).unwrap_or_default();
-        self.fleet.suspended.clone_from(&furnishing.suspended_processes);
+        self.ec2.suspended.clone_from(&furnishing.suspended_processes);
         samples::describe(&self.tsdb);
         self.begin_certificates(our_app::certificate(now));
         self.signals.write(|shown| {

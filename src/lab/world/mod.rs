@@ -116,7 +116,7 @@ pub struct World {
     cluster: Cluster,
     kubelet: Kubelet,
     nodes: NodeLifecycle,
-    fleet: ec2::Fleet,
+    ec2: ec2::Ec2,
     zone: route53::HostedZone,
     security_groups: Vec<SecurityGroup>,
     rds: rds::Rds,
@@ -155,7 +155,7 @@ impl World {
             cluster: Cluster::new(store, logs, now, seed, 1.0),
             kubelet: Kubelet::default(),
             nodes: NodeLifecycle::default(),
-            fleet: ec2::Fleet::default(),
+            ec2: ec2::Ec2::default(),
             zone: route53::HostedZone::new(),
             security_groups: balancer::security_groups(),
             rds: rds::Rds::default(),
@@ -199,7 +199,7 @@ impl World {
             churn.tick(&mut self.cluster);
         }
         if self.present {
-            self.fleet.tick(&mut self.cluster, &mut self.kubelet, &self.nodes);
+            self.ec2.tick(&mut self.cluster, &mut self.kubelet, &self.nodes);
             self.tick_certificates();
             self.modifications.tick(&mut self.disks, self.cluster.now);
             self.show_dns();

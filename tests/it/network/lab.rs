@@ -73,9 +73,10 @@ async fn a_change_is_served_by_the_zone_before_resolvers_forget_the_old_answer()
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    seen.dedup();
     let (old, new) = ("127.0.0.1".to_owned(), "127.0.0.3".to_owned());
-    assert_eq!(seen, [(old.clone(), old.clone()), (new.clone(), old), (new.clone(), new)]);
+    assert!(seen.contains(&(new.clone(), old)), "{seen:?}");
+    assert!(seen.iter().all(|(zone, resolver)| *resolver != new || *zone == new), "{seen:?}");
+    assert_eq!(seen.last(), Some(&(new.clone(), new)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
