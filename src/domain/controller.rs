@@ -19,6 +19,8 @@ pub struct Controller {
     pub update: Update,
     /// One pod after the other, each only when the one before is ready (`podManagementPolicy: OrderedReady`).
     pub is_ordered: bool,
+    /// How long a pod must be ready before the next one is replaced.
+    pub min_ready_seconds: u32,
     /// How many pods there should be: `spec.replicas`, or `status.desiredNumberScheduled`.
     pub desired: u32,
     /// How many there are: `status.replicas`, or `status.currentNumberScheduled`.

@@ -12,8 +12,8 @@ pub struct Deployment {
     pub labels: Labels,
     pub created: Timestamp,
     pub generation: i64,
-    /// The last write to its specification.
-    pub edited: Option<Edit>,
+    /// The last write to it, its status apart; also by an autoscaler.
+    pub written: Option<Timestamp>,
     /// Annotation `deployment.kubernetes.io/revision`.
     pub revision: Option<u64>,
     /// Who would revert a change made by hand.

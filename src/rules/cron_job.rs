@@ -44,6 +44,7 @@ pub(super) fn trouble<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -
         return resting(scene, cron);
     }
     failing(scene, cron, runs)
+        .or_else(|| traceless(scene, cron, runs))
         .or_else(|| piling_up(scene, cron, runs))
         .or_else(|| overdue(scene, cron, runs))
         .or_else(|| runs.iter().find_map(|job| refusal(scene, job)))
@@ -76,6 +77,36 @@ fn failing<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Tr
         None => format!("{}; it has never succeeded", trouble.title),
     };
     Some(trouble)
+}
+
+/// It runs and does not succeed, and its failed runs are not kept (`failedJobsHistoryLimit: 0`, or a short
+/// `ttlSecondsAfterFinished`).
+fn traceless<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Trouble<'a>> {
+    let (ran, pause) = (cron.last_scheduled?, cron.longest_pause()?);
+    let since = cron.last_successful.unwrap_or(cron.created);
+    let patience = pause.mul_f64(scene.threshold(&PAUSES)) + LATE;
+    if between(since, ran) < patience || runs.iter().any(|job| job.active > 0 || job.is_complete()) {
+        return None;
+    }
+    let span = text::span(between(since, scene.now));
+    let what = match cron.last_successful {
+        Some(_) => format!("no run has succeeded for {span}"),
+        None => format!("no run has succeeded in the {span} that it exists"),
+    };
+    let says = format!(
+        "{what}, and none that failed is kept; the last one began {} ago",
+        text::span(between(ran, scene.now))
+    );
+    Some(Trouble {
+        since: since.checked_add(SignedDuration::try_from(pause).ok()?).ok()?,
+        severity: Severity::Warning,
+        score: 0.75,
+        title: what,
+        facts: vec![evidence(Origin::CronJobs, Some(ran), says.clone())],
+        causes: vec![Cause { name: cause::JOB_GAVE_UP, says, weight: 0.6 }],
+        job: None,
+        bindings: Bindings::new(),
+    })
 }
 
 /// Somebody suspended it lately, and until then it ran.

@@ -112,6 +112,8 @@ fn turned_away(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Ti
 fn standing_still(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
     let controller = missing.controller.filter(|one| one.is_rolling() && !missing.is_told)?;
     let progressed = controller::last_progress(scene, controller)?;
+    let waits = SignedDuration::from_secs(i64::from(controller.min_ready_seconds));
+    let progressed = progressed.checked_add(waits).ok()?;
     if !scene.has_lasted(progressed, &NO_PROGRESS) {
         return None;
     }

@@ -137,8 +137,7 @@ fn ignored_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp
     if deployment.observed_generation >= deployment.generation {
         return None;
     }
-    let edited = deployment.edited.as_ref()?.at;
-    scene.has_lasted(edited, &NO_PROGRESS).then_some(edited)
+    deployment.written.filter(|written| scene.has_lasted(*written, &NO_PROGRESS))
 }
 
 /// Whether another rule says what ails this pod.

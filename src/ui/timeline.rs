@@ -9,7 +9,7 @@ use super::{chart, fit, sign};
 use crate::app::{App, WINDOW};
 use crate::domain::{Change, Timestamp, between, text};
 
-/// What is not watched, like a Service's own text, may have changed.
+/// What is not watched may have changed all the same.
 pub const UNCHANGED: &str = "no change was seen in the last 30 minutes";
 const LABEL: &str = " Changes ";
 

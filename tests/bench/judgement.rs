@@ -118,7 +118,7 @@ fn deployment(number: usize) -> Deployment {
         labels: Labels::default(),
         created: ago(90_000),
         generation: 1,
-        edited: None,
+        written: None,
         revision: Some(OLD_REVISIONS as u64),
         keeper: None,
         replicas: count,

@@ -21,6 +21,7 @@ struct Spec {
     replicas: Option<i64>,
     selector: Option<SelectorWire>,
     pod_management_policy: Option<String>,
+    min_ready_seconds: Option<i64>,
     update_strategy: Option<Strategy>,
     template: Option<TemplateWire>,
 }
@@ -82,6 +83,7 @@ fn read(kind: Kind, wire: ControllerWire, names: &mut Names) -> Option<Controlle
             _ => Update::Rolling { partition: count(partition) },
         },
         is_ordered: is_set && spec.pod_management_policy.as_deref() != Some("Parallel"),
+        min_ready_seconds: count(spec.min_ready_seconds),
         desired: if is_set {
             count(Some(spec.replicas.unwrap_or(1)))
         } else {

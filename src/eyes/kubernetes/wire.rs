@@ -206,6 +206,13 @@ impl Meta {
         Some(Edit { at, by: names.maybe(by) })
     }
 
+    /// The last write to anything but the status, by anybody.
+    pub(in crate::eyes) fn written(&self) -> Option<Timestamp> {
+        let writes = self.managed_fields.iter().flatten();
+        let writes = writes.filter(|entry| entry.subresource.as_deref() != Some("status"));
+        writes.filter_map(|entry| time(entry.time.as_ref())).max()
+    }
+
     /// Who would put a hand-made change back: Flux and Argo CD by their marks, Helm at its next upgrade.
     pub(in crate::eyes) fn keeper(&self, names: &mut Names) -> Option<Keeper> {
         let label = |key: &str| self.labels.as_ref()?.get(key)?.as_deref();
@@ -255,9 +262,10 @@ mod tests {
             r#"{"managedFields": [{"manager": "helm", "time": "2026-03-01T01:00:00Z"},
             {"manager": "kubectl-edit", "time": "2026-03-01T02:00:00Z"},
             {"manager": "nginx-ingress-controller", "subresource": "status", "time": "2026-03-01T03:00:00Z"},
-            {"manager": "kube-controller-manager", "time": "2026-03-01T03:00:00Z"}]}"#,
+            {"manager": "kube-controller-manager", "subresource": "scale", "time": "2026-03-01T02:30:00Z"}]}"#,
         )
         .expect("metadata");
+        assert_eq!(meta.written().map(|at| at.to_string()).as_deref(), Some("2026-03-01T02:30:00Z"));
         let edit = meta.edited(&mut Names::default()).expect("somebody wrote");
         assert_eq!(
             (edit.at.to_string().as_str(), edit.by.as_deref()),

@@ -92,7 +92,7 @@ pub(in crate::eyes) fn deployment(wire: DeploymentWire, names: &mut Names) -> Op
         labels: names.labels(metadata.labels.as_ref()),
         created: metadata.created(),
         generation: metadata.generation.unwrap_or_default(),
-        edited: metadata.edited(names),
+        written: metadata.written(),
         revision: metadata.revision(),
         keeper: metadata.keeper(names),
         replicas: count(Some(spec.replicas.unwrap_or(1))),

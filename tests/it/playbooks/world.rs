@@ -65,7 +65,7 @@ impl World {
             labels: Labels::default(),
             created: ago(900_000),
             generation: 4,
-            edited: None,
+            written: None,
             revision: Some(revision),
             keeper: None,
             replicas,

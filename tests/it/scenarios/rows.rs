@@ -106,6 +106,9 @@ pub struct ControllerRow {
     pub on_delete: bool,
     #[serde(default)]
     pub parallel: bool,
+    /// In seconds.
+    #[serde(default)]
+    pub min_ready: u32,
     #[serde(default)]
     pub refs: Vec<String>,
     pub revisions: Vec<RevisionRow>,
