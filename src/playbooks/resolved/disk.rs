@@ -24,6 +24,10 @@ pub(super) fn free(view: &View<'_>) -> Held {
     if let Some(disk) = disk.filter(|disk| disk.is_low()) {
         return Err(format!("{}, to be more than {:.0} %", disk.root.says(), LOW * 100.0));
     }
+    // There is room, and it is still there: what is foretold does not pass by waiting.
+    if view.facts.fires {
+        return Err(view.facts.anomaly.title.clone());
+    }
     let evicted: Option<Timestamp> = view
         .snapshot()
         .pods
