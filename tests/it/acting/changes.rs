@@ -125,7 +125,7 @@ async fn what_moved_between_preview_and_act_is_refused_and_shown_anew() {
         config_map: key("covetpy-config"),
         data: vec![("LOG_LEVEL".into(), Some(value.into()))],
     };
-    let preview = bench.previewed(config("DEBUG")).await;
+    let preview = bench.previewed(config("ERROR")).await;
     let entry = bench.confirm(preview);
     performed(&bench.act(config("WARNING")).await);
     bench.wire.forget();

@@ -29,20 +29,20 @@ async fn impatient(drill: Option<&str>) -> Bench {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_found_out_by_a_read() {
     let mut bench = impatient(None).await;
-    let preview = bench.previewed(set("DEBUG")).await;
+    let preview = bench.previewed(set("ERROR")).await;
     let entry = bench.confirm(preview);
     bench.wire.broken_by(|sent| (sent.is_write() && !sent.is_dry()).then_some(Fault::LoseAnswer));
     let outcome = bench.perform(entry).await;
     assert!(matches!(outcome.result, Ending::Performed(_)), "{outcome:?}");
     assert!(outcome.progress.iter().any(|line| line.contains("a read shows that it was written")));
     assert!(outcome.undo.is_some());
-    assert_eq!(bench.get(Kind::ConfigMap, "covetpy-config").await["data"]["LOG_LEVEL"], json!("DEBUG"));
+    assert_eq!(bench.get(Kind::ConfigMap, "covetpy-config").await["data"]["LOG_LEVEL"], json!("ERROR"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_request_is_unknown_never_failed() {
     let mut bench = impatient(None).await;
-    let preview = bench.previewed(set("DEBUG")).await;
+    let preview = bench.previewed(set("ERROR")).await;
     let entry = bench.confirm(preview);
     bench.wire.broken_by(|sent| (sent.is_write() && !sent.is_dry()).then_some(Fault::LoseRequest));
     let outcome = bench.perform(entry).await;
@@ -64,7 +64,7 @@ async fn a_lost_request_is_unknown_never_failed() {
 async fn a_dead_api_server_refuses_in_words_and_nothing_waits_for_ever() {
     let bench = impatient(None).await;
     bench.wire.broken_by(|_| Some(Fault::LoseRequest));
-    let refusal = bench.preview(set("DEBUG")).await.unwrap_err();
+    let refusal = bench.preview(set("ERROR")).await.unwrap_err();
     assert!(refusal.says.contains("did not answer within 500ms"), "{refusal}");
     let reading = bench.probes.read(&Action::ListNodes, now()).await;
     assert!(!reading.ok && reading.summary.contains("did not answer"), "{reading:?}");
@@ -73,7 +73,7 @@ async fn a_dead_api_server_refuses_in_words_and_nothing_waits_for_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_confirmation_that_came_too_late_is_asked_for_again() {
     let mut bench = Bench::new(None).await;
-    let preview = bench.previewed(set("DEBUG")).await;
+    let preview = bench.previewed(set("ERROR")).await;
     let long_ago = now() - SignedDuration::from_secs(61);
     let warrant = bench.armed.confirm(preview, "", who(), long_ago).unwrap();
     let entry = bench.journal.enter(warrant).unwrap();
@@ -101,7 +101,7 @@ async fn a_refused_read_names_the_rule_it_takes() {
 async fn a_protected_context_asks_for_the_name_even_for_a_cordon() {
     let mut bench = Bench::new(None).await;
     bench.hands = bench.hands.clone().protecting("prod-eu");
-    let preview = bench.previewed(set("DEBUG")).await;
+    let preview = bench.previewed(set("ERROR")).await;
     assert!(preview.hazards.iter().any(|hazard| hazard.says.contains("prod-eu is a protected context")));
     assert!(bench.armed.confirm(preview, "", who(), now()).is_err());
 }
