@@ -17,7 +17,7 @@ fn without_a_cluster_it_says_so_and_offers_drills() {
     assert!(screen.contains("crash-loop.oom"), "{screen}");
     terminal.press("\x1b");
     assert!(terminal.ended().success());
-    assert!(!terminal.is_full_screen(), "the screen is given back");
+    terminal.wait("the screen given back", |_| !terminal.is_full_screen());
 }
 
 #[test]
