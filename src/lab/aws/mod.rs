@@ -110,38 +110,27 @@ fn call(world: &mut World, service: &str, parts: &Parts, body: &[u8]) -> Result<
 }
 
 fn text_call(world: &mut World, service: &str, parts: &Parts, body: &[u8]) -> Result<String, Failure> {
-    let asked = || Asked::read(body);
-    let others = |namespace: &str, said: query::Said, asked: &Asked| {
-        said.map(|inside| query::of_others(asked.action(), namespace, &inside))
-    };
-    match service {
+    let asked = Asked::read(body);
+    let action = asked.action();
+    let (namespace, said) = match service {
         "ec2" => {
-            let asked = asked();
-            ec2::answer(world, &asked).map(|inside| query::of_ec2(asked.action(), ec2::NAMESPACE, &inside))
+            let said = ec2::answer(world, &asked);
+            return said.map(|inside| query::of_ec2(action, ec2::NAMESPACE, &inside));
         }
-        "autoscaling" => {
-            let asked = asked();
-            others(autoscaling::NAMESPACE, autoscaling::answer(world, &asked), &asked)
+        "eks" => return eks::answer(world, &parts.method, parts.uri.path()).map(|said| said.to_string()),
+        "route53" => return route53::answer(world, parts, body),
+        "autoscaling" => (autoscaling::NAMESPACE, autoscaling::answer(world, &asked)),
+        "elasticloadbalancing" => (load_balancing::NAMESPACE, load_balancing::answer(world, &asked)),
+        "rds" => (rds::NAMESPACE, rds::answer(world, &asked)),
+        "sts" => (sts::NAMESPACE, sts::answer(&asked)),
+        _ => {
+            return Err(match protocol(service, &parts.headers) {
+                Protocol::Json | Protocol::Cbor => Failure::new("UnknownOperationException", ""),
+                Protocol::Ec2 | Protocol::Query => Failure::action(action),
+            });
         }
-        "elasticloadbalancing" => {
-            let asked = asked();
-            others(load_balancing::NAMESPACE, load_balancing::answer(world, &asked), &asked)
-        }
-        "route53" => route53::answer(world, parts, body),
-        "rds" => {
-            let asked = asked();
-            others(rds::NAMESPACE, rds::answer(world, &asked), &asked)
-        }
-        "sts" => {
-            let asked = asked();
-            others(sts::NAMESPACE, sts::answer(&asked), &asked)
-        }
-        "eks" => eks::answer(world, &parts.method, parts.uri.path()).map(|said| said.to_string()),
-        _ => Err(match protocol(service, &parts.headers) {
-            Protocol::Json | Protocol::Cbor => Failure::new("UnknownOperationException", ""),
-            _ => Failure::action(asked().action()),
-        }),
-    }
+    };
+    said.map(|inside| query::of_others(action, namespace, &inside))
 }
 
 /// The service that a signature is made for. The signature itself is taken on trust; the key is not.

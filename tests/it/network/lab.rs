@@ -52,7 +52,7 @@ async fn dig_finds_the_public_names_and_what_is_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_served_by_the_zone_before_resolvers_forget_the_old_answer() {
-    let lab = lab(None, 20.0).await;
+    let lab = lab(None, 5.0).await;
     let port = env(&lab, "COVET_DNS_PUBLIC").split(':').nth(1).unwrap().to_owned();
     let asked = |recursion: &'static str| {
         let words = ["@127.0.0.1", "-p", &port, "+short", "+time=3", recursion, "api.yourdomain.com"];
