@@ -144,9 +144,16 @@ pub fn both_ends(words: &str, longest: usize) -> String {
     }
     let half = longest / 2;
     let place = |at: usize| words.char_indices().nth(at).map_or(words.len(), |(at, _)| at);
-    let (head, tail) = (&words[..place(half)], &words[place(words.chars().count() - half)..]);
-    let head = head.rfind(' ').filter(|at| *at > head.len() / 2).map_or(head, |at| &head[..at]);
-    let tail = tail.find(' ').filter(|at| *at < tail.len() / 2).map_or(tail, |at| &tail[at + 1..]);
+    let (head, rest) = words.split_at(place(half));
+    let (before, tail) = words.split_at(place(words.chars().count() - half));
+    let head = match head.rfind(' ').filter(|at| *at > head.len() / 2) {
+        Some(at) if !rest.starts_with(' ') => &head[..at],
+        _ => head,
+    };
+    let tail = match tail.find(' ').filter(|at| *at < tail.len() / 2) {
+        Some(at) if !before.ends_with(' ') => &tail[at + 1..],
+        _ => tail,
+    };
     format!("{head} … {tail}")
 }
 
@@ -157,7 +164,7 @@ mod tests {
     #[test]
     fn a_long_message_is_cut_between_words() {
         let message = "failed to pull image: the registry of the team said that it is closed for maintenance";
-        assert_eq!(both_ends(message, 42), "failed to pull image … closed for maintenance");
+        assert_eq!(both_ends(message, 42), "failed to pull image: … for maintenance");
         assert_eq!(both_ends(&"é".repeat(20), 10), format!("{} … {}", "é".repeat(5), "é".repeat(5)));
         assert_eq!(both_ends("short", 10), "short");
     }
