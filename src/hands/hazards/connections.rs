@@ -42,8 +42,9 @@ pub(super) async fn hazard(hands: &Hands, scene: &Scene<'_>) -> Option<Hazard> {
 fn judge(total: u64, added: u64, slots: Slots, sum: &str) -> Option<Hazard> {
     let Slots { usable, used } = slots;
     let says = format!("{sum}, and the database takes {usable} ({used} in use now)");
-    // What was too much before is no reason to fear one pod more for a while, if there is room for it now.
-    let is_new = total.saturating_sub(added) <= usable || used.saturating_add(added) > usable;
+    // What was too much before is no reason to fear one pod more for a while, if there is ample room for it now.
+    let crowded = used.saturating_add(added) as f64 > usable as f64 * MOST;
+    let is_new = total.saturating_sub(added) <= usable || crowded;
     if total > usable && is_new {
         Some(Hazard::warn(Guard::Connections, format!("{says}: pools would be turned away")))
     } else if total as f64 > usable as f64 * MOST {

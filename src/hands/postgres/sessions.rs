@@ -15,6 +15,8 @@ use crate::hands::task::Task;
 use crate::probes::postgres::picked::{Picked, picked};
 
 const RIGHT: &str = "GRANT pg_signal_backend TO our role, or make it a member of theirs";
+/// Pools give idle sessions up after ten minutes or later (HikariCP's idleTimeout, pgbouncer's server_idle_timeout).
+const KEPT_BY_POOLS: Duration = Duration::from_mins(10);
 /// A backend that was told to end mostly does so at once.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -42,6 +44,11 @@ pub(super) async fn draft(hands: &Hands, sql: &Sql, at: Timestamp) -> Result<Dra
     if !idle.is_empty() {
         let says = format!("{} run nothing that could be cancelled", text::count(idle.len(), "session"));
         hazards.push(Hazard::note(Guard::Target, says));
+    }
+    if pick.which == Which::Idle && pick.older < KEPT_BY_POOLS {
+        let says = "a pool keeps sessions idle for minutes, and opens them again within seconds: nothing is freed, \
+                    and requests that just took one fail";
+        hazards.push(Hazard::warn(Guard::Target, says));
     }
     if ours.is_empty() {
         return Err(nobody(pick, &hazards, !idle.is_empty()));

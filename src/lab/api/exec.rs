@@ -1,5 +1,7 @@
 //! `pods/NAME/exec` over a WebSocket (`v5.channel.k8s.io`, `v4.channel.k8s.io`): channels and exit status.
 //! What the commands print is made by `commands`.
+use std::time::Duration;
+
 use axum::body::Body;
 use futures::{SinkExt, StreamExt};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -112,6 +114,10 @@ fn running_container(call: &Call, pod: &Value, name: &str) -> Result<String, Sta
     Ok(container.to_owned())
 }
 
+/// A program needs a moment to start, and kubectl needs it to open its streams: what comes before is discarded
+/// ("Unknown stream id").
+const STARTS: Duration = Duration::from_millis(150);
+
 async fn talk<S>(mut socket: WebSocketStream<S>, mut ended: Ended, wants_input: bool)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
@@ -119,6 +125,7 @@ where
     if wants_input {
         ended.stdout = input(&mut socket).await;
     }
+    tokio::time::sleep(STARTS).await;
     for (channel, output) in [(STDOUT, ended.stdout), (STDERR, ended.stderr)] {
         for chunk in output.chunks(16 * 1024) {
             if socket.send(framed(channel, chunk)).await.is_err() {

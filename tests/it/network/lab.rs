@@ -66,7 +66,7 @@ async fn a_change_is_served_by_the_zone_before_resolvers_forget_the_old_answer()
         world.change_records(vec![(set, true)])
     });
     let mut seen = vec![(asked("+norecurse").await, asked("+recurse").await)];
-    for _ in 0..100 {
+    for _ in 0..400 {
         seen.push((asked("+norecurse").await, asked("+recurse").await));
         if seen.last().is_some_and(|(_, resolver)| resolver == "127.0.0.3") {
             break;
