@@ -68,6 +68,7 @@ pub(super) static RULE: Rule = Rule {
            critical. A burst within a quarter of an hour on one node or in one namespace is an incident: it is \
            named as such, and no rule is to be changed for it.",
     needs: Needs::All(&[Origin::Alertmanager, Origin::AlertHistory]),
+    awaits: &[],
     thresholds: &[PER_HOUR, PER_SHIFT, DOMINANT, FLAPS, STANDING, STORM],
     examine,
 };

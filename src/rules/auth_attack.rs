@@ -43,6 +43,7 @@ pub(super) static RULE: Rule = Rule {
     title: "Logins attacked",
     says: "Refused requests (401, 403, 429) against what was usual before. Who does it, the logs tell.",
     needs: Needs::All(&[Origin::Prometheus]),
+    awaits: &[],
     thresholds: &[RATE, TIMES, AFTER, MIN_RATE],
     examine,
 };

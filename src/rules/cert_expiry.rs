@@ -70,15 +70,12 @@ pub(super) static RULE: Rule = Rule {
            match, chains that clients do not trust, handshakes that fail. Silent inside the renewal window while \
            issuing is in progress.",
     needs: Needs::Any(&[Origin::Tls, Origin::Certificates]),
+    awaits: &[Origin::Certificates, Origin::Ingresses],
     thresholds: &[WARNING, CRITICAL, RENEWAL_SHARE, RENEWAL_AFTER, NOT_READY_AFTER, ISSUING, LIMITED_AFTER],
     examine,
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    // A host alone is judged otherwise than one whose Certificate will be renewed.
-    if scene.awaits(&[Origin::Certificates, Origin::Ingresses]) {
-        return Vec::new();
-    }
     let mut certificates: Vec<&Certificate> = scene.snapshot.certificates.iter().collect();
     certificates.sort_by(|one, other| one.key.cmp(&other.key));
     // Hosts are judged with the Certificate that stands for them, so that one trouble is told once.

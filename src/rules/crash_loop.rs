@@ -63,6 +63,7 @@ pub(super) static RULE: Rule = Rule {
            containers that the kubelet cannot create, and pods evicted again and again for what they write themselves. Silent about Jobs that run and retry, pods being deleted, and \
            containers that have been running for ten minutes since, or for three if that is ten times what they lived.",
     needs: Needs::All(&[Origin::Pods]),
+    awaits: &[],
     thresholds: &[RESTARTS, RECOVERED_AFTER, SETTLED_AFTER, WARNING_AFTER, CRITICAL_BELOW, PAGES_AFTER],
     examine,
 };

@@ -79,6 +79,7 @@ pub(super) static RULE: Rule = Rule {
     says: "Sessions that wait for locks while the database has little else to do; and, where `[database] cpus` \
            says how many it has, more sessions on a CPU than CPUs; and, at RDS, a busy CPU by CloudWatch. One or two short waits are silent.",
     needs: Needs::All(&[Origin::Postgres]),
+    awaits: &[],
     thresholds: &[
         WARNING,
         WARNING_AFTER,

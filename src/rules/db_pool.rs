@@ -73,6 +73,7 @@ pub(super) static RULE: Rule = Rule {
            for lack of slots (53300); and transactions that somebody forgot for more than five minutes. Otherwise \
            silent below 80 %.",
     needs: Needs::All(&[Origin::Postgres]),
+    awaits: &[],
     thresholds: &[WARNING, WARNING_AFTER, CRITICAL, CRITICAL_AFTER, IDLE_IN_TRANSACTION, STUCK, PAGES_AFTER],
     examine,
 };

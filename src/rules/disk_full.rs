@@ -81,6 +81,7 @@ pub(super) static RULE: Rule = Rule {
            that fill up within hours; and persistent volumes with less than a tenth free, which are no node's \
            trouble. Silent about memory and process pressure, and about nodes that nobody has heard from.",
     needs: Needs::All(&[Origin::Nodes]),
+    awaits: &[],
     thresholds: &[
         WARNING_AFTER,
         FULL_WITHIN,

@@ -55,6 +55,7 @@ pub(super) static RULE: Rule = Rule {
     title: "Errors high",
     says: "The share of 5xx among all responses, never their number. Silent without traffic.",
     needs: Needs::All(&[Origin::Prometheus]),
+    awaits: &[],
     thresholds: &[
         WARNING,
         WARNING_AFTER,

@@ -58,6 +58,7 @@ pub(super) static RULE: Rule = Rule {
     says: "The p95 latency of all requests together. Silent without traffic, about gaps, and about single slow \
            paths that do not move it.",
     needs: Needs::All(&[Origin::Prometheus]),
+    awaits: &[],
     thresholds: &[
         WARNING,
         WARNING_AFTER,

@@ -29,6 +29,7 @@ pub(super) static RULE: Rule = Rule {
     says: "Autoscalers at their maximum that want more (ScalingLimited, TooManyReplicas, or a metric above its \
            target). Silent at the maximum when that is enough, and where minimum and maximum are equal.",
     needs: Needs::All(&[Origin::Autoscalers]),
+    awaits: &[],
     thresholds: &[WARNING_AFTER, PAGES_AFTER],
     examine,
 };

@@ -38,6 +38,7 @@ pub(super) static RULE: Rule = Rule {
     says: "Containers that wait for an image that cannot be pulled, named or verified. Silent while a pull is \
            in progress, about pods being deleted, and about containers that wait for other things.",
     needs: Needs::All(&[Origin::Pods]),
+    awaits: &[],
     thresholds: &[WARNING_AFTER, CRITICAL_AFTER, PAGES_AFTER],
     examine,
 };

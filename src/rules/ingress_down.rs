@@ -40,14 +40,12 @@ pub(super) static RULE: Rule = Rule {
            without a ready endpoint; load balancers without an address. Silent about what fails on this machine \
            alone, and about hosts that are served by something else meanwhile.",
     needs: Needs::All(&[Origin::Reach, Origin::Ingresses, Origin::EndpointSlices]),
+    awaits: &[Origin::Ingresses],
     thresholds: &[FAILS, NO_ENDPOINTS, NO_ADDRESS],
     examine,
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    if scene.awaits(&[Origin::Ingresses]) {
-        return Vec::new();
-    }
     let mut ingresses: Vec<&Ingress> = scene.snapshot.ingresses.iter().collect();
     ingresses.sort_by(|one, other| one.key.cmp(&other.key));
     let mut claimed: Vec<&Name> = Vec::new();
@@ -110,7 +108,7 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         troubles.push(trouble(severity, at, (cause::NO_ENDPOINTS, 0.95), says));
     }
     // Where the walk to it is still under way, it may turn out to be served all the same.
-    let unserved = !served && !scene.awaits(&[Origin::Reach]);
+    let unserved = !served && !scene.snapshot.is_awaited(Origin::Reach, scene.now);
     if ingress.addresses.is_empty() && unserved && scene.has_lasted(ingress.created, &NO_ADDRESS) {
         let says = "the Ingress has no load balancer address".to_owned();
         let severity = if failing.is_empty() { Severity::Warning } else { Severity::Critical };

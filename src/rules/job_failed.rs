@@ -27,15 +27,12 @@ pub(super) static RULE: Rule = Rule {
            suspended lately although they ran until then, whose runs pile up, or that have not run for several times their schedule's \
            longest pause. Silent about Jobs that run, retry or finished, and when a later run succeeded.",
     needs: Needs::All(&[Origin::Jobs, Origin::CronJobs]),
+    awaits: &[Origin::Jobs, Origin::CronJobs, Origin::Pods],
     thresholds: &[REMEMBERED, cron_job::FREQUENT, cron_job::PAUSES, cron_job::OVERLAP],
     examine,
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    // A run is judged with the others of its CronJob, and by what its pods say.
-    if scene.awaits(&[Origin::Jobs, Origin::CronJobs, Origin::Pods]) {
-        return Vec::new();
-    }
     let mut runs: HashMap<&str, Vec<&Job>> =
         scene.snapshot.cron_jobs.iter().map(|cron| (&*cron.uid, Vec::new())).collect();
     let mut anomalies = Vec::new();

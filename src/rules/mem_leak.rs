@@ -50,6 +50,7 @@ pub(super) static RULE: Rule = Rule {
     says: "Containers whose working set grows steadily towards their limit. Silent while they warm up, where \
            memory follows the load, where it levels off, and about containers without a limit.",
     needs: Needs::All(&[Origin::Containers, Origin::Pods]),
+    awaits: &[],
     thresholds: &[WARNING_WITHIN, CRITICAL_WITHIN, FULL, KILLS],
     examine,
 };

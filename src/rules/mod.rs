@@ -57,6 +57,8 @@ pub struct Rule {
     /// What it looks at and what it stays silent about, in two or three sentences.
     pub says: &'static str,
     pub needs: Needs,
+    /// What would change its answer: it says nothing while one of these comes into sight for the first time.
+    pub awaits: &'static [Origin],
     pub thresholds: &'static [Threshold],
     pub examine: fn(&Scene<'_>) -> Vec<Anomaly>,
 }
@@ -142,7 +144,8 @@ pub fn judge(snapshot: &Snapshot, thresholds: &Thresholds, now: Timestamp) -> Ju
     let scene = Scene::new(snapshot, thresholds, now);
     let mut judgement = Judgement::default();
     for rule in RULES.iter().copied() {
-        let mut anomalies = (rule.examine)(&scene);
+        let awaited = rule.awaits.iter().any(|origin| snapshot.is_awaited(*origin, now));
+        let mut anomalies = if awaited { Vec::new() } else { (rule.examine)(&scene) };
         anomalies.sort_by(worst_first);
         let finding = match (anomalies.is_empty(), rule.needs.blindness(snapshot, now)) {
             (true, None) => Finding::Clear,

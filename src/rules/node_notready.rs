@@ -77,6 +77,7 @@ pub(super) static RULE: Rule = Rule {
            nodes that join, that were cordoned and drained first, and that an autoscaler takes away. At 30 % of \
            the nodes it is one anomaly of the control plane, and no node should be drained.",
     needs: Needs::All(&[Origin::Nodes]),
+    awaits: &[],
     thresholds: &[
         LEASE,
         WARNING_AFTER,

@@ -43,10 +43,6 @@ struct Trouble {
 }
 
 pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    use Origin::{ControllerRevisions, DaemonSets, Pods, StatefulSets};
-    if scene.awaits(&[StatefulSets, DaemonSets, ControllerRevisions, Pods]) {
-        return Vec::new();
-    }
     let mut unready: BTreeMap<ObjectRef, Vec<&Pod>> = BTreeMap::new();
     for pod in scene.unwell().iter().filter(|pod| !pod.is_ready()) {
         let (object, _) = scene.workload_of(pod);

@@ -76,6 +76,7 @@ pub(super) static RULE: Rule = Rule {
            that does not answer us while its pods are Ready, or while the API server does not answer either, is our \
            way to it, not its fault.",
     needs: Needs::All(&[Origin::Monitoring]),
+    awaits: &[],
     thresholds: &[
         CRITICAL_AFTER,
         RELOAD_AFTER,

@@ -60,6 +60,13 @@ pub(super) static RULE: Rule = Rule {
         Origin::DaemonSets,
         Origin::Pods,
     ]),
+    awaits: &[
+        Origin::ReplicaSets,
+        Origin::Pods,
+        Origin::StatefulSets,
+        Origin::DaemonSets,
+        Origin::ControllerRevisions,
+    ],
     thresholds: &[NO_PROGRESS, UNSCHEDULABLE, MISSING, PAGES_AFTER],
     examine,
 };
@@ -71,9 +78,6 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 }
 
 fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
-    if scene.awaits(&[Origin::ReplicaSets, Origin::Pods]) {
-        return Vec::new();
-    }
     let rolling: Vec<(&Deployment, Option<&ReplicaSet>)> = scene
         .snapshot
         .deployments

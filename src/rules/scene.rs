@@ -58,11 +58,6 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Whether one of these is still coming into sight: what it would say may change everything.
-    pub fn awaits(&self, origins: &[Origin]) -> bool {
-        origins.iter().any(|origin| self.snapshot.is_awaited(*origin, self.now))
-    }
-
     /// Pods that live, are not being deleted, and have a container that isn't ready or restarted lately;
     /// by name.
     pub fn unwell(&self) -> &[&'a Pod] {
