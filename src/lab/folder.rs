@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, DirEntry, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, geteuid, test_kill_process};
@@ -23,10 +23,12 @@ impl Folder {
     /// # Errors
     /// When the system's folder for temporary files cannot be written.
     pub fn new() -> io::Result<Self> {
-        tidy(&std::env::temp_dir());
         let name = format!("{PREFIX}{}-{:08x}", std::process::id(), fastrand::u32(..));
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
+        if let Ok(now) = fs::metadata(&path).and_then(|made| made.modified()) {
+            tidy(&std::env::temp_dir(), now);
+        }
         Ok(Self { path, outside: Vec::new() })
     }
 
@@ -65,15 +67,15 @@ impl Drop for Folder {
     }
 }
 
-/// Removes the folders that labs left which were killed.
-fn tidy(place: &Path) {
+/// Removes the folders that labs left which were killed. `now` is the file system's.
+fn tidy(place: &Path, now: SystemTime) {
     let forgotten = |entry: &DirEntry| {
         let name = entry.file_name();
         let of = name.to_str()?.strip_prefix(PREFIX)?.split_once('-')?.0;
         let process = Pid::from_raw(of.parse().ok()?)?;
         let folder =
             entry.metadata().ok().filter(|found| found.is_dir() && found.uid() == geteuid().as_raw())?;
-        let old = folder.modified().ok()?.elapsed().is_ok_and(|age| age > FORGOTTEN);
+        let old = now.duration_since(folder.modified().ok()?).is_ok_and(|age| age > FORGOTTEN);
         (old && test_kill_process(process) == Err(Errno::SRCH)).then_some(())
     };
     for entry in fs::read_dir(place).into_iter().flatten().flatten() {
@@ -95,8 +97,6 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
             let long_ago = SystemTime::now() - FORGOTTEN * 2;
             fs::File::open(folder).unwrap().set_modified(long_ago).unwrap();
         }
-        tidy(&place);
+        tidy(&place, SystemTime::now());
         assert!(!left.exists() && young.exists() && alive.exists() && other.exists());
         fs::remove_dir_all(&place).unwrap();
     }

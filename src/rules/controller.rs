@@ -2,12 +2,11 @@
 //! got. Of Deployments their own status and their ReplicaSets say as much.
 
 use crate::domain::{
-    Cause, Controller, ControllerRevision, Event, Key, Kind, Pod, Status, Timestamp, Update, between, cause,
-    text,
+    Cause, Controller, ControllerRevision, Event, Key, Kind, Pod, Timestamp, Update, between, cause, text,
 };
 
 use super::Scene;
-use super::revision::{BLAME, PROVEN, Revision, Suspicion};
+use super::revision::{BLAME, PROVEN, Revision, Suspicion, moments};
 
 /// The revision its template stands for.
 pub(super) fn newest<'a>(scene: &Scene<'a>, controller: &Controller) -> Option<&'a ControllerRevision> {
@@ -100,12 +99,8 @@ fn is_left_behind(controller: &Controller, newest: &ControllerRevision, pod: &Po
 pub(super) fn last_progress(scene: &Scene<'_>, controller: &Controller) -> Option<Timestamp> {
     let newest = newest(scene, controller)?;
     let of_newest = scene.siblings(&controller.uid).iter().filter(|pod| newest.is_of(&pod.labels));
-    let moments = of_newest.flat_map(|pod| {
-        let ready = pod.condition("Ready").filter(|row| row.status == Status::True);
-        [Some(pod.created), ready.and_then(|row| row.since)].into_iter().flatten()
-    });
     let rolled_out = rolled_out_at(scene, controller, newest);
-    moments.chain([rolled_out]).max().map(|at| at.min(scene.now))
+    moments(of_newest.copied()).chain([rolled_out]).max().map(|at| at.min(scene.now))
 }
 
 /// Its controller tries again within 1000 s: a refusal that is not told again is over.

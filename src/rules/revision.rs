@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    ControllerRevision, Deployment, Event, Key, Kind, Pod, ReplicaSet, Template, Timestamp, between, text,
+    ControllerRevision, Deployment, Event, Key, Kind, Pod, ReplicaSet, Status, Template, Timestamp, between,
+    text,
 };
 
 use super::Scene;
@@ -62,6 +63,14 @@ impl std::fmt::Display for Revision<'_> {
 /// The newest revision of a Deployment: the one its template stands for.
 pub(super) fn newest<'a>(scene: &Scene<'a>, deployment: &Deployment) -> Option<&'a ReplicaSet> {
     scene.revisions(deployment).first().copied()
+}
+
+/// When pods came and became ready: each is a step of their rollout.
+pub(super) fn moments<'a>(pods: impl Iterator<Item = &'a Pod>) -> impl Iterator<Item = Timestamp> {
+    pods.flat_map(|pod| {
+        let ready = pod.condition("Ready").filter(|row| row.status == Status::True);
+        [Some(pod.created), ready.and_then(|row| row.since)].into_iter().flatten()
+    })
 }
 
 /// When a revision was rolled out. A ReplicaSet that an undo brought back is older than its rollout, but

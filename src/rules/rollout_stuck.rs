@@ -164,10 +164,7 @@ fn last_progress(
     pods: &[&Pod],
 ) -> Option<Timestamp> {
     let rolled_out = newest.map(|set| revision::rolled_out_at(scene, set, scene.revisions(deployment)));
-    let became_ready = |pod: &&Pod| pod.condition("Ready").filter(|row| row.status == Status::True)?.since;
-    pods.iter()
-        .flat_map(|pod| [Some(pod.created), became_ready(pod)])
-        .flatten()
+    revision::moments(pods.iter().copied())
         .chain(rolled_out)
         .chain(deployment.progressed)
         .max()
