@@ -272,6 +272,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
                 settings: look.settings,
                 systems: look.systems,
                 read_only: look.read_only,
+                denied: &BTreeSet::new(),
                 now: (look.clock)(),
                 progress,
             },

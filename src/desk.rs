@@ -68,6 +68,14 @@ impl Desk {
                 }),
                 None => self.not_connected(request),
             },
+            Effect::Review { request, access } => {
+                if let Some(reach) = reach {
+                    self.beside(request, async move {
+                        let allowed = reach.probes.may(&access).await?;
+                        Some(Event::Reviewed { access, allowed })
+                    });
+                }
+            }
             Effect::ReadKeys { request, config_map } => {
                 if let Some(reach) = reach {
                     self.beside(request, async move {

@@ -87,6 +87,9 @@ impl App {
             self.say(Tone::Bad, format!("blocked: {why}"));
             return Vec::new();
         }
+        if let Some(why) = &planned.not_ours {
+            return self.hand_on(why.clone(), planned.action.as_ref());
+        }
         if let Some(action) = planned.action.clone() {
             return self.start(id, &planned, action);
         }
@@ -101,6 +104,16 @@ impl App {
             }
             None => Vec::new(),
         }
+    }
+
+    /// What somebody else has to do is copied for them.
+    fn hand_on(&mut self, why: String, action: Option<&Action>) -> Vec<Effect> {
+        let Some(command) = action.map(Action::as_command).filter(|command| !command.is_empty()) else {
+            self.say(Tone::Bad, why);
+            return Vec::new();
+        };
+        self.say(Tone::Bad, format!("{why}; copied for somebody who may: {command}"));
+        vec![Effect::Copy(command)]
     }
 
     /// The values of a step, to be changed by a person before it runs.
@@ -166,8 +179,7 @@ impl App {
 
     pub(super) fn preview(&mut self, origin: Origin, title: String, action: Action) -> Vec<Effect> {
         if !self.options.armed {
-            self.say(Tone::Bad, "read-only: nothing can be changed in this session");
-            return Vec::new();
+            return self.hand_on("this session is read-only".into(), Some(&action));
         }
         if self.act.as_ref().is_some_and(Act::is_running) {
             self.say(Tone::Bad, "another action is still running");

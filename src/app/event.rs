@@ -4,7 +4,7 @@
 use crossterm::event::KeyEvent;
 
 use super::pointer::{Gesture, Target};
-use crate::domain::{Action, Key, Name, ObjectRef, Observation, Reading, Tone};
+use crate::domain::{Access, Action, Key, Name, ObjectRef, Observation, Reading, Tone};
 use crate::guard::{Preview, Refusal, Undo};
 use crate::journal::{Outcome, Record};
 
@@ -65,6 +65,11 @@ pub enum Event {
         request: Request,
         outcome: Outcome,
     },
+    /// Whether the API server lets us; nothing is said when it did not answer.
+    Reviewed {
+        access: Access,
+        allowed: bool,
+    },
     /// The value of a ConfigMap's key as it is now, None when there is none, or why it could not be read.
     Value {
         request: Request,
@@ -110,6 +115,11 @@ pub enum Effect {
     Read {
         request: Request,
         action: Action,
+    },
+    /// Ask the API server whether it lets us; answered by [`Event::Reviewed`], or not at all.
+    Review {
+        request: Request,
+        access: Access,
     },
     /// Preview a change (server-side dry run); answered by [`Event::Previewed`].
     Preview {

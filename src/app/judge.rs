@@ -118,6 +118,7 @@ impl App {
             settings: &self.options.bindings,
             systems: &self.options.systems,
             read_only: !self.options.armed,
+            denied: &self.rights.denied,
             now: self.now,
             progress: &dossier.progress,
         };
@@ -127,7 +128,10 @@ impl App {
         }
         let free = AT_ONCE.saturating_sub(dossier.asked.len());
         let due: Vec<_> = dossier.due(self.now).into_iter().take(free).collect();
-        due.into_iter().filter_map(|step| self.ask(&id, &step.id, step.action?)).collect()
+        let mut effects: Vec<_> =
+            due.into_iter().filter_map(|step| self.ask(&id, &step.id, step.action?)).collect();
+        effects.extend(self.review(&id));
+        effects
     }
 
     /// The incident this anomaly belongs to, as an index that holds until the next judgement.

@@ -23,6 +23,7 @@ pub mod picker;
 mod pointer;
 mod press;
 mod reading;
+mod rights;
 mod rows;
 mod score;
 mod table;
@@ -197,6 +198,7 @@ pub struct App {
     pub hidden: BTreeMap<Panel, BTreeSet<usize>>,
     /// Oldest first, as last read.
     pub journal: Vec<Record>,
+    rights: rights::Rights,
     started: Timestamp,
     next_request: u64,
     /// Something was folded since the last judgement.
@@ -242,6 +244,7 @@ impl App {
             filtering: false,
             hidden: columns::usual(),
             journal: Vec::new(),
+            rights: rights::Rights::default(),
             started: now,
             next_request: 0,
             unjudged: false,

@@ -259,6 +259,7 @@ impl App {
             settings: &self.options.bindings,
             systems: &self.options.systems,
             read_only: !self.options.armed,
+            denied: &self.rights.denied,
             now: self.now,
             progress: &dossier.progress,
         }

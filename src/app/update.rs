@@ -54,6 +54,7 @@ impl App {
                 effects
             }
             Event::Value { request, value } => self.value_read(request, value),
+            Event::Reviewed { access, allowed } => self.reviewed(access, allowed),
             Event::Keys { config_map, keys } => {
                 self.keys_read(&config_map, &keys);
                 Vec::new()
@@ -139,6 +140,7 @@ impl App {
             bindings: std::collections::BTreeMap::new(),
             dropped: 0,
             ok: false,
+            unseen: true,
         };
         dossier.read(&step, None, reading);
         true

@@ -55,6 +55,7 @@ causes! {
     IMAGE_PULL = "image-pull": "The image cannot be pulled; the status does not say why.";
     // Why new pods do not come up.
     UNSCHEDULABLE = "unschedulable": "No node has room for the pod, or none may take it.";
+    NODES_AWAY = "nodes-away": "There is no node for the pod, or those there are take none: not ready, cordoned, about to go.";
     NO_NODE_MATCHES = "no-node-matches": "No node has the labels the pod asks for, or all have taints it does not tolerate.";
     VOLUME_HELD = "volume-held": "Its volume is attached to another node, where another pod holds it.";
     VOLUME_STUCK = "volume-stuck": "Its volume cannot be had, attached or mounted where the pod is.";

@@ -72,8 +72,9 @@ impl Controller {
         }
     }
 
-    /// More pods are of an older revision than are meant to be.
-    pub fn is_rolling(&self) -> bool {
+    /// More pods are of an older revision than are meant to be, or are on their way out: its status counts those among
+    /// all, and not among the updated.
+    pub fn seems_to_roll(&self) -> bool {
         let old = self.existing.saturating_sub(self.updated);
         old > self.desired.saturating_sub(self.due())
     }

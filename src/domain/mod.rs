@@ -37,7 +37,7 @@ mod trigger;
 mod workload;
 
 pub use action::{
-    Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DockerWaste, DrainOptions, Effect, Folders,
+    Access, Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DockerWaste, DrainOptions, Effect, Folders,
     ImageChange, IpSetRef, MachineCommand, NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind,
     Pick, PodTarget, RIGHTS, RecordSet, RedisCommand, ResourceChange, Right, Rights, Script, SessionTarget,
     Sql, Unit, Which, shell_quote,

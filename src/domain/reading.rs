@@ -20,6 +20,8 @@ pub struct Reading {
     pub dropped: usize,
     /// The question was answered, and nothing is wrong. Else the summary says what is, or why there is no answer.
     pub ok: bool,
+    /// Nothing could be looked at: the words are about the way there, and give no cause away.
+    pub unseen: bool,
 }
 
 /// How a line is meant; the view chooses colours and marks.

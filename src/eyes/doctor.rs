@@ -18,7 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct DoctorRow {
     pub what: String,
+    /// Nothing has to be done about it.
     pub ok: bool,
+    /// It is not there, and nobody asked for it.
+    pub absent: bool,
     pub latency: Option<Duration>,
     pub says: String,
     pub repair: Option<String>,
@@ -27,7 +30,7 @@ pub struct DoctorRow {
 impl DoctorRow {
     pub(super) fn good(what: impl Into<String>, latency: Duration, says: impl AsRef<str>) -> Self {
         let says = text::redact(&text::clean(says.as_ref()));
-        Self { what: what.into(), ok: true, latency: Some(latency), says, repair: None }
+        Self { what: what.into(), ok: true, absent: false, latency: Some(latency), says, repair: None }
     }
 
     /// Something that was fine, without a time worth telling.
@@ -37,8 +40,8 @@ impl DoctorRow {
 
     pub(super) fn bad(what: impl Into<String>, error: ConnectError) -> Self {
         // What nobody configured is no failure.
-        let ok = error.kind == BlindKind::NotConfigured;
-        Self { what: what.into(), ok, latency: None, says: error.why, repair: error.repair }
+        let absent = error.kind == BlindKind::NotConfigured;
+        Self { what: what.into(), ok: absent, absent, latency: None, says: error.why, repair: error.repair }
     }
 }
 
@@ -53,8 +56,8 @@ pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp) -> Vec<Doctor
             Some(client)
         }
         Err(error) => {
-            let ok = false;
-            rows.push(DoctorRow { ok, ..DoctorRow::bad("kubeconfig", error) });
+            let (ok, absent) = (false, false);
+            rows.push(DoctorRow { ok, absent, ..DoctorRow::bad("kubeconfig", error) });
             None
         }
     };
@@ -78,10 +81,9 @@ pub fn doctor_table(rows: &[DoctorRow]) -> String {
     let wide = rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
     let mut lines = Vec::new();
     for row in rows {
-        let mark = match (row.ok, &row.repair) {
-            (true, None) => "ok  ",
-            // What nobody configured.
-            (true, Some(_)) => "–   ",
+        let mark = match (row.ok, row.absent) {
+            (true, false) => "ok  ",
+            (true, true) => "–   ",
             (false, _) => "FAIL",
         };
         let took = row.latency.map(text::span).unwrap_or_default();
@@ -120,7 +122,9 @@ async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRo
     let found = timeout(PATIENCE, config::discovery::prometheus(client)).await;
     let monitoring = found.ok().and_then(Result::ok).flatten().map(|found| found.namespace);
     let monitoring = monitoring.as_deref();
+    let absent = absent_groups(client).await;
     let asked = needs()
+        .filter(|need| !absent.contains(&need.group))
         .filter(|need| need.by != Who::Hands || !*settings.read_only)
         .filter(|need| need.at != Where::Monitoring || monitoring.is_some())
         .map(|need| async move {
@@ -135,7 +139,32 @@ async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRo
         rows.push(permission(alike, user));
         rest = others;
     }
+    rows.extend(absent.into_iter().map(|group| DoctorRow {
+        absent: true,
+        ..DoctorRow::found(group, "not installed in this cluster: no rights are needed")
+    }));
     rows
+}
+
+/// The groups we could use and the API server does not serve. None are known where it does not say.
+async fn absent_groups(client: &kube::Client) -> Vec<&'static str> {
+    let Ok(request) = super::kubernetes::page::get("/apis", &[], "application/json") else {
+        return Vec::new();
+    };
+    let Ok(answer) = ask(client, request).await else { return Vec::new() };
+    let served: Vec<&str> = answer["groups"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|group| group["name"].as_str())
+        .collect();
+    let mut absent = Vec::new();
+    for group in needs().map(|need| need.group).filter(|group| !group.is_empty() && !served.contains(group)) {
+        if !served.is_empty() && !absent.contains(&group) {
+            absent.push(group);
+        }
+    }
+    absent
 }
 
 /// What the API server said of one need.

@@ -211,7 +211,7 @@ async fn addresses(target: &Target, dns: &Dns) -> Result<Vec<SocketAddr>, String
         } else {
             match dns.addresses(name).await {
                 Ok(ips) => found.extend(ips.into_iter().map(|ip| SocketAddr::new(ip, target.port))),
-                Err(error) => why = format!("the name {name} is not found: {error}"),
+                Err(error) => why = format!("{name} is not found: {error}"),
             }
         }
     }

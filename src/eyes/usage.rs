@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::api_server::{Session, Sessions, session};
 use super::kubernetes::names::Names;
-use super::kubernetes::page::get;
+use super::kubernetes::page::{get, refused_or_absent};
 use super::kubernetes::wire::{Amounts, Meta};
 use super::prometheus::{Found, Prometheus};
 use super::tell::{Backoff, Tell, Unheard};
@@ -23,6 +23,7 @@ const EVERY: Duration = Duration::from_secs(20);
 const SELDOM: Duration = Duration::from_mins(1);
 const LARGE: usize = 2_000;
 const PATIENCE: Duration = Duration::from_secs(15);
+const GROUP: &str = "metrics.k8s.io";
 
 #[derive(Deserialize)]
 struct List<T> {
@@ -77,8 +78,10 @@ pub(super) async fn watch(scope: Scope, mut sessions: Sessions, prometheus: Foun
 async fn ask<T: serde::de::DeserializeOwned>(session: &Session, path: &str) -> Result<Vec<T>, Trouble> {
     let request = get(path, &[], "application/json")?;
     let asked = timeout(PATIENCE, session.client.request::<List<T>>(request)).await;
-    let list = asked.map_err(|_| Trouble::TimedOut(PATIENCE))??;
-    Ok(list.items.unwrap_or_default())
+    match asked.map_err(|_| Trouble::TimedOut(PATIENCE))? {
+        Ok(list) => Ok(list.items.unwrap_or_default()),
+        Err(error) => Err(refused_or_absent(&session.client, GROUP, error.into()).await),
+    }
 }
 
 async fn pods(session: &Session, scope: &Scope) -> Result<Vec<PodWire>, Trouble> {

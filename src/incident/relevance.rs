@@ -66,7 +66,10 @@ impl<'a> Sphere<'a> {
             let references = template(snapshot, object).into_iter().flat_map(|template| &template.references);
             objects.extend(references.map(|reference| reference.object.clone()));
         }
-        for object in anomaly.touches.iter().filter(|object| object.kind == Kind::Deployment) {
+        if is_of_node(anomaly) && !has_cause(anomaly, FILLED_BY_PODS) {
+            objects.retain(|object| matches!(object.kind, Kind::Node | Kind::DaemonSet));
+        }
+        for object in objects.clone().iter().filter(|object| object.kind == Kind::Deployment) {
             // An autoscaler of the same name is the usual one; its binding names any other.
             objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, object.key.clone()));
         }
@@ -104,6 +107,19 @@ impl<'a> Sphere<'a> {
                 *namespace == change.object.key.namespace && kinds.contains(&change.object.kind)
             })
     }
+}
+
+/// What the pods of a node do to it. Of anything else that ails a node they are not the cause.
+const FILLED_BY_PODS: &[&str] = &[
+    cause::NODE_PRESSURE,
+    cause::NODE_OOM,
+    cause::POD_FILLS_DISK,
+    cause::IMAGES_FILL_DISK,
+    cause::LARGE_LOGS,
+];
+
+fn is_of_node(anomaly: &Anomaly) -> bool {
+    matches!(&anomaly.subject, Subject::Object(object) if object.kind == Kind::Node)
 }
 
 /// What a workload's pods are made from.

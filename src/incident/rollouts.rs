@@ -45,7 +45,11 @@ pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
         if !lately && !brought_back {
             continue;
         }
+        let came: Vec<_> = family.iter().map(|set| (first_number(set), set.created)).collect();
         for set in family.iter().filter(|set| window.contains(set.created)) {
+            if is_passing((first_number(set), set.created), &came) {
+                continue;
+            }
             let number = first_number(set);
             let before = before(set, number, &family);
             changes.extend(rollout(set, number, set.created, before, "revision"));
@@ -81,7 +85,11 @@ fn of_controllers(snapshot: &Snapshot, window: Window) -> Vec<Change> {
     let mut changes = Vec::new();
     for mut family in families.into_values() {
         family.sort_by_key(|row| row.revision);
+        let came: Vec<_> = family.iter().map(|row| (Some(row.revision), row.created)).collect();
         for (place, row) in family.iter().enumerate().filter(|(_, row)| window.contains(row.created)) {
+            if is_passing((Some(row.revision), row.created), &came) {
+                continue;
+            }
             let what = match place.checked_sub(1).and_then(|before| family.get(before)) {
                 Some(before) => difference(&before.template, &row.template),
                 None => "first".to_owned(),
@@ -111,6 +119,13 @@ fn revised(row: &ControllerRevision, at: Timestamp, says: &str) -> Option<Change
     let cause = row.change_cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
     let object = ObjectRef::new(kind, Key::new(row.key.namespace.clone(), owner.name.clone()));
     Some(Change { at, kind: ChangeKind::Rollout, object, says: format!("{says}{cause}"), by: None })
+}
+
+/// Whether the next revision came at once: two edits of one deed, of which only the last is told.
+fn is_passing((number, at): (Option<u64>, Timestamp), came: &[(Option<u64>, Timestamp)]) -> bool {
+    const AT_ONCE: SignedDuration = SignedDuration::from_secs(2);
+    let mut later = came.iter().filter(|(other, _)| *other > number);
+    later.any(|(_, then)| (SignedDuration::ZERO..=AT_ONCE).contains(&then.duration_since(at)))
 }
 
 /// It was rolled out before, and is the newest once more.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{Action, Anomaly, Effect, Found, Snapshot, System, Timestamp};
+use crate::domain::{Access, Action, Anomaly, Effect, Found, Snapshot, System, Timestamp};
 
 use super::{Grounds, StepPhase};
 
@@ -19,6 +19,8 @@ pub struct Facts<'a> {
     /// The systems that are configured; steps on others are blocked.
     pub systems: &'a BTreeSet<System>,
     pub read_only: bool,
+    /// What the API server does not let us do.
+    pub denied: &'a BTreeSet<Access>,
     pub now: Timestamp,
     pub progress: &'a Progress,
 }
@@ -92,6 +94,10 @@ pub struct PlannedStep {
     pub auto: bool,
     /// What to know before doing it: who would revert it, whom it touches.
     pub notes: Vec<String>,
+    /// What the API server has to allow for it, as far as it is known before it is tried.
+    pub access: Option<Access>,
+    /// Why somebody else has to do it: this session may only look, or we lack the right. It stays what helps.
+    pub not_ours: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

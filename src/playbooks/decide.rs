@@ -139,9 +139,16 @@ impl Table<'_> {
     /// It takes time, or another playbook has to go first.
     fn held(&self) -> Option<Decision> {
         let any = |causes: &[String]| causes.iter().any(|cause| self.view.has(cause));
-        let holds =
-            self.playbook.holds.iter().filter(|hold| any(&hold.for_causes) && !any(&hold.not_for_causes));
-        holds.into_iter().find_map(|hold| {
+        let holds: Vec<&Hold> = self
+            .playbook
+            .holds
+            .iter()
+            .filter(|hold| any(&hold.for_causes) && !any(&hold.not_for_causes))
+            .collect();
+        // What is judged from what is there now, before what a read found: an event may tell of what is over.
+        let (judged, found): (Vec<&Hold>, Vec<&Hold>) =
+            holds.into_iter().partition(|hold| self.is_judged(hold));
+        judged.into_iter().chain(found).find_map(|hold| {
             let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
             if self.is_confirmed(hold) {
                 let why = hold.why.show(self.values);
@@ -153,15 +160,21 @@ impl Table<'_> {
         })
     }
 
+    fn is_judged(&self, hold: &Hold) -> bool {
+        self.view
+            .facts
+            .anomaly
+            .causes
+            .iter()
+            .any(|cause| hold.for_causes.iter().any(|name| name == cause.name))
+    }
+
     fn is_confirmed(&self, hold: &Hold) -> bool {
-        let judged = &self.view.facts.anomaly.causes;
         let found = self
             .view
             .done(&hold.step)
             .is_some_and(|done| done.found.iter().any(|found| hold.for_causes.contains(&found.cause)));
-        !hold.confirm
-            || found
-            || judged.iter().any(|cause| hold.for_causes.iter().any(|name| name == cause.name))
+        !hold.confirm || found || self.is_judged(hold)
     }
 
     /// The first step that mends a cause we know.

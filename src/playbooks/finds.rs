@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::domain::{Found, Reading, text};
+use crate::domain::{Found, Reading, Tone, text};
 
 use super::Step;
 use super::playbook::Pattern;
@@ -20,9 +20,12 @@ pub struct Finder {
 const QUOTE: usize = 120;
 
 /// The causes that a step's `finds` recognise in its reading, each once, with the words that gave it away.
-/// What the probe itself found comes first.
+/// What the probe itself found comes first. Dim lines are side remarks, why a part was not seen among them.
 pub fn find(step: &Step, reading: &Reading) -> Vec<Found> {
     let mut found = reading.found.clone();
+    if reading.unseen {
+        return found;
+    }
     for finder in &step.finds {
         if found.iter().any(|known| known.cause == finder.cause) {
             continue;
@@ -31,7 +34,7 @@ pub fn find(step: &Step, reading: &Reading) -> Vec<Found> {
         let says = match &finder.field {
             Some(field) => reading.bindings.get(field).and_then(hit),
             None => std::iter::once(&reading.summary)
-                .chain(reading.lines.iter().map(|(_, line)| line))
+                .chain(reading.lines.iter().filter(|(tone, _)| *tone != Tone::Dim).map(|(_, line)| line))
                 .find_map(hit),
         };
         if let Some(says) = says {

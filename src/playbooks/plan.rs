@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Effect, Timestamp};
+use crate::domain::{Access, Action, Effect, Timestamp};
 
 use super::bind::{bind_in, inputs};
 use super::guards::{Case, Standing};
@@ -75,8 +75,11 @@ fn planned(
     let mut notes = Vec::new();
     let (state, first) = state(view, playbook, step, values, &bound, last, &mut notes);
     let action = bound.ok();
-    let effect = action.as_ref().map_or_else(|| step.todo.effect(), crate::domain::Action::effect);
+    let effect = action.as_ref().map_or_else(|| step.todo.effect(), Action::effect);
     let inputs = inputs(step, values);
+    let access =
+        action.as_ref().and_then(Action::object).and_then(|object| Access::of(step.todo.verb.name, &object));
+    let not_ours = not_ours(view, effect, access.as_ref());
     let mut shown = values.clone();
     for input in &inputs {
         if let Some(value) = &input.value {
@@ -96,8 +99,22 @@ fn planned(
         undo: step.undo.as_ref().map(|undo| undo.show(&shown)),
         auto: step.auto,
         notes,
+        access,
+        not_ours,
     };
     (planned, first)
+}
+
+/// Why this session can only look at a change.
+fn not_ours(view: &View<'_>, effect: Effect, access: Option<&Access>) -> Option<String> {
+    if effect == Effect::Read {
+        return None;
+    }
+    if view.facts.read_only {
+        return Some("this session is read-only".into());
+    }
+    let access = access?;
+    view.facts.denied.contains(access).then(|| format!("you may not {access}"))
 }
 
 /// What a change that was done was called then.
@@ -113,7 +130,7 @@ fn state(
     playbook: &Playbook,
     step: &Step,
     values: &BTreeMap<String, String>,
-    bound: &Result<crate::domain::Action, MissingInput>,
+    bound: &Result<Action, MissingInput>,
     last: Option<(&Step, Timestamp)>,
     notes: &mut Vec<String>,
 ) -> (StepState, Option<String>) {
@@ -126,9 +143,6 @@ fn state(
     }
     if let Some(line) = unconfigured(view, step) {
         return (StepState::Blocked { why: format!("not configured: {line}") }, None);
-    }
-    if changes && view.facts.read_only {
-        return (StepState::Blocked { why: "this session is read-only".into() }, None);
     }
     let action = bound.as_ref().ok();
     let case = Case { view, playbook, action, values };

@@ -257,6 +257,9 @@ fn patch(view: &View<'_>, object: &ObjectRef, body: &Value) -> Option<String> {
     if !view.has(cause::UNSCHEDULABLE) {
         return None;
     }
+    if no_surge && !view.revisions.iter().skip(1).any(|set| set.replicas > 0) {
+        return Some("no older pod is left that could make way for a new one".into());
+    }
     if none {
         return Some("a surge needs more room than there is, and hides the stuck rollout".into());
     }

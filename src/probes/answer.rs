@@ -18,6 +18,7 @@ pub(super) struct Answer {
     bindings: BTreeMap<String, String>,
     dropped: usize,
     ok: bool,
+    unseen: bool,
 }
 
 impl Answer {
@@ -30,6 +31,13 @@ impl Answer {
         let mut answer = Self::default();
         answer.summary(why);
         answer
+    }
+
+    /// None of what it was about could be looked at.
+    pub(super) fn unseen(mut self, why: &str) -> Self {
+        (self.ok, self.unseen) = (false, true);
+        self.summary(why);
+        self
     }
 
     /// The question was answered, and the answer is no.
@@ -85,6 +93,7 @@ impl Answer {
             bindings: self.bindings,
             dropped: self.dropped,
             ok: self.ok,
+            unseen: self.unseen,
         }
     }
 }

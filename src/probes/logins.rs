@@ -78,9 +78,7 @@ pub(super) async fn read(cluster: &Cluster, pods: &[Key], since: Duration) -> Re
         }
     }
     if unread == logs.len() {
-        answer.not_ok();
-        answer.summary("no log could be read");
-        return Ok(answer);
+        return Ok(answer.unseen("no log could be read"));
     }
     failures.tell(&mut answer);
     Ok(answer)

@@ -173,13 +173,12 @@ fn summarise(logs: Vec<Log>, previous: bool, tail: u32) -> Answer {
     }
     let lines = text::count(count, "line");
     if read == 0 {
-        answer.not_ok();
+        return answer.unseen(why.as_deref().unwrap_or("no log could be read"));
     }
-    answer.summary(match (read, last_trouble) {
-        (0, _) => why.unwrap_or_else(|| "no log could be read".into()),
-        (_, Some(line)) => format!("{lines}; last trouble: {}", text::clean(line.trim())),
-        (_, None) if count == 0 => format!("{} wrote nothing", text::count(empty, "container")),
-        (_, None) => format!("{lines}, none of them speaks of an error"),
+    answer.summary(match last_trouble {
+        Some(line) => format!("{lines}; last trouble: {}", text::clean(line.trim())),
+        None if count == 0 => format!("{} wrote nothing", text::count(empty, "container")),
+        None => format!("{lines}, none of them speaks of an error"),
     });
     answer
 }

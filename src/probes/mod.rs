@@ -1,6 +1,7 @@
 //! Reads on demand: logs, describe, SQL, HTTP. They change nothing.
 //! Knows the outside systems; what it hands back is cleaned and redacted.
 
+pub(crate) mod access;
 pub mod alerting;
 mod answer;
 pub mod aws;
@@ -32,7 +33,7 @@ use futures::Stream;
 use tokio::time::Instant;
 
 use crate::config::Outside;
-use crate::domain::{Action, Effect, Key, Name, ObjectRef, Reading, Timestamp, Tone};
+use crate::domain::{Access, Action, Effect, Key, Name, ObjectRef, Reading, Timestamp, Tone};
 use answer::Answer;
 use cluster::Cluster;
 
@@ -71,7 +72,7 @@ impl Probes {
         let started = Instant::now();
         let answer = match self.answer(action, now).await {
             Ok(answer) => answer,
-            Err(trouble) => Answer::failed(&trouble.to_string()),
+            Err(trouble) => Answer::new().unseen(&trouble.to_string()),
         };
         answer.into_reading((self.clock)().max(now), started.elapsed())
     }
@@ -120,6 +121,11 @@ impl Probes {
             }
             _ => Ok(Answer::failed("there is no probe for this")),
         }
+    }
+
+    /// Whether the API server lets us do this; None when it did not say.
+    pub async fn may(&self, access: &Access) -> Option<bool> {
+        access::may(&self.cluster, access, "").await
     }
 
     /// Follows a container's log until dropped, from one container to its successor. Bounded: what isn't

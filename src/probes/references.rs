@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::answer::{Answer, clock};
 use super::cluster::Cluster;
-use super::object::{condition, flag, items, key, name, string, writers};
+use super::object::{condition, flag, items, key, name, string, time, writers};
 use super::trouble::{Trouble, TroubleKind};
 use crate::domain::{Key, Kind, ObjectRef, Timestamp, Tone, between, cause, text};
 
@@ -54,7 +54,10 @@ pub(super) async fn check(
                     answer.bind("missing_object", wanted);
                     missing.push(format!("{word} {wanted} has no key {}", absent.join(", ")));
                 }
+                // To come into being is no change of what was there.
+                let created = time(&found, "/metadata/creationTimestamp");
                 if let Some(&(at, by)) = writers(&found, "").first()
+                    && created.is_none_or(|created| created < at)
                     && between(at, now) < RECENT
                 {
                     recent.push(format!("{word} {wanted} was changed at {} by {by}", clock(at, now)));

@@ -157,16 +157,29 @@ pub(super) async fn compare(
     };
     answer.summary(&summary);
     answer.bind("bad_revision", newest.number.to_string());
-    if let Some(good) = good.or(older.first()) {
+    let before = good.or_else(|| served(&revisions));
+    if let Some(good) = before {
         answer.bind("good_revision", good.number.to_string());
     }
     table(&mut answer, &revisions, now);
-    if let Some(before) = good.or(older.first()) {
+    if let Some(before) = before {
         answer
             .line(Tone::Heading, format!("what revision {} changed since {}", newest.number, before.number));
         answer.lines(changes(&before.set, &newest.set));
     }
     Ok(answer)
+}
+
+/// The last older revision that was there long enough to serve, else the one before the newest.
+fn served(revisions: &[Revision]) -> Option<&Revision> {
+    const TO_SERVE: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
+    let created = |revision: &Revision| time(&revision.set, "/metadata/creationTimestamp");
+    let lasted = revisions.windows(2).find_map(|pair| {
+        let (next, this) = (created(&pair[0])?, created(&pair[1])?);
+        // One that an undo brought back is older than those it came after.
+        (next < this || next.duration_since(this) >= TO_SERVE).then_some(&pair[1])
+    });
+    lasted.or_else(|| revisions.get(1))
 }
 
 /// The difference between two templates, as changed lines of YAML.

@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Cause, Certificate, Handshake, Origin, Served, Severity, Status, Timestamp, between, cause, text,
+    Cause, Certificate, Ended, Handshake, Layer, Name, Origin, Served, Severity, Status, Timestamp, between,
+    cause, text,
 };
 
 use super::Scene;
@@ -193,8 +194,10 @@ pub(super) fn of_handshake(
 ) -> Vec<Trouble> {
     let served = match &row.served {
         Ok(served) => served,
+        Err(_) if is_out_of_reach(scene, &row.host) => return Vec::new(),
         Err(why) => {
-            let says = format!("TLS handshake with {} at {} fails: {}", row.host, row.address, quote(why));
+            let at = if *row.address == *row.host { String::new() } else { format!(" at {}", row.address) };
+            let says = format!("no TLS handshake with {}{at}: {}", row.host, quote(why));
             let severity = if all_fail { Severity::Warning } else { Severity::Suspect };
             return vec![trouble(severity, Origin::Tls, Some(row.at), cause::HANDSHAKE_FAILED, says)];
         }
@@ -228,6 +231,18 @@ pub(super) fn of_handshake(
     }
     troubles.extend(expiry(scene, row, served, certificate));
     troubles
+}
+
+/// Whether nothing gets as far as a handshake, or nobody has tried the way there yet: that is no certificate's fault.
+fn is_out_of_reach(scene: &Scene<'_>, host: &Name) -> bool {
+    let Some(reach) = scene.snapshot.reaches.get(host) else {
+        return scene.snapshot.is_awaited(Origin::Reach, scene.now);
+    };
+    match &reach.last.ended {
+        Ended::Failed { layer, .. } => *layer < Layer::Tls,
+        Ended::Doubtful { .. } => true,
+        Ended::Answered { .. } => false,
+    }
 }
 
 /// Unless the Ingresses of the host all do without a certificate. One whose controller keeps certificates

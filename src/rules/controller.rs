@@ -16,6 +16,16 @@ pub(super) fn newest<'a>(scene: &Scene<'a>, controller: &Controller) -> Option<&
     by_name.or(history.first()).copied()
 }
 
+/// More pods that stay are of an older revision than are meant to be.
+pub(super) fn is_rolling(scene: &Scene<'_>, controller: &Controller) -> bool {
+    if !controller.seems_to_roll() {
+        return false;
+    }
+    let Some(newest) = newest(scene, controller) else { return true };
+    let old = scene.siblings(&controller.uid).iter().filter(|pod| !newest.is_of(&pod.labels)).count();
+    old as u32 > controller.desired.saturating_sub(controller.due())
+}
+
 /// When a revision was rolled out. One that was rolled back to is older than its rollout, but its pods aren't.
 fn rolled_out_at(scene: &Scene<'_>, controller: &Controller, revision: &ControllerRevision) -> Timestamp {
     let history = scene.history(&controller.uid);

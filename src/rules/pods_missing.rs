@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 use super::revision::Suspicion;
-use super::rollout_cause::{Obstacle, lingering, obstacle, refused};
+use super::rollout_cause::{Obstacle, about, lingering, obstacle, refused};
 use super::rollout_stuck::{MISSING, NO_PROGRESS, PAGES_AFTER, RULE, blames_revision, is_told};
 use super::workload::{Bindings, describe_suspicion, evidence, service};
 use super::{Scene, configuration, controller, pages_at, shown};
@@ -52,7 +52,7 @@ pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     }
     let snapshot = scene.snapshot;
     let lacking = snapshot.stateful_sets.iter().chain(snapshot.daemon_sets.iter());
-    for controller in lacking.filter(|one| one.existing < one.desired || one.is_rolling()) {
+    for controller in lacking.filter(|one| one.existing < one.desired || controller::is_rolling(scene, one)) {
         unready.entry(controller.object()).or_default();
     }
     // Until it is gone, nothing takes its place.
@@ -106,7 +106,8 @@ fn turned_away(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Ti
 
 /// A rollout that has not got on for a while.
 fn standing_still(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
-    let controller = missing.controller.filter(|one| one.is_rolling() && !missing.is_told)?;
+    let controller =
+        missing.controller.filter(|one| !missing.is_told && controller::is_rolling(scene, one))?;
     let progressed = controller::last_progress(scene, controller)?;
     let waits = SignedDuration::from_secs(i64::from(controller.min_ready_seconds));
     let progressed = progressed.checked_add(waits).ok()?;
@@ -141,9 +142,32 @@ fn not_ready(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
 
 /// A pod that should be gone holds the place of its successor.
 fn occupied(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
-    let obstacle = lingering(scene, missing.controller.map(|one| &one.uid).into_iter())?;
+    let obstacle = lingering(scene, missing.controller.map(|one| &one.uid).into_iter());
+    let obstacle = obstacle.or_else(|| left_on_a_lost_node(scene, missing))?;
     let since = scene.snapshot.pods.get(&obstacle.pod.as_ref()?.0.key)?.deleting?;
     Some((obstacle, since))
+}
+
+/// A pod that is to go from a node that does not answer: a StatefulSet makes no other until it is known to have ended.
+/// Where only that one is missing, its node is all there is to tell.
+fn left_on_a_lost_node(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Obstacle> {
+    let controller = missing.controller.filter(|one| one.is_ordered)?;
+    let is_its = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == controller.uid);
+    let left = scene.snapshot.pods.iter().filter(is_its);
+    let left: Vec<&Pod> = left.filter(|pod| pod.deleting.is_some() && is_lost(scene, pod)).collect();
+    if missing.pods.len() + left.len() >= controller.desired as usize {
+        return None;
+    }
+    let pod = *left.iter().min_by_key(|pod| &pod.key)?;
+    if !scene.has_lasted(pod.deleting?, &NO_PROGRESS) {
+        return None;
+    }
+    let node = pod.node.as_deref().unwrap_or_default();
+    let says =
+        format!("waits to end on {node}, which does not answer; until then the set makes no other pod");
+    let cause =
+        Cause { name: cause::STUCK_TERMINATING, says: format!("{} {says}", pod.key.name), weight: 0.9 };
+    Some(about(pod, None, cause, "a pod cannot end on a node that does not answer", &says))
 }
 
 fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
@@ -192,7 +216,9 @@ fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
     bindings.insert("because", label.clone());
     let total = text::count(missing.wanted(), "pod");
     facts.push(evidence(Origin::Pods, None, format!("{} of {total} ready", missing.ready())));
-    let touches = missing.unready.iter().map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone()));
+    let named = worst.and_then(|obstacle| obstacle.pod.as_ref()).map(|(pod, _)| pod.clone());
+    let unready = missing.unready.iter().map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone()));
+    let touches = unready.filter(|pod| Some(pod) != named.as_ref()).chain(named.clone());
     let proven = if causes.first().is_some_and(|cause| cause.weight >= 0.7) { 0.1 } else { 0.0 };
     let object = &missing.object;
     shown(Anomaly {

@@ -113,6 +113,12 @@ pub(super) fn suspect<'a>(
             let others = text::count(set.available as usize, "available pod");
             (format!("only {number} is affected; {} has {others}", Revision::from(*set)), 0.9)
         }
+        // A mend that did not mend: what was good before both of them still is.
+        None if onset.duration_since(rolled_out) < -SLACK => {
+            good.as_ref()?;
+            let before = text::span(between(onset, rolled_out));
+            (format!("began {before} before {number} was rolled out, which has not mended it"), 0.7)
+        }
         None if onset.duration_since(rolled_out) <= BLAME => {
             let after = text::span(between(rolled_out, onset));
             // Pods of the same revision that work speak for chance rather than for the revision.

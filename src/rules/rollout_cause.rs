@@ -231,7 +231,13 @@ fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obst
     about(pod, container, Cause { name, says: message.clone(), weight: 0.7 }, label, &message)
 }
 
-fn about(pod: &Pod, container: Option<&Container>, cause: Cause, label: &str, says: &str) -> Obstacle {
+pub(super) fn about(
+    pod: &Pod,
+    container: Option<&Container>,
+    cause: Cause,
+    label: &str,
+    says: &str,
+) -> Obstacle {
     Obstacle {
         cause,
         label: label.to_owned(),
@@ -304,7 +310,7 @@ fn unplaced(scene: &Scene<'_>, message: &str) -> (&'static str, &'static str) {
         () if says(&["node affinity/selector"]) || says(&["untolerated taint"]) && !ill() => {
             (cause::NO_NODE_MATCHES, "no node matches what the pods ask for")
         }
-        () => (cause::UNSCHEDULABLE, "no node takes the pods"),
+        () => (cause::NODES_AWAY, "no node takes the pods"),
     }
 }
 

@@ -278,7 +278,7 @@ pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obsta
         Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
         // A disk that another node holds is nobody's template.
         Some(cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::STUCK_TERMINATING) => false,
-        Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT) => false,
+        Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT | cause::NODES_AWAY) => false,
         Some(cause::UNSCHEDULABLE) => {
             let Some((good, _)) = &suspicion.good else { return false };
             let asks = |revision: &Revision<'_>| {

@@ -9,7 +9,7 @@ use super::{fit, frame, popup, sign};
 use crate::app::keys::{Command, Scope, key_for};
 use crate::app::{Act, ActPhase, App};
 use crate::domain::{Effect, between, text};
-use crate::guard::{Confirmation, DiffTone, Level, Preview, Refusal};
+use crate::guard::{Confirmation, DiffTone, Guard, Level, Preview, Refusal};
 use crate::journal::{Ending, Outcome};
 
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
@@ -133,7 +133,13 @@ fn preview_lines<'a>(app: &App, look: &Look, act: &Act, preview: &Preview, cells
         lines.push(Line::from(fit::span(format!("{sign}{words}"), style)));
     }
     if preview.diff.is_empty() {
-        lines.push(Line::styled("the server reports no difference", look.dim));
+        let denied = preview.hazards.iter().any(|hazard| hazard.guard == Guard::Permission);
+        let words = if denied {
+            "the server was not asked for a dry run"
+        } else {
+            "the server reports no difference"
+        };
+        lines.push(Line::styled(words, look.dim));
     }
     lines
 }

@@ -117,12 +117,13 @@ fn head<'a>(app: &App, look: &Look, dossier: &Dossier, plan: &Plan, cells: usize
 /// The step to take, why, what to know first, and what else would do.
 fn suggestion<'a>(look: &Look, plan: &Plan, step: &PlannedStep, cells: usize) -> Vec<Line<'a>> {
     let strong = look.accent.patch(look.strong);
-    let key = keys::key_for(keys::Command::Suggested, keys::Scope::Main);
     let mut right = Vec::new();
     if step.effect != Effect::Read {
         right.extend([effect(step.effect, look), Span::raw("  ")]);
     }
-    right.push(Span::styled(format!("press {key}"), look.accent));
+    let key = keys::key_for(keys::Command::Suggested, keys::Scope::Main);
+    let does = if step.not_ours.is_some() { format!("{key} copies it") } else { format!("press {key}") };
+    right.push(Span::styled(does, look.accent));
     let taken = right.iter().map(Span::width).sum::<usize>() + 3;
     let title = text::clean(&step.title);
     let mut title = fit::wrap_first(&title, cells.saturating_sub(taken), cells.saturating_sub(2)).into_iter();
@@ -134,6 +135,12 @@ fn suggestion<'a>(look: &Look, plan: &Plan, step: &PlannedStep, cells: usize) ->
     lines.extend(title.map(|more| Line::styled(format!("  {more}"), strong)));
     for line in fit::wrap(&text::clean(&plan.why), cells.saturating_sub(2)) {
         lines.push(Line::styled(format!("  {line}"), look.text));
+    }
+    if let Some(why) = &step.not_ours {
+        let words = format!("  {} {why}: it is for somebody who may", sign::BLOCKED);
+        lines.extend(
+            fit::wrap(&text::clean(&words), cells).into_iter().map(|line| Line::styled(line, look.warn)),
+        );
     }
     for note in step.notes.iter().take(2) {
         let note = Line::from(vec![Span::styled("  ! ", look.warn), fit::span(note, look.dim)]);
@@ -356,6 +363,7 @@ fn entry<'a>(
         if step.undo.is_none() && step.effect != Effect::Read {
             more.push("cannot be undone".into());
         }
+        more.extend(step.not_ours.iter().map(|why| format!("{} {why}", sign::BLOCKED)));
         more.extend(step.notes.iter().map(|note| format!("! {note}")));
         for words in more.iter().filter(|words| !words.is_empty()) {
             for line in fit::wrap(&text::clean(words), cells.saturating_sub(2)) {

@@ -26,7 +26,7 @@ pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
 pub use network::NetworkProbe;
 pub use postgres::{Pick, SessionTarget, Sql, Which};
 pub use redis::RedisCommand;
-pub use rights::{RIGHTS, Right, Rights};
+pub use rights::{Access, RIGHTS, Right, Rights};
 pub use script::Script;
 
 /// What an action does to the world (the audit's R, C, D, X).

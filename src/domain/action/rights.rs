@@ -1,7 +1,9 @@
 //! What each action writes to Kubernetes, by its name: what a person must be allowed. A test holds it against the
 //! verbs of playbooks, and against the objects that the product's own playbooks name.
 
-use crate::domain::Kind;
+use std::fmt;
+
+use crate::domain::{Kind, Name, ObjectRef};
 use Kind::{
     Certificate, ClusterIssuer, ConfigMap, CronJob, DaemonSet, Deployment, ExternalSecret,
     HorizontalPodAutoscaler, Ingress, Issuer, Node, PersistentVolumeClaim, Pod, Prometheus, PrometheusRule,
@@ -9,12 +11,43 @@ use Kind::{
 };
 
 /// A verb on a kind of object, or on a part of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Right {
     pub verb: &'static str,
     pub kind: Kind,
     /// As in a URL: `scale`; empty for the object itself.
     pub part: &'static str,
+}
+
+/// A right where it is needed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Access {
+    pub right: Right,
+    /// Empty for what is of the whole cluster.
+    pub namespace: Name,
+}
+
+/// `patch deployments/scale in shop`.
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Right { verb, kind, part } = self.right;
+        let slash = if part.is_empty() { "" } else { "/" };
+        write!(f, "{verb} {}{slash}{part} ", kind.plural())?;
+        match &*self.namespace {
+            "" => f.write_str("in the whole cluster"),
+            namespace => write!(f, "in {namespace}"),
+        }
+    }
+}
+
+impl Access {
+    /// What has to be allowed first for an action of this name on this object. None for what is no change of a
+    /// Kubernetes object, or where it depends on what is found.
+    pub fn of(action: &str, object: &ObjectRef) -> Option<Access> {
+        let row = RIGHTS.iter().find(|row| row.action == action && !row.monitoring)?;
+        let right = row.rights.iter().copied().find(|right| right.kind == object.kind)?;
+        Some(Access { right, namespace: object.key.namespace.clone() })
+    }
 }
 
 /// The rights of one action.

@@ -149,7 +149,7 @@ mod tests {
             "status": {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "readyReplicas": 2,
             "updateRevision": "db-7d9"}}"#,
         );
-        assert_eq!((set.desired, set.existing, set.due(), set.is_rolling()), (3, 3, 1, false));
+        assert_eq!((set.desired, set.existing, set.due(), set.seems_to_roll()), (3, 3, 1, false));
         assert!(set.is_ordered && set.update_revision.as_deref() == Some("db-7d9"));
         let agents = read(
             Kind::DaemonSet,
@@ -157,6 +157,6 @@ mod tests {
             "status": {"desiredNumberScheduled": 5, "currentNumberScheduled": 4, "numberReady": 4}}"#,
         );
         assert_eq!((agents.desired, agents.existing, agents.updated, agents.due()), (5, 4, 0, 0));
-        assert!(!agents.is_ordered && !agents.is_rolling());
+        assert!(!agents.is_ordered && !agents.seems_to_roll());
     }
 }

@@ -107,6 +107,23 @@ pub(in crate::eyes) async fn exists(client: &kube::Client, namespace: &Name) -> 
     }
 }
 
+/// A refusal as it is meant: a server refuses what it does not even serve to who may not ask for it, but tells
+/// everybody which groups it serves.
+pub(in crate::eyes) async fn refused_or_absent(
+    client: &kube::Client,
+    group: &str,
+    trouble: Trouble,
+) -> Trouble {
+    if !matches!(trouble, Trouble::Forbidden(_)) {
+        return trouble;
+    }
+    let Ok(request) = get(&format!("/apis/{group}"), &[], "application/json") else { return trouble };
+    match timeout(BRIEFLY, client.request_text(request)).await {
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Trouble::Absent,
+        _ => trouble,
+    }
+}
+
 #[derive(Deserialize)]
 struct ListWire<T> {
     #[serde(default)]

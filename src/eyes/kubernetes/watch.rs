@@ -114,8 +114,11 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
             match looked {
                 Ok(()) => {}
                 Err(Broken::Unheard) => return,
-                Err(Broken::Trouble(trouble)) => {
+                Err(Broken::Trouble(mut trouble)) => {
                     stand.failures += 1;
+                    if self.absent.is_some() {
+                        trouble = page::refused_or_absent(&session.client, self.kind.group(), trouble).await;
+                    }
                     let Ok(wait) = self.mind(&trouble, &mut stand, &session, &tell).await else { return };
                     tokio::select! {
                         () = tell.rest(wait) => {}

@@ -41,7 +41,7 @@ pub(super) fn no_new_restart(view: &View<'_>) -> Held {
 }
 
 pub(super) fn rollout_complete(view: &View<'_>) -> Held {
-    if let Some(controller) = view.controller.filter(|controller| controller.is_rolling()) {
+    if let Some(controller) = view.controller.filter(|controller| controller.seems_to_roll()) {
         return Err(format!("rollout at {} of {} updated", controller.updated, controller.due()));
     }
     let Some(deployment) = view.deployment else { return Ok(None) };

@@ -37,7 +37,8 @@ fn head<'a>(look: &Look, scaler: &Autoscaler, cells: usize) -> Line<'a> {
         right.extend(chart::bar(f64::from(scaler.current) / span, 6, bar, look.border));
     }
     right.push(Span::styled(format!(" {}", scaler.current), look.strong));
-    if scaler.desired != scaler.current {
+    // What it would want is unknown while it cannot measure: the API server shows 0.
+    if scaler.desired != scaler.current && scaler.desired > 0 {
         right.push(Span::styled(format!("→{}", scaler.desired), style));
     }
     right.push(Span::styled(format!(" of {}–{}", scaler.min, scaler.max), look.dim));

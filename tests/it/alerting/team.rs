@@ -234,6 +234,7 @@ async fn a_teams_triggers_of_every_kind_raise_are_advised_resolve_and_fail_alone
                 settings: &settings_of,
                 systems: &systems,
                 read_only: false,
+                denied: &std::collections::BTreeSet::new(),
                 now: now(),
                 progress: &progress,
             },

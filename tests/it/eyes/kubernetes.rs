@@ -51,7 +51,7 @@ async fn every_kind_is_seen_and_followed() {
         snapshot.autoscalers.iter().any(|scaler| scaler.metrics.iter().any(|metric| metric.ratio.is_some()))
     );
     let redis = snapshot.stateful_sets.iter().find(|found| &*found.key.name == "redis").unwrap();
-    assert!(redis.is_ordered && !redis.is_rolling() && redis.ready == redis.desired, "{redis:?}");
+    assert!(redis.is_ordered && !redis.seems_to_roll() && redis.ready == redis.desired, "{redis:?}");
     for controller in snapshot.stateful_sets.iter().chain(snapshot.daemon_sets.iter()) {
         let owned = |row: &&ControllerRevision| row.owner.as_ref().is_some_and(|by| by.uid == controller.uid);
         let newest =
@@ -113,5 +113,5 @@ fn is_moving(snapshot: &Snapshot) -> bool {
     snapshot
         .stateful_sets
         .iter()
-        .any(|set| &*set.key.name == "redis" && (set.is_rolling() || set.ready < set.desired))
+        .any(|set| &*set.key.name == "redis" && (set.seems_to_roll() || set.ready < set.desired))
 }

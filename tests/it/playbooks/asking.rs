@@ -45,6 +45,7 @@ impl World {
             settings: &self.settings,
             systems: &self.systems,
             read_only: self.read_only,
+            denied: &self.denied,
             now: now(),
             progress: &self.progress,
         };
@@ -64,6 +65,7 @@ impl World {
             settings: &self.settings,
             systems: &self.systems,
             read_only: self.read_only,
+            denied: &self.denied,
             now: now(),
             progress: &self.progress,
         };

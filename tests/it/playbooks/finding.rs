@@ -16,6 +16,7 @@ fn reading(lines: &[&str]) -> Reading {
         bindings: BTreeMap::new(),
         dropped: 0,
         ok: true,
+        unseen: false,
     }
 }
 

@@ -214,17 +214,30 @@ fn guards_say_why() {
 }
 
 #[test]
-fn paused_and_read_only_block_and_owners_are_named() {
+fn what_is_not_ours_to_do_is_suggested_to_somebody_else() {
+    let undo = r#"{ action = "rollout-undo", name = "{deployment}", to_revision = 6 }"#;
+    let mut read_only = crashing();
+    read_only.read_only = true;
+    let (state, plan) = act(&read_only, undo, "");
+    assert!(matches!(state, StepState::Suggested { .. }), "{state:?}");
+    assert_eq!(plan.suggestion().unwrap().not_ours.as_deref(), Some("this session is read-only"));
+    let mut denied = crashing();
+    denied.denied.extend(plan.suggestion().unwrap().access.clone());
+    let (state, plan) = act(&denied, undo, "");
+    assert!(matches!(state, StepState::Suggested { .. }), "{state:?}");
+    let why = plan.suggestion().unwrap().not_ours.clone().unwrap();
+    assert!(why.starts_with("you may not patch deployments in "), "{why}");
+    let (_, plan) = act(&crashing(), undo, "");
+    assert_eq!(plan.suggestion().unwrap().not_ours, None);
+}
+
+#[test]
+fn a_paused_rollout_blocks_and_owners_are_named() {
     let undo = r#"{ action = "rollout-undo", name = "{deployment}", to_revision = 6 }"#;
     let mut paused = crashing();
     paused.deployment.paused = true;
     let (state, _) = act(&paused, undo, "\"paused\"");
     assert!(matches!(&state, StepState::Blocked { why } if why.contains("paused")), "{state:?}");
-    let mut read_only = crashing();
-    read_only.read_only = true;
-    let (state, plan) = act(&read_only, undo, "");
-    assert!(matches!(&state, StepState::Blocked { why } if why.contains("read-only")), "{state:?}");
-    assert_eq!(plan.suggestion().unwrap().effect, Effect::Read);
     let mut kept = crashing();
     kept.deployment.keeper = Some(Keeper { tool: "Helm".into(), name: "cart".into() });
     let (state, plan) = act(&kept, undo, "\"gitops-owner\"");
@@ -255,6 +268,7 @@ fn values_are_checked_and_hostile_ones_never_pass() {
         settings: &world.settings,
         systems: &world.systems,
         read_only: false,
+        denied: &std::collections::BTreeSet::new(),
         now: super::world::now(),
         progress: &world.progress,
     };

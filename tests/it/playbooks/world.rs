@@ -34,6 +34,7 @@ pub struct World {
     pub systems: BTreeSet<System>,
     pub fires: bool,
     pub read_only: bool,
+    pub denied: BTreeSet<Access>,
 }
 
 fn condition(kind: &str, status: Status, since: Timestamp) -> Condition {
@@ -119,6 +120,7 @@ impl World {
             systems: everything(),
             fires: true,
             read_only: false,
+            denied: BTreeSet::new(),
         };
         world.add_revision(revision, replicas, ago(90_000));
         for index in 0..replicas {

@@ -76,6 +76,7 @@ impl Drill {
                 settings: &settings,
                 systems: &systems,
                 read_only: false,
+                denied: &std::collections::BTreeSet::new(),
                 now: now(),
             };
             let step = plan(playbook, &facts).steps.into_iter().find(|step| step.id == *id).unwrap();
@@ -106,6 +107,7 @@ impl Drill {
             settings: &settings,
             systems: &systems,
             read_only: false,
+            denied: &std::collections::BTreeSet::new(),
             now: now(),
         };
         plan(playbook, &facts)

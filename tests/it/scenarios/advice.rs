@@ -24,6 +24,7 @@ pub fn suggested(anomaly: &Anomaly, snapshot: &Snapshot) -> String {
             settings: &settings,
             systems: &systems,
             read_only: false,
+            denied: &std::collections::BTreeSet::new(),
             now: now(),
             progress: &progress,
         };

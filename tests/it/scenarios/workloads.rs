@@ -89,12 +89,8 @@ fn controller(row: &ControllerRow, revisions: &[ControllerRevision], pods: &[Pod
     let (kind, name) = named(&row.of);
     let newest = revisions.iter().max_by_key(|one| one.revision).unwrap();
     let uid = uid(kind.as_str(), &row.namespace, name);
-    let own = |pod: &&Pod| {
-        pod.owner.as_ref().is_some_and(|owner| owner.uid == uid)
-            && pod.deleting.is_none()
-            && !pod.is_finished()
-    };
-    let living = || pods.iter().filter(own);
+    let own = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == uid) && !pod.is_finished();
+    let living = || pods.iter().filter(own).filter(|pod| pod.deleting.is_none());
     let ready = living().filter(|pod| pod.is_ready()).count() as u32;
     Controller {
         kind,
@@ -108,7 +104,8 @@ fn controller(row: &ControllerRow, revisions: &[ControllerRevision], pods: &[Pod
         min_ready_seconds: row.min_ready,
         is_ordered: kind == Kind::StatefulSet && !row.parallel,
         desired: row.replicas,
-        existing: living().count() as u32,
+        // Those on their way out count (`status.replicas`).
+        existing: pods.iter().filter(own).count() as u32,
         updated: living().filter(|pod| newest.is_of(&pod.labels)).count() as u32,
         ready,
         available: ready,

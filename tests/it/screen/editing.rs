@@ -36,6 +36,7 @@ fn at_fix_config(options: Options) -> App {
         ]),
         dropped: 0,
         ok: true,
+        unseen: false,
     };
     // A read that ends makes the plan anew, from the real playbook.
     app.update(Event::Read { request, reading }, world::now());

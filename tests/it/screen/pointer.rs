@@ -58,6 +58,7 @@ fn reading() -> App {
         bindings: std::collections::BTreeMap::new(),
         dropped: 0,
         ok: true,
+        unseen: false,
     };
     dossier.readings.insert("logs".into(), reading);
     app

@@ -159,6 +159,7 @@ fn log_reading() -> Reading {
         bindings: BTreeMap::new(),
         dropped: 0,
         ok: true,
+        unseen: false,
     }
 }
 
@@ -202,6 +203,8 @@ fn step(id: &str, phase: StepPhase, title: &str, effect: Effect, state: StepStat
         undo: (effect != Effect::Read).then(|| "roll forward to revision 7".into()),
         auto: effect == Effect::Read,
         notes: Vec::new(),
+        access: None,
+        not_ours: None,
     }
 }
 
