@@ -128,7 +128,14 @@ fn untaint(action: &Action, before: &Value) -> Option<(Action, String)> {
 
 /// A JSON patch from after to before that tests each value it takes away.
 fn inverse(object: &ObjectRef, before: &Value, after: &Value) -> Option<Action> {
-    let (before, after) = (essence(before, false), essence(after, false));
+    let annotated = after.pointer("/metadata/annotations").is_some();
+    let (mut before, mut after) = (essence(before, false), essence(after, false));
+    // Beside those that people write stand those that are left out here: the map itself is not ours to take away.
+    for side in [&mut before, &mut after].into_iter().filter(|_| annotated) {
+        if let Some(metadata) = side.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.entry("annotations").or_insert_with(|| json!({}));
+        }
+    }
     let patch = json_patch::diff(&after, &before);
     let mut tests = Vec::new();
     for operation in &patch.0 {
@@ -193,6 +200,27 @@ mod tests {
         assert_eq!(back, before);
         after["spec"]["template"]["spec"]["containers"][1]["image"] = json!("s:3");
         assert!(json_patch::patch(&mut after, &patch).is_err(), "a moved value must fail the test");
+    }
+
+    #[test]
+    fn annotations_of_controllers_and_kubectl_stay_when_ours_goes() {
+        let kept = "kubectl.kubernetes.io/last-applied-configuration";
+        let object = ObjectRef::new(Kind::ConfigMap, Key::new("shop", "config"));
+        let bare = json!({"metadata": {"name": "config"}, "data": {"a": "1"}});
+        let mut applied = bare.clone();
+        applied["metadata"]["annotations"] = json!({ kept: "{}" });
+        for before in [bare, applied] {
+            let mut after = before.clone();
+            after["metadata"]["annotations"]["x"] = json!("y");
+            // A controller writes its own at the same moment.
+            after["metadata"]["annotations"][kept] = json!("{}");
+            let Some(Action::Patch { body, .. }) = inverse(&object, &before, &after) else {
+                unreachable!("a patch is undone by a patch")
+            };
+            let patch: json_patch::Patch = serde_json::from_value(body).expect("a JSON patch");
+            json_patch::patch(&mut after, &patch).expect("it applies to the object as the server has it");
+            assert_eq!(after["metadata"]["annotations"], json!({ kept: "{}" }));
+        }
     }
 
     #[test]
