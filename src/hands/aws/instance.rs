@@ -4,12 +4,12 @@
 use serde_json::{Value, json};
 
 use super::plan::{Plan, Seen};
-use crate::config::aws::{AwsError, Session, Words, explain};
+use crate::config::aws::{AwsError, Session, explain, words};
 use crate::guard::{Guard, Hazard, Refusal};
 
 pub(super) async fn image(session: &Session, instance: &str) -> Result<Value, AwsError> {
-    let asked: Words = vec![("InstanceId.1".into(), instance.into())];
-    let found = session.signed().describe("DescribeInstances", asked).await?;
+    let asked = words(&[("InstanceId.1", instance)]);
+    let found = session.ec2().describe("DescribeInstances", asked).await?;
     let owner = found.text("reservationSet/item/ownerId");
     let row = found.at("reservationSet/item/instancesSet/item").cloned().unwrap_or_default();
     let place = session
@@ -123,8 +123,8 @@ pub(super) async fn send(session: &Session, instance: &str, plan: &Plan) -> Resu
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
 async fn terminate(session: &Session, instance: &str, dry: bool) -> Result<(), AwsError> {
-    let asked: Words = vec![("InstanceId.1".into(), instance.into())];
-    session.signed().change("TerminateInstances", asked, dry).await.map(drop)
+    let asked = words(&[("InstanceId.1", instance)]);
+    session.ec2().change_or_rehearse("TerminateInstances", asked, dry).await.map(drop)
 }
 
 pub(super) fn look(now: &Value, plan: &Plan) -> Seen {

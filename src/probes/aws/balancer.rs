@@ -3,7 +3,7 @@
 use aws_sdk_elasticloadbalancingv2::types::{LoadBalancer, TargetGroup};
 
 use super::firewall;
-use crate::config::aws::{AwsError, AwsTrouble, Session, Words, explain};
+use crate::config::aws::{AwsError, AwsTrouble, Session, Words, explain, words};
 use crate::domain::{Tone, cause, text};
 use crate::probes::answer::{Answer, columns};
 
@@ -136,7 +136,7 @@ pub(super) async fn security(session: &Session, balancer: &str) -> Result<Answer
     }
     let ids = found.security_groups().iter().enumerate();
     let asked: Words = ids.map(|(place, id)| (format!("GroupId.{}", place + 1), id.clone())).collect();
-    let groups = session.signed().describe("DescribeSecurityGroups", asked).await?;
+    let groups = session.ec2().describe("DescribeSecurityGroups", asked).await?;
     let mut answer = Answer::new();
     let mut open = Vec::new();
     for group in groups.each("securityGroupInfo/item") {
@@ -183,12 +183,12 @@ pub(super) async fn security(session: &Session, balancer: &str) -> Result<Answer
 /// The network ACLs in front of it, and which one its first subnet has.
 pub(super) async fn acls(session: &Session, balancer: &str) -> Result<Answer, AwsError> {
     let found = the_one(session, balancer).await?;
-    let mut asked: Words = vec![("Filter.1.Name".into(), "association.subnet-id".into())];
+    let mut asked = words(&[("Filter.1.Name", "association.subnet-id")]);
     for (place, zone) in found.availability_zones().iter().enumerate() {
         asked
             .push((format!("Filter.1.Value.{}", place + 1), zone.subnet_id().unwrap_or_default().to_owned()));
     }
-    let acls = session.signed().describe("DescribeNetworkAcls", asked).await?;
+    let acls = session.ec2().describe("DescribeNetworkAcls", asked).await?;
     let mut answer = Answer::new();
     let mut ids = Vec::new();
     for acl in acls.each("networkAclSet/item") {
