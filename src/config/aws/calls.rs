@@ -76,9 +76,9 @@ impl Query {
 }
 
 impl Json {
-    /// What a read answers: `Describe…`, `Get…`, `List…`, `Lookup…`.
+    /// What a read answers: `Describe…`, `Filter…`, `Get…`, `List…`, `Lookup…`.
     pub async fn look(&self, operation: &str, body: Value) -> Result<Value, AwsError> {
-        only(&["Describe", "Get", "List", "Lookup"], operation)?;
+        only(&["Describe", "Filter", "Get", "List", "Lookup"], operation)?;
         self.ask(operation, body, TRIES).await
     }
 

@@ -166,23 +166,12 @@ impl Session {
         Session { config, ..self.clone() }
     }
 
-    /// For another region: CloudFront's web ACLs live in us-east-1.
-    #[must_use]
-    pub fn in_region(&self, region: &str) -> Session {
-        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
-        Session { region: region.to_owned(), config, ..self.clone() }
-    }
-
     pub fn autoscaling(&self) -> aws_sdk_autoscaling::Client {
         aws_sdk_autoscaling::Client::new(&self.config)
     }
 
     pub fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
         aws_sdk_cloudwatch::Client::new(&self.config)
-    }
-
-    pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
-        aws_sdk_cloudwatchlogs::Client::new(&self.config)
     }
 
     pub fn eks(&self) -> aws_sdk_eks::Client {
@@ -199,10 +188,6 @@ impl Session {
 
     pub fn dns(&self) -> aws_sdk_route53::Client {
         aws_sdk_route53::Client::new(&self.config)
-    }
-
-    pub fn firewall(&self) -> aws_sdk_wafv2::Client {
-        aws_sdk_wafv2::Client::new(&self.config)
     }
 
     pub fn ec2(&self) -> Query {
@@ -227,6 +212,18 @@ impl Session {
 
     pub fn trail(&self) -> Json {
         Json(self.signed(Service::CloudTrail))
+    }
+
+    pub fn logs(&self) -> Json {
+        Json(self.signed(Service::Logs))
+    }
+
+    /// The firewall of a scope: CloudFront's lives in one region alone.
+    pub fn firewall(&self, scope: &str) -> Json {
+        match scope {
+            "CLOUDFRONT" => Json(self.signed(Service::Firewall).in_region("us-east-1")),
+            _ => Json(self.signed(Service::Firewall)),
+        }
     }
 
     fn signed(&self, service: Service) -> Signed {

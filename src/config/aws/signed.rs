@@ -51,6 +51,8 @@ pub enum Service {
     SystemsManager,
     SecretsManager,
     CloudTrail,
+    Logs,
+    Firewall,
 }
 
 /// Signs what is for one service, and sends it.
@@ -77,6 +79,8 @@ impl Service {
             Service::CloudTrail => {
                 ["cloudtrail", "CloudTrail", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"]
             }
+            Service::Logs => ["logs", "CloudWatch Logs", "Logs_20140328"],
+            Service::Firewall => ["wafv2", "WAFV2", "AWSWAF_20190729"],
         }
     }
 
@@ -229,6 +233,10 @@ impl Signed {
             region: session.region.clone(),
             clock: session.clock,
         }
+    }
+
+    pub(super) fn in_region(self, region: &str) -> Self {
+        Self { region: region.to_owned(), ..self }
     }
 
     /// An answer that is read piece by piece.

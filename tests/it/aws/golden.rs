@@ -114,6 +114,22 @@ fn ours() -> Vec<Prepared> {
             "LookupEvents".into(),
             json!({"MaxResults": 50, "StartTime": 1_764_140_400}),
         ),
+        Prepared::Json(
+            Service::Logs,
+            "FilterLogEvents".into(),
+            json!({"endTime": 2, "filterPattern": "{ $.a = 403 }", "logGroupName": "/aws/x", "startTime": 1}),
+        ),
+        Prepared::Json(
+            Service::Firewall,
+            "UpdateIPSet".into(),
+            json!({
+                "Addresses": ["203.0.113.7/32"],
+                "Id": "11-22",
+                "LockToken": "7-8",
+                "Name": "blocked",
+                "Scope": "REGIONAL",
+            }),
+        ),
     ]
 }
 

@@ -281,6 +281,9 @@ GOLDEN = [
     ("secretsmanager", "rotate_secret", {"SecretId": "shop/jwt", "ClientRequestToken": "0" * 32}),
     ("cloudtrail", "lookup_events", {"StartTime": datetime.datetime.fromtimestamp(1764140400, datetime.timezone.utc),
                                      "MaxResults": 50}),
+    ("logs", "filter_log_events", {"logGroupName": "/aws/x", "filterPattern": "{ $.a = 403 }", "startTime": 1, "endTime": 2}),
+    ("wafv2", "update_ip_set", {"Name": "blocked", "Scope": "REGIONAL", "Id": "11-22", "LockToken": "7-8",
+                                "Addresses": ["203.0.113.7/32"]}),
 ]
 
 

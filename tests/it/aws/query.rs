@@ -1,15 +1,16 @@
-//! What moto does not play: pages, refusals, too many calls, endpoints of one service. An endpoint answers here as
-//! RDS writes it down in its API reference.
+//! What moto does not play: pages, refusals, too many calls, endpoints and regions of one service. An endpoint
+//! answers here as the API references have it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use covet_tui::config::aws::Aws;
 use covet_tui::config::{self, Flags};
-use covet_tui::domain::AwsDoes;
+use covet_tui::domain::{AwsDoes, IpSetRef};
 use covet_tui::journal::Ending;
+use serde_json::{Value, json};
 
 use super::bench::{Bench, REGION, now};
 
@@ -26,9 +27,14 @@ impl Endpoint {
     async fn new(answer: fn(&Form, usize) -> (u16, String)) -> Endpoint {
         let asked = Arc::new(Mutex::new(Vec::<Form>::new()));
         let seen = asked.clone();
-        let router = Router::new().fallback(move |body: String| async move {
-            let form: Form =
-                reqwest::Url::parse(&format!("form:?{body}")).unwrap().query_pairs().into_owned().collect();
+        let router = Router::new().fallback(move |headers: HeaderMap, body: String| async move {
+            let url = reqwest::Url::parse(&format!("form:?{body}")).unwrap();
+            let mut form: Form = url.query_pairs().into_owned().collect();
+            let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            form.insert("signature".into(), header("authorization").unwrap());
+            if let Some(target) = header("x-amz-target") {
+                form.extend([("Action".to_owned(), target), ("body".to_owned(), body)]);
+            }
             let mut seen = seen.lock().unwrap();
             let before = seen.iter().filter(|other| other["Action"] == form["Action"]).count();
             let (status, text) = answer(&form, before);
@@ -211,4 +217,62 @@ async fn a_service_may_have_an_endpoint_of_its_own() {
         let count = |of: &Endpoint| of.asked("DescribeDBClusters", "Action").len();
         assert_eq!((count(&one), count(&all)), counts);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_later_pages_are_found_and_a_refusal_named() {
+    let endpoint = Endpoint::new(|form, before| {
+        let body: Value = serde_json::from_str(&form["body"]).unwrap();
+        let event = |at: u64| json!({"timestamp": at, "message": format!("line {at}")});
+        match (body["logGroupName"].as_str(), before) {
+            (Some("secret"), _) => {
+                let says = "User: ann is not authorized to perform: logs:FilterLogEvents on resource: x";
+                (400, json!({"__type": "com.amazonaws#AccessDeniedException", "Message": says}).to_string())
+            }
+            (_, 0) => (200, json!({"events": [], "nextToken": "1"}).to_string()),
+            (_, 1) => (200, json!({"events": [event(2_000)], "nextToken": "2"}).to_string()),
+            _ => (200, json!({"events": [event(1_000)]}).to_string()),
+        }
+    })
+    .await;
+    let mut bench = Bench::new().await;
+    bench.set(&[("AWS_ENDPOINT_URL", &endpoint.url)]);
+    let events = |group: &str| AwsDoes::LogEvents {
+        group: group.into(),
+        pattern: "line".into(),
+        window: std::time::Duration::from_hours(1),
+    };
+    let found = bench.read(events("shop")).await;
+    assert!(found.summary.contains("2 matching events in shop"), "{}", found.summary);
+    let lines: Vec<&str> = found.lines.iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(lines, ["00:00:01 line 1000", "00:00:02 line 2000"], "in the order of time");
+    let bodies = endpoint.asked("Logs_20140328.FilterLogEvents", "body").into_iter().flatten();
+    let tokens: Vec<Value> = bodies
+        .map(|body| {
+            serde_json::from_str::<Value>(&body).unwrap().get("nextToken").cloned().unwrap_or_default()
+        })
+        .collect();
+    assert_eq!(tokens, [Value::Null, json!("1"), json!("2")]);
+    let lost = bench.read(events("secret")).await;
+    assert!(
+        !lost.ok && lost.summary.contains("ask for an IAM policy that allows logs:FilterLogEvents"),
+        "{}",
+        lost.summary
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_firewall_of_cloudfront_is_asked_in_its_own_region() {
+    let endpoint = Endpoint::new(|_, _| (200, "{}".to_owned())).await;
+    let mut bench = Bench::new().await;
+    bench.set(&[("AWS_ENDPOINT_URL", &endpoint.url), ("AWS_REGION", "eu-west-1")]);
+    for scope in ["REGIONAL", "CLOUDFRONT"] {
+        let ip_set = IpSetRef { name: "blocked".into(), id: "1-2".into(), scope: scope.into() };
+        let lost = bench.read(AwsDoes::IpSet { ip_set }).await;
+        assert!(!lost.ok && lost.summary.contains("there is no IP set blocked"), "{}", lost.summary);
+    }
+    let signatures = endpoint.asked("AWSWAF_20190729.GetIPSet", "signature");
+    let signed: Vec<&str> = signatures.iter().flatten().map(String::as_str).collect();
+    assert_eq!(signed.len(), 2);
+    assert!(signed[0].contains("/eu-west-1/wafv2/") && signed[1].contains("/us-east-1/wafv2/"), "{signed:?}");
 }
