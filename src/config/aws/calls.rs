@@ -7,7 +7,7 @@ use super::explain::{AwsError, AwsTrouble};
 use super::signed::{Prepared, Signed, Words};
 use super::xml::Xml;
 
-/// A service of the query protocol: EC2, RDS.
+/// A service of the query protocol.
 #[derive(Clone)]
 pub struct Query(pub(super) Signed);
 
@@ -31,7 +31,7 @@ impl Query {
         self.ask(action, words, TRIES).await
     }
 
-    /// What a list has that fits, page after page by `Marker`.
+    /// What a list has that fits, page after page; a page may call the next one's marker `NextMarker`.
     pub async fn seek<R>(
         &self,
         action: &str,
@@ -41,7 +41,7 @@ impl Query {
         let mut asked = words.clone();
         loop {
             let page = self.describe(action, asked).await?;
-            match (fits(&page), page.some("Marker")) {
+            match (fits(&page), page.some("Marker").or(page.some("NextMarker"))) {
                 (None, Some(marker)) => {
                     asked = words.clone();
                     asked.push(("Marker".into(), marker.to_owned()));

@@ -166,20 +166,12 @@ impl Session {
         Session { config, ..self.clone() }
     }
 
-    pub fn autoscaling(&self) -> aws_sdk_autoscaling::Client {
-        aws_sdk_autoscaling::Client::new(&self.config)
-    }
-
     pub fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
         aws_sdk_cloudwatch::Client::new(&self.config)
     }
 
     pub fn eks(&self) -> aws_sdk_eks::Client {
         aws_sdk_eks::Client::new(&self.config)
-    }
-
-    pub fn load_balancing(&self) -> aws_sdk_elasticloadbalancingv2::Client {
-        aws_sdk_elasticloadbalancingv2::Client::new(&self.config)
     }
 
     pub fn insights(&self) -> aws_sdk_pi::Client {
@@ -192,6 +184,14 @@ impl Session {
 
     pub fn ec2(&self) -> Query {
         Query(self.signed(Service::Ec2))
+    }
+
+    pub fn autoscaling(&self) -> Query {
+        Query(self.signed(Service::AutoScaling))
+    }
+
+    pub fn load_balancing(&self) -> Query {
+        Query(self.signed(Service::LoadBalancing))
     }
 
     pub fn rds(&self) -> Query {

@@ -46,6 +46,8 @@ pub enum Prepared {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Service {
     Ec2,
+    AutoScaling,
+    LoadBalancing,
     Rds,
     S3,
     SystemsManager,
@@ -72,6 +74,8 @@ impl Service {
     fn facts(self) -> [&'static str; 3] {
         match self {
             Service::Ec2 => ["ec2", "EC2", "2016-11-15"],
+            Service::AutoScaling => ["autoscaling", "Auto Scaling", "2011-01-01"],
+            Service::LoadBalancing => ["elasticloadbalancing", "Elastic Load Balancing v2", "2015-12-01"],
             Service::Rds => ["rds", "RDS", "2014-10-31"],
             Service::S3 => ["s3", "S3", ""],
             Service::SystemsManager => ["ssm", "SSM", "AmazonSSM"],

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::config::aws::{AwsError, AwsTrouble, Session, Xml, explain, words};
+use crate::config::aws::{AwsError, AwsTrouble, Session, Xml, words};
 use crate::domain::{Name, NodeQuestion, Tone, cause, text};
 use crate::probes::answer::Answer;
 
@@ -85,22 +85,14 @@ pub(super) async fn state(session: &Session, instance: &Name) -> Result<Answer, 
         answer.found(cause::NODE_STOPPED, format!("{instance} is {state}"));
     }
     answer.bind("instance_state", state);
-    let group = session
-        .autoscaling()
-        .describe_auto_scaling_instances()
-        .instance_ids(&**instance)
-        .send()
-        .await
-        .map_err(|error| explain(&error))?;
-    let says = match group.auto_scaling_instances().first() {
+    let asked = words(&[("InstanceIds.member.1", instance)]);
+    let placed = session.autoscaling().describe("DescribeAutoScalingInstances", asked).await?;
+    let says = match placed.at("AutoScalingInstances/member") {
         Some(place) => {
-            let name = place.auto_scaling_group_name().unwrap_or_default();
+            let name = place.text("AutoScalingGroupName");
             answer.bind("auto_scaling_group", name);
-            let lifecycle = place.lifecycle_state().unwrap_or_default();
-            answer.line(
-                Tone::Plain,
-                format!("group {name}: {lifecycle}, {}", place.health_status().unwrap_or_default()),
-            );
+            let lifecycle = place.text("LifecycleState");
+            answer.line(Tone::Plain, format!("group {name}: {lifecycle}, {}", place.text("HealthStatus")));
             if lifecycle.starts_with("Terminating") {
                 answer.line(Tone::Plain, "its group is replacing it already");
             }

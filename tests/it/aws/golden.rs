@@ -45,6 +45,21 @@ fn ours() -> Vec<Prepared> {
             ],
         ),
         ec2("TerminateInstances", &[("InstanceId.1", "i-0abc")]),
+        query(
+            Service::AutoScaling,
+            "TerminateInstanceInAutoScalingGroup",
+            &[("InstanceId", "i-0abc"), ("ShouldDecrementDesiredCapacity", "false")],
+        ),
+        query(
+            Service::AutoScaling,
+            "DescribeAutoScalingGroups",
+            &[("AutoScalingGroupNames.member.1", "shop nodes")],
+        ),
+        query(
+            Service::LoadBalancing,
+            "DescribeTargetHealth",
+            &[("TargetGroupArn", "arn:aws:x:targetgroup/a/1")],
+        ),
         rds("DescribeDBClusters", &[("Marker", "bWFyayDDpA==/+ ")]),
         rds("DescribeDBInstances", &[("DBInstanceIdentifier", "shop-1")]),
         rds(

@@ -262,6 +262,10 @@ GOLDEN = [
     ("ec2", "authorize_security_group_ingress", {"GroupId": "sg-1", "IpPermissions": [
         {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}),
     ("ec2", "terminate_instances", {"InstanceIds": ["i-0abc"]}),
+    ("autoscaling", "terminate_instance_in_auto_scaling_group", {"InstanceId": "i-0abc",
+                                                                 "ShouldDecrementDesiredCapacity": False}),
+    ("autoscaling", "describe_auto_scaling_groups", {"AutoScalingGroupNames": ["shop nodes"]}),
+    ("elbv2", "describe_target_health", {"TargetGroupArn": "arn:aws:x:targetgroup/a/1"}),
     ("rds", "describe_db_clusters", {"Marker": "bWFyayDDpA==/+ "}),
     ("rds", "describe_db_instances", {"DBInstanceIdentifier": "shop-1"}),
     ("rds", "modify_db_cluster", {"DBClusterIdentifier": "shop", "ApplyImmediately": True,

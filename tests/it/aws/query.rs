@@ -276,3 +276,34 @@ async fn the_firewall_of_cloudfront_is_asked_in_its_own_region() {
     assert_eq!(signed.len(), 2);
     assert!(signed[0].contains("/eu-west-1/wafv2/") && signed[1].contains("/us-east-1/wafv2/"), "{signed:?}");
 }
+
+/// Load balancing calls the marker of the next page otherwise than RDS.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_balancer_on_a_later_page_is_found() {
+    let endpoint = Endpoint::new(|form, before| {
+        let page = |name: &str, next: &str| {
+            format!(
+                "<LoadBalancers><member><LoadBalancerName>{name}</LoadBalancerName><Type>network</Type>\
+                 <DNSName>{name}-1.elb.us-east-1.amazonaws.com</DNSName><State><Code>active</Code></State>\
+                 <SecurityGroups><member>sg-1</member></SecurityGroups></member></LoadBalancers>{next}"
+            )
+        };
+        match before {
+            0 => ok(form, &page("other", "<NextMarker>n/1</NextMarker>")),
+            _ => ok(form, &page("shop", "<NextMarker/>")),
+        }
+    })
+    .await;
+    let mut bench = Bench::new().await;
+    bench.set(&[("AWS_ENDPOINT_URL", &endpoint.url)]);
+    let host = "dualstack.shop-1.elb.us-east-1.amazonaws.com".to_owned();
+    let found = bench.read(AwsDoes::LoadBalancer { host }).await;
+    assert!(found.summary.contains("shop is active"), "{}", found.summary);
+    assert_eq!(endpoint.asked("DescribeLoadBalancers", "Marker"), [None, Some("n/1".to_owned())]);
+    let lost = bench.read(AwsDoes::LoadBalancer { host: "nowhere".into() }).await;
+    assert!(
+        !lost.ok && lost.summary.contains("no load balancer in us-east-1 is nowhere"),
+        "{}",
+        lost.summary
+    );
+}
