@@ -7,7 +7,7 @@ use reqwest::Url;
 use tokio::time::timeout;
 
 use super::connect::{USER_AGENT, whole};
-use super::{ConnectError, tls};
+use super::{ConnectError, is_local, tls};
 use crate::domain::{BlindKind, Grant, refused_user};
 
 /// How long an answer may take.
@@ -36,7 +36,7 @@ impl Door {
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(broken(format!("the URL of {what} must begin with http:// or https://")));
         }
-        let client = http_client()
+        let client = http_client(Some(&base))
             .map_err(|error| broken(format!("no HTTP client can be built: {}", whole(&error))))?;
         Ok(Door::Direct { client, base })
     }
@@ -96,10 +96,12 @@ fn proxy_repair(service: &str, message: &str) -> String {
     format!("give its URL, or let an admin run: {}", grant.as_command())
 }
 
-/// A client for plain HTTP and HTTPS that names itself.
-pub fn http_client() -> reqwest::Result<reqwest::Client> {
+/// A client for plain HTTP and HTTPS that names itself. No proxy leads to what is on this machine itself.
+pub fn http_client(url: Option<&Url>) -> reqwest::Result<reqwest::Client> {
     tls::install_provider();
-    reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(Duration::from_secs(5)).build()
+    let client = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(Duration::from_secs(5));
+    let is_here = url.and_then(Url::host_str).is_some_and(is_local);
+    if is_here { client.no_proxy() } else { client }.build()
 }
 
 fn refused(code: u16, body: &str) -> ConnectError {

@@ -32,6 +32,7 @@ pub use database_way::DatabaseWay;
 pub use door::{Door, http_client};
 pub use load::{ConfigError, load, load_text, usual_file};
 pub use outside::Outside;
+pub use proxy::is_local;
 pub use settings::{
     AwsSettings, Flags, Prometheus, Scope, ScriptSetting, Settings, Source, Sourced, SshSettings,
 };

@@ -16,16 +16,22 @@ pub(super) fn proxy_for(server: &Uri, env: &dyn Fn(&str) -> Option<String>) -> O
     let proxy =
         if secure { either("HTTPS_PROXY", "https_proxy") } else { either("HTTP_PROXY", "http_proxy") }?;
     let host = server.host()?.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
-    let address = host.parse::<IpAddr>().ok();
-    if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+    if is_local(&host) {
         return None;
     }
+    let address = host.parse::<IpAddr>().ok();
     let port = server.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let spared = either("NO_PROXY", "no_proxy").unwrap_or_default();
     if spared.split(',').any(|entry| spares(entry.trim(), &host, address, port)) {
         return None;
     }
     Some(if proxy.contains("://") { proxy } else { format!("http://{proxy}") })
+}
+
+/// Whether a host, as URLs write it, is this machine itself: no proxy leads there.
+pub fn is_local(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// One entry of `NO_PROXY`: `*`, an address, a network, a domain with its subdomains, each maybe with a port.

@@ -1,8 +1,6 @@
 //! Which RDS cluster is behind the database's host, and what it is made of. Only describes.
 
-use aws_sdk_rds::types::{DbCluster as Cluster, DbInstance as Instance};
-
-use super::{AwsError, AwsTrouble, Session, explain};
+use super::{AwsError, AwsTrouble, Session, Words, Xml, words};
 
 /// A database at RDS: an Aurora or Multi-AZ cluster, or one instance by itself.
 #[derive(Clone, PartialEq, Debug)]
@@ -32,6 +30,9 @@ pub struct RdsInstance {
     pub parameters: Option<(String, String)>,
     /// Whether Performance Insights measures it; None when RDS does not say.
     pub insights: Option<bool>,
+    /// The class it gets when what waits is applied.
+    pub waiting_class: Option<String>,
+    /// Another class or another size waits.
     pub pending: bool,
 }
 
@@ -80,87 +81,79 @@ pub async fn find_cluster(
     }
 }
 
+/// The instance of this name.
+///
+/// # Errors
+/// No such instance in this account and region, or AWS cannot be asked.
+pub async fn find_instance(session: &Session, name: &str) -> Result<RdsInstance, AwsError> {
+    Ok(one(&instance(session, name).await?, false))
+}
+
 async fn named(session: &Session, name: &str) -> Result<RdsCluster, AwsError> {
-    let answer = session.rds().describe_db_clusters().db_cluster_identifier(name).send().await;
-    match answer {
-        Ok(answer) => match answer.db_clusters().first() {
+    let asked = words(&[("DBClusterIdentifier", name)]);
+    match session.rds().describe("DescribeDBClusters", asked).await {
+        Ok(answer) => match answer.at("DBClusters/DBCluster") {
             Some(cluster) => whole(session, cluster).await,
             None => Err(absent(name)),
         },
-        Err(error) => {
-            let error = explain(&error);
-            // It may be an instance without a cluster.
-            match instance(session, name).await {
-                Ok(found) if error.kind == AwsTrouble::Absent => Ok(alone(&found)),
-                _ => Err(error),
-            }
-        }
+        // It may be an instance without a cluster.
+        Err(error) => match instance(session, name).await {
+            Ok(found) if error.kind == AwsTrouble::Absent => Ok(alone(&found)),
+            _ => Err(error),
+        },
     }
 }
 
 async fn behind(session: &Session, host: &str) -> Result<RdsCluster, AwsError> {
-    let mut marker = None;
-    loop {
-        let answer = session.rds().describe_db_clusters().set_marker(marker).send().await;
-        let answer = answer.map_err(|error| explain(&error))?;
-        for cluster in answer.db_clusters() {
-            let mut hosts = [cluster.endpoint(), cluster.reader_endpoint()]
-                .into_iter()
-                .flatten()
-                .chain(cluster.custom_endpoints().iter().map(String::as_str));
-            if hosts.any(|known| known.eq_ignore_ascii_case(host)) {
-                return whole(session, cluster).await;
-            }
-        }
-        marker = answer.marker().filter(|marker| !marker.is_empty()).map(ToOwned::to_owned);
-        if marker.is_none() {
-            break;
-        }
+    let leads = |cluster: &&Xml| {
+        let ends = cluster.each("CustomEndpoints/member").map(Xml::own);
+        let mut hosts = [cluster.text("Endpoint"), cluster.text("ReaderEndpoint")].into_iter().chain(ends);
+        hosts.any(|known| known.eq_ignore_ascii_case(host))
+    };
+    let of_page = |page: &Xml| page.each("DBClusters/DBCluster").find(leads).cloned();
+    if let Some(cluster) = session.rds().seek("DescribeDBClusters", Words::new(), of_page).await? {
+        return whole(session, &cluster).await;
     }
     // An instance's own endpoint begins with its name.
     let label = host.split('.').next().unwrap_or(host);
     match instance(session, label).await {
-        Ok(found) if found.endpoint().and_then(|at| at.address()) == Some(host) => {
-            match found.db_cluster_identifier() {
-                Some(cluster) => Box::pin(named(session, cluster)).await,
-                None => Ok(alone(&found)),
-            }
-        }
+        Ok(found) if found.text("Endpoint/Address") == host => match found.some("DBClusterIdentifier") {
+            Some(cluster) => Box::pin(named(session, cluster)).await,
+            None => Ok(alone(&found)),
+        },
         _ => Err(absent(host)),
     }
 }
 
-async fn instance(session: &Session, name: &str) -> Result<Instance, AwsError> {
-    let answer = session.rds().describe_db_instances().db_instance_identifier(name).send().await;
-    let answer = answer.map_err(|error| explain(&error))?;
-    answer.db_instances().first().cloned().ok_or_else(|| absent(name))
+async fn instance(session: &Session, name: &str) -> Result<Xml, AwsError> {
+    let asked = words(&[("DBInstanceIdentifier", name)]);
+    let answer = session.rds().describe("DescribeDBInstances", asked).await?;
+    answer.at("DBInstances/DBInstance").cloned().ok_or_else(|| absent(name))
 }
 
-async fn whole(session: &Session, cluster: &Cluster) -> Result<RdsCluster, AwsError> {
-    let name = cluster.db_cluster_identifier().unwrap_or_default().to_owned();
+async fn whole(session: &Session, cluster: &Xml) -> Result<RdsCluster, AwsError> {
     let mut members = Vec::new();
-    for member in cluster.db_cluster_members() {
-        let id = member.db_instance_identifier().unwrap_or_default();
-        let found = instance(session, id).await?;
-        members.push(one(&found, member.is_cluster_writer().unwrap_or_default()));
+    for member in cluster.each("DBClusterMembers/DBClusterMember") {
+        let found = instance(session, member.text("DBInstanceIdentifier")).await?;
+        members.push(one(&found, member.text("IsClusterWriter") == "true"));
     }
-    let scaling = cluster.serverless_v2_scaling_configuration();
+    let bound = |name: &str| cluster.number(&format!("ServerlessV2ScalingConfiguration/{name}"));
     Ok(RdsCluster {
-        name,
-        engine: cluster.engine().unwrap_or_default().to_owned(),
-        status: cluster.status().unwrap_or_default().to_owned(),
-        capacity: scaling.and_then(|bounds| bounds.min_capacity().zip(bounds.max_capacity())),
-        parameters: cluster.db_cluster_parameter_group().map(ToOwned::to_owned),
+        name: cluster.text("DBClusterIdentifier").to_owned(),
+        engine: cluster.text("Engine").to_owned(),
+        status: cluster.text("Status").to_owned(),
+        capacity: bound("MinCapacity").zip(bound("MaxCapacity")),
+        parameters: cluster.some("DBClusterParameterGroup").map(ToOwned::to_owned),
         members,
         alone: false,
     })
 }
 
-fn alone(instance: &Instance) -> RdsCluster {
+fn alone(instance: &Xml) -> RdsCluster {
     let member = one(instance, true);
     RdsCluster {
         name: member.name.clone(),
-        engine: instance.engine().unwrap_or_default().to_owned(),
+        engine: instance.text("Engine").to_owned(),
         status: member.status.clone(),
         capacity: None,
         parameters: None,
@@ -169,22 +162,22 @@ fn alone(instance: &Instance) -> RdsCluster {
     }
 }
 
-fn one(instance: &Instance, writer: bool) -> RdsInstance {
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let group = instance.db_parameter_groups().first();
-    let pending = instance
-        .pending_modified_values()
-        .is_some_and(|values| values.db_instance_class().is_some() || values.allocated_storage().is_some());
+fn one(instance: &Xml, writer: bool) -> RdsInstance {
+    let text = |path: &str| instance.text(path).to_owned();
+    let group = instance.at("DBParameterGroups/DBParameterGroup");
+    let waiting = |name: &str| instance.some(&format!("PendingModifiedValues/{name}")).map(ToOwned::to_owned);
     RdsInstance {
-        name: text(instance.db_instance_identifier()),
-        class: text(instance.db_instance_class()),
-        status: text(instance.db_instance_status()),
+        name: text("DBInstanceIdentifier"),
+        class: text("DBInstanceClass"),
+        status: text("DBInstanceStatus"),
         writer,
-        resource: text(instance.dbi_resource_id()),
-        parameters: group
-            .map(|group| (text(group.db_parameter_group_name()), text(group.parameter_apply_status()))),
-        insights: instance.performance_insights_enabled(),
-        pending,
+        resource: text("DbiResourceId"),
+        parameters: group.map(|group| {
+            (group.text("DBParameterGroupName").to_owned(), group.text("ParameterApplyStatus").to_owned())
+        }),
+        insights: instance.some("PerformanceInsightsEnabled").map(|enabled| enabled == "true"),
+        pending: waiting("DBInstanceClass").or_else(|| waiting("AllocatedStorage")).is_some(),
+        waiting_class: waiting("DBInstanceClass"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way to AWS: the usual chain of credentials, a region, one HTTP stack, deadlines on every call. Knows how
 //! to connect; must not know what is asked.
 
+mod calls;
 mod credentials;
 mod database;
 mod explain;
@@ -24,15 +25,18 @@ use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
 use super::settings::{AwsSettings, Source};
+use super::{http_client, is_local};
 use crate::domain::Timestamp;
 
 use credentials::Kept;
 use explain::no_credentials;
+use signed::Signed;
 
-pub use database::{RdsCluster, RdsInstance, find_cluster, host_of, is_rds, region_of};
+pub use calls::{Buckets, Json, Query, words};
+pub use database::{RdsCluster, RdsInstance, find_cluster, find_instance, host_of, is_rds, region_of};
 pub use explain::{AwsError, AwsTrouble, explain};
 pub use metrics::database_metrics;
-pub use signed::{Prepared, Service, Signed, Words, prepare};
+pub use signed::{Prepared, Service, Words, prepare};
 pub use xml::Xml;
 
 /// From dialling to connected.
@@ -52,7 +56,14 @@ pub struct Aws {
 
 struct Ours {
     settings: AwsSettings,
-    loaded: OnceCell<SdkConfig>,
+    loaded: OnceCell<Loaded>,
+}
+
+/// What is read and built once.
+struct Loaded {
+    config: SdkConfig,
+    /// For requests of our own; None when no client can be built.
+    http: Option<reqwest::Client>,
 }
 
 impl fmt::Debug for Aws {
@@ -66,6 +77,7 @@ impl fmt::Debug for Aws {
 pub struct Session {
     pub region: String,
     config: SdkConfig,
+    http: Option<reqwest::Client>,
     clock: fn() -> Timestamp,
 }
 
@@ -98,7 +110,8 @@ impl Aws {
         nodes_region: Option<&str>,
         clock: fn() -> Timestamp,
     ) -> Result<Session, AwsError> {
-        let config = self.ours.loaded.get_or_init(|| load(&self.ours.settings, clock)).await;
+        let loaded = self.ours.loaded.get_or_init(|| load(&self.ours.settings, clock)).await;
+        let config = &loaded.config;
         let own = config.region().map(ToString::to_string);
         let Some(region) = own.or_else(|| nodes_region.map(ToOwned::to_owned)) else {
             let says = "no AWS region is known: neither the settings, the profile nor the nodes name one";
@@ -121,7 +134,7 @@ impl Aws {
                 }
             }
         }
-        Ok(Session { region, config, clock })
+        Ok(Session { region, config, http: loaded.http.clone(), clock })
     }
 
     /// The same, and nowhere but in the nodes' region.
@@ -150,55 +163,71 @@ impl Session {
     #[must_use]
     pub fn once(&self) -> Session {
         let config = self.config.to_builder().retry_config(RetryConfig::disabled()).build();
-        Session { region: self.region.clone(), config, clock: self.clock }
-    }
-
-    /// For another region: CloudFront's web ACLs live in us-east-1.
-    #[must_use]
-    pub fn in_region(&self, region: &str) -> Session {
-        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
-        Session { region: region.to_owned(), config, clock: self.clock }
-    }
-
-    pub fn autoscaling(&self) -> aws_sdk_autoscaling::Client {
-        aws_sdk_autoscaling::Client::new(&self.config)
+        Session { config, ..self.clone() }
     }
 
     pub fn cloudwatch(&self) -> aws_sdk_cloudwatch::Client {
         aws_sdk_cloudwatch::Client::new(&self.config)
     }
 
-    pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
-        aws_sdk_cloudwatchlogs::Client::new(&self.config)
-    }
-
     pub fn eks(&self) -> aws_sdk_eks::Client {
         aws_sdk_eks::Client::new(&self.config)
-    }
-
-    pub fn load_balancing(&self) -> aws_sdk_elasticloadbalancingv2::Client {
-        aws_sdk_elasticloadbalancingv2::Client::new(&self.config)
     }
 
     pub fn insights(&self) -> aws_sdk_pi::Client {
         aws_sdk_pi::Client::new(&self.config)
     }
 
-    pub fn rds(&self) -> aws_sdk_rds::Client {
-        aws_sdk_rds::Client::new(&self.config)
-    }
-
     pub fn dns(&self) -> aws_sdk_route53::Client {
         aws_sdk_route53::Client::new(&self.config)
     }
 
-    pub fn firewall(&self) -> aws_sdk_wafv2::Client {
-        aws_sdk_wafv2::Client::new(&self.config)
+    pub fn ec2(&self) -> Query {
+        Query(self.signed(Service::Ec2))
     }
 
-    /// EC2, S3, Systems Manager, Secrets Manager and CloudTrail.
-    pub fn signed(&self) -> Signed {
-        Signed::new(&self.config, &self.region, self.clock)
+    pub fn autoscaling(&self) -> Query {
+        Query(self.signed(Service::AutoScaling))
+    }
+
+    pub fn load_balancing(&self) -> Query {
+        Query(self.signed(Service::LoadBalancing))
+    }
+
+    pub fn rds(&self) -> Query {
+        Query(self.signed(Service::Rds))
+    }
+
+    pub fn buckets(&self) -> Buckets {
+        Buckets(self.signed(Service::S3))
+    }
+
+    pub fn systems_manager(&self) -> Json {
+        Json(self.signed(Service::SystemsManager))
+    }
+
+    pub fn secrets(&self) -> Json {
+        Json(self.signed(Service::SecretsManager))
+    }
+
+    pub fn trail(&self) -> Json {
+        Json(self.signed(Service::CloudTrail))
+    }
+
+    pub fn logs(&self) -> Json {
+        Json(self.signed(Service::Logs))
+    }
+
+    /// The firewall of a scope: CloudFront's lives in one region alone.
+    pub fn firewall(&self, scope: &str) -> Json {
+        match scope {
+            "CLOUDFRONT" => Json(self.signed(Service::Firewall).in_region("us-east-1")),
+            _ => Json(self.signed(Service::Firewall)),
+        }
+    }
+
+    fn signed(&self, service: Service) -> Signed {
+        Signed::new(service, self)
     }
 
     /// Who calls, by STS.
@@ -215,21 +244,24 @@ impl Session {
     }
 }
 
-async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> SdkConfig {
-    // Companies send their traffic through proxies; the AWS clients of others honour them too.
-    let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> Loaded {
+    // Companies send their traffic through proxies; the AWS clients of others honour them too. To an emulator on
+    // this machine no proxy leads.
+    let endpoint = settings.endpoint_url.as_deref().and_then(|url| reqwest::Url::parse(url).ok());
+    let is_here = endpoint.as_ref().and_then(reqwest::Url::host_str).is_some_and(is_local);
+    let sdks = aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, components| {
         let mut builder = aws_smithy_http_client::Connector::builder();
         builder.set_connector_settings(settings.cloned());
         if let Some(components) = components {
             builder.set_sleep_impl(components.sleep_impl());
         }
         builder
-            .proxy_config(ProxyConfig::from_env())
+            .proxy_config(if is_here { ProxyConfig::disabled() } else { ProxyConfig::from_env() })
             .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
             .build()
     });
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http.clone())
+        .http_client(sdks.clone())
         .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
         .timeout_config(
             TimeoutConfig::builder()
@@ -258,7 +290,7 @@ async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> SdkConfig {
     let named = settings.profile.is_some() && settings.profile.from != Source::Env("AWS_PROFILE");
     if named || settings.credentials_file.is_some() {
         // Without a client of its own it would ask for the SDK's default one, which is not built in.
-        let with = ProviderConfig::without_region().with_http_client(http);
+        let with = ProviderConfig::without_region().with_http_client(sdks);
         let mut provider = ProfileFileCredentialsProvider::builder().configure(&with);
         if let Some(profile) = &settings.profile.value {
             provider = provider.profile_name(profile);
@@ -272,14 +304,12 @@ async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> SdkConfig {
         let keys = Credentials::new(keys.id, keys.secret, keys.session, None, "environment");
         loader = loader.credentials_provider(keys);
     }
-    let config = loader.load().await;
-    match config.credentials_provider() {
-        Some(provider) => {
-            let kept = SharedCredentialsProvider::new(Kept::new(provider, clock));
-            config.to_builder().credentials_provider(kept).build()
-        }
-        None => config,
+    let mut config = loader.load().await;
+    if let Some(provider) = config.credentials_provider() {
+        let kept = SharedCredentialsProvider::new(Kept::new(provider, clock));
+        config = config.to_builder().credentials_provider(kept).build();
     }
+    Loaded { config, http: http_client(endpoint.as_ref()).ok() }
 }
 
 /// Files in the place of the usual ones, where there are any; the others stay.

@@ -1,5 +1,5 @@
-//! The few calls whose SDK crates are too heavy to build (EC2, S3) or not worth one (Systems Manager, Secrets
-//! Manager, CloudTrail): requests written and signed here, as botocore writes them. Must not know what they mean.
+//! Calls of services whose SDK crates are too heavy to build, or not worth one: requests written and signed here,
+//! as botocore writes them. Must not know what they mean.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,11 +11,13 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
+use aws_types::service_config::ServiceConfigKey;
+use reqwest::Url;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::explain::{AwsError, AwsTrouble, of_chain, unanswered};
-use super::{CALL, TRIES, Xml};
+use super::{CALL, Session, Xml};
 use crate::domain::Timestamp;
 
 /// Names and values of a query.
@@ -24,9 +26,9 @@ pub type Words = Vec<(String, String)>;
 /// The call, as its protocol has it.
 #[derive(Clone, Debug)]
 pub enum Prepared {
-    /// EC2's query protocol: the action and its parameters.
-    Ec2(String, Words),
-    /// AWS JSON 1.1: service, target and body.
+    /// The query protocol, and EC2's dialect of it: the action and its parameters.
+    Query(Service, String, Words),
+    /// AWS JSON 1.1: the operation and its body.
     Json(Service, String, Value),
     /// The objects of a bucket below a prefix.
     S3List {
@@ -40,17 +42,25 @@ pub enum Prepared {
     },
 }
 
-/// The services that speak JSON here.
+/// The services that are spoken to here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Service {
+    Ec2,
+    AutoScaling,
+    LoadBalancing,
+    Rds,
+    S3,
     SystemsManager,
     SecretsManager,
     CloudTrail,
+    Logs,
+    Firewall,
 }
 
-/// Signs and sends.
+/// Signs what is for one service, and sends it.
 #[derive(Clone)]
 pub struct Signed {
+    pub(super) service: Service,
     http: Option<reqwest::Client>,
     credentials: Option<SharedCredentialsProvider>,
     endpoint: Option<String>,
@@ -59,21 +69,36 @@ pub struct Signed {
 }
 
 impl Service {
-    /// The host's first label, which is also the name that is signed.
-    fn name(self) -> &'static str {
+    /// The host's first label, which is also the name that is signed; the service id, by which endpoints are
+    /// configured; and the version of a query, or the target of JSON.
+    fn facts(self) -> [&'static str; 3] {
         match self {
-            Service::SystemsManager => "ssm",
-            Service::SecretsManager => "secretsmanager",
-            Service::CloudTrail => "cloudtrail",
+            Service::Ec2 => ["ec2", "EC2", "2016-11-15"],
+            Service::AutoScaling => ["autoscaling", "Auto Scaling", "2011-01-01"],
+            Service::LoadBalancing => ["elasticloadbalancing", "Elastic Load Balancing v2", "2015-12-01"],
+            Service::Rds => ["rds", "RDS", "2014-10-31"],
+            Service::S3 => ["s3", "S3", ""],
+            Service::SystemsManager => ["ssm", "SSM", "AmazonSSM"],
+            Service::SecretsManager => ["secretsmanager", "Secrets Manager", "secretsmanager"],
+            Service::CloudTrail => {
+                ["cloudtrail", "CloudTrail", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"]
+            }
+            Service::Logs => ["logs", "CloudWatch Logs", "Logs_20140328"],
+            Service::Firewall => ["wafv2", "WAFV2", "AWSWAF_20190729"],
         }
     }
 
-    fn target(self) -> &'static str {
-        match self {
-            Service::SystemsManager => "AmazonSSM",
-            Service::SecretsManager => "secretsmanager",
-            Service::CloudTrail => "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
+    /// Its endpoint when it is not AWS's own. One for all services from our settings goes before the others,
+    /// as in the SDK's clients.
+    fn endpoint(self, config: &SdkConfig) -> Option<String> {
+        let [_, id, _] = self.facts();
+        let for_all = || config.endpoint_url().map(ToOwned::to_owned);
+        if config.get_origin("endpoint_url").is_client_config() {
+            return for_all();
         }
+        let key = ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+        let own = config.service_config().zip(key.build().ok()).and_then(|(all, key)| all.load_config(key));
+        own.or_else(for_all)
     }
 }
 
@@ -136,25 +161,27 @@ fn unsigned(
         None => format!("https://{service}.{region}.{}", suffix(region)),
     };
     Ok(match call {
-        Prepared::Ec2(action, words) => {
-            let mut body = reqwest::Url::parse("form:").ok();
-            let fixed = [("Action", action.as_str()), ("Version", "2016-11-15")];
+        Prepared::Query(service, action, words) => {
+            let [name, _, version] = service.facts();
+            let mut body = Url::parse("form:").ok();
+            let fixed = [("Action", action.as_str()), ("Version", version)];
             let given = words.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             if let Some(url) = &mut body {
                 url.query_pairs_mut().extend_pairs(fixed.into_iter().chain(given));
             }
             let body = body.and_then(|url| url.query().map(ToOwned::to_owned)).unwrap_or_default();
-            let request = http::Request::post(format!("{}/", host("ec2")))
+            let request = http::Request::post(format!("{}/", host(name)))
                 .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
                 .body(body.into_bytes())?;
-            ("ec2", request)
+            (name, request)
         }
         Prepared::Json(service, operation, body) => {
-            let request = http::Request::post(format!("{}/", host(service.name())))
+            let [name, _, target] = service.facts();
+            let request = http::Request::post(format!("{}/", host(name)))
                 .header("content-type", "application/x-amz-json-1.1")
-                .header("x-amz-target", format!("{}.{operation}", service.target()))
+                .header("x-amz-target", format!("{target}.{operation}"))
                 .body(body.to_string().into_bytes())?;
-            (service.name(), request)
+            (name, request)
         }
         Prepared::S3List { bucket, prefix, after } => {
             let mut query = format!("list-type=2&prefix={}", encoded(prefix, false));
@@ -201,62 +228,31 @@ fn encoded(text: &str, path: bool) -> String {
 }
 
 impl Signed {
-    pub(super) fn new(config: &SdkConfig, region: &str, clock: fn() -> Timestamp) -> Self {
+    pub(super) fn new(service: Service, session: &Session) -> Self {
         Self {
-            http: crate::config::http_client().ok(),
-            credentials: config.credentials_provider(),
-            endpoint: config.endpoint_url().map(ToOwned::to_owned),
-            region: region.to_owned(),
-            clock,
+            service,
+            http: session.http.clone(),
+            credentials: session.config.credentials_provider(),
+            endpoint: service.endpoint(&session.config),
+            region: session.region.clone(),
+            clock: session.clock,
         }
     }
 
-    /// A call that only reads: EC2's `Describe…`.
-    pub async fn describe(&self, action: &str, words: Words) -> Result<Xml, AwsError> {
-        if !action.starts_with("Describe") {
-            return Err(AwsError::new(AwsTrouble::Refused, format!("{action} is no read")));
-        }
-        let call = Prepared::Ec2(action.to_owned(), words);
-        Xml::parse(&self.again(&call, TRIES).await?)
+    pub(super) fn in_region(self, region: &str) -> Self {
+        Self { region: region.to_owned(), ..self }
     }
 
-    /// A call of EC2 that changes something, sent once. With `dry`, EC2 only says whether it would be done.
-    pub async fn change(&self, action: &str, mut words: Words, dry: bool) -> Result<Xml, AwsError> {
-        if dry {
-            words.push(("DryRun".into(), "true".into()));
-        }
-        Xml::parse(&self.again(&Prepared::Ec2(action.to_owned(), words), 1).await?)
-    }
-
-    /// A JSON call that only reads: `Describe…`, `Get…`, `List…`, `Lookup…`.
-    pub async fn look(&self, service: Service, operation: &str, body: Value) -> Result<Value, AwsError> {
-        if !["Describe", "Get", "List", "Lookup"].iter().any(|verb| operation.starts_with(verb)) {
-            return Err(AwsError::new(AwsTrouble::Refused, format!("{operation} is no read")));
-        }
-        json(&self.again(&Prepared::Json(service, operation.to_owned(), body), TRIES).await?)
-    }
-
-    /// A JSON call that changes something, sent once.
-    pub async fn command(&self, service: Service, operation: &str, body: Value) -> Result<Value, AwsError> {
-        json(&self.again(&Prepared::Json(service, operation.to_owned(), body), 1).await?)
-    }
-
-    /// One page of the objects below a prefix.
-    pub async fn list(&self, bucket: &str, prefix: &str, after: Option<String>) -> Result<Xml, AwsError> {
-        let call = Prepared::S3List { bucket: bucket.to_owned(), prefix: prefix.to_owned(), after };
-        Xml::parse(&self.again(&call, TRIES).await?)
-    }
-
-    /// An object, for reading piece by piece.
-    pub async fn object(&self, bucket: &str, key: &str) -> Result<reqwest::Response, AwsError> {
-        let call = Prepared::S3Get { bucket: bucket.to_owned(), key: key.to_owned() };
-        match timeout(CALL, self.send(&call)).await {
+    /// An answer that is read piece by piece.
+    pub(super) async fn open(&self, call: &Prepared) -> Result<reqwest::Response, AwsError> {
+        match timeout(CALL, self.send(call)).await {
             Ok(answer) => answer,
             Err(_) => Err(unanswered("AWS did not answer in time")),
         }
     }
 
-    async fn again(&self, call: &Prepared, tries: u32) -> Result<String, AwsError> {
+    /// What is answered, in so many tries and no more than [`CALL`].
+    pub(super) async fn ask(&self, call: &Prepared, tries: u32) -> Result<String, AwsError> {
         let all = async {
             let mut wait = Duration::from_millis(300);
             for _ in 1..tries {
@@ -299,12 +295,6 @@ impl Signed {
         let body = answer.text().await.unwrap_or_default();
         Err(refused(status.as_u16(), &body))
     }
-}
-
-fn json(body: &str) -> Result<Value, AwsError> {
-    let empty = if body.trim().is_empty() { "{}" } else { body };
-    serde_json::from_str(empty)
-        .map_err(|error| AwsError::new(AwsTrouble::Refused, format!("AWS's answer is no JSON: {error}")))
 }
 
 /// The code and message of an error, in whichever of the three shapes.

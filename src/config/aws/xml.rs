@@ -1,4 +1,4 @@
-//! EC2's and S3's XML as a tree that owns its text, asked by the names of elements. Namespaces are ignored.
+//! AWS's XML as a tree that owns its text, asked by the names of elements. Namespaces are ignored.
 
 use super::explain::{AwsError, AwsTrouble};
 
@@ -28,6 +28,15 @@ impl Xml {
         }
     }
 
+    /// What an answer to an action holds: EC2 writes it straight into the answer, others into a result of its own.
+    pub(super) fn result(mut self, action: &str) -> Xml {
+        let result = format!("{action}Result");
+        match self.children.iter().position(|child| child.name == result) {
+            Some(place) => self.children.swap_remove(place),
+            None => self,
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -40,6 +49,11 @@ impl Xml {
     /// The text at this path; empty when there is none.
     pub fn text(&self, path: &str) -> &str {
         self.at(path).map_or("", |found| &found.text)
+    }
+
+    /// The text at this path, unless there is none.
+    pub fn some(&self, path: &str) -> Option<&str> {
+        Some(self.text(path)).filter(|text| !text.is_empty())
     }
 
     /// A number at this path.

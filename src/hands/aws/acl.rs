@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::networks;
 use super::plan::Plan;
-use crate::config::aws::{AwsError, AwsTrouble, Session, Words};
+use crate::config::aws::{AwsError, AwsTrouble, Session, words};
 use crate::domain::{AwsDoes, Cidr};
 use crate::guard::{Guard, Hazard, Refusal};
 use crate::hands::Hands;
@@ -16,8 +16,8 @@ const LAST: u16 = 32_767;
 
 /// The ingress entries, by rule number.
 pub(super) async fn image(session: &Session, acl: &str) -> Result<Value, AwsError> {
-    let asked: Words = vec![("NetworkAclId.1".into(), acl.into())];
-    let found = session.signed().describe("DescribeNetworkAcls", asked).await?;
+    let asked = words(&[("NetworkAclId.1", acl)]);
+    let found = session.ec2().describe("DescribeNetworkAcls", asked).await?;
     let mut entries: Vec<(u32, Value)> = Vec::new();
     for entry in
         found.each("networkAclSet/item/entrySet/item").filter(|entry| entry.text("egress") == "false")
@@ -130,34 +130,30 @@ pub(super) fn undeny(acl: &str, rule: u16, cidr: &str, before: Value) -> Result<
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant; dry for the preview")]
 pub(super) async fn send(session: &Session, does: &AwsDoes, plan: &Plan, dry: bool) -> Result<(), AwsError> {
-    let (action, words): (&str, Words) = match does {
+    let (action, asked) = match does {
         AwsDoes::DenyAddress { network_acl, cidr } => {
             let six = cidr.contains(':');
             let cidr = cidr.parse::<Cidr>().map_or_else(|_| cidr.clone(), |cidr| cidr.to_string());
             let rule = plan.token.clone().unwrap_or_default();
             (
                 "CreateNetworkAclEntry",
-                vec![
-                    ("NetworkAclId".into(), network_acl.to_string()),
-                    ("RuleNumber".into(), rule),
-                    ("Protocol".into(), "-1".into()),
-                    ("RuleAction".into(), "deny".into()),
-                    ("Egress".into(), "false".into()),
-                    (if six { "Ipv6CidrBlock" } else { "CidrBlock" }.into(), cidr),
-                ],
+                words(&[
+                    ("NetworkAclId", network_acl),
+                    ("RuleNumber", &rule),
+                    ("Protocol", "-1"),
+                    ("RuleAction", "deny"),
+                    ("Egress", "false"),
+                    (if six { "Ipv6CidrBlock" } else { "CidrBlock" }, &cidr),
+                ]),
             )
         }
         AwsDoes::UndenyAddress { network_acl, rule, .. } => (
             "DeleteNetworkAclEntry",
-            vec![
-                ("NetworkAclId".into(), network_acl.to_string()),
-                ("RuleNumber".into(), rule.to_string()),
-                ("Egress".into(), "false".into()),
-            ],
+            words(&[("NetworkAclId", network_acl), ("RuleNumber", &rule.to_string()), ("Egress", "false")]),
         ),
         _ => return Err(AwsError::new(AwsTrouble::Refused, "this is no change to a network ACL")),
     };
-    session.signed().change(action, words, dry).await.map(drop)
+    session.ec2().change_or_rehearse(action, asked, dry).await.map(drop)
 }
 
 #[cfg(test)]

@@ -3,19 +3,16 @@
 use serde_json::{Value, json};
 
 use super::plan::Plan;
-use crate::config::aws::{AwsError, Session, explain};
+use crate::config::aws::{AwsError, Session, words};
 use crate::domain::{Acu, AwsDoes};
 use crate::guard::{Guard, Hazard, Refusal};
 
 pub(super) async fn image(session: &Session, cluster: &str) -> Result<Value, AwsError> {
-    let asked = session.rds().describe_db_clusters().db_cluster_identifier(cluster).send().await;
-    let asked = asked.map_err(|error| explain(&error))?;
-    let bounds = asked.db_clusters().first().and_then(|found| found.serverless_v2_scaling_configuration());
-    Ok(json!({
-        "cluster": cluster,
-        "min": bounds.and_then(aws_sdk_rds::types::ServerlessV2ScalingConfigurationInfo::min_capacity),
-        "max": bounds.and_then(aws_sdk_rds::types::ServerlessV2ScalingConfigurationInfo::max_capacity),
-    }))
+    let asked = words(&[("DBClusterIdentifier", cluster)]);
+    let found = session.rds().describe("DescribeDBClusters", asked).await?;
+    let bounds = found.at("DBClusters/DBCluster/ServerlessV2ScalingConfiguration");
+    let bound = |name: &str| bounds.and_then(|bounds| bounds.number::<f64>(name));
+    Ok(json!({"cluster": cluster, "min": bound("MinCapacity"), "max": bound("MaxCapacity")}))
 }
 
 pub(super) fn plan(
@@ -76,17 +73,11 @@ pub(super) fn plan(
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
 pub(super) async fn send(session: &Session, cluster: &str, min: Acu, max: Acu) -> Result<(), AwsError> {
-    let bounds = aws_sdk_rds::types::ServerlessV2ScalingConfiguration::builder()
-        .min_capacity(min.value())
-        .max_capacity(max.value())
-        .build();
-    let sent = session
-        .rds()
-        .modify_db_cluster()
-        .db_cluster_identifier(cluster)
-        .serverless_v2_scaling_configuration(bounds)
-        .apply_immediately(true)
-        .send()
-        .await;
-    sent.map(drop).map_err(|error| explain(&error))
+    let asked = words(&[
+        ("DBClusterIdentifier", cluster),
+        ("ApplyImmediately", "true"),
+        ("ServerlessV2ScalingConfiguration.MinCapacity", &min.value().to_string()),
+        ("ServerlessV2ScalingConfiguration.MaxCapacity", &max.value().to_string()),
+    ]);
+    session.rds().change("ModifyDBCluster", asked).await.map(drop)
 }

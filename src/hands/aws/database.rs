@@ -3,24 +3,20 @@
 use serde_json::{Value, json};
 
 use super::plan::{Plan, Receipt, Seen};
-use crate::config::aws::{AwsError, Session, explain, find_cluster};
+use crate::config::aws::{AwsError, Session, find_cluster, find_instance, words};
 use crate::domain::AwsDoes;
 use crate::guard::{Guard, Hazard, Refusal};
 
 pub(super) async fn instance_image(session: &Session, instance: &str) -> Result<Value, AwsError> {
-    let asked = session.rds().describe_db_instances().db_instance_identifier(instance).send().await;
-    let asked = asked.map_err(|error| explain(&error))?;
-    let found = asked.db_instances().first();
-    let group = found.and_then(|found| found.db_parameter_groups().first());
+    let found = find_instance(session, instance).await?;
+    let (group, status) = found.parameters.unzip();
     Ok(json!({
         "instance": instance,
-        "class": found.and_then(|found| found.db_instance_class()),
-        "waiting_class": found
-            .and_then(|found| found.pending_modified_values())
-            .and_then(|values| values.db_instance_class()),
-        "state": found.and_then(|found| found.db_instance_status()),
-        "parameters": group.and_then(|group| group.db_parameter_group_name()),
-        "parameters_are": group.and_then(|group| group.parameter_apply_status()),
+        "class": found.class,
+        "waiting_class": found.waiting_class,
+        "state": found.status,
+        "parameters": group,
+        "parameters_are": status,
     }))
 }
 
@@ -117,29 +113,25 @@ pub(super) fn fail_over(cluster: &str, before: Value) -> Result<Plan, Refusal> {
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
 pub(super) async fn send_class(session: &Session, instance: &str, class: &str) -> Result<(), AwsError> {
-    let sent = session
-        .rds()
-        .modify_db_instance()
-        .db_instance_identifier(instance)
-        .db_instance_class(class)
-        .apply_immediately(true)
-        .send()
-        .await;
-    sent.map(drop).map_err(|error| explain(&error))
+    let asked = words(&[
+        ("DBInstanceIdentifier", instance),
+        ("DBInstanceClass", class),
+        ("ApplyImmediately", "true"),
+    ]);
+    session.rds().change("ModifyDBInstance", asked).await.map(drop)
 }
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
 pub(super) async fn send_reboot(session: &Session, instance: &str) -> Result<Receipt, AwsError> {
-    let sent = session.rds().reboot_db_instance().db_instance_identifier(instance).send().await;
-    let sent = sent.map_err(|error| explain(&error))?;
-    let state = sent.db_instance().and_then(|found| found.db_instance_status());
-    Ok(Receipt(state.map(ToOwned::to_owned)))
+    let asked = words(&[("DBInstanceIdentifier", instance)]);
+    let sent = session.rds().change("RebootDBInstance", asked).await?;
+    Ok(Receipt(sent.some("DBInstance/DBInstanceStatus").map(ToOwned::to_owned)))
 }
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
 pub(super) async fn send_fail_over(session: &Session, cluster: &str) -> Result<(), AwsError> {
-    let sent = session.rds().failover_db_cluster().db_cluster_identifier(cluster).send().await;
-    sent.map(drop).map_err(|error| explain(&error))
+    let asked = words(&[("DBClusterIdentifier", cluster)]);
+    session.rds().change("FailoverDBCluster", asked).await.map(drop)
 }
 
 pub(super) fn look_class(now: &Value, class: &str) -> Seen {

@@ -4,22 +4,17 @@
 use serde_json::{Value, json};
 
 use super::plan::{Plan, Seen};
-use crate::config::aws::{AwsError, Session, Words, explain};
+use crate::config::aws::{AwsError, Session, words};
 use crate::guard::{Guard, Hazard, Refusal};
 
 pub(super) async fn image(session: &Session, instance: &str) -> Result<Value, AwsError> {
-    let asked: Words = vec![("InstanceId.1".into(), instance.into())];
-    let found = session.signed().describe("DescribeInstances", asked).await?;
+    let asked = words(&[("InstanceId.1", instance)]);
+    let found = session.ec2().describe("DescribeInstances", asked).await?;
     let owner = found.text("reservationSet/item/ownerId");
     let row = found.at("reservationSet/item/instancesSet/item").cloned().unwrap_or_default();
-    let place = session
-        .autoscaling()
-        .describe_auto_scaling_instances()
-        .instance_ids(instance)
-        .send()
-        .await
-        .map_err(|error| explain(&error))?;
-    let place = place.auto_scaling_instances().first();
+    let asked = words(&[("InstanceIds.member.1", instance)]);
+    let placed = session.autoscaling().describe("DescribeAutoScalingInstances", asked).await?;
+    let place = placed.at("AutoScalingInstances/member");
     Ok(json!({
         "instance": instance,
         "state": row.text("instanceState/name"),
@@ -28,8 +23,8 @@ pub(super) async fn image(session: &Session, instance: &str) -> Result<Value, Aw
         "name": row.tag("Name"),
         "karpenter": row.tag("karpenter.sh/nodepool"),
         "owner": owner,
-        "group": place.and_then(|place| place.auto_scaling_group_name()),
-        "lifecycle": place.and_then(|place| place.lifecycle_state()),
+        "group": place.and_then(|place| place.some("AutoScalingGroupName")),
+        "lifecycle": place.and_then(|place| place.some("LifecycleState")),
     }))
 }
 
@@ -72,24 +67,21 @@ pub(super) async fn plan(session: &Session, instance: &str, before: Value) -> Re
 
 /// What keeps a group from making a new one.
 async fn of_group(session: &Session, name: &str) -> Vec<Hazard> {
-    let asked =
-        session.autoscaling().describe_auto_scaling_groups().auto_scaling_group_names(name).send().await;
-    let asked = match asked {
-        Ok(asked) => asked,
+    let asked = words(&[("AutoScalingGroupNames.member.1", name)]);
+    let found = match session.autoscaling().describe("DescribeAutoScalingGroups", asked).await {
+        Ok(found) => found,
         Err(error) => {
-            let says = format!("the group {name} could not be looked at: {}", explain(&error));
+            let says = format!("the group {name} could not be looked at: {error}");
             return vec![Hazard::warn(Guard::LastReplica, says)];
         }
     };
-    let Some(group) = asked.auto_scaling_groups().first() else { return Vec::new() };
-    let suspended: Vec<&str> =
-        group.suspended_processes().iter().filter_map(|process| process.process_name()).collect();
+    let Some(group) = found.at("AutoScalingGroups/member") else { return Vec::new() };
     let mut hazards = Vec::new();
-    if suspended.contains(&"Launch") {
+    if group.each("SuspendedProcesses/member").any(|process| process.text("ProcessName") == "Launch") {
         let says = format!("{name} has the process Launch suspended: no machine comes in its place");
         hazards.push(Hazard::stop(Guard::LastReplica, says));
     }
-    let desired = group.desired_capacity().unwrap_or_default();
+    let desired = group.text("DesiredCapacity");
     hazards.push(Hazard::note(Guard::LastReplica, format!("{name} keeps {desired} machines")));
     hazards
 }
@@ -111,20 +103,14 @@ pub(super) async fn send(session: &Session, instance: &str, plan: &Plan) -> Resu
     if !in_group(plan) {
         return terminate(session, instance, false).await;
     }
-    let sent = session
-        .autoscaling()
-        .terminate_instance_in_auto_scaling_group()
-        .instance_id(instance)
-        .should_decrement_desired_capacity(false)
-        .send()
-        .await;
-    sent.map(drop).map_err(|error| explain(&error))
+    let asked = words(&[("InstanceId", instance), ("ShouldDecrementDesiredCapacity", "false")]);
+    session.autoscaling().change("TerminateInstanceInAutoScalingGroup", asked).await.map(drop)
 }
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
 async fn terminate(session: &Session, instance: &str, dry: bool) -> Result<(), AwsError> {
-    let asked: Words = vec![("InstanceId.1".into(), instance.into())];
-    session.signed().change("TerminateInstances", asked, dry).await.map(drop)
+    let asked = words(&[("InstanceId.1", instance)]);
+    session.ec2().change_or_rehearse("TerminateInstances", asked, dry).await.map(drop)
 }
 
 pub(super) fn look(now: &Value, plan: &Plan) -> Seen {

@@ -1,12 +1,11 @@
 //! Addresses in an IP set of the web application firewall. The set is always written whole; AWS's lock token
 //! makes sure that it is the set that was seen.
 
-use aws_sdk_wafv2::types::{IpAddressVersion, Scope};
 use serde_json::{Value, json};
 
 use super::plan::Plan;
 use super::{networks, refusal};
-use crate::config::aws::{AwsError, Session, explain};
+use crate::config::aws::{AwsError, Session};
 use crate::domain::{AwsDoes, Cidr, IpSetRef};
 use crate::guard::{Guard, Hazard, Refusal};
 use crate::hands::Hands;
@@ -14,36 +13,24 @@ use crate::hands::Hands;
 /// Addresses of one set (WAF quotas).
 const MOST: usize = 10_000;
 
-/// CloudFront's firewall lives in one region alone.
-fn at(session: &Session, ip_set: &IpSetRef) -> Session {
-    if &*ip_set.scope == "CLOUDFRONT" { session.in_region("us-east-1") } else { session.clone() }
+fn named(ip_set: &IpSetRef) -> Value {
+    json!({"Name": &*ip_set.name, "Id": &*ip_set.id, "Scope": &*ip_set.scope})
 }
 
 /// The set, and the token of this very read.
 pub(super) async fn image(session: &Session, ip_set: &IpSetRef) -> Result<(Value, String), AwsError> {
-    let asked = at(session, ip_set)
-        .firewall()
-        .get_ip_set()
-        .name(&*ip_set.name)
-        .id(&*ip_set.id)
-        .scope(Scope::from(&*ip_set.scope))
-        .send()
-        .await
-        .map_err(|error| explain(&error))?;
-    let set = asked.ip_set();
-    let mut addresses: Vec<&str> = set
-        .map(aws_sdk_wafv2::types::IpSet::addresses)
-        .unwrap_or_default()
-        .iter()
-        .map(String::as_str)
-        .collect();
+    let asked = session.firewall(&ip_set.scope).look("GetIPSet", named(ip_set)).await?;
+    let set = asked.get("IPSet").cloned().unwrap_or_default();
+    let list = set.get("Addresses").and_then(Value::as_array).into_iter().flatten();
+    let mut addresses: Vec<&str> = list.filter_map(Value::as_str).collect();
     addresses.sort_unstable();
     let image = json!({
         "ip_set": &*ip_set.name,
-        "version": set.map(|set| set.ip_address_version().as_str()),
+        "version": set.get("IPAddressVersion"),
         "addresses": addresses,
     });
-    Ok((image, asked.lock_token().unwrap_or_default().to_owned()))
+    let token = asked.get("LockToken").and_then(Value::as_str).unwrap_or_default();
+    Ok((image, token.to_owned()))
 }
 
 fn addresses(image: &Value) -> Vec<String> {
@@ -61,7 +48,7 @@ pub(super) async fn plan(hands: &Hands, session: &Session, does: &AwsDoes) -> Re
         wanted.iter().map(|word| word.parse()).collect::<Result<_, String>>().map_err(Refusal::new)?;
     let (before, token) = image(session, ip_set).await.map_err(refusal)?;
     let version = before.get("version").and_then(Value::as_str).unwrap_or_default();
-    let four = version == IpAddressVersion::Ipv4.as_str();
+    let four = version == "IPV4";
     if let Some(other) = networks.iter().find(|network| network.is_ipv4() != four) {
         return Err(Refusal::new(format!("{} holds {version} only, and {other} is not", ip_set.name)));
     }
@@ -106,15 +93,8 @@ pub(super) async fn plan(hands: &Hands, session: &Session, does: &AwsDoes) -> Re
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
 pub(super) async fn send(session: &Session, ip_set: &IpSetRef, plan: &Plan) -> Result<(), AwsError> {
-    let sent = at(session, ip_set)
-        .firewall()
-        .update_ip_set()
-        .name(&*ip_set.name)
-        .id(&*ip_set.id)
-        .scope(Scope::from(&*ip_set.scope))
-        .set_addresses(Some(addresses(&plan.after)))
-        .lock_token(plan.token.clone().unwrap_or_default())
-        .send()
-        .await;
-    sent.map(drop).map_err(|error| explain(&error))
+    let mut body = named(ip_set);
+    body["Addresses"] = json!(addresses(&plan.after));
+    body["LockToken"] = json!(plan.token);
+    session.firewall(&ip_set.scope).command("UpdateIPSet", body).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::aws::{AwsError, Session, Words};
+use crate::config::aws::{AwsError, Session, Words, words};
 use crate::domain::Cidr;
 use crate::guard::{Guard, Hazard, Refusal};
 use crate::hands::Hands;
@@ -36,7 +36,7 @@ pub(super) async fn hazards(
 
 /// Every network and public address of this account and region.
 async fn own(session: &Session) -> Result<Vec<(Cidr, String)>, AwsError> {
-    let signed = session.signed();
+    let ec2 = session.ec2();
     let mut own = Vec::new();
     let mut add = |text: &str, what: String| {
         let host = text.parse::<IpAddr>().ok().map(Cidr::host);
@@ -44,7 +44,7 @@ async fn own(session: &Session) -> Result<Vec<(Cidr, String)>, AwsError> {
             own.push((network, what));
         }
     };
-    for vpc in signed.describe("DescribeVpcs", Words::new()).await?.each("vpcSet/item") {
+    for vpc in ec2.describe("DescribeVpcs", Words::new()).await?.each("vpcSet/item") {
         let what = || format!("our network {}", vpc.text("vpcId"));
         add(vpc.text("cidrBlock"), what());
         for more in vpc.each("cidrBlockAssociationSet/item") {
@@ -54,21 +54,21 @@ async fn own(session: &Session) -> Result<Vec<(Cidr, String)>, AwsError> {
             add(more.text("ipv6CidrBlock"), what());
         }
     }
-    for address in signed.describe("DescribeAddresses", Words::new()).await?.each("addressesSet/item") {
+    for address in ec2.describe("DescribeAddresses", Words::new()).await?.each("addressesSet/item") {
         add(address.text("publicIp"), format!("our address {}", address.text("allocationId")));
     }
-    for gateway in signed.describe("DescribeNatGateways", Words::new()).await?.each("natGatewaySet/item") {
+    for gateway in ec2.describe("DescribeNatGateways", Words::new()).await?.each("natGatewaySet/item") {
         for address in gateway.each("natGatewayAddressSet/item") {
             add(address.text("publicIp"), format!("our NAT gateway {}", gateway.text("natGatewayId")));
         }
     }
     let mut token = String::new();
     loop {
-        let mut asked: Words = vec![("MaxResults".into(), "1000".into())];
+        let mut asked = words(&[("MaxResults", "1000")]);
         if !token.is_empty() {
             asked.push(("NextToken".into(), token));
         }
-        let page = signed.describe("DescribeNetworkInterfaces", asked).await?;
+        let page = ec2.describe("DescribeNetworkInterfaces", asked).await?;
         for card in page.each("networkInterfaceSet/item") {
             let what = card.text("description");
             let what = if what.is_empty() { card.text("networkInterfaceId") } else { what };

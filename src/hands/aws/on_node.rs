@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::plan::{Plan, Receipt, Seen};
-use crate::config::aws::{AwsError, Session, Words};
+use crate::config::aws::{AwsError, Session, words};
 use crate::domain::NodeService;
 use crate::guard::{Guard, Hazard};
 use crate::probes::aws::machine;
 
 pub(super) async fn image(session: &Session, instance: &str) -> Result<Value, AwsError> {
-    let asked: Words = vec![("InstanceId.1".into(), instance.into())];
-    let found = session.signed().describe("DescribeInstances", asked).await?;
+    let asked = words(&[("InstanceId.1", instance)]);
+    let found = session.ec2().describe("DescribeInstances", asked).await?;
     let row = found.at("reservationSet/item/instancesSet/item").cloned().unwrap_or_default();
     Ok(json!({
         "instance": instance,

@@ -4,37 +4,25 @@
 use serde_json::{Value, json};
 
 use super::plan::{Plan, Seen};
-use crate::config::aws::{AwsError, Session, explain};
+use crate::config::aws::{AwsError, Session, Xml, words};
 use crate::domain::AwsDoes;
 use crate::guard::{Guard, Hazard, Refusal};
 use crate::hands::Hands;
 
 pub(super) async fn image(session: &Session, group: &str, parameter: &str) -> Result<Value, AwsError> {
-    let mut marker = None;
-    loop {
-        let asked = session
-            .rds()
-            .describe_db_parameters()
-            .db_parameter_group_name(group)
-            .set_marker(marker)
-            .send()
-            .await
-            .map_err(|error| explain(&error))?;
-        let found = asked.parameters().iter().find(|found| found.parameter_name() == Some(parameter));
-        if let Some(found) = found {
-            return Ok(json!({
-                "group": group,
-                "parameter": parameter,
-                "value": found.parameter_value(),
-                "source": found.source(),
-                "modifiable": found.is_modifiable(),
-            }));
-        }
-        marker = asked.marker().filter(|marker| !marker.is_empty()).map(ToOwned::to_owned);
-        if marker.is_none() {
-            return Ok(json!({"group": group, "parameter": parameter, "value": null, "source": null}));
-        }
-    }
+    let is = |row: &&Xml| row.text("ParameterName") == parameter;
+    let of_page = |page: &Xml| page.each("Parameters/Parameter").find(is).cloned();
+    let asked = words(&[("DBParameterGroupName", group)]);
+    Ok(match session.rds().seek("DescribeDBParameters", asked, of_page).await? {
+        Some(found) => json!({
+            "group": group,
+            "parameter": parameter,
+            "value": found.some("ParameterValue"),
+            "source": found.some("Source"),
+            "modifiable": found.some("IsModifiable").map(|word| word == "true"),
+        }),
+        None => json!({"group": group, "parameter": parameter, "value": null, "source": null}),
+    })
 }
 
 /// Groups that come with RDS are read-only.
@@ -118,32 +106,22 @@ pub(super) async fn send(
     parameter: &str,
     value: Option<u64>,
 ) -> Result<(), AwsError> {
-    let pending = aws_sdk_rds::types::ApplyMethod::PendingReboot;
-    let of = aws_sdk_rds::types::Parameter::builder().parameter_name(parameter).apply_method(pending);
-    match value {
+    let mut asked = words(&[
+        ("DBParameterGroupName", group),
+        ("Parameters.Parameter.1.ParameterName", parameter),
+        ("Parameters.Parameter.1.ApplyMethod", "pending-reboot"),
+    ]);
+    let action = match value {
         Some(value) => {
-            let of = of.parameter_value(value.to_string()).build();
-            let sent = session
-                .rds()
-                .modify_db_parameter_group()
-                .db_parameter_group_name(group)
-                .parameters(of)
-                .send()
-                .await;
-            sent.map(drop).map_err(|error| explain(&error))
+            asked.push(("Parameters.Parameter.1.ParameterValue".into(), value.to_string()));
+            "ModifyDBParameterGroup"
         }
         None => {
-            let sent = session
-                .rds()
-                .reset_db_parameter_group()
-                .db_parameter_group_name(group)
-                .reset_all_parameters(false)
-                .parameters(of.build())
-                .send()
-                .await;
-            sent.map(drop).map_err(|error| explain(&error))
+            asked.push(("ResetAllParameters".into(), "false".into()));
+            "ResetDBParameterGroup"
         }
-    }
+    };
+    session.rds().change(action, asked).await.map(drop)
 }
 
 pub(super) fn look(now: &Value, value: Option<u64>) -> Seen {

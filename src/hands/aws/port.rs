@@ -4,14 +4,14 @@
 use serde_json::{Value, json};
 
 use super::plan::Plan;
-use crate::config::aws::{AwsError, AwsTrouble, Session, Words};
+use crate::config::aws::{AwsError, AwsTrouble, Session, words};
 use crate::domain::{AwsDoes, Cidr};
 use crate::guard::{Guard, Hazard, Refusal};
 
 /// TCP rules of networks, as `FROM-TO CIDR`.
 pub(super) async fn image(session: &Session, group: &str) -> Result<Value, AwsError> {
-    let asked: Words = vec![("GroupId.1".into(), group.into())];
-    let found = session.signed().describe("DescribeSecurityGroups", asked).await?;
+    let asked = words(&[("GroupId.1", group)]);
+    let found = session.ec2().describe("DescribeSecurityGroups", asked).await?;
     let mut rules = Vec::new();
     for rule in found.each("securityGroupInfo/item/ipPermissions/item") {
         let protocol = rule.text("ipProtocol");
@@ -103,13 +103,18 @@ pub(super) async fn send(session: &Session, does: &AwsDoes, dry: bool) -> Result
         _ => return Err(AwsError::new(AwsTrouble::Refused, "this is no change to a security group")),
     };
     let network = cidr.parse::<Cidr>().map_err(|says| AwsError::new(AwsTrouble::Refused, says))?;
-    let place = if network.is_ipv4() { "IpRanges.1.CidrIp" } else { "Ipv6Ranges.1.CidrIpv6" };
-    let words: Words = vec![
-        ("GroupId".into(), group.to_string()),
-        ("IpPermissions.1.IpProtocol".into(), "tcp".into()),
-        ("IpPermissions.1.FromPort".into(), port.to_string()),
-        ("IpPermissions.1.ToPort".into(), port.to_string()),
-        (format!("IpPermissions.1.{place}"), network.to_string()),
-    ];
-    session.signed().change(action, words, dry).await.map(drop)
+    let place = if network.is_ipv4() {
+        "IpPermissions.1.IpRanges.1.CidrIp"
+    } else {
+        "IpPermissions.1.Ipv6Ranges.1.CidrIpv6"
+    };
+    let port = port.to_string();
+    let asked = words(&[
+        ("GroupId", group),
+        ("IpPermissions.1.IpProtocol", "tcp"),
+        ("IpPermissions.1.FromPort", &port),
+        ("IpPermissions.1.ToPort", &port),
+        (place, &network.to_string()),
+    ]);
+    session.ec2().change_or_rehearse(action, asked, dry).await.map(drop)
 }

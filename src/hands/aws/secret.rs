@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::plan::{Plan, Seen};
-use crate::config::aws::{AwsError, Service, Session};
+use crate::config::aws::{AwsError, Session};
 use crate::domain::AwsDoes;
 use crate::guard::{Guard, Hazard, Refusal};
 
 /// Which version is current; stages, no values.
 pub(super) async fn image(session: &Session, secret: &str) -> Result<Value, AwsError> {
     let body = json!({"SecretId": secret});
-    let seen = session.signed().look(Service::SecretsManager, "DescribeSecret", body).await?;
+    let seen = session.secrets().look("DescribeSecret", body).await?;
     let staged = |stage: &str| {
         let versions = seen.get("VersionIdsToStages").and_then(Value::as_object)?;
         let is =
@@ -91,7 +91,7 @@ pub(super) async fn send_rotation(session: &Session, secret: &str) -> Result<(),
     // A token of our own: were the call ever repeated, it would rotate once.
     let token = uuid::Uuid::now_v7().to_string();
     let body = json!({"SecretId": secret, "ClientRequestToken": token, "RotateImmediately": true});
-    session.signed().command(Service::SecretsManager, "RotateSecret", body).await.map(drop)
+    session.secrets().command("RotateSecret", body).await.map(drop)
 }
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
@@ -107,7 +107,7 @@ pub(super) async fn send_restore(
         "MoveToVersionId": version,
         "RemoveFromVersionId": current(&plan.before),
     });
-    session.signed().command(Service::SecretsManager, "UpdateSecretVersionStage", body).await.map(drop)
+    session.secrets().command("UpdateSecretVersionStage", body).await.map(drop)
 }
 
 pub(super) fn look(now: &Value, plan: &Plan) -> Seen {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::plan::{Plan, Seen};
-use crate::config::aws::{AwsError, Session, Words};
+use crate::config::aws::{AwsError, Session, words};
 use crate::domain::{Timestamp, between, text};
 use crate::guard::{Guard, Hazard, Refusal};
 
@@ -13,12 +13,12 @@ use crate::guard::{Guard, Hazard, Refusal};
 const BETWEEN: Duration = Duration::from_hours(6);
 
 pub(super) async fn image(session: &Session, volume: &str) -> Result<Value, AwsError> {
-    let asked: Words = vec![("VolumeId.1".into(), volume.into())];
-    let signed = session.signed();
-    let found = signed.describe("DescribeVolumes", asked.clone()).await?;
+    let asked = words(&[("VolumeId.1", volume)]);
+    let ec2 = session.ec2();
+    let found = ec2.describe("DescribeVolumes", asked.clone()).await?;
     let row = found.at("volumeSet/item").cloned().unwrap_or_default();
     // A volume that was never modified has no modification: some answer with an error.
-    let last = match signed.describe("DescribeVolumesModifications", asked).await {
+    let last = match ec2.describe("DescribeVolumesModifications", asked).await {
         Ok(found) => found.each("volumeModificationSet/item").last().cloned().unwrap_or_default(),
         Err(_) => crate::config::aws::Xml::default(),
     };
@@ -71,8 +71,8 @@ pub(super) fn plan(volume: &str, size: u32, before: Value, now: Timestamp) -> Re
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant; dry for the preview")]
 pub(super) async fn modify(session: &Session, volume: &str, size: u32, dry: bool) -> Result<(), AwsError> {
-    let asked: Words = vec![("VolumeId".into(), volume.into()), ("Size".into(), size.to_string())];
-    session.signed().change("ModifyVolume", asked, dry).await.map(drop)
+    let asked = words(&[("VolumeId", volume), ("Size", &size.to_string())]);
+    session.ec2().change_or_rehearse("ModifyVolume", asked, dry).await.map(drop)
 }
 
 pub(super) async fn look(session: &Session, volume: &str, size: u32) -> Result<Seen, AwsError> {

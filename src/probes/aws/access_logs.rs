@@ -144,7 +144,7 @@ async fn read(
     sink: Sink,
     deadline: Instant,
 ) -> Result<Sink, AwsError> {
-    let mut body = session.signed().object(bucket, &file.key).await?;
+    let mut body = session.buckets().object(bucket, &file.key).await?;
     let mut unpack = MultiGzDecoder::new(sink);
     loop {
         let chunk = tokio::time::timeout_at(deadline, body.chunk()).await;
@@ -222,7 +222,7 @@ async fn files(
         let prefix = format!("{prefix}AWSLogs/{account}/elasticloadbalancing/{}/{day}/", session.region);
         let mut token: Option<String> = None;
         loop {
-            let page = session.signed().list(name, &prefix, token).await?;
+            let page = session.buckets().list(name, &prefix, token).await?;
             found.extend(
                 page.each("Contents").filter_map(file).filter(|file| file.end >= from && began(file) <= now),
             );

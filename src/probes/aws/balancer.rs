@@ -1,9 +1,7 @@
 //! Load balancers: which one serves a host, its targets' health, what its security groups and network ACLs let in.
 
-use aws_sdk_elasticloadbalancingv2::types::{LoadBalancer, TargetGroup};
-
 use super::firewall;
-use crate::config::aws::{AwsError, AwsTrouble, Session, Words, explain};
+use crate::config::aws::{AwsError, AwsTrouble, Session, Words, Xml, words};
 use crate::domain::{Tone, cause, text};
 use crate::probes::answer::{Answer, columns};
 
@@ -11,25 +9,23 @@ use crate::probes::answer::{Answer, columns};
 pub(super) async fn find(session: &Session, host: &str) -> Result<Answer, AwsError> {
     let found = the_one(session, host).await?;
     let mut answer = Answer::new();
-    let arn = found.load_balancer_arn().unwrap_or_default();
-    let name = found.load_balancer_name().unwrap_or_default();
-    let state = found.state().and_then(|state| state.code()).map_or("unknown", |code| code.as_str());
-    let scheme = found.scheme().map_or("", |scheme| scheme.as_str());
-    let kind = found.r#type().map_or("", |kind| kind.as_str());
+    let (arn, name) = (found.text("LoadBalancerArn"), found.text("LoadBalancerName"));
+    let (kind, scheme) = (found.text("Type"), found.text("Scheme"));
+    let state = found.some("State/Code").unwrap_or("unknown");
     let tone = if state == "active" { Tone::Good } else { Tone::Bad };
     answer.line(tone, format!("{name}: {kind}, {scheme}, {state}"));
-    answer.line(Tone::Plain, found.dns_name().unwrap_or_default());
-    for zone in found.availability_zones() {
-        let words = (zone.zone_name().unwrap_or_default(), zone.subnet_id().unwrap_or_default());
-        answer.line(Tone::Plain, format!("zone {} in {}", words.0, words.1));
+    answer.line(Tone::Plain, found.text("DNSName"));
+    for zone in found.each("AvailabilityZones/member") {
+        answer.line(Tone::Plain, format!("zone {} in {}", zone.text("ZoneName"), zone.text("SubnetId")));
     }
     answer.bind("load_balancer", arn);
-    answer.bind("load_balancer_dns", found.dns_name().unwrap_or_default());
-    answer.bind("load_balancer_zone", found.canonical_hosted_zone_id().unwrap_or_default());
-    if let Some(group) = found.security_groups().first() {
-        answer.bind("security_group", group);
+    answer.bind("load_balancer_dns", found.text("DNSName"));
+    answer.bind("load_balancer_zone", found.text("CanonicalHostedZoneId"));
+    let groups: Vec<&str> = found.each("SecurityGroups/member").map(Xml::own).collect();
+    if let Some(group) = groups.first() {
+        answer.bind("security_group", *group);
     }
-    answer.line(Tone::Plain, format!("security groups: {}", found.security_groups().join(", ")));
+    answer.line(Tone::Plain, format!("security groups: {}", groups.join(", ")));
     // Network load balancers have no web ACL.
     if kind == "application" {
         firewall::of_balancer(session, arn, &mut answer).await;
@@ -42,20 +38,19 @@ pub(super) async fn groups(session: &Session, balancer: &str) -> Result<Answer, 
     let groups = groups_of(session, &arn_of(session, balancer).await?).await?;
     let mut rows = vec![["GROUP", "TARGETS", "PORT", "CHECK", "GOOD"].map(str::to_owned).to_vec()];
     for group in &groups {
-        let path = group.health_check_path().unwrap_or_default();
-        let check = group.health_check_protocol().map_or("", |protocol| protocol.as_str());
+        let check = |part: &str| group.text(&format!("HealthCheck{part}"));
         rows.push(vec![
-            group.target_group_name().unwrap_or_default().to_owned(),
-            group.target_type().map_or("", |kind| kind.as_str()).to_owned(),
-            group.port().map(|port| port.to_string()).unwrap_or_default(),
-            format!("{check}:{}{path}", group.health_check_port().unwrap_or_default()),
-            group.matcher().and_then(|matcher| matcher.http_code()).unwrap_or("–").to_owned(),
+            group.text("TargetGroupName").to_owned(),
+            group.text("TargetType").to_owned(),
+            group.text("Port").to_owned(),
+            format!("{}:{}{}", check("Protocol"), check("Port"), check("Path")),
+            group.some("Matcher/HttpCode").unwrap_or("–").to_owned(),
         ]);
     }
     let mut answer = Answer::new();
     answer.lines(columns(&rows).into_iter().map(|line| (Tone::Plain, line)));
     if let [only] = &groups[..] {
-        answer.bind("target_group", only.target_group_arn().unwrap_or_default());
+        answer.bind("target_group", only.text("TargetGroupArn"));
     }
     if groups.is_empty() {
         answer.not_ok();
@@ -69,42 +64,27 @@ pub(super) async fn health(session: &Session, of: &str) -> Result<Answer, AwsErr
         vec![(of.rsplit('/').nth(1).unwrap_or(of).to_owned(), of.to_owned())]
     } else {
         let found = groups_of(session, &arn_of(session, of).await?).await?;
-        let pair = |group: &TargetGroup| {
-            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-            (text(group.target_group_name()), text(group.target_group_arn()))
-        };
+        let pair = |group: &Xml| (group.text("TargetGroupName").into(), group.text("TargetGroupArn").into());
         found.iter().map(pair).collect()
     };
     let mut answer = Answer::new();
     let mut rows = vec![["GROUP", "TARGET", "PORT", "STATE", "REASON"].map(str::to_owned).to_vec()];
     let (mut healthy, mut all, mut last) = (0, 0, String::new());
     for (name, arn) in groups {
-        let asked = session.load_balancing().describe_target_health().target_group_arn(arn).send().await;
-        for row in asked.map_err(|error| explain(&error))?.target_health_descriptions() {
+        let asked = words(&[("TargetGroupArn", &arn)]);
+        let found = session.load_balancing().describe("DescribeTargetHealth", asked).await?;
+        for row in found.each("TargetHealthDescriptions/member") {
             all += 1;
-            let state =
-                row.target_health().and_then(|health| health.state()).map_or("?", |state| state.as_str());
-            let reason =
-                row.target_health().and_then(|health| health.reason()).map_or("", |reason| reason.as_str());
-            let says = row.target_health().and_then(|health| health.description()).unwrap_or_default();
-            let why =
-                [reason, says].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": ");
+            let state = row.some("TargetHealth/State").unwrap_or("?");
+            let says = ["TargetHealth/Reason", "TargetHealth/Description"];
+            let why = says.iter().filter_map(|part| row.some(part)).collect::<Vec<_>>().join(": ");
             if state == "healthy" {
                 healthy += 1;
             } else {
                 last.clone_from(&why);
             }
-            let target = row.target();
-            rows.push(vec![
-                name.clone(),
-                target.and_then(|target| target.id()).unwrap_or_default().to_owned(),
-                target
-                    .and_then(aws_sdk_elasticloadbalancingv2::types::TargetDescription::port)
-                    .map(|port| port.to_string())
-                    .unwrap_or_default(),
-                state.to_owned(),
-                why,
-            ]);
+            let (id, port) = (row.text("Target/Id").to_owned(), row.text("Target/Port").to_owned());
+            rows.push(vec![name.clone(), id, port, state.to_owned(), why]);
         }
     }
     let tone = |row: &str| if row.contains("unhealthy") { Tone::Bad } else { Tone::Plain };
@@ -129,14 +109,15 @@ pub(super) async fn health(session: &Session, of: &str) -> Result<Answer, AwsErr
 /// What may come in, and whether the web ports may.
 pub(super) async fn security(session: &Session, balancer: &str) -> Result<Answer, AwsError> {
     let found = the_one(session, balancer).await?;
-    if found.security_groups().is_empty() {
+    let ids = found.each("SecurityGroups/member").enumerate();
+    let asked: Words =
+        ids.map(|(place, id)| (format!("GroupId.{}", place + 1), id.own().to_owned())).collect();
+    if asked.is_empty() {
         let mut answer = Answer::new();
         answer.summary("it has no security groups: nothing is filtered there");
         return Ok(answer);
     }
-    let ids = found.security_groups().iter().enumerate();
-    let asked: Words = ids.map(|(place, id)| (format!("GroupId.{}", place + 1), id.clone())).collect();
-    let groups = session.signed().describe("DescribeSecurityGroups", asked).await?;
+    let groups = session.ec2().describe("DescribeSecurityGroups", asked).await?;
     let mut answer = Answer::new();
     let mut open = Vec::new();
     for group in groups.each("securityGroupInfo/item") {
@@ -183,12 +164,11 @@ pub(super) async fn security(session: &Session, balancer: &str) -> Result<Answer
 /// The network ACLs in front of it, and which one its first subnet has.
 pub(super) async fn acls(session: &Session, balancer: &str) -> Result<Answer, AwsError> {
     let found = the_one(session, balancer).await?;
-    let mut asked: Words = vec![("Filter.1.Name".into(), "association.subnet-id".into())];
-    for (place, zone) in found.availability_zones().iter().enumerate() {
-        asked
-            .push((format!("Filter.1.Value.{}", place + 1), zone.subnet_id().unwrap_or_default().to_owned()));
+    let mut asked = words(&[("Filter.1.Name", "association.subnet-id")]);
+    for (place, zone) in found.each("AvailabilityZones/member").enumerate() {
+        asked.push((format!("Filter.1.Value.{}", place + 1), zone.text("SubnetId").to_owned()));
     }
-    let acls = session.signed().describe("DescribeNetworkAcls", asked).await?;
+    let acls = session.ec2().describe("DescribeNetworkAcls", asked).await?;
     let mut answer = Answer::new();
     let mut ids = Vec::new();
     for acl in acls.each("networkAclSet/item") {
@@ -219,42 +199,35 @@ pub(super) async fn acls(session: &Session, balancer: &str) -> Result<Answer, Aw
     Ok(answer)
 }
 
-async fn groups_of(session: &Session, arn: &str) -> Result<Vec<TargetGroup>, AwsError> {
-    let asked = session.load_balancing().describe_target_groups().load_balancer_arn(arn).send().await;
-    Ok(asked.map_err(|error| explain(&error))?.target_groups().to_vec())
+async fn groups_of(session: &Session, arn: &str) -> Result<Vec<Xml>, AwsError> {
+    let asked = words(&[("LoadBalancerArn", arn)]);
+    let found = session.load_balancing().describe("DescribeTargetGroups", asked).await?;
+    Ok(found.each("TargetGroups/member").cloned().collect())
 }
 
 async fn arn_of(session: &Session, balancer: &str) -> Result<String, AwsError> {
     if balancer.starts_with("arn:") {
         return Ok(balancer.to_owned());
     }
-    Ok(the_one(session, balancer).await?.load_balancer_arn().unwrap_or_default().to_owned())
+    Ok(the_one(session, balancer).await?.text("LoadBalancerArn").to_owned())
 }
 
-async fn the_one(session: &Session, host: &str) -> Result<LoadBalancer, AwsError> {
+async fn the_one(session: &Session, host: &str) -> Result<Xml, AwsError> {
     // An unusual port may stand behind the address of an Ingress.
     let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
     let wanted = port.map_or(host, |(name, _)| name).trim_end_matches('.');
-    let mut marker = None;
-    loop {
-        let asked = session.load_balancing().describe_load_balancers().set_marker(marker).send().await;
-        let asked = asked.map_err(|error| explain(&error))?;
-        let is = |balancer: &&LoadBalancer| {
-            let dns = balancer.dns_name().unwrap_or_default();
-            // Route 53's aliases are written with `dualstack.` before them.
-            balancer.load_balancer_arn() == Some(wanted)
-                || balancer.load_balancer_name() == Some(wanted)
-                || dns.eq_ignore_ascii_case(wanted)
-                || dns.eq_ignore_ascii_case(wanted.trim_start_matches("dualstack."))
-        };
-        if let Some(found) = asked.load_balancers().iter().find(is) {
-            return Ok(found.clone());
-        }
-        marker = asked.next_marker().filter(|marker| !marker.is_empty()).map(ToOwned::to_owned);
-        if marker.is_none() {
-            let says = format!("no load balancer in {} is {wanted}", session.region);
-            return Err(AwsError::new(AwsTrouble::Absent, says)
-                .repair("give the address of the Ingress or Service, or the load balancer's name"));
-        }
-    }
+    let is = |balancer: &&Xml| {
+        let dns = balancer.text("DNSName");
+        // Route 53's aliases are written with `dualstack.` before them.
+        [balancer.text("LoadBalancerArn"), balancer.text("LoadBalancerName")].contains(&wanted)
+            || dns.eq_ignore_ascii_case(wanted)
+            || dns.eq_ignore_ascii_case(wanted.trim_start_matches("dualstack."))
+    };
+    let of_page = |page: &Xml| page.each("LoadBalancers/member").find(is).cloned();
+    let found = session.load_balancing().seek("DescribeLoadBalancers", Words::new(), of_page).await?;
+    found.ok_or_else(|| {
+        let says = format!("no load balancer in {} is {wanted}", session.region);
+        AwsError::new(AwsTrouble::Absent, says)
+            .repair("give the address of the Ingress or Service, or the load balancer's name")
+    })
 }

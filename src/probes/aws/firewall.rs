@@ -1,63 +1,58 @@
 //! What the web application firewall blocks: IP sets, and the web ACL of a load balancer.
 
-use aws_sdk_wafv2::types::{Scope, Statement};
+use serde_json::{Value, json};
 
-use crate::config::aws::{AwsError, Session, explain};
+use crate::config::aws::{AwsError, Session};
 use crate::domain::{IpSetRef, Tone, text};
 use crate::probes::answer::Answer;
 
 pub(super) async fn ip_set(session: &Session, wanted: &IpSetRef) -> Result<Answer, AwsError> {
-    // CloudFront's firewall lives in one region alone.
-    let session =
-        if &*wanted.scope == "CLOUDFRONT" { session.in_region("us-east-1") } else { session.clone() };
-    let asked = session
-        .firewall()
-        .get_ip_set()
-        .name(&*wanted.name)
-        .id(&*wanted.id)
-        .scope(Scope::from(&*wanted.scope))
-        .send()
-        .await
-        .map_err(|error| explain(&error))?;
+    let body = json!({"Name": &*wanted.name, "Id": &*wanted.id, "Scope": &*wanted.scope});
+    let asked = session.firewall(&wanted.scope).look("GetIPSet", body).await?;
     let mut answer = Answer::new();
-    let Some(set) = asked.ip_set() else {
+    let Some(set) = asked.get("IPSet") else {
         return Ok(Answer::failed(&format!("there is no IP set {}", wanted.name)));
     };
-    let version = set.ip_address_version().as_str();
-    answer.lines(set.addresses().iter().map(|address| (Tone::Plain, address.clone())));
-    answer.bind("blocked_addresses", set.addresses().join(","));
+    let list = set.get("Addresses").and_then(Value::as_array).into_iter().flatten();
+    let addresses: Vec<&str> = list.filter_map(Value::as_str).collect();
+    answer.lines(addresses.iter().map(|address| (Tone::Plain, (*address).to_owned())));
+    answer.bind("blocked_addresses", addresses.join(","));
     answer.summary(format!(
-        "{} holds {} ({version})",
-        set.name(),
-        text::count(set.addresses().len(), "network")
+        "{} holds {} ({})",
+        word(set, "/Name"),
+        text::count(addresses.len(), "network"),
+        word(set, "/IPAddressVersion")
     ));
     Ok(answer)
 }
 
 /// Which IP sets block at the firewall of a load balancer. A missing permission only leaves a line.
 pub(super) async fn of_balancer(session: &Session, arn: &str, answer: &mut Answer) {
-    let asked = session.firewall().get_web_acl_for_resource().resource_arn(arn).send().await;
+    let asked = session.firewall("REGIONAL").look("GetWebACLForResource", json!({"ResourceArn": arn})).await;
     let asked = match asked {
         Ok(asked) => asked,
-        Err(error) => return answer.line(Tone::Dim, format!("web ACL: {}", explain(&error))),
+        Err(error) => return answer.line(Tone::Dim, format!("web ACL: {error}")),
     };
-    let Some(acl) = asked.web_acl() else {
+    let Some(acl) = asked.get("WebACL").filter(|acl| acl.is_object()) else {
         return answer.line(Tone::Plain, "no web ACL: nothing is blocked by a firewall");
     };
-    answer.line(Tone::Plain, format!("web ACL {}", acl.name()));
-    for rule in acl.rules() {
-        let blocks = rule.action().is_some_and(|action| action.block().is_some());
-        let Some(set) = rule.statement().and_then(set_of) else { continue };
+    answer.line(Tone::Plain, format!("web ACL {}", word(acl, "/Name")));
+    for rule in acl.get("Rules").and_then(Value::as_array).into_iter().flatten() {
+        let blocks = rule.pointer("/Action/Block").is_some();
+        let set = word(rule, "/Statement/IPSetReferenceStatement/ARN");
+        if set.is_empty() {
+            continue;
+        }
         let verb = if blocks { "blocks" } else { "matches" };
-        answer.line(Tone::Plain, format!("rule {} {verb} {set}", rule.name()));
-        if blocks && let Some(named) = named(&set) {
+        answer.line(Tone::Plain, format!("rule {} {verb} {set}", word(rule, "/Name")));
+        if blocks && let Some(named) = named(set) {
             answer.bind("ip_set", named);
         }
     }
 }
 
-fn set_of(statement: &Statement) -> Option<String> {
-    statement.ip_set_reference_statement().map(|set| set.arn().to_owned())
+fn word<'a>(value: &'a Value, path: &str) -> &'a str {
+    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// `name/id/scope` of `arn:aws:wafv2:REGION:ACCOUNT:regional/ipset/NAME/ID`.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::config::aws::{AwsError, Session, explain};
+use crate::config::aws::{AwsError, Session};
 use crate::domain::{AwsDoes, Name, Timestamp, Tone, text};
 use crate::probes::answer::{Answer, columns};
 
@@ -14,6 +13,12 @@ use crate::probes::answer::{Answer, columns};
 const PAGES: usize = 20;
 /// Events that are looked at.
 const MOST: usize = 5_000;
+
+/// A line of a log group.
+struct Event {
+    at: Option<Timestamp>,
+    message: String,
+}
 
 pub(super) async fn events(
     session: &Session,
@@ -25,9 +30,8 @@ pub(super) async fn events(
     let (events, more) = filter(session, group, pattern, window, now).await?;
     let mut answer = Answer::new();
     for event in &events {
-        let at = event.timestamp().and_then(|at| Timestamp::from_millisecond(at).ok());
-        let at = at.map(|at| at.strftime("%H:%M:%S").to_string()).unwrap_or_default();
-        answer.line(Tone::Plain, format!("{at} {}", event.message().unwrap_or_default().trim()));
+        let at = event.at.map(|at| at.strftime("%H:%M:%S").to_string()).unwrap_or_default();
+        answer.line(Tone::Plain, format!("{at} {}", event.message.trim()));
     }
     let note = if more { ", and more" } else { "" };
     answer.summary(format!("{} in {group}{note}", text::count(events.len(), "matching event")));
@@ -46,7 +50,7 @@ pub(super) async fn denials(
     let mut by: BTreeMap<[String; 4], usize> = BTreeMap::new();
     for event in &events {
         // Application lines share the group; only audit events are JSON with a response.
-        let Ok(audit) = serde_json::from_str::<Value>(event.message().unwrap_or_default()) else { continue };
+        let Ok(audit) = serde_json::from_str::<Value>(&event.message) else { continue };
         let text = |path: &str| audit.pointer(path).and_then(Value::as_str).unwrap_or("?").to_owned();
         let code = audit.pointer("/responseStatus/code").and_then(Value::as_u64).unwrap_or_default();
         if code != 401 && code != 403 {
@@ -82,29 +86,38 @@ async fn filter(
     pattern: &str,
     window: Duration,
     now: Timestamp,
-) -> Result<(Vec<FilteredLogEvent>, bool), AwsError> {
+) -> Result<(Vec<Event>, bool), AwsError> {
     let from = now.checked_sub(window).unwrap_or(now);
+    let mut body = json!({
+        "logGroupName": group,
+        "filterPattern": pattern,
+        "startTime": from.as_millisecond(),
+        "endTime": now.as_millisecond(),
+    });
     let mut events = Vec::new();
-    let mut token = None;
+    let mut more = false;
     for _ in 0..PAGES {
-        let asked = session
-            .logs()
-            .filter_log_events()
-            .log_group_name(group)
-            .filter_pattern(pattern)
-            .start_time(from.as_millisecond())
-            .end_time(now.as_millisecond())
-            .set_next_token(token)
-            .send()
-            .await
-            .map_err(|error| explain(&error))?;
-        events.extend(asked.events().iter().cloned());
-        token = asked.next_token().map(ToOwned::to_owned);
-        if token.is_none() || events.len() >= MOST {
-            break;
+        let page = session.logs().look("FilterLogEvents", body.clone()).await?;
+        events.extend(page.get("events").and_then(Value::as_array).into_iter().flatten().map(Event::of));
+        let token = page.get("nextToken").filter(|token| token.is_string());
+        more = token.is_some();
+        match token {
+            Some(token) if events.len() < MOST => body["nextToken"] = token.clone(),
+            _ => break,
         }
     }
     events.truncate(MOST);
-    events.sort_by_key(aws_sdk_cloudwatchlogs::types::FilteredLogEvent::timestamp);
-    Ok((events, token.is_some()))
+    events.sort_by_key(|event| event.at);
+    Ok((events, more))
+}
+
+impl Event {
+    fn of(event: &Value) -> Event {
+        let at = event.get("timestamp").and_then(Value::as_i64);
+        let message = event.get("message").and_then(Value::as_str);
+        Event {
+            at: at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+            message: message.unwrap_or_default().to_owned(),
+        }
+    }
 }

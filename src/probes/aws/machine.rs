@@ -5,20 +5,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::config::aws::{AwsError, AwsTrouble, Service, Session, Words, Xml, explain};
+use crate::config::aws::{AwsError, AwsTrouble, Session, Xml, words};
 use crate::domain::{Name, NodeQuestion, Tone, cause, text};
 use crate::probes::answer::Answer;
 
 /// How long a command on a machine may take, with its way there and back.
 pub const COMMAND: Duration = Duration::from_secs(45);
 
-fn words(pairs: &[(&str, &str)]) -> Words {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
 pub(super) async fn health(session: &Session, instance: &Name) -> Result<Answer, AwsError> {
     let asked = words(&[("InstanceId.1", instance), ("IncludeAllInstances", "true")]);
-    let found = session.signed().describe("DescribeInstanceStatus", asked).await?;
+    let found = session.ec2().describe("DescribeInstanceStatus", asked).await?;
     let Some(row) = found.each("instanceStatusSet/item").next() else {
         return Ok(Answer::failed(&format!("EC2 has no status for {instance} in {}", session.region)));
     };
@@ -58,7 +54,7 @@ pub(super) async fn health(session: &Session, instance: &Name) -> Result<Answer,
 }
 
 pub(super) async fn state(session: &Session, instance: &Name) -> Result<Answer, AwsError> {
-    let found = session.signed().describe("DescribeInstances", words(&[("InstanceId.1", instance)])).await?;
+    let found = session.ec2().describe("DescribeInstances", words(&[("InstanceId.1", instance)])).await?;
     let Some(reservation) = found.each("reservationSet/item").next() else {
         return Ok(Answer::failed(&format!("EC2 does not know {instance} in {}", session.region)));
     };
@@ -89,22 +85,14 @@ pub(super) async fn state(session: &Session, instance: &Name) -> Result<Answer, 
         answer.found(cause::NODE_STOPPED, format!("{instance} is {state}"));
     }
     answer.bind("instance_state", state);
-    let group = session
-        .autoscaling()
-        .describe_auto_scaling_instances()
-        .instance_ids(&**instance)
-        .send()
-        .await
-        .map_err(|error| explain(&error))?;
-    let says = match group.auto_scaling_instances().first() {
+    let asked = words(&[("InstanceIds.member.1", instance)]);
+    let placed = session.autoscaling().describe("DescribeAutoScalingInstances", asked).await?;
+    let says = match placed.at("AutoScalingInstances/member") {
         Some(place) => {
-            let name = place.auto_scaling_group_name().unwrap_or_default();
+            let name = place.text("AutoScalingGroupName");
             answer.bind("auto_scaling_group", name);
-            let lifecycle = place.lifecycle_state().unwrap_or_default();
-            answer.line(
-                Tone::Plain,
-                format!("group {name}: {lifecycle}, {}", place.health_status().unwrap_or_default()),
-            );
+            let lifecycle = place.text("LifecycleState");
+            answer.line(Tone::Plain, format!("group {name}: {lifecycle}, {}", place.text("HealthStatus")));
             if lifecycle.starts_with("Terminating") {
                 answer.line(Tone::Plain, "its group is replacing it already");
             }
@@ -126,14 +114,14 @@ pub(super) async fn state(session: &Session, instance: &Name) -> Result<Answer, 
 }
 
 pub(super) async fn volumes(session: &Session, instance: &Name) -> Result<Answer, AwsError> {
-    let signed = session.signed();
-    let found = signed.describe("DescribeInstances", words(&[("InstanceId.1", instance)])).await?;
+    let ec2 = session.ec2();
+    let found = ec2.describe("DescribeInstances", words(&[("InstanceId.1", instance)])).await?;
     let Some(row) = found.at("reservationSet/item/instancesSet/item") else {
         return Ok(Answer::failed(&format!("EC2 does not know {instance} in {}", session.region)));
     };
     let root = row.text("rootDeviceName").to_owned();
     let filter = words(&[("Filter.1.Name", "attachment.instance-id"), ("Filter.1.Value.1", instance)]);
-    let volumes = signed.describe("DescribeVolumes", filter).await?;
+    let volumes = ec2.describe("DescribeVolumes", filter).await?;
     let mut answer = Answer::new();
     let mut count = 0;
     for volume in volumes.each("volumeSet/item") {
@@ -159,7 +147,7 @@ pub(super) async fn volumes(session: &Session, instance: &Name) -> Result<Answer
             answer.summary(format!("{instance}: root {id} has {size} GiB"));
         }
         if let Some(says) =
-            modification(&signed.describe("DescribeVolumesModifications", words(&[("VolumeId.1", id)])).await)
+            modification(&ec2.describe("DescribeVolumesModifications", words(&[("VolumeId.1", id)])).await)
         {
             answer.line(Tone::Plain, format!("  last change: {says}"));
         }
@@ -219,7 +207,7 @@ pub struct Ran {
 /// The machine is not managed by SSM, or SSM cannot be asked.
 #[expect(clippy::disallowed_methods, reason = "the one place fixed commands are sent from")]
 pub async fn run(session: &Session, instance: &str, commands: &[&str]) -> Result<Ran, AwsError> {
-    let signed = session.signed();
+    let manager = session.systems_manager();
     let body = json!({
         "DocumentName": "AWS-RunShellScript",
         "InstanceIds": [instance],
@@ -227,7 +215,7 @@ pub async fn run(session: &Session, instance: &str, commands: &[&str]) -> Result
         "TimeoutSeconds": 30,
         "Comment": "covet-tui",
     });
-    let sent = signed.command(Service::SystemsManager, "SendCommand", body).await.map_err(|error| {
+    let sent = manager.command("SendCommand", body).await.map_err(|error| {
         if error.is("InvalidInstanceId") {
             error.repair("the SSM agent does not run there, or its role lacks AmazonSSMManagedInstanceCore")
         } else {
@@ -238,7 +226,7 @@ pub async fn run(session: &Session, instance: &str, commands: &[&str]) -> Result
     let deadline = Instant::now() + COMMAND;
     let asked = json!({"CommandId": id, "InstanceId": instance});
     loop {
-        match signed.look(Service::SystemsManager, "GetCommandInvocation", asked.clone()).await {
+        match manager.look("GetCommandInvocation", asked.clone()).await {
             Ok(seen) => {
                 let text = |name: &str| seen.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
                 let status = text("Status");

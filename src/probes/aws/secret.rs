@@ -2,13 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::config::aws::{AwsError, Service, Session};
+use crate::config::aws::{AwsError, Session};
 use crate::domain::{Timestamp, Tone, text};
 use crate::probes::answer::Answer;
 
 pub(super) async fn rotation(session: &Session, secret: &str) -> Result<Answer, AwsError> {
-    let seen =
-        session.signed().look(Service::SecretsManager, "DescribeSecret", json!({"SecretId": secret})).await?;
+    let seen = session.secrets().look("DescribeSecret", json!({"SecretId": secret})).await?;
     let mut answer = Answer::new();
     let word = |name: &str| seen.get(name).and_then(Value::as_str).unwrap_or_default();
     let rotates = seen.get("RotationEnabled").and_then(Value::as_bool).unwrap_or_default();

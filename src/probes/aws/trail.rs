@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::config::aws::{AwsError, Service, Session};
+use crate::config::aws::{AwsError, Session};
 use crate::domain::{Timestamp, Tone, text};
 use crate::probes::answer::Answer;
 
@@ -41,7 +41,7 @@ pub(super) async fn read(session: &Session, window: Duration, now: Timestamp) ->
         if let Some(token) = &token {
             body["NextToken"] = json!(token);
         }
-        let found = session.signed().look(Service::CloudTrail, "LookupEvents", body).await?;
+        let found = session.trail().look("LookupEvents", body).await?;
         for event in found.get("Events").and_then(Value::as_array).into_iter().flatten() {
             seen += 1;
             let Some(call) = Call::of(event) else { continue };

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Asking;
 use crate::config::net::http::{Question, ask};
-use crate::config::{connect, tls};
+use crate::config::{connect, is_local, tls};
 use crate::domain::{Layer, Tone, cause, text};
 use crate::probes::answer::Answer;
 
@@ -171,8 +171,7 @@ async fn address(asking: &Asking<'_>, to: &str, port: u16) -> Result<SocketAddr,
 
 /// Whether this machine's environment names a proxy for such URLs.
 fn has_proxy(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let local = url.host_str().is_some_and(is_local);
     let names = match url.scheme() {
         "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
         _ => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],

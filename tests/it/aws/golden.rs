@@ -4,18 +4,18 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use covet_tui::config::aws::{Prepared, Service, prepare};
+use covet_tui::config::aws::{Prepared, Service, prepare, words};
 use serde_json::{Value, json};
 
 use super::bench::{python, script, text};
 
-fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-    list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
 /// In the order of `GOLDEN` in moto.py.
 fn ours() -> Vec<Prepared> {
-    let ec2 = |action: &str, words: &[(&str, &str)]| Prepared::Ec2(action.to_owned(), pairs(words));
+    let query = |service: Service, action: &str, given: &[(&str, &str)]| {
+        Prepared::Query(service, action.to_owned(), words(given))
+    };
+    let ec2 = |action: &str, given: &[(&str, &str)]| query(Service::Ec2, action, given);
+    let rds = |action: &str, given: &[(&str, &str)]| query(Service::Rds, action, given);
     vec![
         ec2("DescribeInstanceStatus", &[("InstanceId.1", "i-0abc"), ("IncludeAllInstances", "true")]),
         ec2(
@@ -45,6 +45,58 @@ fn ours() -> Vec<Prepared> {
             ],
         ),
         ec2("TerminateInstances", &[("InstanceId.1", "i-0abc")]),
+        query(
+            Service::AutoScaling,
+            "TerminateInstanceInAutoScalingGroup",
+            &[("InstanceId", "i-0abc"), ("ShouldDecrementDesiredCapacity", "false")],
+        ),
+        query(
+            Service::AutoScaling,
+            "DescribeAutoScalingGroups",
+            &[("AutoScalingGroupNames.member.1", "shop nodes")],
+        ),
+        query(
+            Service::LoadBalancing,
+            "DescribeTargetHealth",
+            &[("TargetGroupArn", "arn:aws:x:targetgroup/a/1")],
+        ),
+        rds("DescribeDBClusters", &[("Marker", "bWFyayDDpA==/+ ")]),
+        rds("DescribeDBInstances", &[("DBInstanceIdentifier", "shop-1")]),
+        rds(
+            "ModifyDBCluster",
+            &[
+                ("DBClusterIdentifier", "shop"),
+                ("ApplyImmediately", "true"),
+                ("ServerlessV2ScalingConfiguration.MinCapacity", "0.5"),
+                ("ServerlessV2ScalingConfiguration.MaxCapacity", "16"),
+            ],
+        ),
+        rds(
+            "ModifyDBInstance",
+            &[
+                ("DBInstanceIdentifier", "shop-1"),
+                ("DBInstanceClass", "db.r6g.large"),
+                ("ApplyImmediately", "true"),
+            ],
+        ),
+        rds(
+            "ModifyDBParameterGroup",
+            &[
+                ("DBParameterGroupName", "shop-params"),
+                ("Parameters.Parameter.1.ParameterName", "max_connections"),
+                ("Parameters.Parameter.1.ApplyMethod", "pending-reboot"),
+                ("Parameters.Parameter.1.ParameterValue", "500"),
+            ],
+        ),
+        rds(
+            "ResetDBParameterGroup",
+            &[
+                ("DBParameterGroupName", "shop-params"),
+                ("Parameters.Parameter.1.ParameterName", "max_connections"),
+                ("Parameters.Parameter.1.ApplyMethod", "pending-reboot"),
+                ("ResetAllParameters", "false"),
+            ],
+        ),
         Prepared::S3List {
             bucket: "shop-logs".into(),
             prefix: "a b/AWSLogs/1/elasticloadbalancing/eu-west-1/2026/11/26/".into(),
@@ -76,6 +128,22 @@ fn ours() -> Vec<Prepared> {
             Service::CloudTrail,
             "LookupEvents".into(),
             json!({"MaxResults": 50, "StartTime": 1_764_140_400}),
+        ),
+        Prepared::Json(
+            Service::Logs,
+            "FilterLogEvents".into(),
+            json!({"endTime": 2, "filterPattern": "{ $.a = 403 }", "logGroupName": "/aws/x", "startTime": 1}),
+        ),
+        Prepared::Json(
+            Service::Firewall,
+            "UpdateIPSet".into(),
+            json!({
+                "Addresses": ["203.0.113.7/32"],
+                "Id": "11-22",
+                "LockToken": "7-8",
+                "Name": "blocked",
+                "Scope": "REGIONAL",
+            }),
         ),
     ]
 }

@@ -9,6 +9,7 @@ mod lab;
 mod logs;
 mod machines;
 mod network;
+mod query;
 mod reaching;
 mod secrets;
 mod watching;

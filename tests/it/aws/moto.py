@@ -262,6 +262,20 @@ GOLDEN = [
     ("ec2", "authorize_security_group_ingress", {"GroupId": "sg-1", "IpPermissions": [
         {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}),
     ("ec2", "terminate_instances", {"InstanceIds": ["i-0abc"]}),
+    ("autoscaling", "terminate_instance_in_auto_scaling_group", {"InstanceId": "i-0abc",
+                                                                 "ShouldDecrementDesiredCapacity": False}),
+    ("autoscaling", "describe_auto_scaling_groups", {"AutoScalingGroupNames": ["shop nodes"]}),
+    ("elbv2", "describe_target_health", {"TargetGroupArn": "arn:aws:x:targetgroup/a/1"}),
+    ("rds", "describe_db_clusters", {"Marker": "bWFyayDDpA==/+ "}),
+    ("rds", "describe_db_instances", {"DBInstanceIdentifier": "shop-1"}),
+    ("rds", "modify_db_cluster", {"DBClusterIdentifier": "shop", "ApplyImmediately": True,
+                                  "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 16}}),
+    ("rds", "modify_db_instance", {"DBInstanceIdentifier": "shop-1", "DBInstanceClass": "db.r6g.large",
+                                   "ApplyImmediately": True}),
+    ("rds", "modify_db_parameter_group", {"DBParameterGroupName": "shop-params", "Parameters": [
+        {"ParameterName": "max_connections", "ApplyMethod": "pending-reboot", "ParameterValue": "500"}]}),
+    ("rds", "reset_db_parameter_group", {"DBParameterGroupName": "shop-params", "Parameters": [
+        {"ParameterName": "max_connections", "ApplyMethod": "pending-reboot"}], "ResetAllParameters": False}),
     ("s3", "list_objects_v2", {"Bucket": "shop-logs", "Prefix": "a b/AWSLogs/1/elasticloadbalancing/eu-west-1/2026/11/26/",
                                "ContinuationToken": "1/x+y=="}),
     ("s3", "get_object", {"Bucket": "shop-logs", "Key": "AWSLogs/1/a b+c~d_20261126T0705Z_(x).log.gz"}),
@@ -271,6 +285,9 @@ GOLDEN = [
     ("secretsmanager", "rotate_secret", {"SecretId": "shop/jwt", "ClientRequestToken": "0" * 32}),
     ("cloudtrail", "lookup_events", {"StartTime": datetime.datetime.fromtimestamp(1764140400, datetime.timezone.utc),
                                      "MaxResults": 50}),
+    ("logs", "filter_log_events", {"logGroupName": "/aws/x", "filterPattern": "{ $.a = 403 }", "startTime": 1, "endTime": 2}),
+    ("wafv2", "update_ip_set", {"Name": "blocked", "Scope": "REGIONAL", "Id": "11-22", "LockToken": "7-8",
+                                "Addresses": ["203.0.113.7/32"]}),
 ]
 
 

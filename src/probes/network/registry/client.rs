@@ -1,7 +1,6 @@
 //! The distribution API, as far as a question needs it: `/v2/`, a bearer token from whoever the registry names, and
 //! manifests by tag or digest. Knows requests; what an answer means is told elsewhere.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
@@ -12,7 +11,7 @@ use serde_json::Value;
 use super::super::Asking;
 use super::credentials::Login;
 use super::image::Image;
-use crate::config::{connect, tls};
+use crate::config::{connect, is_local, tls};
 use crate::domain::text;
 use crate::probes::object::{items, string};
 
@@ -241,7 +240,7 @@ fn base(asking: &Asking<'_>, registry: &str) -> String {
         return url.clone();
     }
     let host = registry.split(':').next().unwrap_or(registry);
-    if host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+    if is_local(host) {
         return format!("http://{registry}");
     }
     match registry {

@@ -111,7 +111,8 @@ async fn the_environment_leads_to_the_account_and_to_nobody_else() {
     lab.stop().await;
 }
 
-/// Everything that a person's shell and home may say of their own account; whoever follows it falls into the trap.
+/// Everything that a person's shell and home may say of their own account and of the way to it; whoever follows it
+/// falls into the trap.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_never_asks_the_persons_own_account() {
     let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -146,6 +147,7 @@ async fn a_drill_never_asks_the_persons_own_account() {
             ("AWS_ENDPOINT_URL_EC2", elsewhere.as_str()),
             ("AWS_ENDPOINT_URL_AUTO_SCALING", elsewhere.as_str()),
             ("AWS_ENDPOINT_URL_STS", elsewhere.as_str()),
+            ("HTTP_PROXY", elsewhere.as_str()),
         ];
         let drill = ["drill", "node-notready.impaired", "--seed", "7", "--speed", "20"];
         let terminal = Terminal::open_with(&drill, home.path(), 200, 110, &shell);
