@@ -4,8 +4,8 @@
 use crate::domain::Kind;
 use Kind::{
     Certificate, ClusterIssuer, ConfigMap, CronJob, DaemonSet, Deployment, ExternalSecret,
-    HorizontalPodAutoscaler, Ingress, Issuer, Node, PersistentVolumeClaim, Pod, Prometheus, PrometheusRule,
-    Secret, Service, StatefulSet,
+    HorizontalPodAutoscaler, Ingress, Issuer, Job, Node, PersistentVolumeClaim, Pod, Prometheus,
+    PrometheusRule, Secret, Service, StatefulSet,
 };
 
 /// A verb on a kind of object, or on a part of it.
@@ -86,6 +86,8 @@ pub static RIGHTS: &[Rights] = &[
     of("set-image", TEMPLATE),
     of("set-resources", TEMPLATE),
     of("set-config", &[patch(ConfigMap)]),
+    of("run-job-again", &[on("create", Job, "")]),
+    of("delete-job", &[on("delete", Job, "")]),
     of("exec", &[on("create", Pod, "exec")]),
     of("patch-status", &[on("patch", Certificate, "status"), on("patch", Deployment, "status")]),
     of("delete-node", &[on("delete", Node, "")]),

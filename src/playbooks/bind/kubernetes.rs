@@ -136,6 +136,7 @@ fn change(args: &Args<'_>) -> Bound<Action> {
                 memory_limit: args.maybe("memory_limit")?,
             },
         },
+        "run-job-again" => Action::RunJobAgain { from: args.object()?, name: None },
         "set-config" => Action::SetConfig { config_map: args.key("config_map")?, data: args.pairs("data")? },
         "exec" => Action::Exec {
             pod: args.key("pod")?,

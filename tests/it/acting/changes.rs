@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::bench::{APP, Bench, key, now, object};
 
-fn performed(outcome: &Outcome) -> &str {
+pub fn performed(outcome: &Outcome) -> &str {
     match &outcome.result {
         Ending::Performed(says) => says,
         other => panic!("{other:?}\n{:#?}", outcome.progress),
     }
 }
 
-fn hazard(preview: &Preview, guard: Guard) -> &str {
+pub fn hazard(preview: &Preview, guard: Guard) -> &str {
     preview
         .hazards
         .iter()

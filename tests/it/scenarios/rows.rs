@@ -244,6 +244,8 @@ pub struct PodRow {
     pub init: String,
     /// `status.reason`: `Evicted`.
     pub status_reason: Option<String>,
+    /// The reason of its condition DisruptionTarget: `DeletionByTaintManager`.
+    pub disrupted: Option<String>,
 }
 
 impl PodRow {
