@@ -507,6 +507,23 @@ pub struct ServiceRow {
     pub by: Option<String>,
 }
 
+/// A claim of a volume.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub asks: String,
+    /// What it has; without, it waits for a volume.
+    pub has: Option<String>,
+    pub class: Option<String>,
+    #[serde(default = "ten_days")]
+    pub age: String,
+    pub edited: Option<String>,
+    pub by: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeedRow {
