@@ -42,6 +42,8 @@ impl Action {
             | Action::Patch { object, .. }
             | Action::RolloutRestart { object }
             | Action::RolloutUndo { object, .. }
+            | Action::SetImage { object, .. }
+            | Action::SetResources { object, .. }
             | Action::Annotate { object, .. }
             | Action::Label { object, .. }
             | Action::PatchStatus { object, .. }
@@ -60,9 +62,7 @@ impl Action {
             Action::RolloutPause { deployment }
             | Action::RolloutResume { deployment }
             | Action::ListReplicaSets { deployment }
-            | Action::ReferencePullSecret { deployment, .. }
-            | Action::SetImage { deployment, .. }
-            | Action::SetResources { deployment, .. } => (Kind::Deployment, deployment.clone()),
+            | Action::ReferencePullSecret { deployment, .. } => (Kind::Deployment, deployment.clone()),
             Action::PullSecret { secret, .. } | Action::RestoreSecret { secret, .. } => {
                 (Kind::Secret, secret.clone())
             }

@@ -198,15 +198,15 @@ impl Action {
                     )
                 ),
             ),
-            Action::SetImage { deployment, images } => {
+            Action::SetImage { object, images } => {
                 let images: String = images
                     .iter()
                     .map(|change| format!(" {}", shell_quote(&format!("{}={}", change.container, change.image))))
                     .collect();
-                on(&ObjectRef::new(Kind::Deployment, deployment.clone()), "kubectl set image", &images)
+                on(object, "kubectl set image", &images)
             }
-            Action::SetResources { deployment, container, change } => on(
-                &ObjectRef::new(Kind::Deployment, deployment.clone()),
+            Action::SetResources { object, container, change } => on(
+                object,
                 "kubectl set resources",
                 &format!(" -c {}{}", shell_quote(container), resources(change)),
             ),

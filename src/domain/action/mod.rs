@@ -217,12 +217,14 @@ pub enum Action {
         deployment: Key,
         secret: Name,
     },
+    /// Of a Deployment, StatefulSet or DaemonSet.
     SetImage {
-        deployment: Key,
+        object: ObjectRef,
         images: Vec<ImageChange>,
     },
+    /// Of a Deployment, StatefulSet or DaemonSet.
     SetResources {
-        deployment: Key,
+        object: ObjectRef,
         container: Name,
         change: ResourceChange,
     },

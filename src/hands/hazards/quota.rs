@@ -42,6 +42,7 @@ impl More {
 fn more(scene: &Scene) -> Option<More> {
     let pods = match scene.object.kind {
         Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet => "/spec/replicas",
+        Kind::DaemonSet => "/status/desiredNumberScheduled",
         Kind::Job => "/spec/parallelism",
         _ => return None,
     };

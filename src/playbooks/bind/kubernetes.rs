@@ -123,11 +123,11 @@ fn change(args: &Args<'_>) -> Bound<Action> {
             Action::ReferencePullSecret { deployment: args.key("deployment")?, secret: args.name("secret")? }
         }
         "set-image" => Action::SetImage {
-            deployment: args.key("deployment")?,
+            object: args.object()?,
             images: vec![ImageChange { container: args.name("container")?, image: args.text("image")? }],
         },
         "set-resources" => Action::SetResources {
-            deployment: args.key("deployment")?,
+            object: args.object()?,
             container: args.name("container")?,
             change: ResourceChange {
                 cpu_request: args.maybe("cpu_request")?,

@@ -87,11 +87,15 @@ pub(super) static VERBS: &[Verb] = &[
         ],
     ),
     disrupts("reference-pull-secret", &[must("deployment", Name), IN, must("secret", Name)]),
-    disrupts("set-image", &[must("deployment", Name), IN, must("container", Name), must("image", Image)]),
+    disrupts(
+        "set-image",
+        &[may("kind", Workload), must("name", Name), IN, must("container", Name), must("image", Image)],
+    ),
     disrupts(
         "set-resources",
         &[
-            must("deployment", Name),
+            may("kind", Workload),
+            must("name", Name),
             IN,
             must("container", Name),
             may("cpu_request", Quantity),

@@ -177,7 +177,7 @@ async fn images_and_resources_roll_out_and_back() {
     let mut bench = Bench::new(None).await;
     bench.settled().await;
     let wrong = Action::SetResources {
-        deployment: key(APP),
+        object: object(Kind::Deployment, APP),
         container: "nobody".into(),
         change: ResourceChange { memory_limit: Some("3Gi".into()), ..ResourceChange::default() },
     };
@@ -188,7 +188,7 @@ async fn images_and_resources_roll_out_and_back() {
         bench["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].clone()
     };
     let change = Action::SetResources {
-        deployment: key(APP),
+        object: object(Kind::Deployment, APP),
         container: "covetpy".into(),
         change: ResourceChange { memory_limit: Some("3Gi".into()), ..ResourceChange::default() },
     };
@@ -199,7 +199,7 @@ async fn images_and_resources_roll_out_and_back() {
     assert_eq!(memory(&bench.app().await), json!("2Gi"));
 
     let image = Action::SetImage {
-        deployment: key(APP),
+        object: object(Kind::Deployment, APP),
         images: vec![ImageChange {
             container: "covetpy".into(),
             image: "ghcr.io/yourorg/covetpy:v1.2.2".into(),
