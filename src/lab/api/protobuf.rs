@@ -123,7 +123,7 @@ pub fn decode(body: &[u8]) -> Option<Value> {
             _ => {}
         }
     }
-    let mut object = message(raw, schema(&kind)?)?;
+    let mut object = message(raw, schema(&kind)?, kind == "Job")?;
     object["apiVersion"] = version.into();
     object["kind"] = kind.into();
     Some(object)
@@ -174,33 +174,40 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn message(bytes: &[u8], schema: Schema) -> Option<Value> {
+/// A `whole` message has no fields but those of the schema; of any other, what is not known does not matter here.
+fn message(bytes: &[u8], schema: Schema, whole: bool) -> Option<Value> {
     let mut object = Map::new();
     for (number, field) in fields(bytes)? {
         match schema.iter().find(|(known, ..)| *known == number) {
-            Some((_, name, kind)) => put(&mut object, name, *kind, &field)?,
-            None if field.is_empty() => {}
-            None => return None,
+            Some((_, name, kind)) => put(&mut object, name, *kind, &field, whole)?,
+            None if whole && !field.is_empty() => return None,
+            None => {}
         }
     }
     Some(Value::Object(object))
 }
 
-fn put(object: &mut Map<String, Value>, name: &str, kind: Kind, field: &Field<'_>) -> Option<()> {
+fn put(
+    object: &mut Map<String, Value>,
+    name: &str,
+    kind: Kind,
+    field: &Field<'_>,
+    whole: bool,
+) -> Option<()> {
     let value = match (kind, field) {
         (Kind::Number, Field::Varint(number)) => json!(*number as i64),
         (Kind::Flag, Field::Varint(number)) => json!(*number != 0),
         // Go writes empty strings and messages where JSON writes nothing
         (Kind::Text | Kind::Message(_) | Kind::Time, Field::Bytes([])) => return Some(()),
         (Kind::Text, Field::Bytes(bytes)) => text(bytes)?.into(),
-        (Kind::Message(schema), Field::Bytes(bytes)) => message(bytes, schema)?,
+        (Kind::Message(schema), Field::Bytes(bytes)) => message(bytes, schema, whole)?,
         (Kind::Inline(schema), Field::Bytes(bytes)) => {
-            let Value::Object(inner) = message(bytes, schema)? else { return None };
+            let Value::Object(inner) = message(bytes, schema, whole)? else { return None };
             object.extend(inner);
             return Some(());
         }
         (Kind::Messages(schema), Field::Bytes(bytes)) => {
-            let inner = message(bytes, schema)?;
+            let inner = message(bytes, schema, whole)?;
             object.entry(name).or_insert_with(|| json!([])).as_array_mut()?.push(inner);
             return Some(());
         }
@@ -227,7 +234,9 @@ fn put(object: &mut Map<String, Value>, name: &str, kind: Kind, field: &Field<'_
             }
             let value = match kind {
                 Kind::BytesMap => BASE64_STANDARD.encode(value),
-                Kind::Quantities => message(value, &[(1, "is", Kind::Text)])?["is"].as_str()?.to_owned(),
+                Kind::Quantities => {
+                    message(value, &[(1, "is", Kind::Text)], whole)?["is"].as_str()?.to_owned()
+                }
                 _ => text(value)?,
             };
             object.entry(name).or_insert_with(|| json!({})).as_object_mut()?.insert(key, value.into());
