@@ -242,6 +242,7 @@ mod tests {
     fn jobs_that_do_the_same_work_have_the_same_stem() {
         for (name, wanted) in [
             ("migrate-v12", "migrate"),
+            ("migrate-v12-x7k2p", "migrate"),
             ("migrate-20260301-x7k2p", "migrate"),
             ("db-migrate", "db-migrate"),
             ("web-1.27.3-migrate", "web-1.27.3-migrate"),
