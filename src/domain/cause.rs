@@ -71,6 +71,8 @@ causes! {
     // Why work that runs to its end does not get done.
     JOB_GAVE_UP = "job-gave-up": "The Job failed as often as its backoffLimit lets it, and does not try again.";
     JOB_DEADLINE = "job-deadline": "The Job was stopped at its deadline (activeDeadlineSeconds) before it was done.";
+    RUN_OUTDATED = "run-outdated": "What made the last run fail was changed since, or is over: another run may succeed.";
+    RUN_INTERRUPTED = "run-interrupted": "The cluster ended the last run (a node went, an eviction), not its own work.";
     CRON_SUSPENDED = "cron-suspended": "The CronJob is suspended: it does not run until somebody resumes it.";
     CRON_OVERDUE = "cron-overdue": "The CronJob should have run several times since its last run.";
     RUNS_PILE_UP = "runs-pile-up": "Runs of a CronJob do not end before the next ones begin.";

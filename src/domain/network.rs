@@ -50,7 +50,13 @@ pub struct PersistentVolumeClaim {
     pub key: Key,
     /// `Bound`, `Pending` or `Lost`.
     pub phase: Name,
+    pub created: Timestamp,
+    /// The last write to its specification.
+    pub edited: Option<Edit>,
+    /// What it has; as long as it has nothing, what it asks for.
     pub capacity_bytes: Option<u64>,
+    /// `spec.resources.requests.storage`; larger than what it has while it grows, or cannot.
+    pub requested_bytes: Option<u64>,
     pub storage_class: Option<Name>,
 }
 

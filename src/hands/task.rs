@@ -20,6 +20,8 @@ pub struct Patience {
     pub replacement: Duration,
     /// A single eviction refused by a disruption budget.
     pub eviction: Duration,
+    /// A Job that was run again, from its creation to its end.
+    pub run: Duration,
     /// A command in a container.
     pub exec: Duration,
 }
@@ -31,6 +33,7 @@ impl Default for Patience {
             rollout: Duration::from_mins(5),
             replacement: Duration::from_mins(2),
             eviction: Duration::from_mins(1),
+            run: Duration::from_mins(10),
             exec: Duration::from_secs(30),
         }
     }

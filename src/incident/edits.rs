@@ -5,7 +5,8 @@ use jiff::SignedDuration;
 
 use super::changes::Window;
 use crate::domain::{
-    Change, ChangeKind, ConfigObject, Edit, Key, Kind, ObjectRef, Snapshot, Table, Timestamp,
+    Change, ChangeKind, ConfigObject, Edit, Key, Kind, ObjectRef, PersistentVolumeClaim, Snapshot, Table,
+    Timestamp, text,
 };
 
 /// Our own deed, and what the API server notes of it, are this close.
@@ -16,7 +17,7 @@ const CREATING: SignedDuration = SignedDuration::from_secs(5);
 /// Every edit in the window; those by this cockpit as its own deeds, each once.
 pub(super) fn edits(snapshot: &Snapshot, window: Window) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut add = |kind: Kind, key: &Key, created: Timestamp, edit: Option<&Edit>| {
+    let mut tell = |kind: Kind, key: &Key, (created, edit): (Timestamp, Option<&Edit>), more: &str| {
         let at = edit.map_or(created, |edit| edit.at);
         let object = ObjectRef::new(kind, key.clone());
         let is_ours = edit.is_some_and(Edit::is_ours);
@@ -27,10 +28,21 @@ pub(super) fn edits(snapshot: &Snapshot, window: Window) -> Vec<Change> {
         changes.push(Change {
             at,
             kind: if is_ours { ChangeKind::Ours } else { ChangeKind::Config },
-            says: format!("{kind} {} {verb}", key.name),
+            says: format!("{kind} {} {verb}{more}", key.name),
             object,
             by: edit.and_then(|edit| edit.by.clone()),
         });
+    };
+    for claim in snapshot.claims.iter() {
+        tell(
+            Kind::PersistentVolumeClaim,
+            &claim.key,
+            (claim.created, claim.edited.as_ref()),
+            &wish(claim).unwrap_or_default(),
+        );
+    }
+    let mut add = |kind: Kind, key: &Key, created: Timestamp, edit: Option<&Edit>| {
+        tell(kind, key, (created, edit), "");
     };
     let metadata = [
         &snapshot.config_maps,
@@ -55,6 +67,19 @@ pub(super) fn edits(snapshot: &Snapshot, window: Window) -> Vec<Change> {
         add(Kind::CronJob, &cron.key, cron.created, cron.edited.as_ref());
     }
     changes
+}
+
+/// The storage that a claim asks for and has not got.
+fn wish(claim: &PersistentVolumeClaim) -> Option<String> {
+    let asked = text::quantity(claim.requested_bytes?);
+    match claim.capacity_bytes.filter(|_| &*claim.phase == "Bound") {
+        Some(has) if has == claim.requested_bytes? => None,
+        Some(has) => Some(format!(": it asks for {asked} and has {}", text::quantity(has))),
+        None => {
+            let class = claim.storage_class.as_ref().map(|class| format!(" of class {class}"));
+            Some(format!(": it asks for {asked}{}", class.unwrap_or_default()))
+        }
+    }
 }
 
 /// A deed of this session says more of it.

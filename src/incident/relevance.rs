@@ -65,6 +65,7 @@ impl<'a> Sphere<'a> {
         for object in &anomaly.touches {
             let references = template(snapshot, object).into_iter().flat_map(|template| &template.references);
             objects.extend(references.map(|reference| reference.object.clone()));
+            objects.extend(claims(snapshot, object));
         }
         if is_of_node(anomaly) && !has_cause(anomaly, FILLED_BY_PODS) {
             objects.retain(|object| matches!(object.kind, Kind::Node | Kind::DaemonSet));
@@ -129,6 +130,16 @@ fn template<'a>(snapshot: &'a Snapshot, object: &ObjectRef) -> Option<&'a Templa
         Kind::Job => snapshot.jobs.get(&object.key).map(|found| &found.template),
         kind => snapshot.controller(kind, &object.key).map(|found| &found.template),
     }
+}
+
+/// The claims of a pod's volumes.
+fn claims(snapshot: &Snapshot, pod: &ObjectRef) -> impl Iterator<Item = ObjectRef> {
+    let found = snapshot.pods.get(&pod.key).filter(|_| pod.kind == Kind::Pod);
+    let names = found.map_or_else(Vec::new, |found| found.claims.to_vec());
+    let space = pod.key.namespace.clone();
+    names
+        .into_iter()
+        .map(move |name| ObjectRef::new(Kind::PersistentVolumeClaim, Key::new(space.clone(), name)))
 }
 
 /// What of a namespace may be behind such a trouble: its ways, or its limits.

@@ -9,6 +9,7 @@ pub mod database;
 pub mod dns;
 mod folder;
 pub mod https;
+mod job;
 pub mod logs;
 mod moves;
 pub mod object;

@@ -149,7 +149,7 @@ pub(super) fn count_generation(before: &Value, after: &mut Value) {
     }
 }
 
-fn uid(random: &mut fastrand::Rng) -> String {
+pub(super) fn uid(random: &mut fastrand::Rng) -> String {
     uuid::Builder::from_random_bytes(random.u128(..).to_be_bytes()).into_uuid().to_string()
 }
 

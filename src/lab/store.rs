@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub use super::object::{Object, micros, seconds};
-use super::object::{complete, count_generation, list_at, suffix, text};
+use super::object::{complete, count_generation, list_at, suffix, text, uid};
 pub use super::resources::{RESOURCES, Resource, resource};
 
 /// How many changes of one resource can be watched from the past; an older start is [`Expired`] (410 Gone).
@@ -238,6 +238,11 @@ impl Store {
     /// A suffix as `generateName` makes it.
     pub fn suffix(&self) -> String {
         suffix(&mut self.0.state.write().unwrap_or_else(PoisonError::into_inner).random)
+    }
+
+    /// A uid that nothing has.
+    pub fn uid(&self) -> String {
+        uid(&mut self.0.state.write().unwrap_or_else(PoisonError::into_inner).random)
     }
 
     /// The object as `create` would store it, without storing it (dry run).

@@ -1,13 +1,17 @@
 //! What speaks against a step before anybody tries it, as far as the Snapshot shows. A playbook names the
 //! guards; live checks (permissions, quotas, dry runs) belong to the preview, not here.
 
+mod database;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{Action, Kind, Pod, between, cause, text};
+use crate::domain::{Action, Job, Kind, Pod, between, cause, text};
 
 use super::Playbook;
 use super::view::View;
+pub(super) use database::database_is_full;
+use database::{database, explained, index, is_shut, replica};
 
 /// A guard by its name in a playbook.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -48,12 +52,14 @@ pub enum Guard {
     DatabaseLetsIn,
     /// The replicas have to be close behind before reads are sent to them.
     ReplicaFresh,
+    /// No run of a CronJob is on its way.
+    NoRunActive,
     /// Where one statement takes most of the time, its plan is read first (audit, section 4).
     Explained,
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 19] = [
+    pub const ALL: [(&'static str, Guard); 20] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -72,6 +78,7 @@ impl Guard {
         ("index-affordable", Guard::IndexAffordable),
         ("database-lets-in", Guard::DatabaseLetsIn),
         ("replica-fresh", Guard::ReplicaFresh),
+        ("no-run-active", Guard::NoRunActive),
         ("explained", Guard::Explained),
     ];
 
@@ -104,8 +111,6 @@ pub(super) enum Standing {
 const NODE_SETTLED: Duration = Duration::from_mins(2);
 /// A rollout younger than this has not shown yet what it does.
 const ROLLOUT_SETTLED: Duration = Duration::from_mins(1);
-/// Above this share of the usable connections more replicas do harm (audit, section 4).
-const DATABASE_FULL: f64 = 0.7;
 
 /// What a guard is asked about.
 pub(super) struct Case<'a> {
@@ -151,57 +156,10 @@ impl Guard {
             ),
             Guard::DatabaseLetsIn => Standing::Fine,
             Guard::ReplicaFresh => replica(case.values),
+            Guard::NoRunActive => run_active(case),
             Guard::Explained => explained(case),
             Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => Standing::Fine,
         }
-    }
-}
-
-/// From this load on, and on a larger table than this, an index is built later (audit, section 4).
-const CPU_FULL: f64 = 95.0;
-const LARGE_TABLE: f64 = 10.0 * 1024.0 * 1024.0 * 1024.0;
-/// Reads go to a replica that is less than this far behind (audit, section 4).
-const LAG: f64 = 1.0;
-
-/// No slot is left, whether or not somebody was turned away in our sight.
-fn is_shut(view: &View<'_>) -> bool {
-    let snapshot = view.snapshot();
-    snapshot.exhausted.is_some()
-        || snapshot.capacity.is_some_and(|capacity| capacity.used >= capacity.usable())
-}
-
-fn number(values: &BTreeMap<String, String>, name: &str) -> Option<f64> {
-    values.get(name)?.parse().ok()
-}
-
-fn index(values: &BTreeMap<String, String>) -> Standing {
-    let busy = number(values, "cpu_load").is_some_and(|load| load > CPU_FULL);
-    match number(values, "index_table_bytes") {
-        Some(bytes) if busy && bytes > LARGE_TABLE => Standing::NotAdvised(format!(
-            "the table has {} and every CPU is busy: cancel or scale first, build it when there is room",
-            text::bytes(bytes as u64)
-        )),
-        _ => Standing::Fine,
-    }
-}
-
-fn explained(case: &Case<'_>) -> Standing {
-    let reader = case.playbook.steps.iter().find(|step| step.todo.verb.name == "explain-query");
-    let known = case.view.has(cause::HOT_QUERY) && case.values.contains_key("top_query");
-    match reader.filter(|reader| known && case.view.done(&reader.id).is_none()) {
-        Some(reader) => Standing::First {
-            step: reader.id.clone(),
-            why: "one statement takes most of the time: an index may be all that it needs".into(),
-        },
-        None => Standing::Fine,
-    }
-}
-
-fn replica(values: &BTreeMap<String, String>) -> Standing {
-    match number(values, "replica_lag_seconds") {
-        Some(lag) if lag >= LAG => Standing::NotAdvised(format!("the replicas are {lag:.1} s behind")),
-        Some(_) => Standing::Fine,
-        None => Standing::NotAdvised("how far the replicas are behind is not known".into()),
     }
 }
 
@@ -294,20 +252,6 @@ fn another_rollout(view: &View<'_>) -> Standing {
     }
 }
 
-fn database(view: &View<'_>) -> Standing {
-    database_is_full(view).map_or(Standing::Fine, Standing::NotAdvised)
-}
-
-/// Why more replicas would find no connection, if so.
-pub(super) fn database_is_full(view: &View<'_>) -> Option<String> {
-    if view.snapshot().exhausted.is_some() || view.has(cause::DATABASE_EXHAUSTED) {
-        return Some("the database has no connection slot left: more replicas make it worse".into());
-    }
-    let capacity = view.snapshot().capacity.filter(|capacity| capacity.fill() > DATABASE_FULL)?;
-    let (used, usable) = (capacity.used, capacity.usable());
-    Some(format!("the database uses {used} of {usable} connections: more replicas would take the rest"))
-}
-
 fn last_ready(case: &Case<'_>) -> Standing {
     let ready = case.view.ready();
     let taken = match case.action {
@@ -377,6 +321,20 @@ fn critical(case: &Case<'_>) -> Standing {
             "{alert} is critical: find what makes it fire, don't make it quieter"
         )),
         _ => Standing::Fine,
+    }
+}
+
+fn run_active(case: &Case<'_>) -> Standing {
+    let snapshot = case.view.snapshot();
+    let cron = case.action.and_then(Action::object).and_then(|object| snapshot.cron_jobs.get(&object.key));
+    let running = cron.and_then(|cron| {
+        let own = |job: &&Job| job.owner.as_ref().is_some_and(|owner| owner.uid == cron.uid);
+        let open = |job: &&Job| !job.suspended && !job.is_complete() && job.gave_up().is_none();
+        snapshot.jobs.iter().filter(own).filter(open).map(|job| &job.key.name).min()
+    });
+    match running {
+        Some(job) => Standing::NotAdvised(format!("{job} is on its way: see how it ends")),
+        None => Standing::Fine,
     }
 }
 

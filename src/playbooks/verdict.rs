@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::domain::{
-    Action, Alerting, Container, ImageChange, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Which,
-    between, cause, text,
+    Action, Alerting, Container, ImageChange, Kind, ObjectRef, Pod, ReplicaSet, Sql, Strategy, Template,
+    Which, between, cause, text,
 };
 
 use super::guards::{database_is_full, many_nodes};
@@ -37,8 +37,8 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
         Action::SetImage { images, .. } => {
             let elsewhere = || crashes_beside(view, images);
             let other =
-                images.iter().find_map(|change| other_program(view, &change.container, &change.image));
-            other.or_else(elsewhere)
+                || images.iter().find_map(|change| other_program(view, &change.container, &change.image));
+            same_image(view, images).or_else(other).or_else(elsewhere)
         }
         Action::Patch { object, body, .. } => patch(view, object, body),
         Action::PullSecret { .. } => {
@@ -216,14 +216,30 @@ fn needs_the_same(view: &View<'_>, to: u64) -> Option<String> {
     })
 }
 
+/// What its pods are made from.
+fn template<'a>(view: &View<'a>) -> Option<&'a Template> {
+    let of_deployment = view.deployment.map(|deployment| &deployment.template);
+    of_deployment.or(view.controller.map(|controller| &controller.template))
+}
+
+/// The pods that fail ask for it already.
+fn same_image(view: &View<'_>, images: &[ImageChange]) -> Option<String> {
+    let failing = view.failing();
+    let has = |change: &ImageChange| {
+        let mut containers = failing.iter().flat_map(|pod| pod.containers.iter());
+        containers.any(|row| row.name == change.container && *row.image == *change.image)
+    };
+    images.iter().all(has).then(|| "the pods that fail are made from that image already".into())
+}
+
 /// Another repository is another program, unless the digest is the same (audit D124) or it ran here before.
 fn other_program(view: &View<'_>, container: &str, image: &str) -> Option<String> {
-    let mut ran = view.revisions.iter().flat_map(|set| set.template.containers.iter());
+    let sets = view.revisions.iter().map(|set| &set.template);
+    let mut ran = sets.chain(view.templates_of_controller()).flat_map(|template| template.containers.iter());
     if ran.any(|row| &*row.image == image) {
         return None;
     }
-    let containers = &view.deployment?.template.containers;
-    let now = containers.iter().find(|row| &*row.name == container)?;
+    let now = template(view)?.containers.iter().find(|row| &*row.name == container)?;
     let digest = |image: &str| image.split_once('@').map(|(_, digest)| digest.to_owned());
     let elsewhere = repository(&now.image) != repository(image);
     let same = digest(image).is_some() && digest(image) == digest(&now.image);

@@ -3,7 +3,7 @@
 
 use crate::domain::{
     Autoscaler, ChangeKind, Controller, ControllerRevision, Deployment, Key, Kind, Node, ObjectRef, Phase,
-    Pod, ReplicaSet, Snapshot, Subject,
+    Pod, ReplicaSet, Snapshot, Subject, Template,
 };
 
 use super::{Done, Facts, Playbook};
@@ -103,12 +103,20 @@ impl<'a> View<'a> {
                 .all(|pod| pod.containers.iter().all(|container| container.termination().is_none()))
     }
 
-    /// The newest revision of the StatefulSet or DaemonSet.
+    /// The revisions of the StatefulSet or DaemonSet.
+    fn revisions_of_controller(&self) -> impl Iterator<Item = &'a ControllerRevision> {
+        let uid = self.controller.map(|controller| &controller.uid);
+        let own = move |row: &&ControllerRevision| row.owner.as_ref().map(|owner| &owner.uid) == uid;
+        self.snapshot().controller_revisions.iter().filter(move |row| uid.is_some() && own(row))
+    }
+
     fn newest_of_controller(&self) -> Option<&'a ControllerRevision> {
-        let controller = self.controller?;
-        let own =
-            |row: &&ControllerRevision| row.owner.as_ref().is_some_and(|owner| owner.uid == controller.uid);
-        self.snapshot().controller_revisions.iter().filter(own).max_by_key(|row| row.revision)
+        self.revisions_of_controller().max_by_key(|row| row.revision)
+    }
+
+    /// What its pods were and are made from.
+    pub fn templates_of_controller(&self) -> impl Iterator<Item = &'a Template> {
+        self.revisions_of_controller().map(|row| &row.template)
     }
 
     /// Pods of an older revision that are not Ready and that an ordered StatefulSet waits for.

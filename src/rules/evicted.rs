@@ -44,14 +44,16 @@ pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 }
 
 fn is_evicted(scene: &Scene<'_>, pod: &Pod) -> bool {
-    let own = || {
-        let words = pod.message.as_deref().unwrap_or_default().to_lowercase();
-        OWN_LIMITS.iter().any(|limit| words.contains(limit))
-    };
     pod.phase == Phase::Failed
         && pod.reason.as_deref() == Some("Evicted")
         && scene.now.duration_since(evicted_at(pod)) <= RECENT
-        && own()
+        && is_over_its_own_limits(pod)
+}
+
+/// The kubelet says that the pod itself wrote too much.
+pub(super) fn is_over_its_own_limits(pod: &Pod) -> bool {
+    let words = pod.message.as_deref().unwrap_or_default().to_lowercase();
+    OWN_LIMITS.iter().any(|limit| words.contains(limit))
 }
 
 /// When its last container ended, or a condition changed.

@@ -11,7 +11,7 @@ use crate::domain::{
 use super::crash_cause::{Why, why};
 use super::rollout_cause::refused;
 use super::workload::{Bindings, evidence, quote, referenced};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, controller, cron_job, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, controller, cron_job, run_again, shown};
 
 const REMEMBERED: Threshold = Threshold {
     key: "job-failed.remembered",
@@ -147,8 +147,14 @@ pub(super) fn failure<'a>(scene: &Scene<'a>, job: &'a Job, began: Timestamp) -> 
             causes.push(Cause { name: cause::MISSING_REFERENCE, says, weight: 0.95 });
         }
     }
-    let blamed = (&job.template, &[&job.key][..]);
-    configuration::blame(scene, blamed, began, &mut causes, &mut facts, &mut bindings);
+    let again = run_again::reason(scene, job, at, &causes);
+    // What was written since is a remedy, whether or not it helped.
+    if again.as_ref().is_none_or(|again| again.name != cause::RUN_OUTDATED) {
+        let blamed = (&job.template, &[&job.key][..]);
+        configuration::blame(scene, blamed, began, &mut causes, &mut facts, &mut bindings);
+    }
+    facts.extend(again.iter().map(|again| evidence(Origin::Jobs, None, again.says.clone())));
+    causes.extend(again);
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     Some(Trouble {
         since: at,
@@ -236,6 +242,7 @@ mod tests {
     fn jobs_that_do_the_same_work_have_the_same_stem() {
         for (name, wanted) in [
             ("migrate-v12", "migrate"),
+            ("migrate-v12-x7k2p", "migrate"),
             ("migrate-20260301-x7k2p", "migrate"),
             ("db-migrate", "db-migrate"),
             ("web-1.27.3-migrate", "web-1.27.3-migrate"),

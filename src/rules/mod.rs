@@ -35,6 +35,7 @@ mod revision;
 mod rollout_cause;
 mod rollout_stuck;
 mod room;
+mod run_again;
 mod scene;
 mod team;
 mod thresholds;

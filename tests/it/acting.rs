@@ -4,6 +4,7 @@
 pub mod bench;
 mod changes;
 mod guarding;
+mod jobs;
 mod journaling;
 mod pods_and_nodes;
 mod reading;

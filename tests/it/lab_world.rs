@@ -42,14 +42,14 @@ impl Bench {
     }
 
     /// Runs until `holds`, at most `seconds`; says whether it came to that.
-    fn until(&mut self, seconds: i64, holds: impl Fn(&Self) -> bool) -> bool {
+    pub fn until(&mut self, seconds: i64, holds: impl Fn(&Self) -> bool) -> bool {
         (0..seconds).any(|_| {
             self.run(1);
             holds(self)
         })
     }
 
-    fn get(&self, resource: &str, name: &str) -> Value {
+    pub fn get(&self, resource: &str, name: &str) -> Value {
         self.store.get(resource, NAMESPACE, name).map(|object| object.value()).unwrap_or_default()
     }
 
@@ -107,7 +107,7 @@ impl Bench {
         self.run(seconds);
     }
 
-    fn change(&self, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
+    pub fn change(&self, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
         self.store.update(resource, NAMESPACE, name, self.now, change).unwrap();
     }
 

@@ -18,6 +18,7 @@ mod eyes;
 mod house;
 mod judgement;
 mod lab_attack;
+mod lab_jobs;
 mod lab_kube_rs;
 mod lab_kubectl;
 mod lab_promql;

@@ -14,6 +14,24 @@ fn deny(ingress: &Key, networks: &[String]) -> String {
     format!("old=$({read}); {}", on(&object, "kubectl annotate --overwrite", &format!("\"{list}\"")))
 }
 
+/// kubectl makes a Job of a CronJob by itself; a Job is copied without what the cluster wrote into it.
+fn run_again(from: &ObjectRef, name: Option<&str>) -> String {
+    let own = format!("{}-$(date +%s)", from.key.name);
+    let new = name.map_or_else(|| own, shell_quote);
+    let place = scope(&from.key.namespace);
+    if from.kind == Kind::CronJob {
+        return format!("kubectl create job {new} {place} --from=cronjob/{}", shell_quote(&from.key.name));
+    }
+    let old = shell_quote(&from.key.name);
+    format!(
+        "kubectl get job {old} {place} -o json | jq --arg name {new} {} | kubectl create -f -",
+        shell_quote(COPY)
+    )
+}
+
+/// What makes a new Job of an old one, in the words of jq.
+const COPY: &str = r#"{apiVersion, kind, metadata: {name: $name, namespace: .metadata.namespace, labels: .metadata.labels}, spec} | del(.spec.selector, (.metadata.labels, .spec.template.metadata.labels)["controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"])"#;
+
 impl Action {
     /// The line a person could paste into a shell for the same effect.
     pub fn as_command(&self) -> String {
@@ -180,18 +198,20 @@ impl Action {
                     )
                 ),
             ),
-            Action::SetImage { deployment, images } => {
+            Action::SetImage { object, images } => {
                 let images: String = images
                     .iter()
                     .map(|change| format!(" {}", shell_quote(&format!("{}={}", change.container, change.image))))
                     .collect();
-                on(&ObjectRef::new(Kind::Deployment, deployment.clone()), "kubectl set image", &images)
+                on(object, "kubectl set image", &images)
             }
-            Action::SetResources { deployment, container, change } => on(
-                &ObjectRef::new(Kind::Deployment, deployment.clone()),
+            Action::SetResources { object, container, change } => on(
+                object,
                 "kubectl set resources",
                 &format!(" -c {}{}", shell_quote(container), resources(change)),
             ),
+            Action::RunJobAgain { from, name } => run_again(from, name.as_deref()),
+            Action::DeleteJob { job, .. } => on(&ObjectRef::new(Kind::Job, job.clone()), "kubectl delete", ""),
             Action::SetConfig { config_map, data } => on(
                 &ObjectRef::new(Kind::ConfigMap, config_map.clone()),
                 "kubectl patch",

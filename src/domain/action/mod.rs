@@ -2,6 +2,7 @@
 //! be written as the command a person could paste. What is done to Kubernetes stands here; each other system
 //! has its own list in its own file.
 
+mod about;
 mod alerting;
 mod aws;
 mod command;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Key, Kind, Name, ObjectRef, System};
+use super::{Key, Name, ObjectRef, System};
 
 pub use alerting::Alerting;
 pub use aws::{Acu, AliasTarget, AwsCall, AwsDoes, IpSetRef, NodeQuestion, NodeService, RecordSet};
@@ -216,14 +217,28 @@ pub enum Action {
         deployment: Key,
         secret: Name,
     },
+    /// Of a Deployment, StatefulSet or DaemonSet.
     SetImage {
-        deployment: Key,
+        object: ObjectRef,
         images: Vec<ImageChange>,
     },
+    /// Of a Deployment, StatefulSet or DaemonSet.
     SetResources {
-        deployment: Key,
+        object: ObjectRef,
         container: Name,
         change: ResourceChange,
+    },
+    /// The work of a Job once more, by a new Job: of a CronJob's template, as `kubectl create job --from` makes it, or
+    /// a copy of a Job that nobody owns.
+    RunJobAgain {
+        from: ObjectRef,
+        /// Of the new Job; a preview chooses one.
+        name: Option<Name>,
+    },
+    /// Takes away a Job that was run again, and its pods, while it runs.
+    DeleteJob {
+        job: Key,
+        uid: Name,
     },
     /// Keys of a ConfigMap: Some sets, None removes.
     SetConfig {
@@ -335,6 +350,7 @@ impl Action {
             | Action::SetConfig { .. }
             | Action::PullSecret { .. }
             | Action::PatchStatus { .. }
+            | Action::RunJobAgain { .. }
             | Action::RolloutPause { .. }
             | Action::RolloutResume { .. } => Effect::Change,
             Action::Scale { .. }
@@ -344,6 +360,7 @@ impl Action {
             | Action::DenyAtIngress { .. }
             | Action::RolloutUndo { .. }
             | Action::DeletePods { .. }
+            | Action::DeleteJob { .. }
             | Action::Evict { .. }
             | Action::Taint { .. }
             | Action::Apply { .. }
@@ -365,103 +382,4 @@ impl Action {
             Action::Elsewhere { effect, .. } => *effect,
         }
     }
-
-    /// What it acts on, as typed to confirm it: the object's bare name.
-    pub fn target(&self) -> Option<Name> {
-        match self {
-            Action::Postgres(sql) => sql.target(),
-            Action::Redis(command) => command.target(),
-            Action::Alerting(call) => call.target(),
-            Action::Aws(call) => call.target(),
-            Action::Machine(command) => command.target(),
-            Action::Network(_) => None,
-            Action::Script(script) => script.target(),
-            _ => self.object().map(|object| object.key.name),
-        }
-    }
-
-    /// The system that has to be reached for it.
-    pub fn system(&self) -> System {
-        match self {
-            Action::Postgres(_) => System::Postgres,
-            Action::Redis(_) => System::Redis,
-            Action::Alerting(call) => call.system(),
-            Action::Aws(_) => System::Aws,
-            Action::Machine(_) => System::Ssh,
-            Action::Network(_) => System::Network,
-            Action::Script(_) => System::Scripts,
-            Action::Elsewhere { system, .. } => *system,
-            _ => System::Kubernetes,
-        }
-    }
-
-    /// The Kubernetes object it is about; the first one of several.
-    pub fn object(&self) -> Option<ObjectRef> {
-        let (kind, key) = match self {
-            Action::Scale { object, .. }
-            | Action::Patch { object, .. }
-            | Action::RolloutRestart { object }
-            | Action::RolloutUndo { object, .. }
-            | Action::Annotate { object, .. }
-            | Action::Label { object, .. }
-            | Action::PatchStatus { object, .. }
-            | Action::Describe { object }
-            | Action::RolloutStatus { object, .. }
-            | Action::CheckConfigMaps { object }
-            | Action::CheckSecrets { object }
-            | Action::CompareRevisions { object }
-            | Action::ListEvents { about: object } => return Some(object.clone()),
-            Action::AutoscalerBounds { autoscaler, .. } => {
-                (Kind::HorizontalPodAutoscaler, autoscaler.clone())
-            }
-            Action::DenyAtIngress { ingress, .. } => (Kind::Ingress, ingress.clone()),
-            Action::RolloutPause { deployment }
-            | Action::RolloutResume { deployment }
-            | Action::ListReplicaSets { deployment }
-            | Action::ReferencePullSecret { deployment, .. }
-            | Action::SetImage { deployment, .. }
-            | Action::SetResources { deployment, .. } => (Kind::Deployment, deployment.clone()),
-            Action::PullSecret { secret, .. } | Action::RestoreSecret { secret, .. } => {
-                (Kind::Secret, secret.clone())
-            }
-            Action::SetConfig { config_map, .. } => (Kind::ConfigMap, config_map.clone()),
-            Action::CheckPullSecrets { pod } | Action::Exec { pod, .. } => (Kind::Pod, pod.clone()),
-            Action::DeletePods { pods } => (Kind::Pod, pods.first()?.key.clone()),
-            Action::Evict { pod } => (Kind::Pod, pod.key.clone()),
-            Action::Logs { pods, .. } | Action::LoginFailures { pods, .. } => {
-                (Kind::Pod, pods.first()?.clone())
-            }
-            Action::Cordon { node }
-            | Action::Uncordon { node }
-            | Action::Drain { node, .. }
-            | Action::Taint { node, .. }
-            | Action::DeleteNode { node }
-            | Action::NodeLease { node }
-            | Action::NodeDisk { node }
-            | Action::NodeEvents { node } => (Kind::Node, Key::cluster(node.clone())),
-            // What is done to its machine is done to the node.
-            Action::Machine(command) => (Kind::Node, Key::cluster(command.node().clone())),
-            Action::Apply { manifest, .. } => applied(manifest)?,
-            Action::ListPods { .. }
-            | Action::ListNodes
-            | Action::PodUsage { .. }
-            | Action::NodeUsage
-            | Action::NodeAllocation { .. }
-            | Action::ListExternalSecrets { .. }
-            | Action::Postgres(_)
-            | Action::Redis(_)
-            | Action::Alerting(_)
-            | Action::Aws(_)
-            | Action::Network(_)
-            | Action::Script(_)
-            | Action::Elsewhere { .. } => return None,
-        };
-        Some(ObjectRef::new(kind, key))
-    }
-}
-
-fn applied(manifest: &Value) -> Option<(Kind, Key)> {
-    let text = |path| manifest.pointer(path).and_then(Value::as_str);
-    let kind = Kind::parse(text("/kind")?)?;
-    Some((kind, Key::new(text("/metadata/namespace").unwrap_or_default(), text("/metadata/name")?)))
 }

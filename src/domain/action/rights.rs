@@ -6,8 +6,8 @@ use std::fmt;
 use crate::domain::{Kind, Name, ObjectRef};
 use Kind::{
     Certificate, ClusterIssuer, ConfigMap, CronJob, DaemonSet, Deployment, ExternalSecret,
-    HorizontalPodAutoscaler, Ingress, Issuer, Node, PersistentVolumeClaim, Pod, Prometheus, PrometheusRule,
-    Secret, Service, StatefulSet,
+    HorizontalPodAutoscaler, Ingress, Issuer, Job, Node, PersistentVolumeClaim, Pod, Prometheus,
+    PrometheusRule, Secret, Service, StatefulSet,
 };
 
 /// A verb on a kind of object, or on a part of it.
@@ -116,9 +116,11 @@ pub static RIGHTS: &[Rights] = &[
     of("pull-secret", &[on("create", Secret, ""), patch(Secret)]),
     of("restore-secret", &[patch(Secret), on("delete", Secret, "")]),
     of("reference-pull-secret", TEMPLATE),
-    of("set-image", TEMPLATE),
-    of("set-resources", TEMPLATE),
+    of("set-image", WORKLOADS),
+    of("set-resources", WORKLOADS),
     of("set-config", &[patch(ConfigMap)]),
+    of("run-job-again", &[on("create", Job, "")]),
+    of("delete-job", &[on("delete", Job, "")]),
     of("exec", &[on("create", Pod, "exec")]),
     of("patch-status", &[on("patch", Certificate, "status"), on("patch", Deployment, "status")]),
     of("delete-node", &[on("delete", Node, "")]),

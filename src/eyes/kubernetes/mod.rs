@@ -3,6 +3,7 @@
 
 mod autoscaler;
 mod batch;
+mod claim;
 mod config_object;
 mod controller;
 pub(in crate::eyes) mod names;
@@ -66,7 +67,7 @@ pub(super) fn open(scope: &Scope, sessions: &Sessions, tell: &Tell, tasks: &mut 
     open.eye(
         O::PersistentVolumeClaims,
         K::PersistentVolumeClaim,
-        other::claim,
+        claim::claim,
         Fact::PersistentVolumeClaims,
         as_usual,
     );

@@ -1,14 +1,12 @@
-//! Events, traffic's way in, claims and certificates on the wire, and the slim values made of them.
+//! Events, traffic's way in and certificates on the wire, and the slim values made of them.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::names::{Names, own, says};
-use super::wire::{Amounts, ConditionWire, Meta, Resources, Scalar, conditions, count, time};
-use crate::domain::{
-    Certificate, EndpointSlice, Event, Ingress, Key, Name, PersistentVolumeClaim, Selector, Service,
-};
+use super::wire::{ConditionWire, Meta, conditions, count, time};
+use crate::domain::{Certificate, EndpointSlice, Event, Ingress, Key, Name, Selector, Service};
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(rename_all = "camelCase")]
@@ -304,41 +302,6 @@ pub(in crate::eyes) fn ingress(wire: IngressWire, names: &mut Names) -> Option<I
         tls: tls.into(),
         services: services.into(),
         addresses: balancer.ingress.iter().flatten().filter_map(balancer_address).collect(),
-    })
-}
-
-#[derive(Deserialize, Debug, Default)]
-pub(in crate::eyes) struct ClaimWire {
-    #[serde(default)]
-    metadata: Meta,
-    spec: Option<ClaimSpec>,
-    status: Option<ClaimStatus>,
-}
-
-#[derive(Deserialize, Debug, Default)]
-#[serde(rename_all = "camelCase")]
-struct ClaimSpec {
-    storage_class_name: Option<String>,
-    resources: Option<Resources>,
-}
-
-#[derive(Deserialize, Debug, Default)]
-struct ClaimStatus {
-    phase: Option<String>,
-    capacity: Option<Amounts>,
-}
-
-pub(in crate::eyes) fn claim(wire: ClaimWire, names: &mut Names) -> Option<PersistentVolumeClaim> {
-    let (spec, status) = (wire.spec.unwrap_or_default(), wire.status.unwrap_or_default());
-    let storage = |amounts: Option<&Amounts>| amounts?.storage.as_ref().and_then(Scalar::number);
-    let asked = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-    Some(PersistentVolumeClaim {
-        key: wire.metadata.key(names)?,
-        phase: names.shared(status.phase.as_deref().unwrap_or("Pending")),
-        capacity_bytes: storage(status.capacity.as_ref())
-            .or_else(|| storage(asked))
-            .map(|bytes| bytes as u64),
-        storage_class: names.maybe(spec.storage_class_name.as_ref()),
     })
 }
 

@@ -9,9 +9,11 @@ mod foresight;
 mod keeper;
 mod quota;
 mod restart;
+mod run;
 mod workload;
 
 pub(super) use budget::{blockers, budgets};
+pub(super) use run::before_a_run;
 
 use serde_json::Value;
 
@@ -56,6 +58,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     hazards.extend(evidence);
     hazards.extend(denied);
     hazards.extend(well);
+    hazards.extend(run::suspends(scene));
     hazards.extend(restart::fine_log_level(scene));
     hazards.extend(certificate::hazard(scene, (hands.clock)()));
     hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));

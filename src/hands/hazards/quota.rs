@@ -40,12 +40,15 @@ impl More {
 }
 
 fn more(scene: &Scene) -> Option<More> {
-    if !matches!(scene.object.kind, Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet) {
-        return None;
-    }
+    let pods = match scene.object.kind {
+        Kind::Deployment | Kind::StatefulSet | Kind::ReplicaSet => "/spec/replicas",
+        Kind::DaemonSet => "/status/desiredNumberScheduled",
+        Kind::Job => "/spec/parallelism",
+        _ => return None,
+    };
     let empty = Value::Null;
     let before = scene.before.unwrap_or(&empty);
-    let count = |object: &Value| i128::from(number(object, "/spec/replicas"));
+    let count = |object: &Value| i128::from(number(object, pods));
     let total = |object: &Value, part: &str, resource: &str| {
         object.pointer("/spec/template/spec").map_or(0, |spec| asks(spec, part, resource)) * count(object)
     };

@@ -82,7 +82,14 @@ pub(super) fn held_back(scene: &Scene) -> Option<Hazard> {
     }
     if is_on_delete(scene.after) {
         let says = "its strategy is OnDelete: no pod changes until it is deleted";
-        return Some(Hazard::note(Guard::Rollout, says));
+        return Some(Hazard::warn(Guard::Rollout, says));
+    }
+    let partition = number(scene.after, "/spec/updateStrategy/rollingUpdate/partition");
+    if partition > 0 {
+        let says = format!("its partition is {partition}: pods with a lower number stay as they are");
+        let all = partition >= number(scene.after, "/spec/replicas");
+        let level = if all { Hazard::warn } else { Hazard::note };
+        return Some(level(Guard::Rollout, says));
     }
     let missing = number(before, "/spec/replicas") - number(before, "/status/readyReplicas");
     let waits =

@@ -195,26 +195,26 @@ fn taints(node: &Value, key: &str, value: &str, effect: &str, remove: bool) -> R
 }
 
 /// An unknown container name would be merged as a new container (audit D21).
-fn container_list(deployment: &Value, name: &str) -> Result<(&'static str, usize), Refusal> {
+fn container_list(workload: &Value, name: &str) -> Result<(&'static str, usize), Refusal> {
     for list in ["containers", "initContainers"] {
-        let containers = items(deployment, &format!("/spec/template/spec/{list}"));
+        let containers = items(workload, &format!("/spec/template/spec/{list}"));
         if let Some(index) = containers.iter().position(|container| string(container, "/name") == name) {
             return Ok((list, index));
         }
     }
-    let known: Vec<_> = items(deployment, "/spec/template/spec/containers")
+    let known: Vec<_> = items(workload, "/spec/template/spec/containers")
         .iter()
         .map(|container| string(container, "/name"))
         .collect();
     Err(Refusal::new(format!("there is no container {name}")).repair(format!("it has {}", known.join(", "))))
 }
 
-fn images_of(deployment: &Value, images: &[ImageChange]) -> Result<(Value, String), Refusal> {
+fn images_of(workload: &Value, images: &[ImageChange]) -> Result<(Value, String), Refusal> {
     let mut spec: Map<String, Value> = Map::new();
     let mut title = Vec::new();
     for change in images {
-        let (list, index) = container_list(deployment, &change.container)?;
-        let old = string(deployment, &format!("/spec/template/spec/{list}/{index}/image"));
+        let (list, index) = container_list(workload, &change.container)?;
+        let old = string(workload, &format!("/spec/template/spec/{list}/{index}/image"));
         title.push(format!("{} {old} → {}", change.container, change.image));
         if let Some(containers) = spec.entry(list).or_insert_with(|| json!([])).as_array_mut() {
             containers.push(json!({"name": change.container, "image": change.image}));
@@ -223,8 +223,8 @@ fn images_of(deployment: &Value, images: &[ImageChange]) -> Result<(Value, Strin
     Ok((json!({"spec": {"template": {"spec": spec}}}), title.join(", ")))
 }
 
-fn resources(deployment: &Value, container: &str, change: &ResourceChange) -> Result<Value, Refusal> {
-    let (list, _) = container_list(deployment, container)?;
+fn resources(workload: &Value, container: &str, change: &ResourceChange) -> Result<Value, Refusal> {
+    let (list, _) = container_list(workload, container)?;
     let mut resources: Map<String, Value> = Map::new();
     for (part, resource, value) in [
         ("requests", "cpu", &change.cpu_request),

@@ -1,8 +1,10 @@
 //! Hands on Kubernetes: one file per family of actions. Native calls, never another program.
 
+mod again;
 mod change;
 mod drain;
 mod exec;
+mod job;
 mod node;
 mod pods;
 mod rollout;
@@ -31,6 +33,8 @@ pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Resul
         Action::Evict { pod } => pods::draft_evict(hands, &action, pod, at).await,
         Action::Drain { node, options } => drain::draft(hands, &action, node, options, at).await,
         Action::DeleteNode { node } => node::draft_delete(hands, &action, node, at).await,
+        Action::RunJobAgain { from, name } => job::draft_run(hands, from, name.as_ref(), at).await,
+        Action::DeleteJob { job, uid } => job::draft_delete(hands, &action, job, uid, at).await,
         Action::Exec { pod, container, argv } => exec::draft(hands, &action, pod, container, argv, at).await,
         _ => single::draft(hands, action, at).await,
     }
@@ -43,6 +47,8 @@ pub(super) async fn perform(hands: &Hands, warrant: &Warrant, task: &mut Task) -
         Action::Evict { pod } => pods::evict(hands, warrant, pod, task).await,
         Action::Drain { node, options } => drain::drain(hands, warrant, node, options, task).await,
         Action::DeleteNode { node } => node::delete(hands, warrant, node, task).await,
+        Action::RunJobAgain { .. } => job::run(hands, warrant, task).await,
+        Action::DeleteJob { job, uid } => job::delete(hands, job, uid, task).await,
         Action::Exec { pod, container, argv } => exec::exec(hands, warrant, pod, container, argv, task).await,
         _ => single::perform(hands, warrant, task).await,
     }

@@ -201,7 +201,7 @@ async fn find_out(
     Err(last)
 }
 
-async fn moved(hands: &Hands, warrant: &Warrant, object: &ObjectRef) -> Done {
+pub(super) async fn moved(hands: &Hands, warrant: &Warrant, object: &ObjectRef) -> Done {
     let refusal = Refusal::new(format!("{object} changed since you saw it; nothing was written"))
         .repair("look at the new preview");
     let now = (hands.clock)();
@@ -237,7 +237,7 @@ fn is_moved(trouble: &Trouble) -> bool {
 }
 
 /// What the API server says of a write besides accepting it.
-fn warned(says: &str) -> Hazard {
+pub(super) fn warned(says: &str) -> Hazard {
     Hazard::warn(Guard::Target, format!("the API server warns: {says}"))
 }
 

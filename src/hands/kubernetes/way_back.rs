@@ -66,9 +66,9 @@ pub(super) fn undo(
             (Action::SetConfig { config_map: config_map.clone(), data }, "old values".into())
         }
         Action::Taint { .. } => untaint(action, before)?,
-        Action::SetImage { deployment, images } => {
+        Action::SetImage { object, images } => {
             let images = images.iter().filter_map(|change| old_image(before, change)).collect();
-            (Action::SetImage { deployment: deployment.clone(), images }, "old image".into())
+            (Action::SetImage { object: object.clone(), images }, "old image".into())
         }
         Action::PatchStatus { object, body } => {
             let body = inverse_merge(body.get("status").unwrap_or(body), before.get("status"));
@@ -96,10 +96,10 @@ fn old<'a>(
     pairs.iter().map(|(key, _)| (key.clone(), value(key).map(str::to_owned))).collect()
 }
 
-fn old_image(deployment: &Value, change: &ImageChange) -> Option<ImageChange> {
+fn old_image(workload: &Value, change: &ImageChange) -> Option<ImageChange> {
     ["containers", "initContainers"]
         .iter()
-        .flat_map(|list| items(deployment, &format!("/spec/template/spec/{list}")))
+        .flat_map(|list| items(workload, &format!("/spec/template/spec/{list}")))
         .find(|container| string(container, "/name") == &*change.container)
         .map(|container| ImageChange {
             container: change.container.clone(),

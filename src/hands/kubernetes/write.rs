@@ -120,6 +120,27 @@ impl Write {
     }
 }
 
+/// Makes a new object; refused by the server where one of that name exists.
+#[expect(clippy::disallowed_methods, reason = "the hands are the room that writes")]
+pub(super) async fn create(
+    cluster: &Cluster,
+    object: &ObjectRef,
+    body: &Value,
+    mode: Mode,
+) -> Result<Answer, Trouble> {
+    let place = Request::new(cluster.api(object.kind, &object.key.namespace).resource_url());
+    let body = serde_json::to_vec(body).map_err(kube::Error::SerdeError)?;
+    let request = place.create(&post(mode), body).map_err(kube::Error::BuildRequest)?;
+    match tokio::time::timeout(cluster.deadline(), answer(&cluster.client(), request)).await {
+        Ok(answer) => {
+            let Answer { object: mut made, warnings } = answer?;
+            name_kind(&mut made, object.kind);
+            Ok(Answer { object: made, warnings })
+        }
+        Err(_) => Err(Trouble::unanswered(cluster.deadline())),
+    }
+}
+
 /// The answer with its warnings, which the typed calls drop.
 async fn answer(client: &kube::Client, request: http::Request<Vec<u8>>) -> Result<Answer, kube::Error> {
     let answer = client.send(request.map(Body::from)).await?;

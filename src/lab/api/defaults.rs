@@ -6,10 +6,16 @@ use crate::lab::store::Resource;
 
 /// Defaults outside templates, on every write.
 pub fn fill(resource: &Resource, object: &mut Value) {
-    if !["deployments", "statefulsets", "replicasets", "cronjobs", "horizontalpodautoscalers", "services"]
-        .contains(&resource.plural)
-        || !object["spec"].is_object()
-    {
+    const FILLED: &[&str] = &[
+        "deployments",
+        "statefulsets",
+        "replicasets",
+        "jobs",
+        "cronjobs",
+        "horizontalpodautoscalers",
+        "services",
+    ];
+    if !FILLED.contains(&resource.plural) || !object["spec"].is_object() {
         return;
     }
     let spec = &mut object["spec"];
@@ -36,6 +42,14 @@ pub fn fill(resource: &Resource, object: &mut Value) {
             );
         }
         "replicasets" => or(spec, "replicas", || 1.into()),
+        "jobs" => {
+            or(spec, "parallelism", || 1.into());
+            or(spec, "completions", || 1.into());
+            or(spec, "backoffLimit", || 6.into());
+            or(spec, "completionMode", || "NonIndexed".into());
+            or(spec, "suspend", || false.into());
+            or(spec, "podReplacementPolicy", || "TerminatingOrFailed".into());
+        }
         "cronjobs" => {
             or(spec, "concurrencyPolicy", || "Allow".into());
             or(spec, "suspend", || false.into());

@@ -28,6 +28,8 @@ pub enum Propagation {
 pub struct Options {
     pub grace: Option<i64>,
     pub propagation: Propagation,
+    /// Somebody chose it.
+    chosen: bool,
     pub uid: Option<String>,
     pub version: Option<String>,
     pub dry_run: bool,
@@ -35,7 +37,8 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { grace: None, propagation: Propagation::Background, uid: None, version: None, dry_run: false }
+        let propagation = Propagation::Background;
+        Self { grace: None, propagation, chosen: false, uid: None, version: None, dry_run: false }
     }
 }
 
@@ -69,6 +72,7 @@ impl Options {
         Ok(Self {
             grace: grace.or(asked),
             propagation,
+            chosen: policy.is_some() || orphan,
             uid: text(&body["preconditions"]["uid"]),
             version: text(&body["preconditions"]["resourceVersion"]),
             dry_run: call.is_dry_run()? || body["dryRun"][0] == "All",
@@ -77,8 +81,12 @@ impl Options {
 }
 
 pub fn one(api: &Api, call: &Call, target: &Target) -> Result<Response<Body>, Status> {
-    let options = Options::of(call)?;
+    let mut options = Options::of(call)?;
     let resource = target.resource;
+    // Of batch/v1 alone: the pods of a Job that is deleted without a word stay.
+    if resource.plural == "jobs" && !options.chosen {
+        options.propagation = Propagation::Orphan;
+    }
     let object = api
         .store
         .get(resource.plural, target.place(), target.name())

@@ -24,6 +24,7 @@ mod patch;
 mod pod_words;
 mod portforward;
 mod protobuf;
+mod protobuf_job;
 mod proxy;
 mod quantity;
 mod rbac;

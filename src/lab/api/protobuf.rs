@@ -4,26 +4,32 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::protobuf_job;
 use crate::lab::store::seconds;
 
 /// Envelope of every message: `k8s\0`, then a `runtime.Unknown`.
 const MAGIC: &[u8] = b"k8s\0";
 
-type Schema = &'static [(u64, &'static str, Kind)];
+pub(super) type Schema = &'static [(u64, &'static str, Kind)];
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Text,
     Number,
     Flag,
     Time,
     Message(Schema),
+    Messages(Schema),
+    /// Its fields are the outer message's own in JSON.
+    Inline(Schema),
     Texts,
     TextMap,
     BytesMap,
+    /// Names to quantities, each a message around its text.
+    Quantities,
 }
 
-const METADATA: Schema = &[
+pub(super) const METADATA: Schema = &[
     (1, "name", Kind::Text),
     (2, "generateName", Kind::Text),
     (3, "namespace", Kind::Text),
@@ -32,7 +38,16 @@ const METADATA: Schema = &[
     (8, "creationTimestamp", Kind::Time),
     (11, "labels", Kind::TextMap),
     (12, "annotations", Kind::TextMap),
+    (13, "ownerReferences", Kind::Messages(OWNER)),
     (14, "finalizers", Kind::Texts),
+];
+const OWNER: Schema = &[
+    (1, "kind", Kind::Text),
+    (3, "name", Kind::Text),
+    (4, "uid", Kind::Text),
+    (5, "apiVersion", Kind::Text),
+    (6, "controller", Kind::Flag),
+    (7, "blockOwnerDeletion", Kind::Flag),
 ];
 const DELETE_OPTIONS: Schema = &[
     (1, "gracePeriodSeconds", Kind::Number),
@@ -85,6 +100,7 @@ fn schema(kind: &str) -> Option<Schema> {
             &[(1, "metadata", Kind::Message(METADATA)), (2, "deleteOptions", Kind::Message(DELETE_OPTIONS))]
         }
         "DeleteOptions" => DELETE_OPTIONS,
+        "Job" => protobuf_job::JOB,
         _ => return None,
     })
 }
@@ -107,7 +123,7 @@ pub fn decode(body: &[u8]) -> Option<Value> {
             _ => {}
         }
     }
-    let mut object = message(raw, schema(&kind)?)?;
+    let mut object = message(raw, schema(&kind)?, kind == "Job")?;
     object["apiVersion"] = version.into();
     object["kind"] = kind.into();
     Some(object)
@@ -116,6 +132,13 @@ pub fn decode(body: &[u8]) -> Option<Value> {
 enum Field<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
+}
+
+impl Field<'_> {
+    /// As Go writes what is not set.
+    fn is_empty(&self) -> bool {
+        matches!(self, Field::Varint(0) | Field::Bytes([]))
+    }
 }
 
 /// The fields of a message in order; fixed-width ones do not occur in these messages.
@@ -151,23 +174,43 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn message(bytes: &[u8], schema: Schema) -> Option<Value> {
+/// A `whole` message has no fields but those of the schema; of any other, what is not known does not matter here.
+fn message(bytes: &[u8], schema: Schema, whole: bool) -> Option<Value> {
     let mut object = Map::new();
     for (number, field) in fields(bytes)? {
-        let Some((_, name, kind)) = schema.iter().find(|(known, ..)| *known == number) else { continue };
-        put(&mut object, name, *kind, &field)?;
+        match schema.iter().find(|(known, ..)| *known == number) {
+            Some((_, name, kind)) => put(&mut object, name, *kind, &field, whole)?,
+            None if whole && !field.is_empty() => return None,
+            None => {}
+        }
     }
     Some(Value::Object(object))
 }
 
-fn put(object: &mut Map<String, Value>, name: &str, kind: Kind, field: &Field<'_>) -> Option<()> {
+fn put(
+    object: &mut Map<String, Value>,
+    name: &str,
+    kind: Kind,
+    field: &Field<'_>,
+    whole: bool,
+) -> Option<()> {
     let value = match (kind, field) {
         (Kind::Number, Field::Varint(number)) => json!(*number as i64),
         (Kind::Flag, Field::Varint(number)) => json!(*number != 0),
         // Go writes empty strings and messages where JSON writes nothing
         (Kind::Text | Kind::Message(_) | Kind::Time, Field::Bytes([])) => return Some(()),
         (Kind::Text, Field::Bytes(bytes)) => text(bytes)?.into(),
-        (Kind::Message(schema), Field::Bytes(bytes)) => message(bytes, schema)?,
+        (Kind::Message(schema), Field::Bytes(bytes)) => message(bytes, schema, whole)?,
+        (Kind::Inline(schema), Field::Bytes(bytes)) => {
+            let Value::Object(inner) = message(bytes, schema, whole)? else { return None };
+            object.extend(inner);
+            return Some(());
+        }
+        (Kind::Messages(schema), Field::Bytes(bytes)) => {
+            let inner = message(bytes, schema, whole)?;
+            object.entry(name).or_insert_with(|| json!([])).as_array_mut()?.push(inner);
+            return Some(());
+        }
         (Kind::Time, Field::Bytes(bytes)) => {
             let whole = fields(bytes)?.into_iter().find_map(|(number, field)| match (number, field) {
                 (1, Field::Varint(seconds)) => Some(seconds as i64),
@@ -180,7 +223,7 @@ fn put(object: &mut Map<String, Value>, name: &str, kind: Kind, field: &Field<'_
             list.as_array_mut()?.push(text(bytes)?.into());
             return Some(());
         }
-        (Kind::TextMap | Kind::BytesMap, Field::Bytes(bytes)) => {
+        (Kind::TextMap | Kind::BytesMap | Kind::Quantities, Field::Bytes(bytes)) => {
             let (mut key, mut value) = (String::new(), &[][..]);
             for (number, field) in fields(bytes)? {
                 match (number, field) {
@@ -189,8 +232,13 @@ fn put(object: &mut Map<String, Value>, name: &str, kind: Kind, field: &Field<'_
                     _ => {}
                 }
             }
-            let is_bytes = matches!(kind, Kind::BytesMap);
-            let value = if is_bytes { BASE64_STANDARD.encode(value) } else { text(value)? };
+            let value = match kind {
+                Kind::BytesMap => BASE64_STANDARD.encode(value),
+                Kind::Quantities => {
+                    message(value, &[(1, "is", Kind::Text)], whole)?["is"].as_str()?.to_owned()
+                }
+                _ => text(value)?,
+            };
             object.entry(name).or_insert_with(|| json!({})).as_object_mut()?.insert(key, value.into());
             return Some(());
         }

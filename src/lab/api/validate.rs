@@ -22,19 +22,53 @@ pub fn check(resource: &Resource, before: Option<&Value>, after: &Value) -> Resu
             strategy(&after["spec"]["strategy"], &mut causes);
         }
         "replicasets" | "statefulsets" | "daemonsets" => workload(before, after, &mut causes),
-        "jobs" => pod_spec(&after["spec"]["template"]["spec"], "spec.template.spec", &mut causes),
+        "jobs" => job(before, &after["spec"], "spec", &mut causes),
+        "cronjobs" => job(None, &after["spec"]["jobTemplate"]["spec"], "spec.jobTemplate.spec", &mut causes),
         "horizontalpodautoscalers" => autoscaler(&after["spec"], &mut causes),
         "poddisruptionbudgets" => budget(&after["spec"], &mut causes),
         "configmaps" | "secrets" => data(before, after, &mut causes),
         "persistentvolumeclaims" => claim(before, after, &mut causes),
         _ => {}
     }
+    refused(resource, after, &causes)
+}
+
+/// Whether a new Job, which is to have this uid, selects its own pods and no others.
+pub fn own_pods(resource: &Resource, job: &Value, uid: &str) -> Result<(), Status> {
+    let wrong = crate::lab::job::not_generated(job, uid);
+    let causes: Vec<Cause> =
+        wrong.iter().map(|(field, value, says)| Cause::invalid(field.clone(), value, says)).collect();
+    refused(resource, job, &causes)
+}
+
+fn refused(resource: &Resource, object: &Value, causes: &[Cause]) -> Result<(), Status> {
     if causes.is_empty() {
         return Ok(());
     }
-    let name =
-        after["metadata"]["name"].as_str().or(after["metadata"]["generateName"].as_str()).unwrap_or_default();
-    Err(Status::invalid(resource, name, &causes))
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str().or(metadata["generateName"].as_str()).unwrap_or_default();
+    Err(Status::invalid(resource, name, causes))
+}
+
+/// The spec of a Job: its pods end, and what they are made of stays.
+fn job(before: Option<&Value>, spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let pods = &spec["template"]["spec"];
+    pod_spec(pods, &format!("{path}.template.spec"), causes);
+    if !["Never", "OnFailure"].contains(&pods["restartPolicy"].as_str().unwrap_or_default()) {
+        causes.push(Cause {
+            field: format!("{path}.template.spec.restartPolicy"),
+            reason: "FieldValueNotSupported",
+            message: format!(
+                "Unsupported value: {}: supported values: \"OnFailure\", \"Never\"",
+                pods["restartPolicy"]
+            ),
+        });
+    }
+    let changed = |field: &str| before.is_some_and(|before| before["spec"][field] != spec[field]);
+    for field in ["template", "selector"].into_iter().filter(|field| changed(field)) {
+        let field_path = format!("{path}.{field}");
+        causes.push(Cause::invalid(field_path, &spec[field], "field is immutable"));
+    }
 }
 
 fn metadata(object: &Value, causes: &mut Vec<Cause>) {

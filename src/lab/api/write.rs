@@ -12,6 +12,8 @@ use super::call::{Call, Target};
 use super::events;
 use super::render;
 use super::status::Status;
+use super::validate;
+use crate::lab::job;
 use crate::lab::object::count_generation;
 use crate::lab::store::Object;
 
@@ -33,6 +35,11 @@ pub fn insert(api: &Api, call: &Call, target: &Target, mut body: Value) -> Resul
         return Err(Status::not_found(namespaces, target.place()));
     }
     admit::new(resource, &mut body, call)?;
+    if resource.plural == "jobs" {
+        let uid = api.store.uid();
+        job::select_own_pods(&mut body, &uid);
+        validate::own_pods(resource, &body, &uid)?;
+    }
     if call.is_dry_run()? {
         let whole = api.store.completed(resource, body, call.now);
         let name = whole["metadata"]["name"].as_str().unwrap_or_default();

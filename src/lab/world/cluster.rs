@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::events::Recorder;
 use super::objects::{
-    Bare, Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Named, Node, Pdb, Pod, Quota, ReplicaSet,
-    Service,
+    Bare, Config, CronJob, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Named, Node, Pdb, Pod, Quota,
+    ReplicaSet, Service,
 };
 use super::shelf::{Key, Shelf, Turned};
 use crate::lab::logs::Logs;
@@ -26,6 +26,7 @@ pub enum Work {
     StatefulSet(Key),
     DaemonSet(Key),
     Job(Key),
+    CronJob(Key),
     Pod(Key),
     Schedule(Key),
     Service(Key),
@@ -53,6 +54,7 @@ pub struct Cluster {
     pub stateful_sets: Shelf<ReplicaSet>,
     pub daemon_sets: Shelf<DaemonSet>,
     pub jobs: Shelf<Job>,
+    pub cron_jobs: Shelf<CronJob>,
     pub config_maps: Shelf<Config>,
     pub secrets: Shelf<Config>,
     pub services: Shelf<Service>,
@@ -84,6 +86,7 @@ impl Cluster {
             stateful_sets: Shelf::new(&store, "statefulsets"),
             daemon_sets: Shelf::new(&store, "daemonsets"),
             jobs: Shelf::new(&store, "jobs"),
+            cron_jobs: Shelf::new(&store, "cronjobs"),
             config_maps: Shelf::new(&store, "configmaps"),
             secrets: Shelf::new(&store, "secrets"),
             services: Shelf::new(&store, "services"),
@@ -222,6 +225,7 @@ impl Cluster {
         self.drain_one::<StatefulSet>();
         self.drain_one::<DaemonSet>();
         self.drain_one::<Job>();
+        self.drain_one::<CronJob>();
         self.drain_one::<Pod>();
         self.drain_one::<Service>();
         self.drain_one::<Bare>();

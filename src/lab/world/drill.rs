@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::program::Behaviour;
@@ -89,6 +90,9 @@ pub struct Furnishing {
     /// The share of its node's disk that a worker's log takes in an hour, for as long as there are samples.
     #[serde(default)]
     pub worker_log_per_hour: Option<f64>,
+    /// In how many seconds, and up to a minute more, the nightly cleanup is due; by default it ran this very night.
+    #[serde(default)]
+    pub cleanup_in: Option<i64>,
     /// Minutes of samples that precede the start, where the usual past is too short.
     #[serde(default)]
     pub past_minutes: Option<u32>,
@@ -125,6 +129,13 @@ pub struct Exported {
 }
 
 impl Furnishing {
+    /// When the nightly cleanup was due last: half an hour ago, or a day before it will be.
+    pub fn last_cleanup(&self, now: Timestamp) -> Timestamp {
+        let ago = self.cleanup_in.map_or(37 * 60, |seconds| 24 * 3600 - seconds - 59);
+        let due = (now.as_second() - ago).div_euclid(60) * 60;
+        Timestamp::from_second(due).unwrap_or(now)
+    }
+
     /// Every alerting rule there is, as one file.
     pub fn rules_file(&self) -> String {
         format!("{RULES}{}", self.rules)
@@ -279,6 +290,7 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/high-latency.cache.toml"),
     include_str!("../../../assets/drills/high-latency.throttled.toml"),
     include_str!("../../../assets/drills/mem-leak.revision.toml"),
+    include_str!("../../../assets/drills/job-failed.secret.toml"),
 ];
 
 static DRILLS: LazyLock<Vec<Drill>> =

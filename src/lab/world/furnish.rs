@@ -6,10 +6,14 @@ use serde_json::{Value, json};
 
 use super::cluster::StatefulSet;
 use super::cluster::{Cluster, Secret, Work, later};
+use super::cron_jobs;
 use super::drill::{self, Drill, Furnishing};
-use super::objects::{Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Node, Pdb, Quota, Service};
+use super::objects::{
+    Config, CronJob, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Node, Pdb, Quota, Service,
+};
 use super::shelf::Key;
 use super::{APP, NAMESPACE, World, neighbours, our_app, samples};
+use crate::lab::job;
 use crate::lab::store::seconds;
 
 const DAY: i64 = 86_400;
@@ -54,8 +58,16 @@ impl World {
         self.jump(ago(1.0));
         self.restart_a_worker();
         self.live(30, 3);
-        self.create_all::<Job>(vec![neighbours::migration()]);
+        let mut migration = neighbours::migration();
+        job::select_own_pods(&mut migration, &self.cluster.store.uid());
+        self.create_all::<Job>(vec![migration]);
         self.live(45, 3);
+        let cleaned = furnishing.last_cleanup(now);
+        if cleaned < later(now, -SignedDuration::from_hours(20)) {
+            self.jump(cleaned);
+            self.clean_up(cleaned);
+            self.live(45, 3);
+        }
         self.jump(later(now, -SignedDuration::from_secs(back_fill.max(120) + 300)));
         self.create_all::<Hpa>(vec![our_app::autoscaler(furnishing.most_replicas)]);
         self.live(300, 15);
@@ -67,7 +79,9 @@ impl World {
         }
         let tail = back_fill.max(120);
         self.live(tail / 2, 15);
-        self.create_all::<Job>(vec![neighbours::nightly_cleanup()]);
+        if self.cluster.jobs.within(NAMESPACE).all(|(_, job)| job.metadata.controller().is_none()) {
+            self.clean_up(cleaned);
+        }
         self.live(tail - tail / 2, 15);
         self.jump(now);
         self.plain("clusterissuers", super::cert_manager::issuer(&seconds(ago(30.0))));
@@ -104,8 +118,7 @@ impl World {
             let node = node(name, index, &seconds(first));
             self.create_all::<Node>(vec![node]);
         }
-        for (resource, objects) in neighbours::plain(now, first).into_iter().chain(our_app::plain(now, first))
-        {
+        for (resource, objects) in neighbours::plain(first).into_iter().chain(our_app::plain(now, first)) {
             for object in objects {
                 self.plain(resource, object);
             }
@@ -123,6 +136,7 @@ impl World {
             furnishing.worker_storage.as_deref(),
             furnishing.worker_pool,
         ));
+        self.create_all::<CronJob>(vec![neighbours::cleanup(furnishing.last_cleanup(now))]);
         self.create_all::<Deployment>(vec![our_app::deployment(furnishing.progress_deadline_seconds)]);
         self.create_all::<Pdb>(vec![our_app::disruption_budget()]);
         if !furnishing.quota.is_empty() {
@@ -131,6 +145,15 @@ impl World {
                 "spec": { "hard": furnishing.quota },
             })]);
         }
+    }
+
+    /// The run of the nightly cleanup that was due at this moment.
+    fn clean_up(&mut self, due: Timestamp) {
+        let key = Key::new(NAMESPACE, neighbours::CLEANUP);
+        let Some(cron) = self.cluster.cron_jobs.get(&key) else { return };
+        let name = format!("{}-{}", key.name, due.as_second() / 60);
+        let run = cron_jobs::run(&self.cluster, &cron, &name, due);
+        self.create_all::<Job>(vec![run]);
     }
 
     fn create_all<K: super::cluster::Kind>(&mut self, objects: Vec<Value>) {

@@ -3,7 +3,8 @@
 
 use super::cluster::{Cluster, Kind, Secret, StatefulSet, Work};
 use super::objects::{
-    Bare, Config, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Node, Pdb, Pod, Quota, ReplicaSet, Service,
+    Bare, Config, CronJob, DaemonSet, Deployment, ExternalSecret, Hpa, Job, Node, Pdb, Pod, Quota,
+    ReplicaSet, Service,
 };
 use super::shelf::{Key, Shelf, Turned};
 
@@ -26,7 +27,7 @@ own_controller! {
     Deployment, Deployment, deployments, Deployment;
     StatefulSet, ReplicaSet, stateful_sets, StatefulSet;
     DaemonSet, DaemonSet, daemon_sets, DaemonSet;
-    Job, Job, jobs, Job;
+    CronJob, CronJob, cron_jobs, CronJob;
     Service, Service, services, Service;
     Hpa, Hpa, hpas, Hpa;
     Pdb, Pdb, pdbs, Pdb;
@@ -43,6 +44,20 @@ impl Kind for ReplicaSet {
         let either = turned.after.as_ref().or(turned.before.as_ref());
         if let Some(owner) = either.and_then(|set| set.metadata.controller()) {
             cluster.enqueue(Work::Deployment(Key::new(&turned.key.namespace, &owner.name)));
+        }
+    }
+}
+
+impl Kind for Job {
+    type Object = Self;
+    fn shelf(cluster: &mut Cluster) -> &mut Shelf<Self> {
+        &mut cluster.jobs
+    }
+    fn touched(cluster: &mut Cluster, turned: &Turned<Self>) {
+        cluster.enqueue(Work::Job(turned.key.clone()));
+        let either = turned.after.as_ref().or(turned.before.as_ref());
+        if let Some(owner) = either.and_then(|job| job.metadata.controller()) {
+            cluster.enqueue(Work::CronJob(Key::new(&turned.key.namespace, &owner.name)));
         }
     }
 }

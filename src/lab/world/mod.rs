@@ -10,6 +10,8 @@ mod cluster;
 mod conditions;
 mod container;
 mod course;
+mod cron;
+mod cron_jobs;
 mod database;
 mod database_work;
 mod deployment;
@@ -24,6 +26,7 @@ mod events;
 mod fault;
 mod furnish;
 mod hpa;
+mod jobs;
 mod kinds;
 mod kubelet;
 mod machine;
@@ -285,7 +288,8 @@ impl World {
             Work::ReplicaSet(key) => replica_set::reconcile(cluster, &key),
             Work::StatefulSet(key) => workloads::stateful_set(cluster, &key),
             Work::DaemonSet(key) => workloads::daemon_set(cluster, &key),
-            Work::Job(key) => workloads::job(cluster, &key),
+            Work::Job(key) => jobs::reconcile(cluster, &key),
+            Work::CronJob(key) => cron_jobs::reconcile(cluster, &key),
             Work::Pod(key) => self.kubelet.sync(cluster, &key),
             Work::Schedule(key) => scheduler::schedule(cluster, &key),
             Work::Service(key) => endpoints::reconcile(cluster, &key),

@@ -1,10 +1,9 @@
 //! Everything else that runs in the cluster, so that it looks like one: system, monitoring, workers, cache.
 //! It knows plausible objects only.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::cluster::later;
 use super::{APP, NAMESPACE, our_app};
 use crate::lab::store::seconds;
 
@@ -325,52 +324,48 @@ pub fn services() -> Vec<Value> {
 
 /// A finished migration, from the last release.
 pub fn migration() -> Value {
-    job("covetpy-migrate-v1-2-3", &["python", "-m", "covetpy.migrate"], None)
+    json!({
+        "metadata": { "name": "covetpy-migrate-v1-2-3", "namespace": NAMESPACE, "labels": { "app": "covetpy-jobs" } },
+        "spec": job_spec(&["python", "-m", "covetpy.migrate"]),
+    })
 }
 
-/// The last run of the CronJob.
-pub fn nightly_cleanup() -> Value {
-    job("covetpy-cleanup-29384715", &["python", "-m", "covetpy.cleanup"], Some("covetpy-cleanup"))
+/// The name of the CronJob.
+pub const CLEANUP: &str = "covetpy-cleanup";
+
+/// What tidies the database up every night, and ran at `last`.
+pub fn cleanup(last: Timestamp) -> Value {
+    json!({
+        "metadata": { "name": CLEANUP, "namespace": NAMESPACE, "labels": { "app": "covetpy-jobs" } },
+        "spec": {
+            "schedule": last.strftime("%-M %-H * * *").to_string(), "concurrencyPolicy": "Forbid", "suspend": false,
+            "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 1,
+            "jobTemplate": {
+                "metadata": { "labels": { "app": "covetpy-jobs" } },
+                "spec": job_spec(&["python", "-m", "covetpy.cleanup"]),
+            },
+        },
+        "status": { "lastScheduleTime": seconds(last) },
+    })
 }
 
-fn job(name: &str, args: &[&str], cron: Option<&str>) -> Value {
+fn job_spec(args: &[&str]) -> Value {
     let mut container = container("job", &format!("{}:v1.2.3", our_app::IMAGE), ("100m", "256Mi"), None);
     container["args"] = json!(args);
     container["envFrom"] = json!([{ "configMapRef": { "name": "covetpy-config" } }, { "secretRef": { "name": "covetpy-secrets" } }]);
-    let mut job = json!({
-        "metadata": { "name": name, "namespace": NAMESPACE, "labels": { "app": "covetpy-jobs" } },
-        "spec": {
-            "backoffLimit": 2, "completions": 1, "parallelism": 1,
-            "selector": { "matchLabels": { "batch.kubernetes.io/job-name": name } },
-            "template": {
-                "metadata": { "labels": { "app": "covetpy-jobs", "batch.kubernetes.io/job-name": name, "job-name": name } },
-                "spec": {
-                    "restartPolicy": "Never", "containers": [container], "imagePullSecrets": [{ "name": "regcred" }],
-                },
+    json!({
+        "backoffLimit": 2, "completions": 1, "parallelism": 1,
+        "template": {
+            "metadata": { "labels": { "app": "covetpy-jobs" } },
+            "spec": {
+                "restartPolicy": "Never", "containers": [container], "imagePullSecrets": [{ "name": "regcred" }],
             },
         },
-    });
-    if let Some(cron) = cron {
-        // what runs by schedule names its CronJob; the uid is only known to the store
-        job["metadata"]["annotations"] =
-            json!({ "batch.kubernetes.io/cronjob-scheduled-timestamp": name, "cronjob": cron });
-    }
-    job
+    })
 }
 
 /// Objects no controller of the lab acts upon.
-pub fn plain(now: Timestamp, first: Timestamp) -> Vec<(&'static str, Vec<Value>)> {
-    let last = later(now, -SignedDuration::from_secs(37 * 60));
-    let cron = json!({
-        "metadata": { "name": "covetpy-cleanup", "namespace": NAMESPACE, "labels": { "app": "covetpy-jobs" } },
-        "spec": {
-            // Nightly, and it was this night: the next run is beyond any drill.
-            "schedule": last.strftime("%-M %-H * * *").to_string(), "concurrencyPolicy": "Forbid", "suspend": false,
-            "successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 1,
-            "jobTemplate": { "spec": job("covetpy-cleanup", &["python", "-m", "covetpy.cleanup"], None)["spec"] },
-        },
-        "status": { "lastScheduleTime": seconds(last), "lastSuccessfulTime": seconds(last) },
-    });
+pub fn plain(first: Timestamp) -> Vec<(&'static str, Vec<Value>)> {
     let volume = |namespace: &str, name: &str, size: &str, id: &str| {
         json!({
             "metadata": { "name": name, "namespace": namespace },
@@ -391,7 +386,6 @@ pub fn plain(now: Timestamp, first: Timestamp) -> Vec<(&'static str, Vec<Value>)
         "spec": { "controller": "k8s.io/ingress-nginx" },
     });
     vec![
-        ("cronjobs", vec![cron]),
         ("storageclasses", vec![class]),
         ("ingressclasses", vec![ingress_class]),
         (

@@ -129,8 +129,17 @@ slim! {
     }
     DaemonSet { metadata: Meta, spec: ReplicaSetSpec }
     Job { metadata: Meta, spec: JobSpec, status: JobStatus }
-    JobSpec { template: Value, backoff_limit: Option<u32>, suspend: bool }
-    JobStatus { succeeded: u32, failed: u32, active: u32, conditions: Vec<Condition> }
+    JobSpec {
+        template: Value, backoff_limit: Option<usize>, suspend: bool, completions: Option<usize>, parallelism: Option<usize>,
+        active_deadline_seconds: Option<i64>, ttl_seconds_after_finished: Option<i64>,
+    }
+    JobStatus { start_time: Option<Timestamp>, completion_time: Option<Timestamp>, conditions: Vec<Condition> }
+    CronJob { metadata: Meta, spec: CronJobSpec, status: CronJobStatus }
+    CronJobSpec {
+        schedule: String, suspend: bool, concurrency_policy: String, starting_deadline_seconds: Option<i64>,
+        successful_jobs_history_limit: Option<usize>, failed_jobs_history_limit: Option<usize>, job_template: Value,
+    }
+    CronJobStatus { last_schedule_time: Option<Timestamp>, last_successful_time: Option<Timestamp> }
 
     Node { metadata: Meta, spec: NodeSpec, status: NodeStatus }
     NodeSpec { unschedulable: bool, taints: Vec<Taint>, #[serde(rename = "providerID")] provider_id: String }
@@ -165,6 +174,7 @@ named!(
     ReplicaSet,
     DaemonSet,
     Job,
+    CronJob,
     Node,
     Config,
     Service,

@@ -170,7 +170,8 @@ impl When {
 pub fn usual(container: &Container, env: &Map, owner: &str) -> Life {
     let words: Vec<&str> = container.command.iter().chain(&container.args).map(String::as_str).collect();
     if owner == "Job" {
-        return ending(12.0);
+        let log = ["starting", "done"].map(|event| format!(r#"{{"level":"info","event":"{event}"}}"#));
+        return Life { log: log.into(), ..ending(12.0) };
     }
     if let Some(at) = words.iter().position(|word| *word == "sleep") {
         let seconds = words.get(at + 1).and_then(|text| text.parse().ok());

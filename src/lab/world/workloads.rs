@@ -1,4 +1,4 @@
-//! Stateful sets, daemon sets and jobs, as far as the lab needs them: pods by name, by node, until done.
+//! Stateful sets and daemon sets, as far as the lab needs them: pods by name, and by node.
 //! It knows owners and pods, and that a new template replaces them one by one.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::cluster::{Cluster, StatefulSet, Work};
 use super::conditions::{self, Shown};
 use super::deployment::owner_reference;
 use super::events::{About, Source};
-use super::objects::{DaemonSet, Job, Node, Pod, ReplicaSet, Taint};
+use super::objects::{DaemonSet, Node, Pod, ReplicaSet, Taint};
 use super::replica_set::{available, put_count};
 use super::revisions;
 use super::shelf::Key;
@@ -187,58 +187,4 @@ fn place(cluster: &mut Cluster, set: &DaemonSet, node: &str, hash: &str) {
         let about = About::new("daemonsets", meta);
         cluster.normal(about, Source::of("daemonset-controller"), "SuccessfulCreate", &message);
     }
-}
-
-/// One pod at a time until one succeeds or the back-off limit is reached.
-pub fn job(cluster: &mut Cluster, key: &Key) {
-    let Some(job) = cluster.jobs.get(key) else { return };
-    let over = |kind: &str| super::objects::condition(&job.status.conditions, kind).is_some();
-    if over("Complete") || over("Failed") || job.spec.suspend {
-        return;
-    }
-    let pods = cluster.owned_pods(&job.metadata.uid);
-    let count = |phase: &str| pods.iter().filter(|pod| pod.status.phase == phase).count();
-    let (succeeded, failed) = (count("Succeeded"), count("Failed"));
-    let limit = job.spec.backoff_limit.unwrap_or(6) as usize;
-    let given_up = failed > limit;
-    let mut active = pods.iter().filter(|pod| pod.is_active()).count();
-    if succeeded == 0 && active == 0 && !given_up {
-        let owner = owner_reference("batch/v1", "Job", &job.metadata.name, &job.metadata.uid);
-        if let Ok(pod) = birth::pod(cluster, &job.metadata, &job.spec.template, &owner) {
-            let message = format!("Created pod: {}", pod.metadata.name);
-            let about = About::new("jobs", &job.metadata);
-            cluster.normal(about, Source::of("job-controller"), "SuccessfulCreate", &message);
-            active = 1;
-        }
-    }
-    let at = seconds(cluster.now);
-    cluster.update::<Job>(key, |job| {
-        if !job["status"].is_object() {
-            job["status"] = json!({ "startTime": at });
-        }
-        let status = &mut job["status"];
-        for (field, count) in
-            [("active", active), ("ready", active), ("succeeded", succeeded), ("failed", failed)]
-        {
-            put_count(status, field, count);
-        }
-        if succeeded > 0 {
-            status["completionTime"] = at.clone().into();
-            let shown = Shown {
-                kind: "Complete",
-                status: "True",
-                reason: "CompletionsReached",
-                message: "Reached expected number of succeeded pods",
-            };
-            conditions::put(status, &shown, &at);
-        } else if given_up {
-            let shown = Shown {
-                kind: "Failed",
-                status: "True",
-                reason: "BackoffLimitExceeded",
-                message: "Job has reached the specified backoff limit",
-            };
-            conditions::put(status, &shown, &at);
-        }
-    });
 }

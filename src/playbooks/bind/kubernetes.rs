@@ -123,11 +123,11 @@ fn change(args: &Args<'_>) -> Bound<Action> {
             Action::ReferencePullSecret { deployment: args.key("deployment")?, secret: args.name("secret")? }
         }
         "set-image" => Action::SetImage {
-            deployment: args.key("deployment")?,
+            object: args.object()?,
             images: vec![ImageChange { container: args.name("container")?, image: args.text("image")? }],
         },
         "set-resources" => Action::SetResources {
-            deployment: args.key("deployment")?,
+            object: args.object()?,
             container: args.name("container")?,
             change: ResourceChange {
                 cpu_request: args.maybe("cpu_request")?,
@@ -136,6 +136,7 @@ fn change(args: &Args<'_>) -> Bound<Action> {
                 memory_limit: args.maybe("memory_limit")?,
             },
         },
+        "run-job-again" => Action::RunJobAgain { from: args.object()?, name: None },
         "set-config" => Action::SetConfig { config_map: args.key("config_map")?, data: args.pairs("data")? },
         "exec" => Action::Exec {
             pod: args.key("pod")?,

@@ -1,8 +1,8 @@
 //! The verbs of Kubernetes.
 
 use super::ParamKind::{
-    AnyKind, Count, Flag, Image, Json, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Span, Variable, Words,
-    Workload,
+    AnyKind, Count, Flag, Image, Json, Kind, Line, Name, OneOf, Pairs, Pods, Quantity, Runs, Span, Variable,
+    Words, Workload,
 };
 use super::{IN, Param, Verb, changes, destroys, disrupts, may, must, reads};
 
@@ -87,11 +87,15 @@ pub(super) static VERBS: &[Verb] = &[
         ],
     ),
     disrupts("reference-pull-secret", &[must("deployment", Name), IN, must("secret", Name)]),
-    disrupts("set-image", &[must("deployment", Name), IN, must("container", Name), must("image", Image)]),
+    disrupts(
+        "set-image",
+        &[may("kind", Workload), must("name", Name), IN, must("container", Name), must("image", Image)],
+    ),
     disrupts(
         "set-resources",
         &[
-            must("deployment", Name),
+            may("kind", Workload),
+            must("name", Name),
             IN,
             must("container", Name),
             may("cpu_request", Quantity),
@@ -100,6 +104,7 @@ pub(super) static VERBS: &[Verb] = &[
             may("memory_limit", Quantity),
         ],
     ),
+    changes("run-job-again", &[must("kind", Runs), must("name", Name), IN]),
     changes("set-config", &[must("config_map", Name), IN, must("data", Pairs)]),
     disrupts("exec", &[must("pod", Name), IN, must("container", Name), must("argv", Words)]),
     changes("patch-status", &[must("kind", Kind), must("name", Name), IN, must("body", Json)]),

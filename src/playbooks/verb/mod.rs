@@ -98,6 +98,8 @@ pub enum ParamKind {
     AnyKind,
     /// A kind with rollouts.
     Workload,
+    /// A kind that runs to its end: `CronJob` or `Job`.
+    Runs,
     /// One of these words, written out.
     OneOf(&'static [&'static str]),
     Flag,
@@ -160,7 +162,7 @@ const ELSEWHERE: Verb = reads(
 
 use ParamKind::{
     AnyKind, Cidr, Count, Flag, Host, Image, Json as JsonKind, Kind, Line, Name, OneOf, Pairs, Pods,
-    Quantity, Span, Url, Variable, Words, Workload,
+    Quantity, Runs, Span, Url, Variable, Words, Workload,
 };
 
 impl Verb {
@@ -257,6 +259,7 @@ impl ParamKind {
             Kind => "a kind of object, written out: \"ConfigMap\"".into(),
             AnyKind => "a kind of object, as \"ConfigMap\"".into(),
             Workload => "Deployment, StatefulSet or DaemonSet".into(),
+            Runs => "CronJob or Job".into(),
             OneOf(words) => format!("one of {}", words.join(", ")),
             Flag => "true or false".into(),
             Words => "a list of strings".into(),
@@ -282,6 +285,7 @@ impl ParamKind {
             Variable => wrong(!is_variable(value)),
             Kind | AnyKind => wrong(crate::domain::Kind::parse(value).is_none()),
             Workload => wrong(!["Deployment", "StatefulSet", "DaemonSet"].contains(&value)),
+            Runs => wrong(!["CronJob", "Job"].contains(&value)),
             OneOf(words) => wrong(!words.contains(&value)),
             Pods => wrong(PodSet::parse(value).is_none()),
             Flag | Words | Pairs | JsonKind => Ok(()),

@@ -52,6 +52,7 @@ pub fn patience() -> Patience {
         rollout: Duration::from_secs(60),
         replacement: Duration::from_secs(60),
         eviction: Duration::from_secs(5),
+        run: Duration::from_secs(60),
         exec: Duration::from_secs(10),
     }
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::bench::{APP, Bench, key, now, object};
 
-fn performed(outcome: &Outcome) -> &str {
+pub fn performed(outcome: &Outcome) -> &str {
     match &outcome.result {
         Ending::Performed(says) => says,
         other => panic!("{other:?}\n{:#?}", outcome.progress),
     }
 }
 
-fn hazard(preview: &Preview, guard: Guard) -> &str {
+pub fn hazard(preview: &Preview, guard: Guard) -> &str {
     preview
         .hazards
         .iter()
@@ -177,7 +177,7 @@ async fn images_and_resources_roll_out_and_back() {
     let mut bench = Bench::new(None).await;
     bench.settled().await;
     let wrong = Action::SetResources {
-        deployment: key(APP),
+        object: object(Kind::Deployment, APP),
         container: "nobody".into(),
         change: ResourceChange { memory_limit: Some("3Gi".into()), ..ResourceChange::default() },
     };
@@ -188,7 +188,7 @@ async fn images_and_resources_roll_out_and_back() {
         bench["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].clone()
     };
     let change = Action::SetResources {
-        deployment: key(APP),
+        object: object(Kind::Deployment, APP),
         container: "covetpy".into(),
         change: ResourceChange { memory_limit: Some("3Gi".into()), ..ResourceChange::default() },
     };
@@ -199,7 +199,7 @@ async fn images_and_resources_roll_out_and_back() {
     assert_eq!(memory(&bench.app().await), json!("2Gi"));
 
     let image = Action::SetImage {
-        deployment: key(APP),
+        object: object(Kind::Deployment, APP),
         images: vec![ImageChange {
             container: "covetpy".into(),
             image: "ghcr.io/yourorg/covetpy:v1.2.2".into(),

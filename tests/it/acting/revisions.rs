@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use covet_tui::domain::{Action, Key, Kind, ObjectRef};
-use covet_tui::guard::Guard;
+use covet_tui::domain::{Action, ImageChange, Key, Kind, ObjectRef, PatchKind, ResourceChange};
+use covet_tui::guard::{Guard, Level};
 use covet_tui::journal::Ending;
 use covet_tui::probes::rollout::{Rollout, rollout};
 use serde_json::{Value, json};
@@ -87,6 +87,78 @@ async fn stateful_and_daemon_sets_go_back_as_kubectl_takes_them_back() {
     }
     let job = ObjectRef::new(Kind::ConfigMap, key("covetpy-config"));
     assert!(bench.preview(Action::RolloutUndo { object: job, to_revision: 1 }).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_and_resources_of_sets_roll_out_and_back() {
+    let mut bench = Bench::new(None).await;
+    for (namespace, of, name) in
+        [(SPACE, Kind::StatefulSet, "redis"), ("monitoring", Kind::DaemonSet, "node-exporter")]
+    {
+        let set = ObjectRef::new(of, Key::new(namespace, name));
+        let before = rolled_out(&bench, &set).await;
+        let resources =
+            |workload: &Value| workload["spec"]["template"]["spec"]["containers"][0]["resources"].clone();
+        let more = |container: &str| Action::SetResources {
+            object: set.clone(),
+            container: container.into(),
+            change: ResourceChange { memory_limit: Some("700Mi".into()), ..ResourceChange::default() },
+        };
+        let refusal = bench.preview(more("nobody")).await.unwrap_err();
+        assert_eq!(refusal.repair, Some(format!("it has {name}")));
+        let preview = bench.previewed(more(name)).await;
+        let line = format!(
+            "kubectl set resources {} {name} -n {namespace} -c {name} --limits=memory=700Mi",
+            of.for_kubectl()
+        );
+        assert_eq!(preview.command, line);
+        let entry = bench.confirm(preview);
+        let outcome = bench.perform(entry).await;
+        assert!(
+            matches!(&outcome.result, Ending::Performed(says) if says.contains("rolled out")),
+            "{outcome:?}"
+        );
+        let after = bench.cluster.get(&set).await.unwrap();
+        assert_eq!(resources(&after)["limits"]["memory"], "700Mi");
+        let back = bench.undo(&outcome).await;
+        assert!(matches!(&back.result, Ending::Performed(_)), "{back:?}");
+        assert_eq!(resources(&bench.cluster.get(&set).await.unwrap()), resources(&before));
+
+        let reference = format!("{}:newer", image(&before).rsplit_once(':').unwrap().0);
+        let images = vec![ImageChange { container: name.into(), image: reference.clone() }];
+        let outcome = bench.act(Action::SetImage { object: set.clone(), images }).await;
+        assert!(
+            matches!(&outcome.result, Ending::Performed(says) if says.contains("rolled out")),
+            "{outcome:?}"
+        );
+        assert_eq!(image(&bench.cluster.get(&set).await.unwrap()), reference);
+        let back = bench.undo(&outcome).await;
+        assert!(matches!(&back.result, Ending::Performed(_)), "{back:?}");
+        assert_eq!(image(&bench.cluster.get(&set).await.unwrap()), image(&before));
+
+        // Who waits for somebody to delete the pods has changed nothing yet.
+        let strategy = json!({"spec": {"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}}});
+        let patch = Action::Patch { object: set.clone(), kind: PatchKind::Merge, body: strategy };
+        assert!(matches!(bench.act(patch).await.result, Ending::Performed(_)));
+        let held = bench.previewed(more(name)).await;
+        let told = held.hazards.iter().find(|hazard| hazard.says.contains("OnDelete")).unwrap();
+        assert_eq!((told.guard, told.level), (Guard::Rollout, Level::Warn), "{told:?}");
+        let entry = bench.confirm(held);
+        let outcome = bench.perform(entry).await;
+        assert!(
+            matches!(&outcome.result, Ending::Performed(says) if says.contains("read back")),
+            "{outcome:?}"
+        );
+    }
+    let set = ObjectRef::new(Kind::StatefulSet, key("redis"));
+    let partition =
+        json!({"spec": {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}}});
+    let patch = Action::Patch { object: set.clone(), kind: PatchKind::Merge, body: partition };
+    assert!(matches!(bench.act(patch).await.result, Ending::Performed(_)));
+    let images = vec![ImageChange { container: "redis".into(), image: "redis:9".into() }];
+    let held = bench.previewed(Action::SetImage { object: set, images }).await;
+    let told = held.hazards.iter().find(|hazard| hazard.says.contains("partition is 1")).unwrap();
+    assert_eq!(told.level, Level::Warn, "none of its pods would change");
 }
 
 fn token(name: &str) -> Option<String> {

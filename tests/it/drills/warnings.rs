@@ -84,10 +84,9 @@ impl Player<'_> {
                 default("object", json!({"kind": "Deployment", "key": app}));
                 default("kind", json!("strategic"));
             }
-            "rollout-undo" | "rollout-restart" => {
+            "rollout-undo" | "rollout-restart" | "set-resources" | "set-image" => {
                 default("object", json!({"kind": "Deployment", "key": app}))
             }
-            "set-resources" | "set-image" => default("deployment", app),
             "patch-status" => {
                 let row = json!({"type": "Issuing", "status": "True", "reason": "ManuallyTriggered"});
                 default("body", json!({"status": {"conditions": [row]}}));

@@ -84,7 +84,7 @@ fn never_to_zero_while_something_serves_and_never_first() {
 
 #[test]
 fn no_memory_without_a_memory_kill() {
-    let raise = r#"{ action = "set-resources", deployment = "{deployment}", container = "{container}", memory_limit = "4Gi" }"#;
+    let raise = r#"{ action = "set-resources", name = "{deployment}", container = "{container}", memory_limit = "4Gi" }"#;
     refuses(&crashing(), raise, "", "no container was killed for memory");
     advises(&crashing().cause(cause::OOM_KILLED, "OOMKilled"), raise, "");
 }
@@ -173,7 +173,7 @@ fn no_new_token_for_an_image_that_does_not_exist_and_no_other_program_from_a_mir
     advises(&crashing().cause(cause::IMAGE_NOT_FOUND, "404").cause(cause::IMAGE_AUTH, "401"), token, "");
     let image = |image: &str| {
         format!(
-            r#"{{ action = "set-image", deployment = "{{deployment}}", container = "{{container}}", image = "{image}" }}"#
+            r#"{{ action = "set-image", name = "{{deployment}}", container = "{{container}}", image = "{image}" }}"#
         )
     };
     refuses(&crashing(), &image("docker.io/org/cart:v7"), "", "another repository");

@@ -244,6 +244,8 @@ pub struct PodRow {
     pub init: String,
     /// `status.reason`: `Evicted`.
     pub status_reason: Option<String>,
+    /// The reason of its condition DisruptionTarget: `DeletionByTaintManager`.
+    pub disrupted: Option<String>,
 }
 
 impl PodRow {
@@ -501,6 +503,23 @@ pub struct ServiceRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub selector: BTreeMap<String, String>,
+    pub edited: Option<String>,
+    pub by: Option<String>,
+}
+
+/// A claim of a volume.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub asks: String,
+    /// What it has; without, it waits for a volume.
+    pub has: Option<String>,
+    pub class: Option<String>,
+    #[serde(default = "ten_days")]
+    pub age: String,
     pub edited: Option<String>,
     pub by: Option<String>,
 }

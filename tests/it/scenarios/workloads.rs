@@ -356,6 +356,9 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         conditions: scheduled
             .into_iter()
             .chain([condition("Ready", status(is_ready), "", "", ended.unwrap_or(created))])
+            .chain(row.disrupted.as_deref().map(|reason| {
+                condition("DisruptionTarget", Status::True, reason, "", ended.unwrap_or(created))
+            }))
             .collect(),
         containers,
         has_empty_dir: row.empty_dir,

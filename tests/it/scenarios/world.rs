@@ -7,8 +7,9 @@ use covet_tui::domain::{
     Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
     Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key,
     Kind, Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
-    Observation, Origin, Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series, Served, Service,
-    Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource, Walk,
+    Observation, Origin, PersistentVolumeClaim, Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series,
+    Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource,
+    Walk,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -16,9 +17,9 @@ use serde::Deserialize;
 use super::disks::{self, DiskHistoryRow, DiskRow};
 use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
-    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ConfigRow, ControllerRow, CronJobRow, DatabaseRow,
-    DeedRow, DeploymentRow, EndpointsRow, EventRow, HandshakeRow, IngressRow, JobRow, MemoryRow, NodeRow,
-    PodRow, RdsRow, ServiceRow, TrafficRow, WalkRow,
+    ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ClaimRow, ConfigRow, ControllerRow, CronJobRow,
+    DatabaseRow, DeedRow, DeploymentRow, EndpointsRow, EventRow, HandshakeRow, IngressRow, JobRow, MemoryRow,
+    NodeRow, PodRow, RdsRow, ServiceRow, TrafficRow, WalkRow,
 };
 use super::workloads;
 
@@ -40,6 +41,8 @@ pub struct World {
     hpas: Vec<AutoscalerRow>,
     config: Vec<ConfigRow>,
     services: Vec<ServiceRow>,
+    #[serde(default)]
+    claims: Vec<ClaimRow>,
     certificates: Vec<CertificateRow>,
     handshakes: Vec<HandshakeRow>,
     ingresses: Vec<IngressRow>,
@@ -169,7 +172,7 @@ impl World {
         list!(Services, self.services.iter().map(service).collect());
         list!(EndpointSlices, self.endpoints.iter().map(endpoints).collect());
         list!(Ingresses, self.ingresses.iter().map(ingress).collect());
-        list!(PersistentVolumeClaims, Vec::new());
+        list!(PersistentVolumeClaims, self.claims.iter().map(claim).collect());
         list!(ConfigMaps, self.config_objects(Kind::ConfigMap));
         list!(Secrets, self.config_objects(Kind::Secret));
         list!(NetworkPolicies, self.config_objects(Kind::NetworkPolicy));
@@ -537,6 +540,19 @@ fn service(row: &ServiceRow) -> Service {
         labels: Labels::default(),
         selector: Selector { labels: Labels::new(pairs.collect()), has_expressions: false },
         ports: Box::default(),
+    }
+}
+
+fn claim(row: &ClaimRow) -> PersistentVolumeClaim {
+    let asked = Some(bytes(&row.asks));
+    PersistentVolumeClaim {
+        key: Key::new(row.namespace.as_str(), row.name.as_str()),
+        phase: if row.has.is_some() { "Bound" } else { "Pending" }.into(),
+        created: ago(&row.age),
+        edited: edit(row.edited.as_deref(), row.by.as_deref()),
+        capacity_bytes: row.has.as_deref().map(bytes).or(asked),
+        requested_bytes: asked,
+        storage_class: row.class.as_deref().map(Into::into),
     }
 }
 
