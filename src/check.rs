@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Age, Anomaly, AnomalyId, Change, Observation, Origin, Severity, Snapshot, System, Timestamp, between,
-    text,
+    Action, Age, Anomaly, AnomalyId, Change, Observation, Origin, Reading, Severity, Snapshot, System,
+    Timestamp, between, text,
 };
 use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
@@ -192,8 +192,9 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
     let now = (look.clock)();
     let anomalies = judged.anomalies();
     let mut rows = Vec::with_capacity(anomalies.len());
+    let mut read = Vec::new();
     for anomaly in &anomalies {
-        rows.push(row(anomaly, suggestion(look, snapshot, anomaly).await));
+        rows.push(row(anomaly, suggestion(look, snapshot, anomaly, &mut read).await));
     }
     let blind: Vec<BlindRow> = judged
         .blind()
@@ -258,8 +259,14 @@ fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
     }
 }
 
-/// What the playbook suggests after its own reads have been done, as in the cockpit.
-async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> Option<Suggestion> {
+/// What the playbook suggests after its own reads have been done, as in the cockpit. What was read for another anomaly
+/// is not read again: some reads go through every pod of the cluster.
+async fn suggestion(
+    look: &Look<'_>,
+    snapshot: &Snapshot,
+    anomaly: &Anomaly,
+    read: &mut Vec<(Action, Reading)>,
+) -> Option<Suggestion> {
     let playbook = look.library.get(&anomaly.rule)?;
     let mut progress = Progress::default();
     let advise = |progress: &Progress| {
@@ -280,12 +287,19 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
     };
     let mut advice: Plan = advise(&progress);
     if let Some(probes) = look.probes {
-        let reads = advice.steps.iter().filter(|step| step.auto).filter_map(|step| {
-            let action = step.action.clone()?;
-            Some(async move { (step.id.clone(), probes.read(&action, (look.clock)()).await) })
-        });
-        for (id, reading) in futures::future::join_all(reads).await {
-            let found = playbook.steps.iter().find(|step| step.id == id).map(|step| find(step, &reading));
+        let due = || {
+            let steps = advice.steps.iter().filter(|step| step.auto);
+            steps.filter_map(|step| Some((&step.id, step.action.as_ref()?)))
+        };
+        let reads = due().filter(|(_, action)| read.iter().all(|(known, _)| known != *action));
+        let reads =
+            reads.map(|(_, action)| async { (action.clone(), probes.read(action, (look.clock)()).await) });
+        let fresh = futures::future::join_all(reads).await;
+        read.extend(fresh);
+        for (id, action) in due() {
+            let Some((_, reading)) = read.iter().find(|(known, _)| known == action) else { continue };
+            let reading = reading.clone();
+            let found = playbook.steps.iter().find(|step| step.id == *id).map(|step| find(step, &reading));
             let done = Done {
                 at: reading.at,
                 ok: reading.ok,
@@ -297,7 +311,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
                 undone: false,
                 covers: std::collections::BTreeSet::new(),
             };
-            progress.steps.insert(id, done);
+            progress.steps.insert(id.clone(), done);
         }
         advice = advise(&progress);
     }
@@ -306,7 +320,7 @@ async fn suggestion(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly) -> 
         step: step.id.clone(),
         title: step.title.clone(),
         why: advice.why.clone(),
-        command: step.action.as_ref().map(crate::domain::Action::as_command),
+        command: step.action.as_ref().map(Action::as_command),
     })
 }
 

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Request};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::trouble::{Trouble, TroubleKind};
@@ -15,6 +16,20 @@ pub const CALL: Duration = Duration::from_secs(10);
 
 /// Rows per page of a list.
 const PAGE: u32 = 500;
+
+/// A page of a list, as it came.
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    metadata: PageMeta,
+    #[serde(default)]
+    items: Vec<Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMeta {
+    r#continue: Option<String>,
+}
 
 /// A connection to read from.
 #[derive(Clone)]
@@ -91,16 +106,18 @@ impl Cluster {
         fields: &str,
         mut look: impl FnMut(Value),
     ) -> Result<(), Trouble> {
-        let api = self.api(kind, namespace);
+        let path = self.api(kind, namespace).resource_url().to_owned();
         let mut page = ListParams::default().limit(PAGE);
         page.label_selector = Some(labels.to_owned()).filter(|labels| !labels.is_empty());
         page.field_selector = Some(fields.to_owned()).filter(|fields| !fields.is_empty());
         loop {
-            let list = self.timed(Box::pin(api.list(&page))).await?;
-            for object in &list.items {
-                look(value(object, kind));
+            let asked = Request::new(path.as_str()).list(&page).map_err(kube::Error::BuildRequest)?;
+            let list = self.timed(Box::pin(self.client.request::<Page>(asked))).await?;
+            for mut object in list.items {
+                name_kind(&mut object, kind);
+                look(object);
             }
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            match list.metadata.r#continue.filter(|token| !token.is_empty()) {
                 Some(token) => page.continue_token = Some(token),
                 None => return Ok(()),
             }

@@ -53,7 +53,9 @@ pub fn stateful_set(cluster: &mut Cluster, key: &Key) {
     }
     let pods = cluster.owned_pods(&set.metadata.uid);
     let ready = pods.iter().filter(|pod| pod.is_ready() && pod.is_active()).count();
-    let updated = pods.len().saturating_sub(outdated.len());
+    // Pods on their way out are among all, and among no revision's.
+    let staying = pods.iter().filter(|pod| !pod.is_deleting() && revisions::is_of(cluster, pod, &update));
+    let updated = staying.count();
     let done = settled && outdated.is_empty() && pods.len() == want as usize;
     cluster.update::<StatefulSet>(key, |set| {
         let generation = set["metadata"]["generation"].clone();
