@@ -256,6 +256,17 @@ pub fn whole(error: &dyn std::error::Error) -> String {
     text::redact(&text::clean(&words))
 }
 
+/// The last cause in the chain, which says the most: `Connection refused`, not `client error (Connect)`. Without the
+/// number of the system's error.
+pub fn deepest(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(cause) = deepest.source() {
+        deepest = cause;
+    }
+    let said = deepest.to_string();
+    said.split(" (os error").next().unwrap_or(&said).to_owned()
+}
+
 fn first_line(words: &str) -> &str {
     words.lines().next().unwrap_or_default()
 }

@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::ConnectError;
+use super::connect::deepest;
 use crate::domain::{BlindKind, Timestamp};
 
 /// How long one question may take: the server ends statements after five seconds, this is for the network.
@@ -192,14 +193,4 @@ fn broken_connection(error: &Error) -> ConnectError {
         (BlindKind::Unreachable, "check host and port in DATABASE_URL, and the network path")
     };
     ConnectError::new(kind, format!("the database cannot be reached: {said}"), repair)
-}
-
-/// The error at the bottom, which says the most, without the number of the operating system.
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
-    }
-    let said = deepest.to_string();
-    said.split(" (os error").next().unwrap_or(&said).to_owned()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::ConnectError;
+use crate::config::connect::deepest;
 use crate::domain::{BlindKind, Grant, Kind, Name, refused_user, text};
 
 /// Why a request to the API server brought nothing.
@@ -170,14 +171,4 @@ fn or_nothing(message: &str) -> &str {
 fn words(raw: &str) -> String {
     let cut = raw.char_indices().nth(400).map_or(raw, |(end, _)| &raw[..end]);
     text::redact(&text::clean(cut))
-}
-
-/// The last cause in the chain: `Connection refused`, not `client error (Connect)`.
-pub(super) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
-    }
-    let said = deepest.to_string();
-    said.split(" (os error").next().unwrap_or(&said).to_owned()
 }

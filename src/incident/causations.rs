@@ -1,66 +1,7 @@
-//! The table of causal links: which rule's anomaly can cause which, what both must have in common, and for how
-//! long (audit, section 5).
+//! The table of causal links: which rule's anomaly can cause which (audit, section 5).
 
-use jiff::SignedDuration;
-
+use super::causation::{Causation, Join, of_rollout, row, strictly, when};
 use crate::domain::{Anomaly, Kind, Severity, cause};
-
-/// Onsets are estimates, and clocks differ.
-pub(super) const SLACK: SignedDuration = SignedDuration::from_secs(60);
-
-/// One row of the table of causal links.
-#[derive(Clone, Copy)]
-pub(super) struct Causation {
-    pub cause: &'static str,
-    pub effect: &'static str,
-    pub join: Join,
-    /// How long after the cause the effect may begin.
-    pub window: SignedDuration,
-    /// How much earlier than the cause the effect may seem to begin.
-    pub slack: SignedDuration,
-    pub weight: f64,
-    /// What else must hold.
-    pub when: fn(&Anomaly, &Anomaly) -> bool,
-    pub why: &'static str,
-}
-
-/// What cause and effect must have in common.
-#[derive(Clone, Copy)]
-pub(super) enum Join {
-    /// They touch the same object of this kind.
-    Object(Kind),
-    /// They touch objects of the same namespace.
-    Namespace,
-    /// They are about the same public host.
-    Host,
-    /// There is one database, or one of everything that matters.
-    Anything,
-}
-
-const fn row(
-    (cause, effect): (&'static str, &'static str),
-    join: Join,
-    minutes: i64,
-    weight: f64,
-    why: &'static str,
-) -> Causation {
-    let window = SignedDuration::from_mins(minutes);
-    Causation { cause, effect, join, window, slack: SLACK, weight, when: |_, _| true, why }
-}
-
-/// A rollout seems to be stuck since its last progress, which is before its pods fail.
-const fn of_rollout(row: Causation) -> Causation {
-    Causation { slack: row.window, ..row }
-}
-
-/// The cause was there first: estimates apart, the effect may not seem to begin earlier.
-const fn strictly(row: Causation) -> Causation {
-    Causation { slack: SignedDuration::ZERO, ..row }
-}
-
-const fn when(row: Causation, when: fn(&Anomaly, &Anomaly) -> bool) -> Causation {
-    Causation { when, ..row }
-}
 
 pub(super) static CAUSATIONS: &[Causation] = &[
     of_rollout(row(

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use jiff::SignedDuration;
 
-use super::causations::{CAUSATIONS, Causation, Join, SLACK, has_cause};
+use super::causation::{Causation, Join, SLACK};
+use super::causations::{CAUSATIONS, has_cause};
 use super::dependencies;
 use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
 

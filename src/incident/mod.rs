@@ -1,6 +1,7 @@
 //! Findings in, Incidents out: causal links, root ranking, what changed before the onset.
 //! Knows which anomaly can cause which. It must not know playbooks or the screen.
 
+mod causation;
 mod causations;
 mod changes;
 mod dependencies;

@@ -11,8 +11,8 @@ use crate::domain::{
 };
 
 use super::revision::Suspicion;
-use super::rollout_cause::{Obstacle, about, lingering, obstacle, refused};
-use super::rollout_stuck::{MISSING, NO_PROGRESS, PAGES_AFTER, RULE, blames_revision, is_told};
+use super::rollout_cause::{Obstacle, about, blames_revision, lingering, obstacle, refused};
+use super::rollout_stuck::{MISSING, NO_PROGRESS, PAGES_AFTER, RULE, is_told};
 use super::workload::{Bindings, describe_suspicion, evidence, service};
 use super::{Scene, configuration, controller, pages_at, shown};
 

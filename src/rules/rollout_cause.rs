@@ -13,6 +13,7 @@ use super::crash_loop::is_looping;
 use super::image_cause::trouble;
 use super::image_pull::is_failing;
 use super::pods_missing::is_lost;
+use super::revision::{Revision, Suspicion};
 use super::workload::{Bindings, evidence, quote};
 
 /// Evidence about single pods is cut after this many.
@@ -257,6 +258,32 @@ fn gated(pod: &Pod) -> Option<&str> {
     let condition = pod.condition("PodScheduled").filter(|condition| condition.status == Status::False)?;
     let gated = condition.reason.as_deref() == Some("SchedulingGated");
     gated.then(|| condition.message.as_deref().unwrap_or("scheduling gates hold it back"))
+}
+
+/// Whether the obstacle could be the revision's own doing. A lack of room is, when it asks for more than before.
+pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
+    match obstacle.map(|obstacle| obstacle.cause.name) {
+        Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
+        // A disk that another node holds is nobody's template.
+        Some(cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::STUCK_TERMINATING) => false,
+        Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT | cause::NODES_AWAY) => false,
+        Some(cause::UNSCHEDULABLE) => {
+            let Some((good, _)) = &suspicion.good else { return false };
+            let asks = |revision: &Revision<'_>| {
+                let rows = revision.template.containers.iter();
+                rows.fold((0_u64, 0_u64), |(cpu, memory), row| {
+                    (
+                        cpu.saturating_add(row.requests.cpu_milli.unwrap_or(0)),
+                        memory.saturating_add(row.requests.memory_bytes.unwrap_or(0)),
+                    )
+                })
+            };
+            let (cpu, memory) = asks(&suspicion.bad);
+            let (good_cpu, good_memory) = asks(good);
+            cpu > good_cpu || memory > good_memory
+        }
+        _ => true,
+    }
 }
 
 /// What the scheduler said, when it found no node.

@@ -12,8 +12,8 @@ use crate::domain::{
 
 use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
-use super::revision::{self, Revision, Suspicion};
-use super::rollout_cause::{Obstacle, obstacles, unschedulable};
+use super::revision;
+use super::rollout_cause::{Obstacle, blames_revision, obstacles, unschedulable};
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
 use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, pods_missing, shown};
 
@@ -269,32 +269,6 @@ fn unobserved(scene: &Scene<'_>, since: Timestamp) -> Obstacle {
         evidence: evidence(Origin::Deployments, Some(since), says),
         bindings: Bindings::new(),
         pod: None,
-    }
-}
-
-/// Whether the obstacle could be the revision's own doing. A lack of room is, when it asks for more than before.
-pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
-    match obstacle.map(|obstacle| obstacle.cause.name) {
-        Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
-        // A disk that another node holds is nobody's template.
-        Some(cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::STUCK_TERMINATING) => false,
-        Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT | cause::NODES_AWAY) => false,
-        Some(cause::UNSCHEDULABLE) => {
-            let Some((good, _)) = &suspicion.good else { return false };
-            let asks = |revision: &Revision<'_>| {
-                let rows = revision.template.containers.iter();
-                rows.fold((0_u64, 0_u64), |(cpu, memory), row| {
-                    (
-                        cpu.saturating_add(row.requests.cpu_milli.unwrap_or(0)),
-                        memory.saturating_add(row.requests.memory_bytes.unwrap_or(0)),
-                    )
-                })
-            };
-            let (cpu, memory) = asks(&suspicion.bad);
-            let (good_cpu, good_memory) = asks(good);
-            cpu > good_cpu || memory > good_memory
-        }
-        _ => true,
     }
 }
 

@@ -14,8 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::{Instant, timeout};
 
-use super::handshake::deepest;
 use crate::config::Settings;
+use crate::config::connect::deepest;
 use crate::domain::text;
 
 /// A packet may be lost once; each try waits this long.

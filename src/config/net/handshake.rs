@@ -16,6 +16,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
+use crate::config::connect::deepest;
 use crate::config::tls;
 use crate::domain::{Name, Served, Timestamp, text};
 
@@ -100,16 +101,6 @@ pub fn read(der: &[u8], host: &str) -> Result<Served, String> {
 /// A name from outside, without anything that could steer a terminal.
 fn own(raw: &str) -> Name {
     text::clean(raw).into()
-}
-
-/// The innermost cause of an error, without the number of the system's error.
-pub fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(cause) = deepest.source() {
-        deepest = cause;
-    }
-    let said = deepest.to_string();
-    said.split(" (os error").next().unwrap_or(&said).to_owned()
 }
 
 fn dns_name(name: &GeneralName<'_>) -> Option<String> {

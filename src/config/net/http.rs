@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::dns::Dns;
-use super::handshake::deepest;
 use crate::config::connect::USER_AGENT;
+use crate::config::connect::deepest;
 use crate::domain::{Layer, text};
 
 /// Most bytes of an answer that are looked at.

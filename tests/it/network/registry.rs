@@ -128,6 +128,10 @@ async fn a_limited_a_broken_and_an_absent_registry_are_told_apart() {
     let reading = at(&probes, &gone).await;
     assert_eq!(causes(&reading), ["registry-down"]);
     assert!(reading.summary.contains("cannot be reached from here"), "{}", reading.summary);
+    // A name that only the cluster knows, as of a registry in its own network.
+    let reading = at(&probes, "registry.invalid/org/app:v1").await;
+    assert!(reading.unseen && causes(&reading).is_empty(), "{}", told(&reading));
+    assert!(reading.summary.contains("its name is not known here"), "{}", reading.summary);
 }
 
 #[tokio::test(flavor = "multi_thread")]

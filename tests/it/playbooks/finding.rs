@@ -63,6 +63,17 @@ fn logs_give_their_cause_away() {
 }
 
 #[test]
+fn what_was_not_looked_at_gives_no_cause_away() {
+    let words =
+        "Get \"https://10.0.3.7:10250/containerLogs\": dial tcp 10.0.3.7:10250: connect: connection refused";
+    assert_eq!(found("crash-loop", "previous-logs", &reading(&[words])), ["database-unreachable"]);
+    let unseen = Reading { summary: words.into(), unseen: true, ok: false, ..reading(&[]) };
+    assert_eq!(found("crash-loop", "previous-logs", &unseen), Vec::<String>::new());
+    let aside = Reading { lines: vec![(Tone::Dim, words.into())], ..reading(&[]) };
+    assert_eq!(found("crash-loop", "previous-logs", &aside), Vec::<String>::new());
+}
+
+#[test]
 fn a_registrys_words_give_their_class_away() {
     let pull = "Failed to pull image \"ghcr.io/org/app:v9\": rpc error: ";
     for (words, cause) in [

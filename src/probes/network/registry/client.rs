@@ -183,8 +183,17 @@ enum Grant {
     Nothing,
 }
 
+/// How a registry is told whose name this machine does not know.
+pub(super) const NO_NAME: &str = "its name is not known here";
+
+fn unheard(error: &reqwest::Error) -> String {
+    let why = connect::deepest(error);
+    // The resolver is asked by hyper, which names its step in the chain of causes and nowhere else.
+    if connect::whole(error).contains("dns error") { format!("{NO_NAME}: {why}") } else { why }
+}
+
 async fn heard(request: reqwest::RequestBuilder) -> Result<Said, String> {
-    let mut answer = request.send().await.map_err(|error| connect::whole(&error.without_url()))?;
+    let mut answer = request.send().await.map_err(|error| unheard(&error))?;
     let status = answer.status().as_u16();
     let headers = answer.headers().clone();
     let text_of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(text::clean);

@@ -7,7 +7,7 @@ mod image;
 
 use serde_json::Value;
 
-use self::client::{Said, Session};
+use self::client::{NO_NAME, Said, Session};
 use self::image::Image;
 use super::Asking;
 use crate::domain::{Key, Kind, ObjectRef, Tone, cause};
@@ -29,7 +29,7 @@ pub(super) async fn up(asking: &Asking<'_>, registry: &str) -> Answer {
             answer.summary(format!("{registry} is up {open} ({})", said.status));
         }
         Ok(said) => refused(&mut answer, &format!("{registry} at /v2/"), &said),
-        Err(why) => unreached(&mut answer, registry, &why),
+        Err(why) => return unreached(answer, registry, &why),
     }
     answer
 }
@@ -65,7 +65,7 @@ pub(super) async fn probe(asking: &Asking<'_>, named: &str, pod: Option<&Key>) -
                 );
             }
         }
-        Err(why) => unreached(&mut answer, &image.registry, &why),
+        Err(why) => return Ok(unreached(answer, &image.registry, &why)),
     }
     Ok(answer)
 }
@@ -177,12 +177,17 @@ fn refused(answer: &mut Answer, what: &str, said: &Said) {
     answer.summary(format!("{what}: {} {says}{retry}", said.status));
 }
 
-fn unreached(answer: &mut Answer, registry: &str, why: &str) {
-    answer.not_ok();
+/// That this machine does not know its name says nothing of a registry that only the cluster knows.
+fn unreached(mut answer: Answer, registry: &str, why: &str) -> Answer {
     let says = format!("{registry} cannot be reached from here: {why}");
+    if why.contains(NO_NAME) {
+        return answer.unseen(&says);
+    }
+    answer.not_ok();
     answer.line(Tone::Bad, &says);
     answer.found(cause::REGISTRY_DOWN, &says);
     answer.summary(says);
+    answer
 }
 
 fn limits(answer: &mut Answer, said: &Said) {
