@@ -23,27 +23,30 @@ pub(super) fn reason(scene: &Scene<'_>, job: &Job, at: Timestamp, causes: &[Caus
     outdated().or_else(interrupted)
 }
 
-/// The last write to its CronJob, or to what its pods read, since it gave up.
+/// The last write to its CronJob since it was made from it, or to what its pods read since it gave up.
 fn changed_since(scene: &Scene<'_>, job: &Job, at: Timestamp) -> Option<String> {
     let snapshot = scene.snapshot;
     let cron = job.owner.as_ref().and_then(|owner| {
         let of = |cron: &&CronJob| cron.uid == owner.uid;
         snapshot.cron_jobs.iter().find(of)
     });
-    let cron = cron.and_then(|cron| Some((Kind::CronJob, &cron.key.name, cron.edited.as_ref()?.clone())));
+    let cron = cron.and_then(|cron| {
+        let edit = cron.edited.clone()?;
+        Some((Kind::CronJob, &cron.key.name, edit, (job.created, "began")))
+    });
     let read = job.template.references.iter().filter_map(|reference| {
         let object = match reference.object.kind {
             Kind::Secret => snapshot.secrets.get(&reference.object.key),
             _ => snapshot.config_maps.get(&reference.object.key),
         }?;
         let made = Edit { at: object.created, by: None };
-        Some((object.kind, &object.key.name, object.edited.clone().unwrap_or(made)))
+        Some((object.kind, &object.key.name, object.edited.clone().unwrap_or(made), (at, "failed")))
     });
-    let (kind, name, edit) =
-        cron.into_iter().chain(read).filter(|(.., edit)| edit.at > at).max_by_key(|(.., edit)| edit.at)?;
+    let written = cron.into_iter().chain(read).filter(|(_, _, edit, (since, _))| edit.at > *since);
+    let (kind, name, edit, (since, what)) = written.max_by_key(|(_, _, edit, _)| edit.at)?;
     let by = edit.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-    let after = text::span(between(at, edit.at));
-    Some(format!("{kind} {name} was written{by} {after} after the last run failed"))
+    let after = text::span(between(since, edit.at));
+    Some(format!("{kind} {name} was written{by} {after} after the last run {what}"))
 }
 
 /// It was turned away by the database, which has room now.

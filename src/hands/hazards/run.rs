@@ -90,7 +90,9 @@ async fn same_again(cluster: &Cluster, source: &Value, job: &Value, alike: &[&Va
     let ends = alike.iter().filter_map(|job| Some((ended(job)?, *job)));
     let (at, last) = ends.max_by_key(|(at, job)| (*at, name(job)))?;
     has(last, "Failed")?;
-    let edited = writers(source, "/f:spec").first().is_some_and(|(written, _)| *written > at);
+    // Its template was taken when it was made; what its pods read, when they began.
+    let made = time(last, "/metadata/creationTimestamp").filter(|_| string(source, "/kind") == "CronJob");
+    let edited = writers(source, "/f:spec").first().is_some_and(|(written, _)| *written > made.unwrap_or(at));
     if edited || was_interrupted(cluster, last).await || written_since(cluster, job, at).await {
         return None;
     }
