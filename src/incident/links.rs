@@ -34,6 +34,7 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     }
     edges.extend(dependencies::edges(anomalies));
     edges.extend(storms(anomalies));
+    edges.extend(together(anomalies));
     edges.extend(teams(anomalies));
     edges
 }
@@ -69,6 +70,41 @@ fn storms(anomalies: &[Anomaly]) -> Vec<Edge> {
                 edges.extend(near.then_some(Edge { cause, effect, why, weight: 0.8 }));
             }
         }
+    }
+    edges
+}
+
+/// Nodes that fall silent together have one story: what they share went, a rack, a zone, a network. Two or three may be
+/// chance.
+fn together(anomalies: &[Anomaly]) -> Vec<Edge> {
+    const MANY: usize = 4;
+    let at_once = SignedDuration::from_mins(2);
+    let is_silent =
+        |anomaly: &Anomaly| &*anomaly.rule == "node-notready" && has_cause(anomaly, &[cause::KUBELET_SILENT]);
+    let mut silent: Vec<usize> = anomalies
+        .iter()
+        .enumerate()
+        .filter(|(_, anomaly)| is_silent(anomaly))
+        .map(|(index, _)| index)
+        .collect();
+    silent.sort_by_key(|index| (anomalies[*index].onset, &anomalies[*index].id));
+    let mut edges = Vec::new();
+    let mut rest = &silent[..];
+    while let Some((cause, others)) = rest.split_first() {
+        let began = anomalies[*cause].onset;
+        let near =
+            others.iter().take_while(|other| anomalies[**other].onset.duration_since(began) <= at_once);
+        let (with_it, later) = others.split_at(near.count());
+        if with_it.len() + 1 >= MANY {
+            let why = "they fell silent together: look for what they share";
+            edges.extend(with_it.iter().map(|effect| Edge {
+                cause: *cause,
+                effect: *effect,
+                why,
+                weight: 0.8,
+            }));
+        }
+        rest = later;
     }
     edges
 }
