@@ -1,6 +1,7 @@
 //! Settings and the way to the outside: what a person chose, what the environment says, where each value came
 //! from, and the clients built from it. It knows nothing of rules, playbooks or the screen.
 
+pub mod access;
 pub mod aws;
 pub mod connect;
 mod database_answer;

@@ -1,5 +1,6 @@
 //! Every connection, credential and permission, tried once, with what to do about each that fails.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -8,6 +9,7 @@ use tokio::time::timeout;
 
 use super::needs::{Need, Where, Who, needs};
 use super::trouble::Trouble;
+use crate::config::access::Asked;
 use crate::config::{self, ConnectError, Settings};
 use crate::domain::{BlindKind, Timestamp, text};
 
@@ -158,13 +160,8 @@ async fn absent_groups(client: &kube::Client) -> Vec<&'static str> {
         .flatten()
         .filter_map(|group| group["name"].as_str())
         .collect();
-    let mut absent = Vec::new();
-    for group in needs().map(|need| need.group).filter(|group| !group.is_empty() && !served.contains(group)) {
-        if !served.is_empty() && !absent.contains(&group) {
-            absent.push(group);
-        }
-    }
-    absent
+    let wanted: BTreeSet<&str> = needs().map(|need| need.group).filter(|group| !group.is_empty()).collect();
+    wanted.into_iter().filter(|group| !served.is_empty() && !served.contains(group)).collect()
 }
 
 /// What the API server said of one need.
@@ -200,20 +197,14 @@ async fn who(client: &kube::Client) -> Option<String> {
 
 async fn review(client: &kube::Client, need: Need, namespace: Option<String>) -> Review {
     let began = Instant::now();
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {
-            "namespace": namespace.as_deref().unwrap_or_default(),
-            "verb": need.verb,
-            "group": need.group,
-            "resource": need.resource,
-            "subresource": need.subresource,
-        }},
+    let request = config::access::review(&Asked {
+        verb: need.verb,
+        group: need.group,
+        resource: need.resource,
+        subresource: need.subresource,
+        namespace: namespace.as_deref().unwrap_or_default(),
+        name: "",
     });
-    let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(review.to_string().into_bytes());
     let answered = match request {
         Ok(request) => ask(client, request).await,
         Err(error) => Err(Trouble::Undecodable(error.to_string())),

@@ -67,10 +67,7 @@ impl<'a> Sphere<'a> {
             objects.extend(references.map(|reference| reference.object.clone()));
             objects.extend(claims(snapshot, object));
         }
-        if is_of_node(anomaly) && !has_cause(anomaly, FILLED_BY_PODS) {
-            objects.retain(|object| matches!(object.kind, Kind::Node | Kind::DaemonSet));
-        }
-        for object in objects.clone().iter().filter(|object| object.kind == Kind::Deployment) {
+        for object in anomaly.touches.iter().filter(|object| object.kind == Kind::Deployment) {
             // An autoscaler of the same name is the usual one; its binding names any other.
             objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, object.key.clone()));
         }
@@ -79,14 +76,17 @@ impl<'a> Sphere<'a> {
             let key = Key::new(namespace.as_str(), hpa.as_str());
             objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, key));
         }
+        let itself = match &anomaly.subject {
+            Subject::Object(object) if object.kind == Kind::Node => Some(object),
+            _ => None,
+        };
+        if itself.is_some() && !has_cause(anomaly, FILLED_BY_PODS) {
+            objects.retain(|object| matches!(object.kind, Kind::Node | Kind::DaemonSet));
+        }
         let (namespace, everything) = match &anomaly.subject {
             Subject::Traffic(namespace) => (Some(namespace), namespace.is_empty()),
             Subject::Database(_) | Subject::Cache(_) | Subject::Cluster => (None, true),
             _ => (None, false),
-        };
-        let itself = match &anomaly.subject {
-            Subject::Object(object) if object.kind == Kind::Node => Some(object),
-            _ => None,
         };
         let around = match &anomaly.subject {
             Subject::Object(object) => concerned(anomaly).map(|kinds| (&object.key.namespace, kinds)),
@@ -118,10 +118,6 @@ const FILLED_BY_PODS: &[&str] = &[
     cause::IMAGES_FILL_DISK,
     cause::LARGE_LOGS,
 ];
-
-fn is_of_node(anomaly: &Anomaly) -> bool {
-    matches!(&anomaly.subject, Subject::Object(object) if object.kind == Kind::Node)
-}
 
 /// What a workload's pods are made from.
 fn template<'a>(snapshot: &'a Snapshot, object: &ObjectRef) -> Option<&'a Template> {

@@ -237,3 +237,28 @@ pub(super) async fn status(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lived_for_a_second_is_nothing_to_go_back_to() {
+        let revision = |number, created: &str| Revision {
+            number,
+            set: serde_json::json!({"metadata": {"creationTimestamp": created}}),
+            pods: Vec::new(),
+        };
+        let at = |all: &[Revision]| served(all).map(|one| one.number);
+        let passing = [
+            revision(3, "2026-03-01T03:00:01Z"),
+            revision(2, "2026-03-01T03:00:00Z"),
+            revision(1, "2026-03-01T02:57:00Z"),
+        ];
+        assert_eq!(at(&passing), Some(1));
+        assert_eq!(at(&passing[..2]), Some(2), "it is all there is");
+        let brought_back = [revision(9, "2026-02-01T00:00:00Z"), revision(8, "2026-03-01T00:00:00Z")];
+        assert_eq!(at(&brought_back), Some(8));
+        assert_eq!(at(&passing[..1]), None);
+    }
+}

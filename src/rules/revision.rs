@@ -73,11 +73,16 @@ pub(super) fn moments<'a>(pods: impl Iterator<Item = &'a Pod>) -> impl Iterator<
     })
 }
 
+/// Whether an undo brought it back: it says so, or is older than one it came after.
+fn is_brought_back(set: &ReplicaSet, sets: &[&ReplicaSet]) -> bool {
+    let after_newer = |other: &&ReplicaSet| other.created > set.created && other.revision < set.revision;
+    !set.earlier_revisions.is_empty() || sets.iter().any(after_newer)
+}
+
 /// When a revision was rolled out. A ReplicaSet that an undo brought back is older than its rollout, but
 /// its pods aren't.
 pub(super) fn rolled_out_at(scene: &Scene<'_>, set: &ReplicaSet, sets: &[&ReplicaSet]) -> Timestamp {
-    let brought_back = sets.iter().any(|other| other.created > set.created && other.revision < set.revision);
-    if !brought_back {
+    if !is_brought_back(set, sets) {
         return set.created;
     }
     let pods = scene.unwell_of(&set.uid).iter();
@@ -112,12 +117,6 @@ pub(super) fn suspect<'a>(
         Some(set) => {
             let others = text::count(set.available as usize, "available pod");
             (format!("only {number} is affected; {} has {others}", Revision::from(*set)), 0.9)
-        }
-        // A mend that did not mend: what was good before both of them still is.
-        None if onset.duration_since(rolled_out) < -SLACK => {
-            good.as_ref()?;
-            let before = text::span(between(onset, rolled_out));
-            (format!("began {before} before {number} was rolled out, which has not mended it"), 0.7)
         }
         None if onset.duration_since(rolled_out) <= BLAME => {
             let after = text::span(between(rolled_out, onset));
@@ -191,8 +190,7 @@ pub(super) fn before<'a>(
 
 /// When a revision was rolled out, by its pods where its ReplicaSet is older than its rollout.
 fn started_at(scene: &Scene<'_>, set: &ReplicaSet, sets: &[&ReplicaSet]) -> Timestamp {
-    let brought_back = sets.iter().any(|other| other.created > set.created && other.revision < set.revision);
-    if !brought_back {
+    if !is_brought_back(set, sets) {
         return set.created;
     }
     let owned = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == set.uid);

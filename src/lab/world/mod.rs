@@ -5,6 +5,7 @@ mod attack;
 mod balancer;
 mod birth;
 mod cache;
+mod cert_faults;
 mod cert_manager;
 mod cluster;
 mod conditions;

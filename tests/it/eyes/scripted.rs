@@ -126,6 +126,12 @@ async fn answer(
                 json!({"metadata": {"resourceVersion": script.version.to_string()}, "items": script.pods});
             ([(header::CONTENT_TYPE, "application/json")], list.to_string()).into_response()
         }
+        // RBAC refuses also what the server does not have at all.
+        path if path.starts_with("/apis/cert-manager.io/v1")
+            || path.starts_with("/apis/metrics.k8s.io/v1") =>
+        {
+            status(403, "the resource is forbidden: User \"u\" cannot list it")
+        }
         "/api/v1/nodes" => status(403, "nodes is forbidden: User \"u\" cannot list resource \"nodes\""),
         path => status(404, &format!("no {path}")),
     }

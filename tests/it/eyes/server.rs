@@ -82,6 +82,20 @@ async fn a_server_that_cannot_stream_lists_is_asked_for_a_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_installed_is_not_called_forbidden() {
+    let script = Script { token: "t".into(), version: 1, ..Script::default() };
+    let server = Server::start(script).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut watcher = Watcher::open(&scripted(&server.kubeconfig(folder.path(), "t"))).await;
+    for origin in [Origin::Certificates, Origin::PodUsage, Origin::NodeUsage] {
+        watcher.until(origin.as_str(), |snapshot| blind(snapshot, origin).is_some()).await;
+        assert_eq!(watcher.blind(origin).unwrap().kind, BlindKind::NotConfigured, "{origin:?}");
+    }
+    watcher.until("nodes", |snapshot| blind(snapshot, Origin::Nodes).is_some()).await;
+    assert_eq!(watcher.blind(Origin::Nodes).unwrap().kind, BlindKind::Refused, "what it has stays refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_with_one_namespace_sees_it_and_is_told_what_the_rest_takes() {
     let lab = lab::start(lab::Options::default()).await.unwrap();
     let mut settings = settings(&lab, lab.edit_kubeconfig(), &[]);

@@ -68,6 +68,48 @@ fn a_read_only_session_says_so_and_previews_nothing() {
 }
 
 #[test]
+fn rights_are_asked_for_the_changes_at_hand_and_what_is_denied_is_marked() {
+    let library = covet_tui::playbooks::Library::built_in();
+    let mut app = world::crashing(Options { library, ..world::options() });
+    for anomaly in &mut app.dossiers.values_mut().map(|dossier| &mut dossier.anomaly).collect::<Vec<_>>() {
+        for (name, value) in [
+            ("namespace", "covetpy"),
+            ("workload", "deployment/covetpy-app"),
+            ("workload_kind", "Deployment"),
+            ("workload_name", "covetpy-app"),
+            ("deployment", "covetpy-app"),
+            ("good_revision", "6"),
+            ("bad_revision", "7"),
+        ] {
+            anomaly.bindings.insert(name, value.into());
+        }
+    }
+    // To look at another one and back plans anew, and asks for the changes that are at hand.
+    let mut effects = keys(&mut app, "j");
+    effects.extend(keys(&mut app, "k"));
+    let wanted: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Review { access, .. } => Some(access.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(!wanted.is_empty(), "{effects:?}");
+    let access = wanted[0].clone();
+    let not_ours = |app: &App| {
+        let plan = app.dossier().unwrap().plan.as_ref().unwrap();
+        plan.steps.iter().find(|step| step.access.as_ref() == Some(&access)).unwrap().not_ours.clone()
+    };
+    assert_eq!(not_ours(&app), None);
+    app.update(Event::Reviewed { access: access.clone(), allowed: false }, world::ago(-6));
+    let why = not_ours(&app).unwrap();
+    assert!(why.starts_with("you may not patch "), "{why}");
+    // Somebody gave the right.
+    app.update(Event::Reviewed { access: access.clone(), allowed: true }, world::ago(-7));
+    assert_eq!(not_ours(&app), None);
+}
+
+#[test]
 fn from_the_suggestion_to_the_undo() {
     let mut app = super::pictures::confirming();
     // Half a name does not confirm.
