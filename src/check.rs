@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Action, Age, Anomaly, AnomalyId, Change, Observation, Origin, Reading, Severity, Snapshot, System,
-    Timestamp, between, text,
+    Action, Age, Anomaly, AnomalyId, Change, Observation, Origin, Reading, Severity, Snapshot, Subject,
+    System, Timestamp, between, text,
 };
 use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
@@ -35,6 +35,8 @@ pub struct Look<'a> {
     /// The systems that are configured.
     pub systems: &'a BTreeSet<System>,
     pub read_only: bool,
+    /// All namespaces are looked at.
+    pub everywhere: bool,
     /// None when there is no cluster to ask: then reads are not done.
     pub probes: Option<&'a Probes>,
     /// Keep looking this long for something to fire.
@@ -81,6 +83,8 @@ pub struct AnomalyRow {
     pub id: String,
     pub rule: String,
     pub subject: String,
+    /// Where the subject is; None for what is in no namespace.
+    pub namespace: Option<String>,
     pub title: String,
     pub severity: Severity,
     pub score: f64,
@@ -134,7 +138,7 @@ impl Verdict {
 
 /// Looks until every source has spoken, then judges; with `wait`, until something fires or the time is over.
 pub async fn look(look: &Look<'_>, observations: &mut mpsc::Receiver<Observation>) -> Report {
-    let mut snapshot = Snapshot::watching(look.library.triggers());
+    let mut snapshot = Snapshot::watching(look.library.triggers(), look.everywhere);
     let deadline = Instant::now() + look.wait.unwrap_or_default();
     // Whoever waits longer lets large lists come to their end.
     let patience = deadline.max(Instant::now() + PATIENCE);
@@ -228,14 +232,24 @@ fn folded(incident: &Incident, now: Timestamp) -> IncidentRow {
     }
 }
 
+fn namespace(subject: &Subject) -> Option<String> {
+    match subject {
+        Subject::Object(object) => Some(object.key.namespace.to_string()),
+        Subject::Traffic(namespace) => Some(namespace.to_string()),
+        _ => None,
+    }
+    .filter(|namespace| !namespace.is_empty())
+}
+
 fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
     AnomalyRow {
         id: anomaly.id.to_string(),
         rule: anomaly.rule.to_string(),
         subject: anomaly.subject.to_string(),
+        namespace: namespace(&anomaly.subject),
         title: anomaly.title.clone(),
         severity: anomaly.severity,
-        score: anomaly.score,
+        score: (anomaly.score * 100.0).round() / 100.0,
         onset: anomaly.onset,
         causes: anomaly
             .causes
@@ -329,6 +343,10 @@ impl Report {
     pub fn table(&self) -> String {
         let mut out = String::new();
         let age = |at: Timestamp| text::span(between(at, self.at));
+        let since = |at: Timestamp| match between(at, self.at).as_secs() {
+            0 => "seen just now".to_owned(),
+            _ => format!("since {}", age(at)),
+        };
         for incident in &self.incidents {
             let _ = writeln!(out, "{:<8}  {}", incident.severity.as_str().to_uppercase(), incident.title);
             for change in &incident.changes {
@@ -344,12 +362,13 @@ impl Report {
         for anomaly in &self.anomalies {
             let _ = writeln!(
                 out,
-                "\n{:<8}  {}  {}\n          {}, since {}",
+                "\n{:<8}  {}  {}{}\n          {}, {}",
                 anomaly.severity.as_str(),
                 anomaly.rule,
                 anomaly.subject,
+                anomaly.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default(),
                 anomaly.title,
-                age(anomaly.onset)
+                since(anomaly.onset)
             );
             for cause in &anomaly.causes {
                 let _ = writeln!(out, "          cause    {} ({:.0} %)", cause.says, cause.weight * 100.0);

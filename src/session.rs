@@ -176,6 +176,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
             settings: &session.settings.bindings(),
             systems: &outside.systems(),
             read_only: session.settings.read_only.value,
+            everywhere: session.settings.namespace.one().is_none(),
             probes: probes.as_ref(),
             wait: args.wait,
         };

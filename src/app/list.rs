@@ -57,7 +57,7 @@ impl App {
         let resolved = || self.verdict.memory.resolved().iter().map(|resolved| &resolved.anomaly);
         let anomaly = self.verdict.anomaly(id).or_else(|| resolved().find(|anomaly| anomaly.id == *id));
         anomaly.is_some_and(|anomaly| {
-            [&*anomaly.title, &*anomaly.rule, anomaly.severity.as_str(), &anomaly.subject.to_string()]
+            [&*anomaly.title, &*anomaly.rule, anomaly.severity.as_str(), &anomaly.subject.placed(true)]
                 .iter()
                 .any(|words| contains(words, wanted))
         })

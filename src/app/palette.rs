@@ -129,7 +129,8 @@ fn fixed(app: &App) -> impl Iterator<Item = Entry> + '_ {
     let anomalies = app.every_row().into_iter().filter_map(|row| {
         let dossier = app.dossiers.get(&row.id).map(|dossier| &dossier.anomaly);
         let anomaly = app.verdict.anomaly(&row.id).or(dossier)?;
-        Some(entry("anomaly", format!("{} {}", anomaly.subject, anomaly.title), Does::Anomaly(row.id)))
+        let subject = anomaly.subject.placed(app.snapshot.everywhere);
+        Some(entry("anomaly", format!("{subject} {}", anomaly.title), Does::Anomaly(row.id)))
     });
     let commands = KEYS
         .iter()

@@ -57,6 +57,18 @@ pub enum Subject {
     Cluster,
 }
 
+impl Subject {
+    /// With its namespace where all of them are looked at: `deployment/web in shop`.
+    pub fn placed(&self, everywhere: bool) -> String {
+        match self {
+            Subject::Object(object) if everywhere && !object.key.namespace.is_empty() => {
+                format!("{object} in {}", object.key.namespace)
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -23,6 +23,11 @@ pub struct Edit {
     pub by: Option<Name>,
 }
 
+/// What the cluster writes into every namespace for itself.
+pub fn is_made_by_the_cluster(config_map: &str) -> bool {
+    matches!(config_map, "kube-root-ca.crt" | "openshift-service-ca.crt" | "istio-ca-root-cert")
+}
+
 /// The field manager of what this cockpit writes to Kubernetes.
 pub const MANAGER: &str = "covet-tui";
 

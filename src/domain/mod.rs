@@ -47,7 +47,7 @@ pub use batch::{CronJob, Job};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use cidr::Cidr;
-pub use config_object::{ConfigObject, Edit, Keeper, MANAGER};
+pub use config_object::{ConfigObject, Edit, Keeper, MANAGER, is_made_by_the_cluster};
 pub use controller::{Controller, ControllerRevision, Update};
 pub use database::{Activity, Holder, LockRoot, TopQuery};
 pub use disk::{

@@ -37,6 +37,8 @@ pub struct MonitoringPod {
     pub uid: Name,
     pub node: Option<Name>,
     pub ready: bool,
+    /// Since when it has not been ready, by its own condition.
+    pub unready_since: Option<Timestamp>,
     pub created: Option<Timestamp>,
     pub deleting: bool,
     /// Why its server container waits, or why the pod does: `CrashLoopBackOff`, `Unschedulable`.

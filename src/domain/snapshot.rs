@@ -21,6 +21,8 @@ const HISTORY: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// All namespaces are looked at: names alone tell nobody where something is.
+    pub everywhere: bool,
     pub pods: Table<Pod>,
     pub nodes: Table<Node>,
     pub deployments: Table<Deployment>,
@@ -112,8 +114,8 @@ pub struct MonitoringSince {
 
 impl Snapshot {
     /// Nothing seen yet, with a team's triggers to look out for.
-    pub fn watching(triggers: Vec<Trigger>) -> Self {
-        Self { triggers, ..Self::default() }
+    pub fn watching(triggers: Vec<Trigger>, everywhere: bool) -> Self {
+        Self { triggers, everywhere, ..Self::default() }
     }
 
     pub fn fold(&mut self, observation: Observation) {

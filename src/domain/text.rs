@@ -82,6 +82,14 @@ fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
     }
 }
 
+/// How long after something: `40s after`; `right after`, where the moments are the same second.
+pub fn after(passed: Duration) -> String {
+    match passed.as_secs() {
+        0 => "right after".into(),
+        _ => format!("{} after", span(passed)),
+    }
+}
+
 /// A count-down or an age in one unit: `42s`, `11m`, `3h`, `19d`.
 pub fn span_short(duration: Duration) -> String {
     let seconds = duration.as_secs();

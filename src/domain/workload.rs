@@ -196,6 +196,13 @@ pub struct MetricReading {
 }
 
 impl Autoscaler {
+    /// Whether it says that it wants more replicas than its maximum (`ScalingLimited`, `TooManyReplicas`).
+    pub fn is_held_at_its_maximum(&self) -> bool {
+        self.condition("ScalingLimited").is_some_and(|row| {
+            row.status == super::Status::True && row.reason.as_deref() == Some("TooManyReplicas")
+        })
+    }
+
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| &*condition.kind == kind)
     }

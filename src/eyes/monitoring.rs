@@ -214,6 +214,9 @@ fn pod(value: &Value, namespace: &Name) -> Option<MonitoringPod> {
         uid: own(text(value, "/metadata/uid").unwrap_or_default()),
         node: text(value, "/spec/nodeName").map(own),
         ready: is("Ready"),
+        unready_since: condition("Ready")
+            .filter(|row| text(row, "/status") != Some("True"))
+            .and_then(|row| text(row, "/lastTransitionTime")?.parse().ok()),
         created: text(value, "/metadata/creationTimestamp").and_then(|at| at.parse().ok()),
         deleting: value.pointer("/metadata/deletionTimestamp").is_some(),
         waits: waits.map(own),

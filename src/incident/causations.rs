@@ -18,12 +18,15 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         0.95,
         "its newest pods crash, so the rollout cannot complete",
     )),
-    of_rollout(row(
-        ("node-notready", "rollout-stuck"),
-        Join::Object(Kind::Pod),
-        15,
-        0.9,
-        "its newest pods are on that node",
+    of_rollout(when(
+        row(
+            ("node-notready", "rollout-stuck"),
+            Join::Object(Kind::Pod),
+            15,
+            0.9,
+            "its newest pods are on that node",
+        ),
+        |_, effect| !is_refused(effect),
     )),
     of_rollout(when(
         row(
@@ -339,6 +342,12 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         },
     ),
 ];
+
+/// The API server lets no pod in: no node has to do with that.
+fn is_refused(rollout: &Anomaly) -> bool {
+    let first = rollout.causes.first().map(|cause| cause.name);
+    matches!(first, Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED))
+}
 
 /// A DaemonSet's pod is down on the node that cannot set up the network of the other's.
 fn network_of_its_node(plugin: &Anomaly, effect: &Anomaly) -> bool {

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use super::changes::Window;
 use crate::domain::{
     Change, ChangeKind, ConfigObject, Edit, Key, Kind, ObjectRef, PersistentVolumeClaim, Snapshot, Table,
-    Timestamp, text,
+    Timestamp, is_made_by_the_cluster, text,
 };
 
 /// Our own deed, and what the API server notes of it, are this close.
@@ -90,8 +90,7 @@ fn is_told(snapshot: &Snapshot, object: &ObjectRef, at: Timestamp) -> bool {
 /// Objects that the cluster writes for itself.
 fn is_noise(object: &ConfigObject) -> bool {
     let name = &*object.key.name;
-    name == "kube-root-ca.crt"
-        || name == "istio-ca-root-cert"
+    is_made_by_the_cluster(name)
         || name.starts_with("sh.helm.release.")
         || (&*object.key.namespace == "kube-system" && name.ends_with("-lock"))
 }

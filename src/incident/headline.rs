@@ -9,6 +9,9 @@ use crate::rules::{Watched, rule};
 
 use super::Incident;
 
+/// What is younger was there before anybody looked, as far as is known: its age would be that of the look.
+const AT_FIRST_SIGHT: Duration = Duration::from_secs(1);
+
 /// How long before an onset a change is named in the title (audit, section 5).
 const BLAME: Duration = Duration::from_mins(15);
 
@@ -26,20 +29,17 @@ pub struct Title {
 
 impl Title {
     /// The title of an incident with this root; `changes` has the nearest before its onset first.
-    pub(super) fn of(root: &Anomaly, symptoms: usize, changes: &[Change]) -> Self {
+    pub(super) fn of(root: &Anomaly, symptoms: usize, changes: &[Change], everywhere: bool) -> Self {
         let after = changes.first().filter(|change| change.at <= root.onset).and_then(|change| {
             let before = between(change.at, root.onset);
             (before <= BLAME).then(|| (before, name(change)))
         });
-        Self { what: summary(root), symptoms, began: root.onset, after }
+        Self { what: summary(root, everywhere), symptoms, began: root.onset, after }
     }
 
     /// The change just before: `40s after revision 7`.
     pub fn lately(&self) -> Option<String> {
-        self.after.as_ref().map(|(before, what)| match before.as_secs() {
-            0 => format!("right after {what}"),
-            _ => format!("{} after {what}", text::span(*before)),
-        })
+        self.after.as_ref().map(|(before, what)| format!("{} {what}", text::after(*before)))
     }
 
     /// In full, with its age at `now`:
@@ -49,9 +49,12 @@ impl Title {
             0 => String::new(),
             count => format!(" — {}", text::count(count, "symptom")),
         };
+        let age = between(self.began, now);
+        if age < AT_FIRST_SIGHT {
+            return format!("{}{symptoms} — seen just now", self.what);
+        }
         let after = self.lately().map(|after| format!(", {after}"));
-        let age = text::span(between(self.began, now));
-        format!("{}{symptoms} — began {age} ago{}", self.what, after.unwrap_or_default())
+        format!("{}{symptoms} — began {} ago{}", self.what, text::span(age), after.unwrap_or_default())
     }
 }
 
@@ -65,31 +68,41 @@ fn name(change: &Change) -> String {
     }
 }
 
-/// An anomaly in one line, with its subject, once.
-pub fn summary(anomaly: &Anomaly) -> String {
+/// An anomaly in one line, with its subject, once; with its namespace where all of them are looked at.
+pub fn summary(anomaly: &Anomaly, everywhere: bool) -> String {
     let of = |name: &str| anomaly.bindings.get(name).map(String::as_str);
     let blamed = of("bad_revision").and(of("rollout")).zip(of("workload_name"));
     let hash = |rollout: &str| rollout.chars().take(4).collect::<String>();
+    let namespace = match &anomaly.subject {
+        Subject::Object(object) if everywhere => &*object.key.namespace,
+        _ => "",
+    };
+    let placed = |name: &str| match namespace {
+        "" => name.to_owned(),
+        namespace => format!("{namespace}/{name}"),
+    };
     match (&*anomaly.rule, blamed) {
         ("crash-loop", Some((rollout, name))) => {
             let because = of("because").unwrap_or("it exits");
-            format!("rollout {} of {name} crash-looping: {because}", hash(rollout))
+            let how = of("how").unwrap_or("crash-looping");
+            format!("rollout {} of {} {how}: {because}", hash(rollout), placed(name))
         }
         ("image-pull", Some((rollout, name))) => {
             let (image, because) = (of("image").unwrap_or("its image"), of("because").unwrap_or("unknown"));
-            format!("rollout {} of {name} cannot pull {image}: {because}", hash(rollout))
+            format!("rollout {} of {} cannot pull {image}: {because}", hash(rollout), placed(name))
         }
         ("crash-loop" | "image-pull" | "rollout-stuck", _) => match of("workload_name") {
-            Some(name) => format!("{name}: {}", anomaly.title),
+            Some(name) => format!("{}: {}", placed(name), anomaly.title),
             None => anomaly.title.clone(),
         },
         _ => match &anomaly.subject {
             Subject::Object(object) => {
                 let named = object.to_string().replace('/', " ");
-                if anomaly.title.starts_with(&named) {
-                    anomaly.title.clone()
-                } else {
-                    format!("{named} {}", anomaly.title)
+                let kind = object.kind.for_kubectl();
+                let placed = format!("{kind} {}", placed(&object.key.name));
+                match anomaly.title.strip_prefix(&named) {
+                    Some(rest) => format!("{placed}{rest}"),
+                    None => format!("{placed} {}", anomaly.title),
                 }
             }
             // Our own rules judge the traffic of the one namespace that is looked at.
@@ -107,6 +120,7 @@ pub fn headline(
     incidents: &[Incident],
     anomalies: &[Anomaly],
     blind: &[(Watched, Blind)],
+    everywhere: bool,
     now: Timestamp,
 ) -> String {
     let unseen = unseen(blind);
@@ -123,7 +137,7 @@ pub fn headline(
             count => format!(" and {count} more"),
         };
         let word = if first.severity == Severity::Suspect { "suspicious" } else { "not right" };
-        return format!("{word}: {}{more}{unseen}", summary(first));
+        return format!("{word}: {}{more}{unseen}", summary(first, everywhere));
     }
     let failing: Vec<&(Watched, Blind)> =
         blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();

@@ -73,9 +73,14 @@ pub struct Link {
     pub weight: f64,
 }
 
+/// Whether it alone is an incident. What is critical is one, however little is known of it.
+fn opens(anomaly: &Anomaly) -> bool {
+    anomaly.score >= OPENS || anomaly.severity == Severity::Critical
+}
+
 /// Groups anomalies into incidents, the worst first. What is below the score that opens one joins others only.
 pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> Vec<Incident> {
-    if !anomalies.iter().any(|anomaly| anomaly.score >= OPENS) {
+    if !anomalies.iter().any(opens) {
         return Vec::new();
     }
     let edges = graph::without_cycles(anomalies, links::edges(anomalies));
@@ -85,7 +90,7 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
     let all_changes = changes(snapshot, now, window.min(Duration::from_hours(24)));
     let mut incidents: Vec<(Incident, &Anomaly)> = graph::components(anomalies.len(), &edges)
         .into_iter()
-        .filter(|members| members.iter().any(|member| anomalies[*member].score >= OPENS))
+        .filter(|members| members.iter().any(|member| opens(&anomalies[*member])))
         .filter_map(|members| incident(anomalies, &members, &edges, &all_changes, snapshot))
         .collect();
     incidents.sort_by(|(one, one_root), (other, other_root)| {
@@ -124,7 +129,7 @@ fn incident<'a>(
     let relevant = relevance::around(root_anomaly, changes, snapshot, LOOK_BACK);
     let incident = Incident {
         id: IncidentId(anomalies[*earliest].id.0.clone()),
-        title: Title::of(root_anomaly, symptoms.len(), &relevant),
+        title: Title::of(root_anomaly, symptoms.len(), &relevant, snapshot.everywhere),
         severity: members.iter().map(|member| anomalies[*member].severity).max()?,
         onset: root_anomaly.onset,
         root: root_anomaly.id.clone(),

@@ -81,7 +81,9 @@ impl<'a> Sphere<'a> {
             _ => None,
         };
         if itself.is_some() && !has_cause(anomaly, FILLED_BY_PODS) {
-            objects.retain(|object| matches!(object.kind, Kind::Node | Kind::DaemonSet));
+            // What DaemonSets bring to a node is its network, its storage, its agents; not its kubelet.
+            let agents = !has_cause(anomaly, &[cause::KUBELET_SILENT]);
+            objects.retain(|object| object.kind == Kind::Node || agents && object.kind == Kind::DaemonSet);
         }
         let (namespace, everything) = match &anomaly.subject {
             Subject::Traffic(namespace) => (Some(namespace), namespace.is_empty()),

@@ -9,7 +9,7 @@ use crate::domain::{Effect, between, text};
 
 use super::plan::last_change;
 use super::view::{Reason, View};
-use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
+use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState, Undecided};
 
 /// What a decision is made from.
 pub(super) struct Table<'a> {
@@ -51,6 +51,7 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
         .or_else(|| table.mending())
         .or_else(|| table.open_ended())
         .or_else(|| table.reading())
+        .or_else(|| table.undecided())
         .or_else(|| table.watching())
         .unwrap_or_else(|| Decision {
             why: "every step is done or blocked: the reasons are beside the steps".into(),
@@ -275,7 +276,18 @@ impl Table<'_> {
         Some(suggest(index, step.why.clone()))
     }
 
-    /// Everything was read and nothing recognised.
+    /// Everything was read and nothing recognised: whose words a person has to judge.
+    fn undecided(&self) -> Option<Decision> {
+        let fits = |row: &&Undecided| {
+            row.for_causes.is_empty() || row.for_causes.iter().any(|cause| self.view.has(cause))
+        };
+        self.playbook.undecided.iter().filter(fits).find_map(|row| {
+            let index = self.position(&row.step).filter(|index| self.can_run(*index))?;
+            Some(suggest(index, row.why.show(self.values)))
+        })
+    }
+
+    /// Nobody said where to look.
     fn watching(&self) -> Option<Decision> {
         let verify = self
             .with_index()

@@ -63,6 +63,14 @@ pub fn card(playbook: &Playbook) -> String {
             hold.why.show(&BTreeMap::new())
         );
     }
+    if !playbook.undecided.is_empty() {
+        let _ = writeln!(out, "\nUNDECIDED");
+    }
+    for row in &playbook.undecided {
+        let causes =
+            if row.for_causes.is_empty() { "anything else".into() } else { row.for_causes.join(", ") };
+        let _ = writeln!(out, "  for {causes}: {}\n      {}", row.step, row.why.show(&BTreeMap::new()));
+    }
     let _ = writeln!(out, "\nRESOLVED\n  {}", playbook.resolved.says);
     if !playbook.resolved.for_.is_zero() {
         let _ = writeln!(out, "  for {}", text::span(playbook.resolved.for_));

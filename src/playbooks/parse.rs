@@ -11,8 +11,8 @@ use crate::domain::Kind;
 use super::playbook::Pattern;
 use super::reader::{At, Fields, Lints};
 use super::{
-    Check, Condition, FollowUp, Hold, Lint, Playbook, Resolved, Step, Threshold, Trigger, parse_step,
-    parse_todo,
+    Check, Condition, FollowUp, Hold, Lint, Playbook, Resolved, Step, Threshold, Trigger, Undecided,
+    parse_step, parse_todo,
 };
 
 /// The rules of this build that a trigger may name; a test compares them with the rules themselves.
@@ -94,8 +94,19 @@ fn read(lints: &mut Lints<'_>, text: &str) -> Vec<Playbook> {
     tables.iter().filter_map(|table| playbook(lints, table, &ids, &mut seen)).collect()
 }
 
-const PLAYBOOK_KEYS: &[&str] =
-    &["id", "title", "category", "symptoms", "trigger", "threshold", "step", "hold", "resolved", "follow_up"];
+const PLAYBOOK_KEYS: &[&str] = &[
+    "id",
+    "title",
+    "category",
+    "symptoms",
+    "trigger",
+    "threshold",
+    "step",
+    "hold",
+    "undecided",
+    "resolved",
+    "follow_up",
+];
 
 fn playbook(
     lints: &mut Lints<'_>,
@@ -116,6 +127,7 @@ fn playbook(
     let thresholds = thresholds(lints, table);
     let steps = parse_step::steps(lints, table);
     let holds = holds(lints, table, &steps, ids);
+    let undecided = undecided(lints, table, &steps);
     let resolved = resolved(lints, table, &steps);
     let follow_up = follow_up(lints, table);
     Some(Playbook {
@@ -128,6 +140,7 @@ fn playbook(
         thresholds,
         steps,
         holds,
+        undecided,
         resolved: resolved?,
         follow_up,
     })
@@ -289,23 +302,42 @@ fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[Strin
             known.dedup();
             lints.unknown(&to.at, "playbook", &to.value, &known);
         }
-        let step = row.need_line(lints, "step", "the read that is suggested meanwhile");
-        if let Some(step) = &step {
-            let reads = steps.iter().filter(|step| step.todo.effect() == crate::domain::Effect::Read);
-            let reads: Vec<&str> = reads.map(|read| read.id.as_str()).collect();
-            if !reads.contains(&step.value.as_str()) {
-                lints.unknown(&step.at, "read step", &step.value, &reads);
-            }
-        }
+        let step = read_step(lints, &row, steps, "the read that is suggested meanwhile");
         let why = row.need_line(lints, "why", "one line");
         let confirm = row.flag(lints, "confirm").is_some_and(|confirm| confirm.value);
         let why = why.and_then(|why| parse_todo::template(lints, &why, &Vec::new()));
         if let (Some(step), Some(why)) = (step, why) {
             let to = to.map(|to| to.value);
-            holds.push(Hold { for_causes, not_for_causes, to, step: step.value, confirm, why });
+            holds.push(Hold { for_causes, not_for_causes, to, step, confirm, why });
         }
     }
     holds
+}
+
+fn undecided(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step]) -> Vec<Undecided> {
+    let mut rows = Vec::new();
+    for row in table.tables(lints, "undecided", "undecided") {
+        row.only(lints, &["for_causes", "step", "why"]);
+        let for_causes = parse_step::causes(lints, &row, "for_causes");
+        let step = read_step(lints, &row, steps, "the read whose words a person has to judge");
+        let why = row.need_line(lints, "why", "one line");
+        let why = why.and_then(|why| parse_todo::template(lints, &why, &Vec::new()));
+        if let (Some(step), Some(why)) = (step, why) {
+            rows.push(Undecided { for_causes, why, step });
+        }
+    }
+    rows
+}
+
+/// The id of a step of this playbook that only reads.
+fn read_step(lints: &mut Lints<'_>, row: &Fields<'_>, steps: &[Step], what: &str) -> Option<String> {
+    let step = row.need_line(lints, "step", what)?;
+    let reads = steps.iter().filter(|step| step.todo.effect() == crate::domain::Effect::Read);
+    let reads: Vec<&str> = reads.map(|read| read.id.as_str()).collect();
+    if !reads.contains(&step.value.as_str()) {
+        lints.unknown(&step.at, "read step", &step.value, &reads);
+    }
+    Some(step.value)
 }
 
 fn resolved(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step]) -> Option<Resolved> {

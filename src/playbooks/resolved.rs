@@ -197,6 +197,10 @@ impl Condition {
                 Some(scaler) if scaler.desired >= scaler.max => {
                     Err(format!("{} of at most {} replicas wanted", scaler.desired, scaler.max))
                 }
+                // It has not looked at its bounds since they were changed.
+                Some(scaler) if scaler.is_held_at_its_maximum() => {
+                    Err("the autoscaler still reports that its maximum holds it back".into())
+                }
                 Some(scaler) => Ok(scaler.last_scaled),
                 None => Err("the autoscaler is not to be seen".into()),
             },

@@ -192,9 +192,13 @@ fn derive(values: &mut BTreeMap<String, String>) {
         values.entry("registry".into()).or_insert_with(|| registry(&image).to_owned());
         values.entry("repository".into()).or_insert_with(|| repository(&image).to_owned());
     }
-    if let Some(secret) = values.get("secret").cloned() {
-        // By the convention of the External Secrets operator, unless a read knows better.
-        values.entry("external_secret".into()).or_insert(secret);
+    if let (Some(secret), Some(seen)) = (values.get("secret"), values.get("external_secrets")) {
+        let filling = seen.split(", ").filter_map(|row| row.split_once('→'));
+        let filling =
+            filling.into_iter().find(|(_, target)| target == secret).map(|(name, _)| name.to_owned());
+        if let Some(name) = filling {
+            values.entry("external_secret".into()).or_insert(name);
+        }
     }
     let pull_secret = values.get("pull_secret").cloned().unwrap_or_else(|| "regcred".into());
     values.entry("pull_secret_or_new".into()).or_insert(pull_secret);

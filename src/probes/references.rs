@@ -81,9 +81,6 @@ pub(super) async fn check(
     for says in &missing {
         answer.found(cause::MISSING_REFERENCE, says);
     }
-    for says in &recent {
-        answer.found(cause::CONFIG_CHANGED, says);
-    }
     if unread.len() == needed.len() {
         answer.not_ok();
     }
@@ -197,6 +194,11 @@ pub(super) async fn external_secrets(cluster: &Cluster, namespace: &str) -> Resu
         Err(trouble) => return Err(trouble),
     };
     let mut out = Vec::new();
+    let fills = |secret: &Value| {
+        let target = string(secret, "/spec/target/name");
+        format!("{}→{}", name(secret), if target.is_empty() { name(secret) } else { target })
+    };
+    answer.bind("external_secrets", found.iter().map(fills).collect::<Vec<_>>().join(", "));
     for secret in &found {
         let ready = condition(secret, "Ready");
         let is_ready = ready.is_some_and(|ready| string(ready, "/status") == "True");

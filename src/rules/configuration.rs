@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 use crate::domain::{
     Cause, ConfigObject, Deployment, Edit, Evidence, Key, Kind, ObjectRef, Origin, Template, Timestamp,
-    between, cause, text,
+    between, cause, is_made_by_the_cluster, text,
 };
 
 use super::Scene;
@@ -59,7 +59,7 @@ pub(super) fn missing<'a>(scene: &Scene<'_>, template: &'a Template) -> impl Ite
     let needed = template.references.iter().filter(|reference| !reference.optional);
     needed.map(|reference| &reference.object).filter(move |object| {
         let table = if object.kind == Kind::Secret { secrets } else { config_maps };
-        table.is_listed() && table.get(&object.key).is_none()
+        table.is_listed() && table.get(&object.key).is_none() && !is_made_by_the_cluster(&object.key.name)
     })
 }
 

@@ -77,7 +77,7 @@ pub(super) fn suspect<'a>(
         let good = Revision::from(*before);
         (good, format!("{good} served for {}", text::span(between(before.created, rolled_out))))
     });
-    let says = format!("began {} after {bad} was rolled out", text::span(between(rolled_out, onset)));
+    let says = format!("began {} {bad} was rolled out", text::after(between(rolled_out, onset)));
     // Pods of the same revision that work speak for chance rather than for the revision.
     let weight = if ready(newest) > 0 { 0.6 } else { 0.8 };
     Some(Suspicion { bad, good, says, weight })

@@ -4,8 +4,8 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Container, ContainerState, Evidence, Kind, Origin, Pod, Severity, Subject,
-    Terminated, Timestamp, between, cause, text,
+    Anomaly, AnomalyId, Cause, Container, ContainerState, Event, Evidence, Kind, Origin, Pod, Severity,
+    Subject, Terminated, Timestamp, between, cause, text,
 };
 
 use super::crash_cause::{CANNOT_START, Why, why};
@@ -71,6 +71,9 @@ pub(super) static RULE: Rule = Rule {
 /// How many times its last life a container must have run to have settled.
 const SETTLED_LIVES: u32 = 10;
 
+/// Clocks of nodes and ours may be this far apart.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
+
 /// Evidence about single pods is cut after this many.
 const EXAMPLES: usize = 4;
 
@@ -126,6 +129,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         vec![Cause { name: worst_why.name, says: worst_why.says.clone(), weight: worst_why.weight }];
     bindings.extend(worst_why.bindings.clone());
     bindings.insert("because", worst_why.label.clone());
+    bindings.insert("how", how(group).to_owned());
     let mut facts = examples(group);
     if let Some(suspicion) = &suspicion {
         describe_suspicion(suspicion, &mut bindings);
@@ -145,7 +149,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     facts.push(evidence(Origin::Pods, None, standing_says(standing)));
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let score = score(scene, group, &worst_why, suspicion.is_some());
-    let title = title(&pods, standing, &worst_why.label);
+    let title = title(&pods, standing, how(group), &worst_why.label);
     shown(Anomaly {
         id: AnomalyId(
             format!("{}/{}/{}", RULE.name, group.object.kind.for_kubectl(), group.object.key).into(),
@@ -164,12 +168,18 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     })
 }
 
-fn title(pods: &[&Pod], standing: Standing, label: &str) -> String {
+fn title(pods: &[&Pod], standing: Standing, how: &str, label: &str) -> String {
     let total = (standing.desired as usize).max(pods.len());
     match total {
-        1 => format!("crash-looping: {label}"),
-        _ => format!("{} of {} crash-looping: {label}", pods.len(), text::count(total, "pod")),
+        1 => format!("{how}: {label}"),
+        _ => format!("{} of {} {how}: {label}", pods.len(), text::count(total, "pod")),
     }
+}
+
+/// Whether they die again and again, or none of them ever ran.
+fn how(group: &Group<'_>) -> &'static str {
+    let ran = group.sick.iter().any(|(_, row)| row.restarts > 0 || row.termination().is_some());
+    if ran { "crash-looping" } else { "cannot start" }
 }
 
 fn standing_says(standing: Standing) -> String {
@@ -257,7 +267,9 @@ fn began(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Timestamp {
         });
         end.finished?.checked_sub(backoffs).ok()
     });
-    let known = [first_event, first_end].into_iter().flatten().min();
+    // What lies further ahead than clocks differ is no moment of a beginning.
+    let possible = |at: &Timestamp| at.duration_since(scene.now) <= CLOCKS_DIFFER;
+    let known = [first_event, first_end].into_iter().flatten().filter(possible).min();
     known.unwrap_or(pod.created).max(pod.created).min(scene.now)
 }
 
@@ -273,12 +285,14 @@ fn examples(group: &Group<'_>) -> Vec<Evidence> {
         .take(EXAMPLES)
         .map(|(pod, container)| {
             let end = container.termination();
-            let how = match (container.waiting(), end) {
-                (Some(reason), Some(end)) => {
-                    format!("{reason}, last ended {} ({})", end.reason, end.exit_code)
-                }
+            let ended = end.map(|end| match &*end.reason {
+                "" => format!("ended with exit {}", end.exit_code),
+                reason => format!("ended {reason} ({})", end.exit_code),
+            });
+            let how = match (container.waiting(), ended) {
+                (Some(reason), Some(ended)) => format!("{reason}, last {ended}"),
                 (Some(reason), None) => reason.to_string(),
-                (None, Some(end)) => format!("ended {} ({})", end.reason, end.exit_code),
+                (None, Some(ended)) => ended,
                 (None, None) => "not ready".to_owned(),
             };
             let restarts = text::count(container.restarts as usize, "restart");
@@ -293,11 +307,23 @@ fn examples(group: &Group<'_>) -> Vec<Evidence> {
     lines
 }
 
+/// What the kubelet and the scheduler say of a pod that cannot begin.
+const BEFORE_A_START: &[&str] =
+    &["FailedScheduling", "FailedCreatePodSandBox", "FailedMount", "FailedAttachVolume", "FailedMapVolume"];
+
 /// The latest warnings about the first pods, one per reason.
 fn about_events(scene: &Scene<'_>, pods: &[&Pod]) -> Vec<Evidence> {
     let mut seen: Vec<&str> = vec!["BackOff"];
     let mut lines = Vec::new();
-    for event in pods.iter().take(EXAMPLES).flat_map(|pod| scene.events(Kind::Pod, &pod.key)) {
+    let events = pods.iter().take(EXAMPLES).flat_map(|pod| {
+        let ran = pod.containers.iter().filter_map(|row| row.termination()?.started).min();
+        // What kept it from starting is over for one that ran.
+        let is_over = move |event: &&Event| {
+            BEFORE_A_START.contains(&&*event.reason) && ran.is_some_and(|ran| event.last <= ran)
+        };
+        scene.events(Kind::Pod, &pod.key).filter(move |event| !is_over(event))
+    });
+    for event in events {
         if !seen.contains(&&*event.reason) {
             seen.push(&event.reason);
             let says = format!("{}: {}", event.reason, quote(&event.message));

@@ -319,8 +319,8 @@ fn rolled_out(scene: &Scene<'_>, key: &Key, onset: Timestamp) -> Option<(Cause, 
         return None;
     }
     let (bad, good) = (newest.revision?, older.revision?);
-    let passed = text::span(Duration::try_from(after).unwrap_or_default());
-    let says = format!("began {passed} after revision {bad} was rolled out");
+    let passed = text::after(Duration::try_from(after).unwrap_or_default());
+    let says = format!("began {passed} revision {bad} was rolled out");
     let bindings = Bindings::from([("bad_revision", bad.to_string()), ("good_revision", good.to_string())]);
     Some((Cause { name: cause::BAD_REVISION, says, weight: 0.6 }, bindings))
 }

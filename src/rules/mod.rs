@@ -3,6 +3,7 @@
 
 mod alert_fatigue;
 mod auth_attack;
+mod census;
 mod cert_expiry;
 mod cert_trouble;
 mod configuration;

@@ -154,6 +154,7 @@ fn signs(scene: &Scene<'_>, seen: &Monitoring) -> Vec<Sign> {
     };
     let now = scene.now;
     if let Some(down) = since.down.filter(|_| !is_replaced(scene, seen)) {
+        let down = none_ready_since(seen).map_or(down, |none| none.min(down));
         let why = seen.silent.as_ref().or(seen.unready.as_ref());
         let why = why.map_or_else(|| "it is not ready".to_owned(), |why| quote(why));
         let lasted = scene.has_lasted(down, &CRITICAL_AFTER);
@@ -235,6 +236,15 @@ fn missing_watchdog(scene: &Scene<'_>) -> Option<Timestamp> {
     let last = scene.snapshot.watchdog?;
     let seen = scene.snapshot.blindness(Origin::Alertmanager, scene.now).is_none();
     (seen && scene.has_lasted(last, &WATCHDOG)).then_some(last)
+}
+
+/// Since when no pod of it has been ready, by their own word: it may have been down before anybody looked.
+fn none_ready_since(seen: &Monitoring) -> Option<Timestamp> {
+    let pods = seen.pods.iter().flatten().filter(|pod| !pod.deleting);
+    if !seen.has_no_ready_pod() {
+        return None;
+    }
+    pods.filter_map(|pod| pod.unready_since).max()
 }
 
 /// A young pod without any trouble takes the place of one that goes: a rollout, or somebody's restart.

@@ -119,10 +119,10 @@ pub(super) fn suspect<'a>(
             (format!("only {number} is affected; {} has {others}", Revision::from(*set)), 0.9)
         }
         None if onset.duration_since(rolled_out) <= BLAME => {
-            let after = text::span(between(rolled_out, onset));
+            let after = text::after(between(rolled_out, onset));
             // Pods of the same revision that work speak for chance rather than for the revision.
             let weight = if bad.available > 0 { 0.6 } else { 0.8 };
-            (format!("began {after} after {number} was rolled out"), weight)
+            (format!("began {after} {number} was rolled out"), weight)
         }
         None => return None,
     };
@@ -180,9 +180,13 @@ pub(super) fn before<'a>(
     if older.is_empty() || after < -SLACK || after > CHANGE || bad.replicas == 0 {
         return None;
     }
+    // What a restart brought to light stands in what its pods read at their start.
+    if older.first().is_some_and(|set| bad.template.is_restart_of(&set.template)) {
+        return None;
+    }
     let good = last_good(scene, older, rolled_out);
     let bad = Revision::from(*bad);
-    let says = format!("began {} after {bad} was rolled out", text::span(between(rolled_out, onset)));
+    let says = format!("began {} {bad} was rolled out", text::after(between(rolled_out, onset)));
     // The closer, the likelier.
     let weight = if after <= CHANGE / 3 { 0.9 } else { 0.8 };
     Some(Suspicion { bad, good, says, weight })

@@ -123,6 +123,9 @@ pub(super) fn refused(words: &str, origin: Origin, at: Option<Timestamp>) -> Obs
         () if lower.contains("usage per ") || lower.contains("limit to request ratio per ") => {
             (cause::QUOTA, "limit range exceeded")
         }
+        () if lower.contains("failed calling webhook") => {
+            (cause::WEBHOOK, "an admission webhook does not answer")
+        }
         () if lower.contains("webhook") => (cause::WEBHOOK, "an admission webhook refuses"),
         () => (cause::POD_REFUSED, "the API server refuses the pods"),
     };
@@ -223,13 +226,22 @@ fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obst
         return obstacle;
     }
     let (name, label) = match &*event.reason {
-        "FailedCreatePodSandBox" => (cause::NODE_NETWORK, "the node cannot set up the pods' network"),
+        "FailedCreatePodSandBox" if is_about_network(&event.message) => {
+            (cause::NODE_NETWORK, "the node cannot set up the pods' network")
+        }
+        "FailedCreatePodSandBox" => (cause::RUNTIME, "the node's container runtime cannot start the pods"),
         _ if event.message.contains("Multi-Attach error") => {
             (cause::VOLUME_HELD, "another node holds its volume")
         }
         _ => (cause::VOLUME_STUCK, "a volume cannot be mounted"),
     };
     about(pod, container, Cause { name, says: message.clone(), weight: 0.7 }, label, &message)
+}
+
+/// Whether a sandbox was refused by what connects it: CNI plugins, address pools.
+fn is_about_network(message: &str) -> bool {
+    let lower = message.to_lowercase();
+    ["network", "cni", "ip address", "plugin type="].iter().any(|words| lower.contains(words))
 }
 
 pub(super) fn about(
@@ -263,7 +275,8 @@ fn gated(pod: &Pod) -> Option<&str> {
 /// Whether the obstacle could be the revision's own doing. A lack of room is, when it asks for more than before.
 pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
     match obstacle.map(|obstacle| obstacle.cause.name) {
-        Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::NODE_NETWORK) => false,
+        Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED) => false,
+        Some(cause::NODE_NETWORK | cause::RUNTIME) => false,
         // A disk that another node holds is nobody's template.
         Some(cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::STUCK_TERMINATING) => false,
         Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT | cause::NODES_AWAY) => false,
@@ -333,12 +346,29 @@ fn unplaced(scene: &Scene<'_>, message: &str) -> (&'static str, &'static str) {
         {
             (cause::VOLUME_STUCK, "a volume cannot be had")
         }
-        // Taints of nodes that are ill say nothing of the pod.
-        () if says(&["node affinity/selector"]) || says(&["untolerated taint"]) && !ill() => {
+        () if says(&["node affinity/selector"]) => {
             (cause::NO_NODE_MATCHES, "no node matches what the pods ask for")
+        }
+        // Taints of nodes that are ill say nothing of the pod.
+        () if own_taint(&lower) || says(&["untolerated taint"]) && !ill() => {
+            (cause::NO_NODE_MATCHES, "no node lets the pods in: they do not tolerate its taint")
         }
         () => (cause::NODES_AWAY, "no node takes the pods"),
     }
+}
+
+/// Whether the scheduler's words name a taint that somebody gave the nodes, not one of their illnesses:
+/// `3 node(s) had untolerated taint {dedicated: gpu}`.
+fn own_taint(lower: &str) -> bool {
+    let named = |part: &str| part.trim_start_matches("(s)").trim_start().starts_with('{');
+    let mut taints = lower.split("untolerated taint").skip(1).filter(|part| named(part)).peekable();
+    let ill = |part: &str| {
+        let taint = part.split_once('{').map_or("", |(_, rest)| rest);
+        let keys =
+            ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "tobedeletedbyclusterautoscaler"];
+        keys.iter().any(|key| taint.starts_with(key))
+    };
+    taints.peek().is_some() && taints.all(|part| !ill(part))
 }
 
 fn requests(pod: &Pod) -> Bindings {

@@ -1,6 +1,8 @@
 //! Rollouts that do not get on, by Deployment.
 //! Has a clock of its own for the last progress, because a patch of the strategy resets the condition (audit D111).
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use jiff::SignedDuration;
@@ -10,6 +12,7 @@ use crate::domain::{
     Status, Strategy, Subject, Timestamp, cause, text,
 };
 
+use super::census::counted;
 use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
 use super::revision;
@@ -78,16 +81,21 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 }
 
 fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
-    let rolling: Vec<(&Deployment, Option<&ReplicaSet>)> = scene
+    let census = OnceCell::new();
+    let rolling: Vec<(Cow<'_, Deployment>, Option<&ReplicaSet>)> = scene
         .snapshot
         .deployments
         .iter()
+        .map(|deployment| counted(scene, deployment, &census))
         .filter(|deployment| {
             is_rolling(deployment)
                 || missing_since(scene, deployment).is_some()
                 || ignored_since(scene, deployment).is_some()
         })
-        .map(|deployment| (deployment, revision::newest(scene, deployment)))
+        .map(|deployment| {
+            let newest = revision::newest(scene, &deployment);
+            (deployment, newest)
+        })
         .collect();
     if rolling.is_empty() {
         return Vec::new();
@@ -107,7 +115,7 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
         .into_iter()
         .filter_map(|(deployment, newest)| {
             let pods = newest.and_then(|set| members.get(&*set.uid)).unwrap_or(&none);
-            anomaly(scene, deployment, newest, pods)
+            anomaly(scene, &deployment, newest, pods)
         })
         .collect()
 }
@@ -122,7 +130,7 @@ fn is_rolling(deployment: &Deployment) -> bool {
     let refused = deployment.condition("ReplicaFailure").is_some_and(|row| row.status == Status::True);
     let completed = deployment
         .condition("Progressing")
-        .is_none_or(|row| row.reason.as_deref() == Some("NewReplicaSetAvailable"));
+        .is_some_and(|row| row.reason.as_deref() == Some("NewReplicaSetAvailable"));
     mixed || refused || !completed
 }
 

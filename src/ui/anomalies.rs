@@ -183,13 +183,16 @@ fn entry<'a>(
         Place::Symptom { last: false } => "├ ",
         _ => "",
     };
+    let summary = || incident::summary(anomaly, app.snapshot.everywhere);
+    let root = app.verdict.incident_of(&row.id).and_then(|incident| app.verdict.anomaly(&incident.root));
+    let of_its_root = root.is_some_and(|root| root.subject == anomaly.subject);
     let words = match row.place {
         Place::Root { incident, .. } => {
             let incident = app.verdict.incidents.get(incident);
-            incident.map_or_else(|| incident::summary(anomaly), |incident| incident.title.what.clone())
+            incident.map_or_else(summary, |incident| incident.title.what.clone())
         }
-        Place::Symptom { .. } => anomaly.title.clone(),
-        _ => incident::summary(anomaly),
+        Place::Symptom { .. } if of_its_root => anomaly.title.clone(),
+        _ => summary(),
     };
     let plain = match row.place {
         Place::Resolved | Place::Symptom { .. } => look.dim,

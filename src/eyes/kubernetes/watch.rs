@@ -16,8 +16,9 @@ use crate::eyes::trouble::Trouble;
 
 /// Objects told at once, at most.
 const BATCH: usize = 500;
-/// Objects of the first page, small enough to be on the screen at once, and of the following.
-const FIRST_PAGE: usize = 500;
+/// Objects of the first page, few enough to be on the screen at once (a server needs three times as long for 500),
+/// and of the following.
+const FIRST_PAGE: usize = 100;
 const PAGE: usize = 1_000;
 /// How long the server and the network may take for a page.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -174,9 +174,16 @@ impl Meta {
         time(self.creation_timestamp.as_ref()).unwrap_or_default()
     }
 
-    /// The owner with `controller: true`.
+    /// The owner with `controller: true`; where no owner has it, the only one that runs pods.
     pub(in crate::eyes) fn owner(&self, names: &mut Names) -> Option<Owner> {
-        let owner = self.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+        let owners = || self.owner_references.iter().flatten();
+        let runs_pods = |kind: &str| {
+            let kinds = ["Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob"];
+            kinds.contains(&kind)
+        };
+        let mut others = owners().filter(|owner| owner.kind.as_deref().is_some_and(runs_pods));
+        let only = others.next().filter(|_| others.next().is_none());
+        let owner = owners().find(|owner| owner.controller == Some(true)).or(only)?;
         Some(Owner {
             kind: names.shared(owner.kind.as_deref()?),
             name: names.shared(owner.name.as_deref()?),

@@ -101,7 +101,11 @@ pub(in crate::eyes) fn deployment(wire: DeploymentWire, names: &mut Names) -> Op
         paused: spec.paused == Some(true),
         progress_deadline_seconds: count(Some(spec.progress_deadline_seconds.unwrap_or(600))),
         template: template(spec.template, &key, names),
-        observed_generation: status.observed_generation.unwrap_or_default(),
+        // Who counted its replicas saw it, also where nobody wrote down what was seen.
+        observed_generation: status
+            .observed_generation
+            .or(status.replicas.and(metadata.generation))
+            .unwrap_or_default(),
         status_replicas: count(status.replicas),
         updated: count(status.updated_replicas),
         ready: count(status.ready_replicas),

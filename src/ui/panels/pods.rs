@@ -16,7 +16,12 @@ const NAME: usize = 20;
 
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     if app.board.is_empty() {
-        return fit::put(&nothing("no pods in this namespace", look), area, 0, buffer);
+        let says = match () {
+            () if !app.snapshot.pods.is_listed() => "the list is still to come",
+            () if app.snapshot.everywhere => "no pods in any namespace",
+            () => "no pods in this namespace",
+        };
+        return fit::put(&nothing(says, look), area, 0, buffer);
     }
     fit::put(&Line::from(summary(app, look, usize::from(area.width))), area, 0, buffer);
     let rest = Rect { y: area.y + 1, height: area.height - 1, ..area };

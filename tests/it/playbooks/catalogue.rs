@@ -105,7 +105,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "cache-again",
                 "by-path-again",
             ],
-            "high-5xx" => &["by-pod", "pods", "rollout-done", "by-path-again"],
+            "high-5xx" => &["by-pod", "pods", "fix-config", "restart", "rollout-done", "by-path-again"],
             "mem-leak" => &[
                 "usage",
                 "revisions",

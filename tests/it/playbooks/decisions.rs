@@ -121,7 +121,8 @@ fn a_missing_secret_is_looked_for_and_then_fetched_again() {
         .binding("missing_kind", "Secret")
         .binding("missing_object", "pay-db")
         .binding("secret", "pay-db")
-        .read();
+        .read()
+        .told("external-secrets", "external_secrets", "pay→pay-db, mail→mail");
     assert_eq!(world.suggested().0, "secrets");
     let world = world.did("secrets");
     let plan = world.plan();
@@ -129,12 +130,14 @@ fn a_missing_secret_is_looked_for_and_then_fetched_again() {
     assert_eq!(step.id, "sync-secret");
     assert_eq!(plan.why, "Secret pay-db has no key DB_PASSWORD");
     let Some(Action::Annotate { object, annotations }) = &step.action else { panic!("{:?}", step.action) };
-    assert_eq!((object.kind, &*object.key.name), (Kind::ExternalSecret, "pay-db"));
+    assert_eq!((object.kind, &*object.key.name), (Kind::ExternalSecret, "pay"));
     assert_eq!(annotations[0].0, "force-sync");
     not_advised(&plan, "fix-config", "missing kind is Secret");
     // Without ExternalSecrets there is nothing to fetch from.
-    let plan = world.did_at("external-secrets", 5, false).plan();
-    not_advised(&plan, "sync-secret", "first: See whether the ExternalSecrets");
+    let plan = world.did_at("external-secrets", 5, true).plan();
+    blocked(&plan, "sync-secret", "not known: the ExternalSecret");
+    assert_eq!(plan.suggestion().map(|step| step.id.as_str()), Some("describe"));
+    assert!(plan.why.starts_with("Secret pay-db has what the pods need to start"), "{}", plan.why);
 }
 
 #[test]
@@ -222,6 +225,7 @@ fn a_restart_is_not_gone_back_on_but_its_secret_is_mended() {
         .binding("secret", "pay-db")
         .read()
         .did("secrets")
+        .told("external-secrets", "external_secrets", "pay-db→pay-db")
         .found("previous-logs", "database-auth", "FATAL: password authentication failed");
     world.sets[1].template = world.sets[0].template.clone();
     world.sets[1].template.restarted_at = Some("2026-03-12T03:08:00Z".into());

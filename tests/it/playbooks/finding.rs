@@ -119,7 +119,12 @@ fn nodes_and_events_speak_too() {
         ),
         ("rollout-stuck", "events", "FailedCreate pods \"x\" is forbidden: exceeded quota: compute", "quota"),
         ("rollout-stuck", "newest-pods", "Unhealthy Readiness probe failed: HTTP 503", "readiness"),
-        ("crash-loop", "describe", "Unhealthy Liveness probe failed: timeout", "liveness-killed"),
+        (
+            "crash-loop",
+            "describe",
+            "Killing Container web failed liveness probe, will be restarted",
+            "liveness-killed",
+        ),
         (
             "cert-expiry",
             "describe",

@@ -289,6 +289,13 @@ impl World {
         self.did_at(step, 90, true)
     }
 
+    /// A read that determined a value.
+    pub fn told(mut self, step: &str, name: &str, value: &str) -> Self {
+        self = self.did(step);
+        self.progress.steps.get_mut(step).unwrap().bindings.insert(name.into(), value.into());
+        self
+    }
+
     pub fn found(mut self, step: &str, cause: &str, says: &str) -> Self {
         self = self.did(step);
         let found = Found { cause: cause.into(), says: says.into() };

@@ -100,6 +100,8 @@ pub struct MonitoringRow {
 #[serde(deny_unknown_fields, default)]
 pub struct ServerRow {
     pub ready: bool,
+    /// How long it has not been ready.
+    pub unready: Option<String>,
     pub age: Option<String>,
     pub deleting: bool,
     pub waits: Option<String>,
@@ -119,6 +121,7 @@ impl MonitoringRow {
                 uid: format!("uid-{index}").into(),
                 node: name(&row.node),
                 ready: row.ready,
+                unready_since: row.unready.as_deref().map(ago),
                 created: Some(ago(row.age.as_deref().unwrap_or("9d"))),
                 deleting: row.deleting,
                 waits: name(&row.waits),

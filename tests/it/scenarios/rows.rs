@@ -83,6 +83,8 @@ pub struct DeploymentRow {
     pub unseen: Option<String>,
     /// Overrides what the pods add up to.
     pub available: Option<u32>,
+    /// `counts`: without conditions and generation; `none`: nobody wrote any.
+    pub status: Option<String>,
 }
 
 impl DeploymentRow {
@@ -184,6 +186,9 @@ pub struct RevisionRow {
     pub memory: Option<String>,
     pub cpu: Option<u64>,
     pub hash: Option<String>,
+    /// Nothing but a restart of the one before.
+    #[serde(default)]
+    pub restart: bool,
 }
 
 impl RevisionRow {

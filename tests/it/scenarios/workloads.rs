@@ -127,6 +127,7 @@ pub fn job(row: &JobRow) -> Job {
         memory: None,
         cpu: None,
         hash: None,
+        restart: false,
     };
     Job {
         key: Key::new(row.namespace.as_str(), row.name.as_str()),
@@ -195,7 +196,7 @@ fn template(refs: &[String], namespace: &str, revision: &RevisionRow) -> Templat
         references: refs.iter().map(reference).collect(),
         pull_secrets: Box::default(),
         service_account: None,
-        restarted_at: None,
+        restarted_at: revision.restart.then(|| revision.age.as_str().into()),
     }
 }
 
@@ -255,7 +256,7 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         .as_deref()
         .map(|since| condition("Available", Status::False, "MinimumReplicasUnavailable", "", ago(since)));
     let newest_row = row.revisions.iter().max_by_key(|revision| revision.n).unwrap();
-    Deployment {
+    let mut deployment = Deployment {
         key: Key::new(row.namespace.as_str(), row.name.as_str()),
         uid: uid("Deployment", &row.namespace, &row.name),
         resource_version: "1".into(),
@@ -284,7 +285,16 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         available: row.available.unwrap_or(ready),
         progressed: None,
         conditions: std::iter::once(progressing).chain(refused).chain(unavailable).collect(),
+    };
+    if let Some(status) = &row.status {
+        deployment.conditions = Box::default();
+        if status == "none" {
+            deployment.observed_generation = 0;
+            (deployment.status_replicas, deployment.updated) = (0, 0);
+            (deployment.ready, deployment.available) = (0, 0);
+        }
     }
+    deployment
 }
 
 fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_name: &str, number: u32) -> Pod {
