@@ -23,6 +23,8 @@ pub enum DatabaseRefusal {
     Refused { code: String, error: ConnectError },
     /// The server was not reached, or fell silent.
     Unreached(ConnectError),
+    /// Our own way to it does not work (a port-forward, a tunnel, a setting): it says nothing of the server.
+    NoWay(ConnectError),
 }
 
 /// A row of an answer, as text.
@@ -130,7 +132,7 @@ impl DatabaseRefusal {
         match self {
             DatabaseRefusal::Exhausted(_) => Some("53300"),
             DatabaseRefusal::Refused { code, .. } => Some(code),
-            DatabaseRefusal::Unreached(_) => None,
+            DatabaseRefusal::Unreached(_) | DatabaseRefusal::NoWay(_) => None,
         }
     }
 
@@ -142,7 +144,9 @@ impl DatabaseRefusal {
                 format!("no connection slot is left (53300): {message}"),
                 "this is an incident: see the playbook db-pool",
             ),
-            DatabaseRefusal::Refused { error, .. } | DatabaseRefusal::Unreached(error) => error,
+            DatabaseRefusal::Refused { error, .. }
+            | DatabaseRefusal::Unreached(error)
+            | DatabaseRefusal::NoWay(error) => error,
         }
     }
 }
@@ -150,7 +154,7 @@ impl DatabaseRefusal {
 /// What a failure means.
 pub(super) fn refusal(failure: Failure) -> DatabaseRefusal {
     let error = match failure {
-        Failure::Way(error) => return DatabaseRefusal::Unreached(error),
+        Failure::Way(error) => return DatabaseRefusal::NoWay(error),
         Failure::Silence(waited) => {
             let why = format!("the database does not answer (timed out after {} s)", waited.as_secs());
             let repair = "check the network path to it: security group, tunnel, port";

@@ -166,11 +166,14 @@ async fn forward(
 ) -> Result<Stream, ConnectError> {
     let pods: Api<Pod> = Api::namespaced(cluster.clone(), namespace);
     let mut forwarder = pods.portforward(pod, &[port]).await.map_err(|error| {
-        let said = whole(&error);
-        let (kind, repair) = if said.contains("403") || said.contains("orbidden") {
+        let (code, said) = match error {
+            kube::Error::Api(status) => (status.code, status.message.clone()),
+            other => (0, whole(&other)),
+        };
+        let (kind, repair) = if code == 403 || said.contains("403") || said.contains("orbidden") {
             (BlindKind::Refused, "ask for create on pods/portforward in that namespace")
         } else {
-            (BlindKind::Unreachable, "check the pod's name and that it runs: [database] via")
+            (BlindKind::Unreachable, "check that the pod runs and that its node answers: [database] via")
         };
         ConnectError::new(kind, format!("no port-forward to {namespace}/{pod}: {said}"), repair)
     })?;

@@ -113,7 +113,7 @@ impl Outside {
         &self,
         cluster: Option<kube::Client>,
     ) -> Result<Arc<DatabaseSession>, DatabaseRefusal> {
-        let target = self.database(cluster).map_err(DatabaseRefusal::Unreached)?;
+        let target = self.database(cluster).map_err(DatabaseRefusal::NoWay)?;
         self.database_kept.session(&target).await
     }
 

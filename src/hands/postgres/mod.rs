@@ -69,7 +69,7 @@ async fn looking(hands: &Hands) -> Result<Arc<DatabaseSession>, Refusal> {
 
 /// A connection that can write, for what the warrant allows.
 async fn armed(hands: &Hands, _: &Warrant) -> Result<DatabaseSession, DatabaseRefusal> {
-    let target = hands.outside.database(Some(hands.cluster.client())).map_err(DatabaseRefusal::Unreached)?;
+    let target = hands.outside.database(Some(hands.cluster.client())).map_err(DatabaseRefusal::NoWay)?;
     target.open(ACTING).await
 }
 
@@ -141,7 +141,7 @@ enum Failed {
 
 fn of(error: tokio_postgres::Error) -> Failed {
     match DatabaseRefusal::of(error) {
-        DatabaseRefusal::Unreached(_) => Failed::Silence,
+        DatabaseRefusal::Unreached(_) | DatabaseRefusal::NoWay(_) => Failed::Silence,
         said => Failed::Said(said),
     }
 }

@@ -65,6 +65,9 @@ async fn ask(
 fn refused(refusal: &DatabaseRefusal) -> Answer {
     let code = refusal.code().map(str::to_owned);
     let error = refusal.clone().into_error();
+    if let DatabaseRefusal::NoWay(_) = refusal {
+        return Answer::new().unseen(&error.why);
+    }
     let found = match (code.as_deref(), refusal) {
         (Some("53300"), _) => Some(cause::DATABASE_EXHAUSTED),
         (Some("28P01" | "28000"), _) => Some(cause::DATABASE_AUTH),
