@@ -170,6 +170,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
             .await
             .map(|client| Probes::new(client, session.clock, outside.clone()));
         let look = check::Look {
+            scope: session.settings.namespace.one(),
             clock: session.clock,
             thresholds: &session.thresholds,
             library: &library,

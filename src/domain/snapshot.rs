@@ -21,6 +21,8 @@ const HISTORY: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// The one namespace that is looked at; None for all of them.
+    pub scope: Option<Name>,
     pub pods: Table<Pod>,
     pub nodes: Table<Node>,
     pub deployments: Table<Deployment>,
@@ -111,9 +113,9 @@ pub struct MonitoringSince {
 }
 
 impl Snapshot {
-    /// Nothing seen yet, with a team's triggers to look out for.
-    pub fn watching(triggers: Vec<Trigger>) -> Self {
-        Self { triggers, ..Self::default() }
+    /// Nothing seen yet, of one namespace or of all, with a team's triggers to look out for.
+    pub fn watching(scope: Option<Name>, triggers: Vec<Trigger>) -> Self {
+        Self { scope, triggers, ..Self::default() }
     }
 
     pub fn fold(&mut self, observation: Observation) {

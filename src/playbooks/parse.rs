@@ -274,7 +274,7 @@ fn thresholds(lints: &mut Lints<'_>, table: &Fields<'_>) -> Vec<Threshold> {
 fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[String]) -> Vec<Hold> {
     let mut holds = Vec::new();
     for row in table.tables(lints, "hold", "hold") {
-        row.only(lints, &["for_causes", "not_for_causes", "to", "step", "confirm", "why"]);
+        row.only(lints, &["for_causes", "not_for_causes", "to", "step", "confirm", "last", "why"]);
         let for_causes = parse_step::causes(lints, &row, "for_causes");
         let not_for_causes = parse_step::causes(lints, &row, "not_for_causes");
         if row.item("for_causes").is_none() {
@@ -299,10 +299,11 @@ fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[Strin
         }
         let why = row.need_line(lints, "why", "one line");
         let confirm = row.flag(lints, "confirm").is_some_and(|confirm| confirm.value);
+        let last = row.flag(lints, "last").is_some_and(|last| last.value);
         let why = why.and_then(|why| parse_todo::template(lints, &why, &Vec::new()));
         if let (Some(step), Some(why)) = (step, why) {
             let to = to.map(|to| to.value);
-            holds.push(Hold { for_causes, not_for_causes, to, step: step.value, confirm, why });
+            holds.push(Hold { for_causes, not_for_causes, to, step: step.value, confirm, last, why });
         }
     }
     holds

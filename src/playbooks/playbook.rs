@@ -162,6 +162,8 @@ pub struct Hold {
     pub step: String,
     /// What only other reads found has to be found by this one, too.
     pub confirm: bool,
+    /// Only when no change fits and everything was read.
+    pub last: bool,
 }
 
 /// What must hold, and for how long, before a playbook calls its anomaly resolved.

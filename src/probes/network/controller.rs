@@ -68,12 +68,12 @@ pub(super) async fn find(asking: &Asking<'_>, class: &str) -> Result<Controller,
         classes.iter().find(|object| name(object) == class)
     };
     let Some(found) = found else {
-        let known: Vec<&str> = classes.iter().map(name).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let says = if class.is_empty() {
-            format!("no class is named and none is the default (there are: {known})")
-        } else {
-            format!("the class {class} does not exist (there are: {known})")
+        let known = classes.iter().map(name).collect::<Vec<_>>().join(", ");
+        let says = match (class, classes.is_empty()) {
+            ("", true) => "this cluster has no IngressClass: no controller serves it".to_owned(),
+            ("", false) => format!("no class is named and none is the default (there are: {known})"),
+            (class, true) => format!("the class {class} does not exist: this cluster has no IngressClass"),
+            (class, false) => format!("the class {class} does not exist (there are: {known})"),
         };
         return Ok(Controller { trouble: Some((cause::INGRESS_CLASS, says.clone())), says, workload: None });
     };

@@ -149,6 +149,7 @@ pub(super) async fn check(asking: &Asking<'_>, ingress: &Key) -> Result<Answer, 
     for (host, path, service, port) in &way.backends {
         answer.line(Tone::Plain, format!("rule          {host}{path} → {service}:{port}"));
     }
+    let mut all = Vec::new();
     for name in way.services() {
         let looked = service::look(asking, &Key::new(ingress.namespace.clone(), name)).await?;
         let tone = if looked.troubles.is_empty() { Tone::Good } else { Tone::Bad };
@@ -156,8 +157,10 @@ pub(super) async fn check(asking: &Asking<'_>, ingress: &Key) -> Result<Answer, 
         wrong.extend(looked.troubles.first().map(|(_, says)| says.clone()));
         if !looked.troubles.is_empty() || way.services().len() == 1 {
             looked.tell(&mut answer);
+            all.push(looked);
         }
     }
+    service::bind(&all, &mut answer);
     match wrong.first() {
         None => answer.summary(format!(
             "{} with {}: class, load balancer, controller and backends are in order",

@@ -33,6 +33,7 @@ fn a_wrong_selector_is_replaced_in_that_one_label() {
     let world = ingress(cause::NO_ENDPOINTS)
         .cause(cause::SERVICE_SELECTOR, "its selector fits no pod")
         .binding("selector_key", "app.kubernetes.io~1name")
+        .binding("selector_service", "web")
         .binding("selector_wrong", "wep")
         .binding("selector_right", "web")
         .read();
