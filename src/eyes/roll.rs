@@ -172,7 +172,10 @@ mod tests {
         };
         assert_eq!(roll.call(), Ok(Called::default()), "nothing is known yet");
         clerk.hear(&Observation { at: blind.since, origin: Origin::Nodes, seen: Err(blind.clone()) });
-        assert!(futures::poll!(Box::pin(roll.alarm())).is_ready(), "whoever waits for them need not any longer");
+        assert!(
+            futures::poll!(Box::pin(roll.alarm())).is_ready(),
+            "whoever waits for them need not any longer"
+        );
         assert_eq!(roll.call(), Err(blind));
     }
 
@@ -180,7 +183,9 @@ mod tests {
     async fn that_there_are_no_nodes_is_known_once_they_are_listed() {
         let (clerk, mut roll) = open();
         assert!(roll.call().is_ok_and(|called| called.is_empty()) && !roll.is_complete());
-        clerk.0.send_modify(|roll| [Delta::Relisting, Delta::Listed].iter().for_each(|delta| roll.note(delta)));
+        clerk
+            .0
+            .send_modify(|roll| [Delta::Relisting, Delta::Listed].iter().for_each(|delta| roll.note(delta)));
         roll.alarm().await;
         assert!(roll.call().is_ok_and(|called| called.is_empty()) && roll.is_complete());
     }

@@ -164,6 +164,12 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
         let says = format!("{name} is a program for another kind of machine than its node");
         return Why::new(cause::IMAGE_ARCH, "wrong architecture", says, 0.9);
     }
+    if let Some(words) =
+        end.message.as_deref().filter(|words| is_of_the_node(&end.reason, &words.to_lowercase()))
+    {
+        let says = format!("{name}: {}: {}", end.reason, quote(words));
+        return Why::new(cause::RUNTIME_LACKS, "its node's runtime lacks something", says, 0.85);
+    }
     if matches!(&*end.reason, "StartError" | "ContainerCannotRun") || matches!(end.exit_code, 126..=128) {
         let message = end.message.as_ref().map(|message| format!(": {}", quote(message))).unwrap_or_default();
         let says = format!("{name} cannot run its command (exit code {}){message}", end.exit_code);

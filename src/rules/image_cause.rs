@@ -31,10 +31,7 @@ const PHRASES: &[(&str, &[&str])] = &[
         ],
     ),
     (cause::IMAGE_SIGNATURE, &["signature", "not signed", "signed by cosign"]),
-    (
-        cause::IMAGE_TRUST,
-        &["x509", "failed to verify certificate", "server gave http response"],
-    ),
+    (cause::IMAGE_TRUST, &["x509", "failed to verify certificate", "server gave http response"]),
     (
         cause::REGISTRY_DOWN,
         &[
@@ -213,7 +210,10 @@ mod tests {
                 cause::IMAGE_TRUST,
             ),
             ("http: server gave HTTP response to HTTPS client", cause::IMAGE_TRUST),
-            ("unexpected status from HEAD request to https://reg.example/v2: 502 Bad Gateway", cause::REGISTRY_DOWN),
+            (
+                "unexpected status from HEAD request to https://reg.example/v2: 502 Bad Gateway",
+                cause::REGISTRY_DOWN,
+            ),
             ("net/http: TLS handshake timeout", cause::IMAGE_NETWORK),
             ("no match for platform in manifest: not found", cause::IMAGE_ARCH),
             ("failed to extract layer: write /x: no space left on device", cause::IMAGE_DISK),

@@ -224,9 +224,7 @@ fn flapping(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
 /// Whether this is how it should be: the node joins, nobody uses it yet, or somebody took it out.
 pub(super) fn is_expected(scene: &Scene<'_>, node: &Node, ailment: &Ailment, pods: &[&Pod]) -> bool {
     let is_unused = || pods.is_empty() && lease_of(scene, node).is_none();
-    is_joining(scene, node, pods)
-        || is_unheard(node) && is_unused()
-        || is_planned(scene, node, ailment, pods)
+    is_joining(scene, node, pods) || is_unheard(node) && is_unused() || is_planned(scene, node, ailment, pods)
 }
 
 /// Young, and without a sign that it ever worked: a kubelet that stopped had reported, and none but pods that go

@@ -166,7 +166,9 @@ fn of_node(
         causes: ailment.causes.clone(),
         touches: touches(scene, &[node], pods),
         bindings: bindings(node, &load),
-        pages_at: (ailment.grade == Grade::Down).then(|| pages_at(scene, ailment.since, &PAGES_AFTER)).flatten(),
+        pages_at: (ailment.grade == Grade::Down)
+            .then(|| pages_at(scene, ailment.since, &PAGES_AFTER))
+            .flatten(),
     })
 }
 
@@ -198,10 +200,7 @@ fn of_cluster(scene: &Scene<'_>, ill: &[(&Node, Ailment)], down: usize, pods: &[
         severity: Severity::Critical,
         score: 0.95,
         onset,
-        title: format!(
-            "{down} of {total} nodes not ready at once; {} on them",
-            pods_here(scene, pods.len())
-        ),
+        title: format!("{down} of {total} nodes not ready at once; {} on them", pods_here(scene, pods.len())),
         evidence: facts,
         causes,
         touches: touches(scene, &nodes, pods),

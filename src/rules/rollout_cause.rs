@@ -50,9 +50,7 @@ pub(super) fn obstacles(
     if found
         .iter()
         .map(|known| known.cause.name)
-        .any(|name| {
-            (name.starts_with("image-") || name == cause::REGISTRY_DOWN) && name != cause::IMAGE_PULL
-        })
+        .any(|name| (name.starts_with("image-") || name == cause::REGISTRY_DOWN) && name != cause::IMAGE_PULL)
     {
         found.retain(|known| known.cause.name != cause::IMAGE_PULL);
     }

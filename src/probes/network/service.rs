@@ -224,3 +224,33 @@ fn container_ports(pod: &Value) -> Vec<(String, String)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked(service: &str, bindings: &[(&'static str, &str)], trouble: &'static str) -> Looked {
+        let pairs = bindings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Looked {
+            bindings: pairs.chain([("service", service.to_owned())]).collect(),
+            troubles: vec![(trouble, "wrong".to_owned())],
+            ..Looked::default()
+        }
+    }
+
+    #[test]
+    fn what_would_mend_one_service_is_not_told_of_another() {
+        let absent = looked("nosuch", &[], cause::SERVICE_ABSENT);
+        let right = [("selector_service", "web"), ("selector_right", "web")];
+        let web = looked("web", &right, cause::SERVICE_SELECTOR);
+        let told = |all: &[Looked]| {
+            let mut answer = Answer::new();
+            bind(all, &mut answer);
+            answer.into_reading(crate::domain::Timestamp::UNIX_EPOCH, std::time::Duration::ZERO).bindings
+        };
+        let mended = told(&[absent, web, looked("pay", &[], cause::NO_ENDPOINTS)]);
+        assert_eq!((mended["service"].as_str(), mended["selector_service"].as_str()), ("web", "web"));
+        let absent = told(&[looked("nosuch", &[], cause::SERVICE_ABSENT)]);
+        assert_eq!((absent["service"].as_str(), absent.get("selector_right")), ("nosuch", None));
+    }
+}

@@ -195,7 +195,8 @@ async fn a_teams_triggers_of_every_kind_raise_are_advised_resolve_and_fail_alone
     let settings = config::load(&flags, &find, None).unwrap();
     let (out, observations) = mpsc::channel(1024);
     let eyes = Eyes::open(&settings, &library.triggers(), Timestamp::now, out).await;
-    let mut watcher = Watcher { snapshot: Snapshot::watching(None, library.triggers()), observations, _eyes: eyes };
+    let mut watcher =
+        Watcher { snapshot: Snapshot::watching(None, library.triggers()), observations, _eyes: eyes };
     for name in ["mail-queue", "stuck-orders", "disk-alert", "paused-rollout"] {
         watcher.until(name, |watcher| fires(&watcher.finding(name))).await;
     }

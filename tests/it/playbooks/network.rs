@@ -50,6 +50,30 @@ fn a_wrong_selector_is_replaced_in_that_one_label() {
 }
 
 #[test]
+fn a_service_that_does_not_exist_is_not_patched() {
+    let world = ingress(cause::SERVICE_ABSENT).binding("absent_service", "nosuch").read();
+    let plan = world.plan();
+    assert_eq!((plan.suggestion().unwrap().id.as_str(), plan.parent.as_deref()), ("ingress", None));
+    assert!(plan.why.contains("sends to nosuch, a Service that does not exist"), "{}", plan.why);
+    // What is known of the selector of another is for that other.
+    let both = world
+        .binding("service", "nosuch")
+        .cause(cause::SERVICE_SELECTOR, "its selector asks for app=wbe")
+        .binding("selector_service", "web")
+        .binding("selector_key", "app")
+        .binding("selector_wrong", "wbe")
+        .binding("selector_right", "web");
+    let plan = both.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(
+        (step.id.as_str(), step.title.as_str()),
+        ("fix-selector", "Let the Service web select web again")
+    );
+    let Some(Action::Patch { object, .. }) = &step.action else { panic!("{:?}", step.action) };
+    assert_eq!(&*object.key.name, "web");
+}
+
+#[test]
 fn the_controller_is_touched_only_when_it_is_down() {
     for name in [cause::NO_ENDPOINTS, cause::BAD_GATEWAY, cause::BALANCER_UNREACHABLE, cause::DNS_WRONG] {
         let plan = ingress(name)
