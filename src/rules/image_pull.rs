@@ -98,7 +98,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let base = if group.object.kind == Kind::Job { 0.5 } else { 0.7 };
     let score: f64 = base + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let kind = group.object.kind.for_kubectl();
-    let wait = text::count(pods.len(), "pod");
+    let says = format!("{} cannot pull {}", text::count(pods.len(), "pod"), worst.1.image);
     shown(Anomaly {
         id: AnomalyId(format!("{}/{kind}/{}", RULE.name, group.object.key).into()),
         rule: RULE.name.into(),
@@ -106,10 +106,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         severity: severity(scene, group, standing, onset),
         score: score.min(1.0),
         onset,
-        title: match known {
-            true => format!("{wait} cannot pull {}: {label}", worst.1.image),
-            false => format!("{wait} cannot pull {}", worst.1.image),
-        },
+        title: if known { format!("{says}: {label}") } else { says },
         evidence: facts,
         causes,
         touches,

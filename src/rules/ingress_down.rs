@@ -104,9 +104,10 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
             () => Severity::Suspect,
         };
         let at = (Origin::EndpointSlices, since.unwrap_or(scene.now));
-        let (name, says) = match is_absent {
-            true => (cause::SERVICE_ABSENT, format!("Service {service} does not exist")),
-            false => (cause::NO_ENDPOINTS, format!("Service {service} has no ready endpoint")),
+        let (name, says) = if *is_absent {
+            (cause::SERVICE_ABSENT, format!("Service {service} does not exist"))
+        } else {
+            (cause::NO_ENDPOINTS, format!("Service {service} has no ready endpoint"))
         };
         // It explains what the door answers, and is seen where it happens.
         troubles.push(trouble(severity, at, (name, 0.95), says));

@@ -55,6 +55,11 @@ fn a_service_that_does_not_exist_is_not_patched() {
     let plan = world.plan();
     assert_eq!((plan.suggestion().unwrap().id.as_str(), plan.parent.as_deref()), ("ingress", None));
     assert!(plan.why.contains("sends to nosuch, a Service that does not exist"), "{}", plan.why);
+    let mut lost = ingress(cause::DNS_WRONG).cause(cause::SERVICE_ABSENT, "no such Service").read();
+    lost.systems.remove(&System::Aws);
+    let (step, why) = lost.binding("absent_service", "nosuch").suggested();
+    assert_eq!(step, "ingress", "a record cannot be set from here");
+    assert!(why.contains("nosuch"), "{why}");
     // What is known of the selector of another is for that other.
     let both = world
         .binding("service", "nosuch")
@@ -71,6 +76,21 @@ fn a_service_that_does_not_exist_is_not_patched() {
     );
     let Some(Action::Patch { object, .. }) = &step.action else { panic!("{:?}", step.action) };
     assert_eq!(&*object.key.name, "web");
+}
+
+#[test]
+fn where_no_step_helps_it_is_said_what_does() {
+    for (name, step, words) in [
+        (cause::DNS_WRONG, "dns", "where its zone is kept"),
+        (cause::INGRESS_CLASS, "ingress", "name a class that one serves"),
+        (cause::BALANCER_PENDING, "ingress", "its controller's log"),
+    ] {
+        let mut world = ingress(name).read();
+        world.systems.remove(&System::Aws);
+        let (suggested, why) = world.suggested();
+        assert_eq!(suggested, step, "{name}: {why}");
+        assert!(why.contains(words), "{name}: {why}");
+    }
 }
 
 #[test]
