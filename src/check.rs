@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Action, Age, Anomaly, AnomalyId, Change, Observation, Origin, Reading, Severity, Snapshot, Subject,
+    Action, Age, Anomaly, AnomalyId, Change, Name, Observation, Origin, Reading, Severity, Snapshot, Subject,
     System, Timestamp, between, text,
 };
 use crate::incident::{Incident, incidents};
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What to look with.
 pub struct Look<'a> {
     pub clock: fn() -> Timestamp,
+    /// The one namespace that is looked at; None for all of them.
+    pub scope: Option<&'a Name>,
     pub thresholds: &'a Thresholds,
     pub library: &'a Library,
     /// Values for playbook placeholders.
@@ -35,8 +37,6 @@ pub struct Look<'a> {
     /// The systems that are configured.
     pub systems: &'a BTreeSet<System>,
     pub read_only: bool,
-    /// All namespaces are looked at.
-    pub everywhere: bool,
     /// None when there is no cluster to ask: then reads are not done.
     pub probes: Option<&'a Probes>,
     /// Keep looking this long for something to fire.
@@ -138,7 +138,7 @@ impl Verdict {
 
 /// Looks until every source has spoken, then judges; with `wait`, until something fires or the time is over.
 pub async fn look(look: &Look<'_>, observations: &mut mpsc::Receiver<Observation>) -> Report {
-    let mut snapshot = Snapshot::watching(look.library.triggers(), look.everywhere);
+    let mut snapshot = Snapshot::watching(look.scope.cloned(), look.library.triggers());
     let deadline = Instant::now() + look.wait.unwrap_or_default();
     // Whoever waits longer lets large lists come to their end.
     let patience = deadline.max(Instant::now() + PATIENCE);

@@ -170,13 +170,13 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
             .await
             .map(|client| Probes::new(client, session.clock, outside.clone()));
         let look = check::Look {
+            scope: session.settings.namespace.one(),
             clock: session.clock,
             thresholds: &session.thresholds,
             library: &library,
             settings: &session.settings.bindings(),
             systems: &outside.systems(),
             read_only: session.settings.read_only.value,
-            everywhere: session.settings.namespace.one().is_none(),
             probes: probes.as_ref(),
             wait: args.wait,
         };

@@ -151,17 +151,17 @@ pub fn days_left(end: Timestamp, now: Timestamp) -> i64 {
     end.duration_since(now).as_secs().div_euclid(86_400)
 }
 
-/// How bad a node is: 0 not ready, 1 under pressure, 2 cordoned, 3 fine.
+/// How bad a node is: 0 not ready, 1 unwell (under pressure, or without a network), 2 cordoned, 3 fine.
 pub fn node_rank(node: &Node) -> u8 {
     match node {
         node if !node.is_ready() => 0,
-        node if node.pressures().next().is_some() => 1,
+        node if node.troubles().next().is_some() => 1,
         node if node.unschedulable => 2,
         _ => 3,
     }
 }
 
-/// The STATUS of `kubectl get nodes`, with pressures.
+/// The STATUS of `kubectl get nodes`, with what else ails it.
 pub fn node_status(node: &Node) -> String {
     let ready = node.condition("Ready").map_or(Status::Unknown, |ready| ready.status);
     let mut status = match ready {
@@ -172,8 +172,8 @@ pub fn node_status(node: &Node) -> String {
     if node.unschedulable {
         status.push_str(", cordoned");
     }
-    for pressure in node.pressures() {
-        status.push_str(&format!(", {}", pressure.kind));
+    for trouble in node.troubles() {
+        status.push_str(&format!(", {}", trouble.kind));
     }
     status
 }

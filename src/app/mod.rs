@@ -224,7 +224,7 @@ impl App {
     /// A cockpit that has seen nothing yet. Its first frame needs nothing else.
     pub fn new(mut options: Options, now: Timestamp) -> App {
         let toast = orphan_notice(&options.orphans, now);
-        let snapshot = Snapshot::watching(options.library.triggers(), options.namespace.is_none());
+        let snapshot = Snapshot::watching(options.namespace.clone(), options.library.triggers());
         let score = options.truth.take().map(|truth| Score::new(truth, now));
         App {
             options,

@@ -129,7 +129,7 @@ fn fixed(app: &App) -> impl Iterator<Item = Entry> + '_ {
     let anomalies = app.every_row().into_iter().filter_map(|row| {
         let dossier = app.dossiers.get(&row.id).map(|dossier| &dossier.anomaly);
         let anomaly = app.verdict.anomaly(&row.id).or(dossier)?;
-        let subject = anomaly.subject.placed(app.snapshot.everywhere);
+        let subject = anomaly.subject.placed(app.snapshot.is_everywhere());
         Some(entry("anomaly", format!("{subject} {}", anomaly.title), Does::Anomaly(row.id)))
     });
     let commands = KEYS

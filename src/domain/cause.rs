@@ -28,6 +28,7 @@ causes! {
     NATIVE_CRASH = "native-crash": "It crashed in native code (SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE).";
     COMMAND_ERROR = "command-error": "Its command cannot be run (exit 126, 127, 128, StartError).";
     MISSING_REFERENCE = "missing-reference": "A ConfigMap, a Secret or a key in one that it needs does not exist.";
+    RUNTIME_LACKS = "runtime-lacks": "The container runtime of its node lacks what it needs to start it: a program, a handler, a profile.";
     SPEC_REFUSED = "spec-refused": "The kubelet refuses to start it as specified (security context, mounts).";
     CONFIG_ERROR = "config-error": "It starts and then rejects its configuration.";
     CONFIG_CHANGED = "config-changed": "A ConfigMap or Secret it uses was changed shortly before.";
@@ -45,7 +46,8 @@ causes! {
     IMAGE_NOT_FOUND = "image-not-found": "The registry does not have this repository or tag.";
     IMAGE_AUTH = "image-auth": "The registry refuses the credentials, or there are none.";
     IMAGE_RATE_LIMIT = "image-rate-limit": "The registry limits our pulls (429).";
-    IMAGE_NETWORK = "image-network": "The node cannot reach the registry, or does not trust it.";
+    IMAGE_NETWORK = "image-network": "The node cannot reach the registry.";
+    IMAGE_TRUST = "image-trust": "The node reaches the registry and does not trust it: its certificate, or that it has none.";
     IMAGE_ARCH = "image-arch": "The image does not exist for the node's architecture.";
     IMAGE_DISK = "image-disk": "The node has no space left for the image.";
     IMAGE_SIGNATURE = "image-signature": "The image's signature is not accepted.";
@@ -85,6 +87,7 @@ causes! {
     SECURITY_GROUP_CLOSED = "security-group-closed": "No security group of the load balancer lets anybody in.";
     // Why a node is not ready.
     KUBELET_SILENT = "kubelet-silent": "The kubelet stopped reporting: dead, cut off, or the machine is.";
+    NEVER_REPORTED = "never-reported": "Its kubelet has never reported: the machine never joined, or somebody made the Node object.";
     NODE_IMPAIRED = "node-impaired": "The cloud says that the machine is impaired.";
     NODE_STOPPED = "node-stopped": "The cloud says that the machine is shut down.";
     NODE_NETWORK = "node-network": "The node's network plugin is not ready.";
@@ -152,6 +155,7 @@ causes! {
     NO_ROUTE = "no-route": "The controller has no rule for the host.";
     BAD_GATEWAY = "bad-gateway": "The load balancer gets no answer from the pods (502, 504).";
     NO_ENDPOINTS = "no-endpoints": "The Service has no ready endpoint.";
+    SERVICE_ABSENT = "service-absent": "The Ingress sends to a Service that does not exist.";
     SERVICE_SELECTOR = "service-selector": "The Service does not select the pods it is meant for.";
     SERVICE_PORT = "service-port": "The Service sends to a port on which no container listens.";
     READINESS_PATH = "readiness-path": "The readiness probe asks a path that the application does not serve.";

@@ -56,6 +56,14 @@ impl Node {
         self.conditions.iter().map(|node| &node.condition).find(|condition| &*condition.kind == kind)
     }
 
+    /// The first moment that is known of it. The object of an old machine may be young; what its conditions tell is
+    /// then older.
+    pub fn known_since(&self) -> Timestamp {
+        let ready = self.conditions.iter().find(|node| &*node.condition.kind == "Ready");
+        let told = ready.into_iter().flat_map(|ready| [ready.condition.since, ready.heartbeat]).flatten();
+        told.fold(self.created, Timestamp::min)
+    }
+
     pub fn is_ready(&self) -> bool {
         self.condition("Ready").is_some_and(|ready| ready.status == Status::True)
     }
@@ -66,10 +74,16 @@ impl Node {
 
     /// Pressure conditions that are True: `MemoryPressure`, `DiskPressure`, `PIDPressure`.
     pub fn pressures(&self) -> impl Iterator<Item = &Condition> {
-        self.conditions
-            .iter()
-            .map(|node| &node.condition)
-            .filter(|condition| condition.kind.ends_with("Pressure") && condition.status == Status::True)
+        self.troubles().filter(|condition| condition.kind.ends_with("Pressure"))
+    }
+
+    /// Conditions other than Ready that are True and should not be: pressures, and `NetworkUnavailable` (no route to
+    /// its pods).
+    pub fn troubles(&self) -> impl Iterator<Item = &Condition> {
+        self.conditions.iter().map(|node| &node.condition).filter(|condition| {
+            let is_bad = condition.kind.ends_with("Pressure") || &*condition.kind == "NetworkUnavailable";
+            is_bad && condition.status == Status::True
+        })
     }
 }
 

@@ -21,8 +21,8 @@ const HISTORY: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// All namespaces are looked at: names alone tell nobody where something is.
-    pub everywhere: bool,
+    /// The one namespace that is looked at; None for all of them.
+    pub scope: Option<Name>,
     pub pods: Table<Pod>,
     pub nodes: Table<Node>,
     pub deployments: Table<Deployment>,
@@ -113,9 +113,14 @@ pub struct MonitoringSince {
 }
 
 impl Snapshot {
-    /// Nothing seen yet, with a team's triggers to look out for.
-    pub fn watching(triggers: Vec<Trigger>, everywhere: bool) -> Self {
-        Self { triggers, everywhere, ..Self::default() }
+    /// Nothing seen yet, of one namespace or of all, with a team's triggers to look out for.
+    pub fn watching(scope: Option<Name>, triggers: Vec<Trigger>) -> Self {
+        Self { scope, triggers, ..Self::default() }
+    }
+
+    /// All namespaces are looked at: names alone tell nobody where something is.
+    pub fn is_everywhere(&self) -> bool {
+        self.scope.is_none()
     }
 
     pub fn fold(&mut self, observation: Observation) {

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::Timestamp;
 
@@ -35,17 +35,60 @@ fn is_bidi(character: char) -> bool {
     matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}')
 }
 
+/// Words that errors begin with: after `token: ` they tell what went wrong, and are nobody's token.
+const OF_ERRORS: &[&str] = &[
+    "authentication",
+    "authorization",
+    "cannot",
+    "context",
+    "could",
+    "couldn't",
+    "credentials",
+    "denied",
+    "dial",
+    "error",
+    "executable",
+    "exit",
+    "expired",
+    "failed",
+    "failure",
+    "forbidden",
+    "get",
+    "head",
+    "http",
+    "incorrect",
+    "invalid",
+    "missing",
+    "net/http",
+    "not",
+    "post",
+    "rpc",
+    "secrets",
+    "status",
+    "timeout",
+    "unable",
+    "unauthorized",
+    "unexpected",
+];
+
+/// Whether what follows a telling name is prose: `oauth token: unexpected status`, `…/token: 401 Unauthorized`,
+/// `basic authentication`. What follows a password, an equals sign or a quotation mark never is: a password may be
+/// any word.
+fn is_prose(name: &str, word: &str) -> bool {
+    let told = name.trim_end();
+    let is_said = told.len() < name.len() && !told.ends_with('=') && !name.to_lowercase().contains("pass");
+    let word = word.trim_end_matches([':', '.', ',', ')']).to_lowercase();
+    let is_status =
+        word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|digit| digit.is_ascii_digit());
+    is_said && (is_status || OF_ERRORS.contains(&&*word))
+}
+
 /// Strikes out what looks like a secret: passwords in URLs, `key=value` and JSON pairs with telling names,
-/// bearer tokens, private keys, well-known token prefixes.
+/// bearer tokens, private keys, well-known token prefixes. Leaves the words of errors about them.
 pub fn redact(line: &str) -> String {
     static SECRETS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         [
             (r"(?i)([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@", "${1}•••@"),
-            (r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", "$1 •••"),
-            (
-                r#"(?i)((?:pass(?:word|wd)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?(?:[_-][a-z0-9_-]*)?["']?\s*[:=]\s*["']?)([^\s"',;}]{3,})"#,
-                "${1}•••",
-            ),
             (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", "•••"),
             (r"\b(?:ghp_|gho_|ghs_|github_pat_|xox[abpr]-|AKIA|ASIA|sk-|eyJ)[A-Za-z0-9_\-.]{12,}", "•••"),
         ]
@@ -53,11 +96,28 @@ pub fn redact(line: &str) -> String {
         .filter_map(|(pattern, with)| Some((Regex::new(pattern).ok()?, with)))
         .collect()
     });
+    // A telling name and what follows it.
+    static NAMED: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+        [
+            r"(?i)\b((?:bearer|basic)\s+)([a-z0-9._~+/=-]{8,})",
+            r#"(?i)((?:pass(?:word|wd)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)s?(?:[_-][a-z0-9_-]*)?["']?\s*[:=]\s*["']?)([^\s"',;}]{3,})"#,
+        ]
+        .into_iter()
+        .filter_map(|pattern| Regex::new(pattern).ok())
+        .collect()
+    });
     let mut text = line.to_owned();
     for (pattern, with) in SECRETS.iter() {
         if pattern.is_match(&text) {
             text = pattern.replace_all(&text, *with).into_owned();
         }
+    }
+    for pattern in NAMED.iter().filter(|pattern| pattern.is_match(line)) {
+        let struck = pattern.replace_all(&text, |found: &Captures<'_>| {
+            let word = if is_prose(&found[1], &found[2]) { &found[2] } else { "•••" };
+            format!("{}{word}", &found[1])
+        });
+        text = struck.into_owned();
     }
     text
 }
@@ -198,12 +258,39 @@ mod tests {
             assert!(!redacted.contains(secret), "{redacted}");
             assert!(redacted.contains("•••"));
         }
-        let words = "InvalidPasswordError: password authentication failed for user app";
-        assert_eq!(redact(words), words);
-        assert_eq!(
-            redact("password authentication failed for user app"),
-            "password authentication failed for user app"
-        );
+        for words in [
+            "InvalidPasswordError: password authentication failed for user app",
+            "password authentication failed for user app",
+        ] {
+            assert_eq!(redact(words), words);
+        }
+    }
+
+    #[test]
+    fn what_a_registry_says_of_a_token_is_no_token() {
+        for words in [
+            "failed to authorize: failed to fetch oauth token: unexpected status from GET request to https://reg.example/token: 401 Unauthorized",
+            "failed to fetch anonymous token: Get \"https://auth.reg.example/token?scope=pull\": dial tcp 10.0.0.1:443: i/o timeout",
+            "error getting credentials - err: exec: \"docker-credential-ecr-login\": executable file not found in $PATH",
+            "couldn't get pull secret: secrets \"regcred\" not found",
+            "denied: requested access needs Basic authentication",
+            "https://reg.example/v2/token: 503 Service Unavailable",
+        ] {
+            assert_eq!(redact(words), words);
+        }
+        for (line, secret) in [
+            ("oauth token: 3f9ac0de1b unexpected", "3f9ac0de1b"),
+            ("token: swordfish", "swordfish"),
+            ("password: unexpected", "unexpected"),
+            ("password: 401", "401"),
+            ("db_password: failed", "failed"),
+            ("token=invalid", "invalid"),
+            ("{\"token\": \"unexpected\"}", "unexpected"),
+            ("token: 40123 Unauthorized", "40123"),
+            ("Authorization: Basic dXNlcjpodW50ZXIy", "dXNlc"),
+        ] {
+            assert!(!redact(line).contains(secret), "{}", redact(line));
+        }
     }
 
     #[test]

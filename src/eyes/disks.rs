@@ -28,7 +28,8 @@ pub(super) async fn watch(mut sessions: Sessions, mut roll: Roll, tell: Tell) {
     while let Some(session) = session(&mut sessions).await {
         let told = match roll.call() {
             Err(blind) => tell.as_blind(Origin::NodeDisks, blind).await,
-            Ok(nodes) if nodes.is_empty() => Ok(()),
+            // Before the nodes are listed there is nobody to ask; where there are none, that is the answer.
+            Ok(nodes) if nodes.is_empty() && !roll.is_complete() => Ok(()),
             Ok(nodes) => match round(&session, turn(nodes, &mut last)).await {
                 Ok(disks) => tell.fact(Origin::NodeDisks, Fact::NodeDisks(disks)).await,
                 Err(trouble) => tell.blind(Origin::NodeDisks, trouble.explain()).await,

@@ -48,8 +48,8 @@ pub(super) struct Roll {
     stood: Stand,
 }
 
-/// Whether the nodes are listed, and how often one began to tell of disk pressure.
-type Stand = (bool, u32);
+/// Whether the nodes are listed, whether they cannot be seen, and how often one began to tell of disk pressure.
+type Stand = (bool, bool, u32);
 
 pub(super) fn open() -> (Clerk, Roll) {
     let (written, read) = watch::channel(Nodes::default());
@@ -81,7 +81,7 @@ impl Nodes {
     }
 
     fn stand(&self) -> Stand {
-        (self.table.is_listed(), self.alarms)
+        (self.table.is_listed(), self.blind.is_some(), self.alarms)
     }
 
     fn enrol(&mut self, node: &Node) -> OnRoll {
@@ -113,7 +113,13 @@ impl Roll {
         Ok(called)
     }
 
-    /// Until the nodes are listed for the first time, or one more tells of disk pressure than when it was called.
+    /// Whether all nodes had been listed when it was called.
+    pub(super) fn is_complete(&self) -> bool {
+        self.stood.0
+    }
+
+    /// Until the nodes are listed for the first time, it turns out that they cannot be seen, or one more tells of disk
+    /// pressure than when it was called.
     pub(super) async fn alarm(&mut self) {
         let stood = self.stood;
         if self.nodes.wait_for(|nodes| nodes.stand() != stood).await.is_err() {
@@ -155,8 +161,8 @@ mod tests {
         assert!(futures::poll!(Box::pin(roll.alarm())).is_pending());
     }
 
-    #[test]
-    fn not_seeing_nodes_is_not_having_none() {
+    #[tokio::test]
+    async fn not_seeing_nodes_is_not_having_none() {
         let (clerk, mut roll) = open();
         let blind = Blind {
             kind: crate::domain::BlindKind::Refused,
@@ -164,7 +170,23 @@ mod tests {
             repair: None,
             since: crate::domain::Timestamp::UNIX_EPOCH,
         };
+        assert_eq!(roll.call(), Ok(Called::default()), "nothing is known yet");
         clerk.hear(&Observation { at: blind.since, origin: Origin::Nodes, seen: Err(blind.clone()) });
+        assert!(
+            futures::poll!(Box::pin(roll.alarm())).is_ready(),
+            "whoever waits for them need not any longer"
+        );
         assert_eq!(roll.call(), Err(blind));
+    }
+
+    #[tokio::test]
+    async fn that_there_are_no_nodes_is_known_once_they_are_listed() {
+        let (clerk, mut roll) = open();
+        assert!(roll.call().is_ok_and(|called| called.is_empty()) && !roll.is_complete());
+        clerk
+            .0
+            .send_modify(|roll| [Delta::Relisting, Delta::Listed].iter().for_each(|delta| roll.note(delta)));
+        roll.alarm().await;
+        assert!(roll.call().is_ok_and(|called| called.is_empty()) && roll.is_complete());
     }
 }

@@ -326,7 +326,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
     ),
     when(
         row(("ingress-down", "high-5xx"), Join::Namespace, 15, 0.7, "the door answers for pods that do not"),
-        |cause, _| has_cause(cause, &[cause::NO_ENDPOINTS, cause::BAD_GATEWAY]),
+        |cause, _| has_cause(cause, &[cause::NO_ENDPOINTS, cause::SERVICE_ABSENT, cause::BAD_GATEWAY]),
     ),
     when(
         of_rollout(row(

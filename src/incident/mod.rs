@@ -129,7 +129,7 @@ fn incident<'a>(
     let relevant = relevance::around(root_anomaly, changes, snapshot, LOOK_BACK);
     let incident = Incident {
         id: IncidentId(anomalies[*earliest].id.0.clone()),
-        title: Title::of(root_anomaly, symptoms.len(), &relevant, snapshot.everywhere),
+        title: Title::of(root_anomaly, symptoms.len(), &relevant, snapshot.is_everywhere()),
         severity: members.iter().map(|member| anomalies[*member].severity).max()?,
         onset: root_anomaly.onset,
         root: root_anomaly.id.clone(),

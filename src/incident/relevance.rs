@@ -149,6 +149,7 @@ fn concerned(anomaly: &Anomaly) -> Option<&'static [Kind]> {
         cause::LIVENESS_KILLED,
         cause::STARTUP_KILLED,
         cause::NO_ENDPOINTS,
+        cause::SERVICE_ABSENT,
         cause::BAD_GATEWAY,
     ];
     if has_cause(anomaly, &[cause::QUOTA]) {

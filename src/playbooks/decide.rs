@@ -9,7 +9,7 @@ use crate::domain::{Effect, between, text};
 
 use super::plan::last_change;
 use super::view::{Reason, View};
-use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState, Undecided};
+use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
 
 /// What a decision is made from.
 pub(super) struct Table<'a> {
@@ -47,11 +47,11 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
         .or_else(|| table.passing())
         .or_else(|| table.urgent())
         .or_else(|| table.overdue())
-        .or_else(|| table.held())
+        .or_else(|| table.held(false))
         .or_else(|| table.mending())
         .or_else(|| table.open_ended())
         .or_else(|| table.reading())
-        .or_else(|| table.undecided())
+        .or_else(|| table.held(true))
         .or_else(|| table.watching())
         .unwrap_or_else(|| Decision {
             why: "every step is done or blocked: the reasons are beside the steps".into(),
@@ -137,14 +137,15 @@ impl Table<'_> {
         (between(since, self.view.facts.now) >= PASSING).then(|| self.holding()).flatten()
     }
 
-    /// It takes time, or another playbook has to go first.
-    fn held(&self) -> Option<Decision> {
+    /// It takes time, or another playbook has to go first; or, at the `last`, no step of this one helps.
+    fn held(&self, last: bool) -> Option<Decision> {
         let any = |causes: &[String]| causes.iter().any(|cause| self.view.has(cause));
         let holds: Vec<&Hold> = self
             .playbook
             .holds
             .iter()
-            .filter(|hold| any(&hold.for_causes) && !any(&hold.not_for_causes))
+            .filter(|hold| hold.last == last && (hold.for_causes.is_empty() || any(&hold.for_causes)))
+            .filter(|hold| !any(&hold.not_for_causes))
             .collect();
         // What is judged from what is there now, before what a read found: an event may tell of what is over.
         let (judged, found): (Vec<&Hold>, Vec<&Hold>) =
@@ -247,9 +248,13 @@ impl Table<'_> {
         if its.is_empty() {
             return None;
         }
-        let says: Vec<String> =
-            its.into_iter().chain(others).map(|cause| short(&cause.says)).take(2).collect();
-        Some(says.join("; "))
+        let mut told: Vec<&str> = Vec::new();
+        for cause in its.into_iter().chain(others) {
+            if !told.iter().any(|known| tell_the_same(&cause.says, known)) {
+                told.push(&cause.says);
+            }
+        }
+        Some(told.into_iter().take(2).map(short).collect::<Vec<_>>().join("; "))
     }
 
     /// What has not been read yet: first what a known cause asks for.
@@ -274,17 +279,6 @@ impl Table<'_> {
         }
         let (index, step) = self.with_index().filter(unread).find(|(_, step)| step.for_causes.is_empty())?;
         Some(suggest(index, step.why.clone()))
-    }
-
-    /// Everything was read and nothing recognised: whose words a person has to judge.
-    fn undecided(&self) -> Option<Decision> {
-        let fits = |row: &&Undecided| {
-            row.for_causes.is_empty() || row.for_causes.iter().any(|cause| self.view.has(cause))
-        };
-        self.playbook.undecided.iter().filter(fits).find_map(|row| {
-            let index = self.position(&row.step).filter(|index| self.can_run(*index))?;
-            Some(suggest(index, row.why.show(self.values)))
-        })
     }
 
     /// Nobody said where to look.
@@ -320,6 +314,16 @@ impl Table<'_> {
             .map(|(index, _)| index);
         changes.chain(reads).filter(open).take(ALTERNATIVES).collect()
     }
+}
+
+/// Whether two say the same: a condition is told by the rule, and again by whoever described the object.
+fn tell_the_same(one: &str, other: &str) -> bool {
+    const TELLING: std::ops::Range<usize> = 20..60;
+    let begins = |words: &str, all: &str| {
+        let beginning: String = words.chars().take(TELLING.end).collect();
+        beginning.chars().count() >= TELLING.start && all.contains(&beginning)
+    };
+    one == other || begins(one, other) || begins(other, one)
 }
 
 /// Long words of others keep their beginning and their end, where the point mostly is.

@@ -55,21 +55,12 @@ pub fn card(playbook: &Playbook) -> String {
         let _ = writeln!(out, "\nHOLD");
     }
     for hold in &playbook.holds {
+        let causes = match hold.for_causes.as_slice() {
+            [] => "anything else".to_owned(),
+            causes => causes.join(", "),
+        };
         let first = hold.to.as_ref().map(|to| format!("; first {to}")).unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "  for {}{first}\n      {}",
-            hold.for_causes.join(", "),
-            hold.why.show(&BTreeMap::new())
-        );
-    }
-    if !playbook.undecided.is_empty() {
-        let _ = writeln!(out, "\nUNDECIDED");
-    }
-    for row in &playbook.undecided {
-        let causes =
-            if row.for_causes.is_empty() { "anything else".into() } else { row.for_causes.join(", ") };
-        let _ = writeln!(out, "  for {causes}: {}\n      {}", row.step, row.why.show(&BTreeMap::new()));
+        let _ = writeln!(out, "  for {causes}{first}\n      {}", hold.why.show(&BTreeMap::new()));
     }
     let _ = writeln!(out, "\nRESOLVED\n  {}", playbook.resolved.says);
     if !playbook.resolved.for_.is_zero() {

@@ -40,7 +40,6 @@ pub use placeholders::{BINDINGS, SETTINGS};
 pub use plan::plan;
 pub use playbook::{
     FollowUp, Hold, InputSpec, Lint, Pattern, Playbook, Resolved, Step, StepPhase, Threshold, Trigger,
-    Undecided,
 };
 pub use pods::PodSet;
 pub use resolved::Condition;

@@ -11,8 +11,8 @@ use crate::domain::Kind;
 use super::playbook::Pattern;
 use super::reader::{At, Fields, Lints};
 use super::{
-    Check, Condition, FollowUp, Hold, Lint, Playbook, Resolved, Step, Threshold, Trigger, Undecided,
-    parse_step, parse_todo,
+    Check, Condition, FollowUp, Hold, Lint, Playbook, Resolved, Step, Threshold, Trigger, parse_step,
+    parse_todo,
 };
 
 /// The rules of this build that a trigger may name; a test compares them with the rules themselves.
@@ -103,7 +103,6 @@ const PLAYBOOK_KEYS: &[&str] = &[
     "threshold",
     "step",
     "hold",
-    "undecided",
     "resolved",
     "follow_up",
 ];
@@ -127,7 +126,6 @@ fn playbook(
     let thresholds = thresholds(lints, table);
     let steps = parse_step::steps(lints, table);
     let holds = holds(lints, table, &steps, ids);
-    let undecided = undecided(lints, table, &steps);
     let resolved = resolved(lints, table, &steps);
     let follow_up = follow_up(lints, table);
     Some(Playbook {
@@ -140,7 +138,6 @@ fn playbook(
         thresholds,
         steps,
         holds,
-        undecided,
         resolved: resolved?,
         follow_up,
     })
@@ -287,10 +284,11 @@ fn thresholds(lints: &mut Lints<'_>, table: &Fields<'_>) -> Vec<Threshold> {
 fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[String]) -> Vec<Hold> {
     let mut holds = Vec::new();
     for row in table.tables(lints, "hold", "hold") {
-        row.only(lints, &["for_causes", "not_for_causes", "to", "step", "confirm", "why"]);
+        row.only(lints, &["for_causes", "not_for_causes", "to", "step", "confirm", "last", "why"]);
         let for_causes = parse_step::causes(lints, &row, "for_causes");
         let not_for_causes = parse_step::causes(lints, &row, "not_for_causes");
-        if row.item("for_causes").is_none() {
+        let last = row.flag(lints, "last").is_some_and(|last| last.value);
+        if row.item("for_causes").is_none() && !last {
             row.lacks(lints, "for_causes", "the causes for which nothing is to be done here");
         }
         let to = row.text(lints, "to");
@@ -308,25 +306,10 @@ fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[Strin
         let why = why.and_then(|why| parse_todo::template(lints, &why, &Vec::new()));
         if let (Some(step), Some(why)) = (step, why) {
             let to = to.map(|to| to.value);
-            holds.push(Hold { for_causes, not_for_causes, to, step, confirm, why });
+            holds.push(Hold { for_causes, not_for_causes, to, step, confirm, last, why });
         }
     }
     holds
-}
-
-fn undecided(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step]) -> Vec<Undecided> {
-    let mut rows = Vec::new();
-    for row in table.tables(lints, "undecided", "undecided") {
-        row.only(lints, &["for_causes", "step", "why"]);
-        let for_causes = parse_step::causes(lints, &row, "for_causes");
-        let step = read_step(lints, &row, steps, "the read whose words a person has to judge");
-        let why = row.need_line(lints, "why", "one line");
-        let why = why.and_then(|why| parse_todo::template(lints, &why, &Vec::new()));
-        if let (Some(step), Some(why)) = (step, why) {
-            rows.push(Undecided { for_causes, why, step });
-        }
-    }
-    rows
 }
 
 /// The id of a step of this playbook that only reads.

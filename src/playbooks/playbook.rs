@@ -31,8 +31,6 @@ pub struct Playbook {
     pub steps: Vec<Step>,
     /// When the right thing is to wait, or to open another playbook first.
     pub holds: Vec<Hold>,
-    /// The first that fits counts.
-    pub undecided: Vec<Undecided>,
     pub resolved: Resolved,
     /// What to see to when it is over, so that it does not come back.
     pub follow_up: Vec<FollowUp>,
@@ -164,16 +162,8 @@ pub struct Hold {
     pub step: String,
     /// What only other reads found has to be found by this one, too.
     pub confirm: bool,
-}
-
-/// Where to look when everything was read and nothing of it asks for a change.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Undecided {
-    /// For these causes; for any, if there are none.
-    pub for_causes: Vec<String>,
-    pub why: Template,
-    /// The read whose words a person has to judge.
-    pub step: String,
+    /// Only when no change fits and everything was read.
+    pub last: bool,
 }
 
 /// What must hold, and for how long, before a playbook calls its anomaly resolved.

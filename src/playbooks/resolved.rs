@@ -130,6 +130,10 @@ pub(super) fn resolution(
     if changed.is_none() && view.has(cause::TEAM_TRIGGER) {
         missing.push("its trigger fires".into());
     }
+    // A pod that stays misses nothing: its workload is whole.
+    if changed.is_none() && view.facts.fires && view.has(cause::STUCK_TERMINATING) {
+        missing.push(view.facts.anomaly.title.clone());
+    }
     let mut unseen = Vec::new();
     let mut unpassed = Vec::new();
     for id in &resolved.steps {
@@ -177,6 +181,8 @@ impl Condition {
             Condition::RunSucceeded => Ok(None),
             Condition::ImagesPulled => pods::images_pulled(view),
             Condition::NodeReady => match view.node {
+                // It reports, and not well: pressure, a lease that is overdue, or it comes and goes.
+                Some(node) if node.is_ready() && view.facts.fires => Err(view.facts.anomaly.title.clone()),
                 Some(node) if node.is_ready() => Ok(node.condition("Ready").and_then(|ready| ready.since)),
                 Some(_) => Err("the node is not Ready".into()),
                 None if view.nodes_down().0 > 0 => {

@@ -76,12 +76,31 @@ fn cannot_start(reason: &str, container: &Container) -> Why {
     if lower.contains(OTHER_MACHINE) {
         return Why::new(cause::IMAGE_ARCH, "wrong architecture", says, 0.9);
     }
+    if is_of_the_node(reason, &lower) {
+        return Why::new(cause::RUNTIME_LACKS, "its node's runtime lacks something", says, 0.85);
+    }
     let commands = ["executable file", "no such file or directory", "permission denied", "exec:"];
     let is_command = commands.iter().any(|words| lower.contains(words));
     if is_command || matches!(reason, "RunContainerError" | "StartError") {
         return Why::new(cause::COMMAND_ERROR, "command cannot be run", says, 0.85);
     }
     Why::new(cause::SPEC_REFUSED, reason, says, 0.8)
+}
+
+/// Whether a program, a handler or a profile of the node is missing, rather than the container's own command: runtimes
+/// speak of the "container process" (runc) or of "container create failed" (crun, CRI-O) when it is that.
+fn is_of_the_node(reason: &str, lower: &str) -> bool {
+    let of_nodes = [
+        "apparmor_parser",
+        "no runtime for",
+        "runtime handler",
+        "nvidia-container-",
+        "containerd-shim",
+        "error running hook",
+    ];
+    let of_command = lower.contains("container process") || lower.contains("container create failed");
+    of_nodes.iter().any(|words| lower.contains(words))
+        || reason == "CreateContainerError" && lower.contains("executable file not found") && !of_command
 }
 
 /// `secret "db" not found`, `couldn't find key URL in ConfigMap shop/web`, …
@@ -144,6 +163,12 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
     if end.message.as_deref().is_some_and(|words| words.to_lowercase().contains(OTHER_MACHINE)) {
         let says = format!("{name} is a program for another kind of machine than its node");
         return Why::new(cause::IMAGE_ARCH, "wrong architecture", says, 0.9);
+    }
+    if let Some(words) =
+        end.message.as_deref().filter(|words| is_of_the_node(&end.reason, &words.to_lowercase()))
+    {
+        let says = format!("{name}: {}: {}", end.reason, quote(words));
+        return Why::new(cause::RUNTIME_LACKS, "its node's runtime lacks something", says, 0.85);
     }
     if matches!(&*end.reason, "StartError" | "ContainerCannotRun") || matches!(end.exit_code, 126..=128) {
         let message = end.message.as_ref().map(|message| format!(": {}", quote(message))).unwrap_or_default();

@@ -159,6 +159,8 @@ fn of_node(scene: &Scene<'_>, node: &Node) -> Option<Anomaly> {
     let here = on_node(scene, node);
     let load = load(scene, &here);
     let mut bindings = bindings(node, &load);
+    let pressed = node.pressures().any(|pressure| &*pressure.kind == "DiskPressure");
+    bindings.insert("disk_pressure", pressed.to_string());
     if let Some(hog) = disk.and_then(NodeDisk::hog) {
         bindings.insert("hog", hog.key.name.to_string());
         bindings.insert("hog_namespace", hog.key.namespace.to_string());
@@ -197,11 +199,7 @@ fn pressure(scene: &Scene<'_>, node: &Node, disk: Option<&NodeDisk>) -> Option<F
     if node.has_taint("node.kubernetes.io/disk-pressure") {
         facts.push(evidence(Origin::Nodes, None, "tainted disk-pressure: no pod is placed here"));
     }
-    let who = disk.and_then(|disk| disk.causes().into_iter().next()).map(|cause| who(cause.name));
-    let label = match who {
-        Some(who) => format!("disk pressure: {who}"),
-        None => "disk pressure".to_owned(),
-    };
+    let label = format!("disk pressure{}", disk.map(who).unwrap_or_default());
     Some(Finding { since, severity: Severity::Critical, score: 0.9, label, facts })
 }
 
@@ -218,15 +216,14 @@ fn low(scene: &Scene<'_>, disk: &NodeDisk, history: Option<&Series>) -> Option<F
         () => Severity::Suspect,
     };
     let what = match disk.root.inodes_left() {
-        Some(left) if left < INODE_EVICTION => format!("{:.1} % of the inodes free", left * 100.0),
+        Some(left) if left < INODE_EVICTION => format!("has {:.1} % of its inodes free", left * 100.0),
         _ => {
             let tightest = disk.images.iter().chain([&disk.root]).filter_map(Filesystem::free);
-            format!("{:.0} % of the disk free", tightest.fold(1.0, f64::min) * 100.0)
+            format!("has {:.0} % of the disk free", tightest.fold(1.0, f64::min) * 100.0)
         }
     };
-    let who = disk.causes().first().map(|cause| format!(": {}", who(cause.name))).unwrap_or_default();
     let score = if disk.is_out() { 0.85 } else { 0.7 };
-    Some(Finding { since, severity, score, label: format!("{what}{who}"), facts: Vec::new() })
+    Some(Finding { since, severity, score, label: format!("{what}{}", who(disk)), facts: Vec::new() })
 }
 
 /// As Prometheus has it over hours, it will be full within a day; critical when little is left and it will be
@@ -307,13 +304,13 @@ fn causes(disk: Option<&NodeDisk>, finding: &Finding) -> Vec<Cause> {
     vec![Cause { name: cause::NODE_PRESSURE, says, weight: 0.5 }]
 }
 
-/// For a title.
-fn who(name: &str) -> &'static str {
-    match name {
-        cause::INODES_EXHAUSTED => "no inodes left",
-        cause::POD_FILLS_DISK => "one pod fills it",
-        cause::IMAGES_FILL_DISK => "images fill it",
-        _ => "full",
+/// Who fills it, for a title; nothing where nobody stands out.
+fn who(disk: &NodeDisk) -> &'static str {
+    match disk.causes().first().map(|cause| cause.name) {
+        Some(cause::INODES_EXHAUSTED) => ": no inodes left",
+        Some(cause::POD_FILLS_DISK) => ": one pod fills it",
+        Some(cause::IMAGES_FILL_DISK) => ": images fill it",
+        _ => "",
     }
 }
 

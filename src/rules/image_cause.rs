@@ -31,6 +31,20 @@ const PHRASES: &[(&str, &[&str])] = &[
         ],
     ),
     (cause::IMAGE_SIGNATURE, &["signature", "not signed", "signed by cosign"]),
+    (cause::IMAGE_TRUST, &["x509", "failed to verify certificate", "server gave http response"]),
+    (
+        cause::REGISTRY_DOWN,
+        &[
+            "500 internal server error",
+            "502 bad gateway",
+            "503 service unavailable",
+            "504 gateway time",
+            "status: 500",
+            "status: 502",
+            "status: 503",
+            "status: 504",
+        ],
+    ),
     (
         cause::IMAGE_NETWORK,
         &[
@@ -38,18 +52,12 @@ const PHRASES: &[(&str, &[&str])] = &[
             "i/o timeout",
             "connection refused",
             "tls handshake",
-            "x509",
             "deadline exceeded",
             "server misbehaving",
             "no route to host",
             "connection reset",
-            "server gave http response",
             "network is unreachable",
             "unexpected eof",
-            "500 internal server error",
-            "502 bad gateway",
-            "503 service unavailable",
-            "504 gateway time",
         ],
     ),
     (
@@ -88,7 +96,7 @@ pub(super) struct Trouble {
 pub(super) fn trouble(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Trouble {
     let reason = container.waiting().map_or("", |reason| reason);
     let words = words(scene, pod, container);
-    let message = quote(&words);
+    let message = if words.is_empty() { "no reason is given".to_owned() } else { quote(&words) };
     let name = match reason {
         "InvalidImageName" => cause::BAD_IMAGE_REFERENCE,
         "ErrImageNeverPull" => cause::IMAGE_NEVER_PULLED,
@@ -149,12 +157,14 @@ fn label(name: &str) -> &'static str {
         cause::IMAGE_AUTH => "registry refuses the credentials",
         cause::IMAGE_RATE_LIMIT => "registry limits our pulls",
         cause::IMAGE_NETWORK => "registry cannot be reached",
+        cause::IMAGE_TRUST => "the node does not trust the registry",
+        cause::REGISTRY_DOWN => "registry fails",
         cause::IMAGE_ARCH => "not built for the node's architecture",
         cause::IMAGE_DISK => "no space on the node",
         cause::IMAGE_SIGNATURE => "signature not accepted",
         cause::IMAGE_NEVER_PULLED => "pulling is forbidden (Never)",
         cause::IMAGE_BROKEN => "image cannot be inspected",
-        _ => "cannot be pulled",
+        _ => "image cannot be pulled",
     }
 }
 
@@ -197,8 +207,14 @@ mod tests {
             ("dial tcp: lookup registry.corp on 10.96.0.10:53: no such host", cause::IMAGE_NETWORK),
             (
                 "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-                cause::IMAGE_NETWORK,
+                cause::IMAGE_TRUST,
             ),
+            ("http: server gave HTTP response to HTTPS client", cause::IMAGE_TRUST),
+            (
+                "unexpected status from HEAD request to https://reg.example/v2: 502 Bad Gateway",
+                cause::REGISTRY_DOWN,
+            ),
+            ("net/http: TLS handshake timeout", cause::IMAGE_NETWORK),
             ("no match for platform in manifest: not found", cause::IMAGE_ARCH),
             ("failed to extract layer: write /x: no space left on device", cause::IMAGE_DISK),
             (

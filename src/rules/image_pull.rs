@@ -69,7 +69,8 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let suspicion = group.suspect(scene, onset);
     let mut bindings = group.bindings(scene, worst);
     bindings.insert("registry", registry(&worst.1.image).to_owned());
-    bindings.insert("because", label.to_owned());
+    let known = causes[0].name != cause::IMAGE_PULL;
+    bindings.insert("because", if known { label } else { "no reason is known" }.to_owned());
     let waits = worst.1.waiting().map_or("", |reason| reason);
     let says = format!("{}/{}: {waits}: {message}", worst.0.key.name, worst.1.name);
     let mut facts = vec![evidence(Origin::Pods, None, says)];
@@ -97,6 +98,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let base = if group.object.kind == Kind::Job { 0.5 } else { 0.7 };
     let score: f64 = base + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let kind = group.object.kind.for_kubectl();
+    let says = format!("{} cannot pull {}", text::count(pods.len(), "pod"), worst.1.image);
     shown(Anomaly {
         id: AnomalyId(format!("{}/{kind}/{}", RULE.name, group.object.key).into()),
         rule: RULE.name.into(),
@@ -104,7 +106,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         severity: severity(scene, group, standing, onset),
         score: score.min(1.0),
         onset,
-        title: format!("{} cannot pull {}: {label}", text::count(pods.len(), "pod"), worst.1.image),
+        title: if known { format!("{says}: {label}") } else { says },
         evidence: facts,
         causes,
         touches,

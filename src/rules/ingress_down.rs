@@ -93,19 +93,24 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
     let mut troubles: Vec<Trouble> = failing.iter().filter_map(|reach| of_walk(scene, reach)).collect();
     let empty = without_endpoints(scene, ingress);
     let confirmed = troubles.iter().any(|one| one.severity == Severity::Critical);
-    for (service, since) in &empty {
+    for Unserved { service, since, is_absent } in &empty {
         let lasted = since.is_some_and(|since| scene.has_lasted(since, &NO_ENDPOINTS));
-        let severity = if served {
-            Severity::Suspect
-        } else if lasted || confirmed {
-            Severity::Critical
-        } else {
-            Severity::Suspect
+        let severity = match () {
+            () if served => Severity::Suspect,
+            () if confirmed => Severity::Critical,
+            // One of several paths may be dead, and have been so for long.
+            () if lasted && *is_absent => Severity::Warning,
+            () if lasted => Severity::Critical,
+            () => Severity::Suspect,
         };
-        let says = format!("Service {service} has no ready endpoint");
         let at = (Origin::EndpointSlices, since.unwrap_or(scene.now));
+        let (name, says) = if *is_absent {
+            (cause::SERVICE_ABSENT, format!("Service {service} does not exist"))
+        } else {
+            (cause::NO_ENDPOINTS, format!("Service {service} has no ready endpoint"))
+        };
         // It explains what the door answers, and is seen where it happens.
-        troubles.push(trouble(severity, at, (cause::NO_ENDPOINTS, 0.95), says));
+        troubles.push(trouble(severity, at, (name, 0.95), says));
     }
     // Where the walk to it is still under way, it may turn out to be served all the same.
     let unserved = !served && !scene.snapshot.is_awaited(Origin::Reach, scene.now);
@@ -117,7 +122,10 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
     }
     let title = title(&format!("ingress {}", ingress.key.name), reaches.len(), &failing, &troubles)?;
     let subject = Subject::Object(ObjectRef::new(Kind::Ingress, ingress.key.clone()));
-    let bindings = bindings(scene, ingress, reaches, empty.first().map(|(service, _)| service));
+    let (absent, there): (Vec<&Unserved>, Vec<&Unserved>) = empty.iter().partition(|one| one.is_absent);
+    let first = there.first().or(absent.first()).map(|one| &one.service);
+    let mut bindings = bindings(scene, ingress, reaches, first);
+    bindings.extend(absent.first().map(|one| ("absent_service", one.service.to_string())));
     let touches = touches(scene, ingress, &bindings);
     anomaly(scene, subject, title, troubles, reaches, (bindings, touches))
 }
@@ -156,8 +164,16 @@ fn cause_of(layer: Layer, says: &str) -> &'static str {
     }
 }
 
-/// Services behind an Ingress whose slices hold no ready endpoint, and since when that is known.
-fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<(Name, Option<Timestamp>)> {
+/// A Service behind an Ingress that sends nobody anywhere.
+struct Unserved {
+    service: Name,
+    /// Since when that is known.
+    since: Option<Timestamp>,
+    is_absent: bool,
+}
+
+/// Services behind an Ingress that do not exist, or whose slices hold no ready endpoint.
+fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<Unserved> {
     let snapshot = scene.snapshot;
     if !snapshot.endpoint_slices.is_listed() {
         return Vec::new();
@@ -175,7 +191,10 @@ fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<(Name, Option<
         .filter(|service| ready.get(service).is_none_or(|ready| *ready == 0))
         .map(|service| {
             let key = Key::new(ingress.key.namespace.clone(), service.clone());
-            (service.clone(), snapshot.unserved.get(&key).copied())
+            let is_absent = snapshot.services.is_listed() && snapshot.services.get(&key).is_none();
+            let written = ingress.edited.as_ref().map_or(ingress.created, |edit| edit.at);
+            let since = snapshot.unserved.get(&key).copied().or(is_absent.then_some(written));
+            Unserved { service: service.clone(), since, is_absent }
         })
         .collect()
 }

@@ -30,6 +30,7 @@ mod memory_trend;
 mod node_ailment;
 mod node_load;
 mod node_notready;
+mod overdue;
 mod pods_missing;
 mod prom_down;
 mod revision;

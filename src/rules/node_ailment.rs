@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 use super::Scene;
-use super::node_notready::{FLAPS, JOINING, LEASE, LEAVES, lease_renewed};
+use super::node_notready::{FLAPS, JOINING, LEASE, LEAVES, lease_of, lease_renewed};
 use super::workload::{evidence, quote};
 
 /// A heartbeat older than this says nothing about when the kubelet fell silent (it reports unchanged
@@ -26,11 +26,21 @@ const LEAVING: &[&str] = &[
     "cloud.google.com/impending-node-termination",
 ];
 
+/// How sure it is that a node is ill.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Grade {
+    /// Others think so.
+    Suspected,
+    /// It is Ready, and says itself that it lacks something.
+    Ill,
+    /// Ready is not True.
+    Down,
+}
+
 #[derive(Debug)]
 pub(super) struct Ailment {
     pub since: Timestamp,
-    /// Ready is not True; else it is only suspected.
-    pub is_down: bool,
+    pub grade: Grade,
     /// The kubelet says nothing, rather than that it is not ready.
     pub is_silent: bool,
     /// For a title: `not ready: kubelet stopped reporting`.
@@ -41,48 +51,98 @@ pub(super) struct Ailment {
 
 /// What ails a node, if anything does. `freshest` is the latest renewal of any node's lease.
 pub(super) fn ailment(scene: &Scene<'_>, node: &Node, freshest: Option<Timestamp>) -> Option<Ailment> {
-    let joining = !scene.has_lasted(node.created, &JOINING);
     // One whose object is being deleted (Karpenter drains behind a finalizer) is on its way out, for a while.
     let leaves = node.deleting.is_some_and(|since| !scene.has_lasted(since, &LEAVES));
-    if joining || leaves || node.taints.iter().any(|taint| LEAVING.contains(&&*taint.key)) {
+    if leaves || node.taints.iter().any(|taint| LEAVING.contains(&&*taint.key)) {
         return None;
     }
     match node.condition("Ready") {
         Some(ready) if ready.status == Status::True => {
-            overdue(scene, node, freshest).or_else(|| flapping(scene, node))
+            overdue(scene, node, freshest).or_else(|| lacking(scene, node)).or_else(|| flapping(scene, node))
         }
-        ready => Some(not_ready(scene, node, ready)),
+        Some(ready) if !is_unheard(node) => Some(not_ready(scene, node, ready)),
+        _ => Some(unheard(scene, node)),
     }
 }
 
-fn not_ready(scene: &Scene<'_>, node: &Node, ready: Option<&Condition>) -> Ailment {
-    let marked = ready.and_then(|ready| ready.since).unwrap_or(node.created).min(scene.now);
-    let silent = ready.is_none_or(|ready| ready.status == Status::Unknown);
+/// The node controller's reason for one whose kubelet it has never heard of.
+const NEVER_UPDATED: &str = "NodeStatusNeverUpdated";
+
+fn is_unheard(node: &Node) -> bool {
+    node.condition("Ready").is_none_or(|ready| ready.reason.as_deref() == Some(NEVER_UPDATED))
+}
+
+/// A Node that nobody has ever reported for: its machine did not join, or somebody made the object.
+fn unheard(scene: &Scene<'_>, node: &Node) -> Ailment {
+    let says = "its kubelet has never reported";
+    Ailment {
+        since: node.created.min(scene.now),
+        grade: Grade::Suspected,
+        is_silent: false,
+        label: "has never reported".to_owned(),
+        causes: vec![Cause { name: cause::NEVER_REPORTED, says: says.to_owned(), weight: 0.6 }],
+        evidence: vec![evidence(Origin::Nodes, Some(node.created), format!("{}: {says}", node.key.name))],
+    }
+}
+
+/// Ready, and short of memory or process ids, or without a route to its pods. Its disk has a rule of its own.
+fn lacking(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
+    let troubles: Vec<&Condition> =
+        node.troubles().filter(|trouble| &*trouble.kind != "DiskPressure").collect();
+    let since = troubles.iter().map(|trouble| trouble.since.unwrap_or(node.created)).min()?.min(scene.now);
+    let (name, label) = match &*troubles[0].kind {
+        "MemoryPressure" => (cause::NODE_PRESSURE, "under memory pressure"),
+        "PIDPressure" => (cause::NODE_PRESSURE, "short of process ids"),
+        "NetworkUnavailable" => (cause::NODE_NETWORK, "without a route to its pods"),
+        _ => (cause::NODE_PRESSURE, "under pressure"),
+    };
+    let says = told(&troubles[0].kind, troubles[0].message.as_deref());
+    let facts = troubles.iter().map(|trouble| {
+        evidence(Origin::Nodes, trouble.since, told(&trouble.kind, trouble.message.as_deref()))
+    });
+    Some(Ailment {
+        since,
+        grade: Grade::Ill,
+        is_silent: false,
+        label: label.to_owned(),
+        causes: vec![Cause { name, says, weight: 0.85 }],
+        evidence: facts.collect(),
+    })
+}
+
+/// `MemoryPressure: kubelet has insufficient memory available`; the name alone where nothing is said.
+fn told(name: &str, message: Option<&str>) -> String {
+    match message.map(quote).filter(|message| !message.is_empty()) {
+        Some(message) => format!("{name}: {message}"),
+        None => name.to_owned(),
+    }
+}
+
+fn not_ready(scene: &Scene<'_>, node: &Node, ready: &Condition) -> Ailment {
+    let marked = ready.since.unwrap_or(node.created).min(scene.now);
+    let silent = ready.status == Status::Unknown;
     let lease = lease_renewed(scene, node).filter(|renewed| *renewed <= marked);
     let since = match lease {
         Some(renewed) if silent && marked.duration_since(renewed) <= HEARTBEAT => renewed,
         _ => marked,
     };
-    let words = ready.and_then(|ready| ready.message.as_deref()).unwrap_or_default();
-    let message = quote(words);
-    let reason = ready.and_then(|ready| ready.reason.as_deref()).unwrap_or("no Ready condition");
-    let mut facts =
-        vec![evidence(Origin::Nodes, Some(marked), format!("{}: {reason}: {message}", node.key.name))];
+    let words = ready.message.as_deref().unwrap_or_default();
+    let says = told(ready.reason.as_deref().unwrap_or("not Ready"), Some(words));
+    let mut facts = vec![evidence(Origin::Nodes, Some(marked), format!("{}: {says}", node.key.name))];
     if let Some(renewed) = lease.filter(|_| silent) {
         let says = format!("lease not renewed for {}", text::span(between(renewed, scene.now)));
         facts.push(evidence(Origin::Leases, Some(renewed), says));
     }
     let mut causes = vec![main_cause(node, silent, words)];
     for pressure in node.pressures() {
-        let words = pressure.message.as_deref().map(quote).unwrap_or_default();
-        let says = format!("{}: {words}", pressure.kind);
+        let says = told(&pressure.kind, pressure.message.as_deref());
         facts.push(evidence(Origin::Nodes, pressure.since, says.clone()));
         causes.push(Cause { name: cause::NODE_PRESSURE, says, weight: 0.8 });
     }
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     causes.dedup_by(|one, other| one.name == other.name);
     let label = format!("not ready: {}", label(causes[0].name));
-    Ailment { since, is_down: true, is_silent: silent, label, causes, evidence: facts }
+    Ailment { since, grade: Grade::Down, is_silent: silent, label, causes, evidence: facts }
 }
 
 fn main_cause(node: &Node, silent: bool, raw: &str) -> Cause {
@@ -130,7 +190,7 @@ fn overdue(scene: &Scene<'_>, node: &Node, freshest: Option<Timestamp>) -> Optio
     let says = format!("lease not renewed for {}", text::span(between(renewed, scene.now)));
     Some(Ailment {
         since: renewed,
-        is_down: false,
+        grade: Grade::Suspected,
         is_silent: true,
         label: "lease overdue".to_owned(),
         causes: vec![Cause { name: cause::KUBELET_SILENT, says: says.clone(), weight: 0.6 }],
@@ -153,7 +213,7 @@ fn flapping(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
     let says = format!("not ready {times} times since {}", text::span(between(since, scene.now)));
     Some(Ailment {
         since,
-        is_down: false,
+        grade: Grade::Suspected,
         is_silent: false,
         label: "comes and goes".to_owned(),
         causes: vec![Cause { name: cause::NODE_FLAPPING, says: says.clone(), weight: 0.8 }],
@@ -161,9 +221,29 @@ fn flapping(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
     })
 }
 
+/// Whether this is how it should be: the node joins, nobody uses it yet, or somebody took it out.
+pub(super) fn is_expected(scene: &Scene<'_>, node: &Node, ailment: &Ailment, pods: &[&Pod]) -> bool {
+    let is_unused = || pods.is_empty() && lease_of(scene, node).is_none();
+    is_joining(scene, node, pods) || is_unheard(node) && is_unused() || is_planned(scene, node, ailment, pods)
+}
+
+/// Young, and without a sign that it ever worked: a kubelet that stopped had reported, and none but pods that go
+/// everywhere (DaemonSets', static ones, those of the system) are placed on a node that was never ready.
+fn is_joining(scene: &Scene<'_>, node: &Node, pods: &[&Pod]) -> bool {
+    let stopped = || {
+        let ready = node.condition("Ready").filter(|ready| ready.status == Status::Unknown);
+        ready.is_some_and(|ready| ready.reason.as_deref() == Some("NodeStatusUnknown"))
+    };
+    let goes_everywhere = |pod: &&Pod| {
+        let of_system = pod.priority_class.as_ref().is_some_and(|class| class.starts_with("system-"));
+        pod.is_mirror || pod.is_owned_by("DaemonSet") || of_system
+    };
+    !scene.has_lasted(node.known_since(), &JOINING) && !stopped() && pods.iter().all(goes_everywhere)
+}
+
 /// Whether somebody took the node out on purpose: cordoned before it went, and drained. A cordon that came
 /// after is how people, and our own playbook, answer a dead node: the trouble stays.
-pub(super) fn is_planned(scene: &Scene<'_>, node: &Node, ailment: &Ailment, pods: &[&Pod]) -> bool {
+fn is_planned(scene: &Scene<'_>, node: &Node, ailment: &Ailment, pods: &[&Pod]) -> bool {
     if !node.unschedulable {
         return false;
     }

@@ -53,20 +53,26 @@ pub(super) fn load(scene: &Scene<'_>, pods: &[&Pod]) -> Load {
     load
 }
 
+/// `30 pods`; of which namespace, where only one is looked at: others may have theirs on the node.
+pub(super) fn pods_here(scene: &Scene<'_>, count: usize) -> String {
+    let pods = text::count(count, "pod");
+    scene.snapshot.scope.as_ref().map_or(pods.clone(), |namespace| format!("{pods} of {namespace}"))
+}
+
 impl Load {
     /// It carries something that is down, or stuck, until the node returns.
     pub fn is_precious(&self) -> bool {
         !self.last_replicas.is_empty() || !self.with_claims.is_empty()
     }
 
-    pub fn evidence(&self) -> Vec<Evidence> {
+    pub fn evidence(&self, scene: &Scene<'_>) -> Vec<Evidence> {
         let named = |names: &[String]| match names {
             [] => None,
             [one] => Some(one.clone()),
             [one, rest @ ..] => Some(format!("{one} and {} more", rest.len())),
         };
         let lines = [
-            Some(format!("{} on it, {} of DaemonSets", text::count(self.pods, "pod"), self.daemon_set)),
+            Some(format!("{} on it, {} of DaemonSets", pods_here(scene, self.pods), self.daemon_set)),
             named(&self.last_replicas).map(|names| format!("no available replica elsewhere: {names}")),
             named(&self.with_claims).map(|names| format!("with persistent volumes: {names}")),
             named(&self.bare).map(|names| format!("nothing recreates: {names}")),

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Key, Kind, Node, ObjectRef, Origin, Pod, Severity, Subject, Timestamp, cause,
-    text,
+    Anomaly, AnomalyId, Cause, Key, Kind, Lease, Node, ObjectRef, Origin, Pod, Severity, Subject, Timestamp,
+    cause,
 };
 
-use super::node_ailment::{Ailment, ailment, is_planned};
-use super::node_load::{Load, load};
+use super::node_ailment::{Ailment, Grade, ailment, is_expected};
+use super::node_load::{Load, load, pods_here};
 use super::workload::{Bindings, evidence};
 use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
 
@@ -45,7 +45,7 @@ pub(super) const JOINING: Threshold = Threshold {
     key: "node-notready.joining",
     default: 300.0,
     unit: Unit::Seconds,
-    says: "a node younger than this is still joining",
+    says: "a node younger than this, that shows no sign of having worked, is still joining",
     source: "our own choice",
 };
 pub(super) const LEAVES: Threshold = Threshold {
@@ -73,9 +73,10 @@ const PAGES_AFTER: Threshold = Threshold {
 pub(super) static RULE: Rule = Rule {
     name: "node-notready",
     title: "Nodes not ready",
-    says: "Nodes whose Ready condition is not True, whose lease is overdue, or that come and go. Silent about \
-           nodes that join, that were cordoned and drained first, and that an autoscaler takes away. At 30 % of \
-           the nodes it is one anomaly of the control plane, and no node should be drained.",
+    says: "Nodes whose Ready condition is not True, that are short of memory or process ids or have no network, whose \
+           lease is overdue, or that come and go. Silent about nodes that join, that were cordoned and drained first, \
+           and that an autoscaler takes away. At 30 % of the nodes it is one anomaly of the control plane, and no \
+           node should be drained.",
     needs: Needs::All(&[Origin::Nodes]),
     awaits: &[],
     thresholds: &[
@@ -115,8 +116,8 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     }
     let none = Vec::new();
     let on = |node: &Node| pods.get(&*node.key.name).unwrap_or(&none);
-    ill.retain(|(node, ailment)| !is_planned(scene, node, ailment, on(node)));
-    let down = ill.iter().filter(|(_, ailment)| ailment.is_down).count();
+    ill.retain(|(node, ailment)| !is_expected(scene, node, ailment, on(node)));
+    let down = ill.iter().filter(|(_, ailment)| ailment.grade == Grade::Down).count();
     let share = down as f64 / scene.snapshot.nodes.len().max(1) as f64;
     if down >= 2 && share >= scene.threshold(&CONTROL_PLANE_SHARE) {
         let here: Vec<&Pod> = ill.iter().flat_map(|(node, _)| on(node).iter().copied()).collect();
@@ -139,19 +140,20 @@ fn of_node(
     // The node controller waits for its grace period before it says Unknown; the kubelet says False at once,
     // also while it restarts.
     let certain = lasting || ailment.is_silent;
-    let severity = match () {
-        () if ailment.is_down && grave && certain => Severity::Critical,
-        () if ailment.is_down && lasting => Severity::Warning,
-        () => Severity::Suspect,
+    let severity = match ailment.grade {
+        Grade::Down if grave && certain => Severity::Critical,
+        Grade::Down | Grade::Ill if lasting => Severity::Warning,
+        _ => Severity::Suspect,
     };
-    let base = match () {
-        () if ailment.is_down => 0.8,
-        () if ailment.is_silent => 0.6,
-        () => 0.55,
+    let base = match ailment.grade {
+        Grade::Down => 0.8,
+        Grade::Ill if lasting => 0.7,
+        Grade::Suspected if ailment.is_silent => 0.6,
+        _ => 0.55,
     };
     let raise = if load.is_precious() { 0.1 } else { 0.0 };
     let mut facts = ailment.evidence.clone();
-    facts.extend(load.evidence());
+    facts.extend(load.evidence(scene));
     shown(Anomaly {
         id: AnomalyId(format!("{}/node/{}", RULE.name, node.key.name).into()),
         rule: RULE.name.into(),
@@ -159,24 +161,27 @@ fn of_node(
         severity,
         score: base + raise,
         onset: ailment.since,
-        title: format!("{}; {} on it", ailment.label, text::count(pods.len(), "pod")),
+        title: format!("{}; {} on it", ailment.label, pods_here(scene, pods.len())),
         evidence: facts,
         causes: ailment.causes.clone(),
         touches: touches(scene, &[node], pods),
         bindings: bindings(node, &load),
-        pages_at: ailment.is_down.then(|| pages_at(scene, ailment.since, &PAGES_AFTER)).flatten(),
+        pages_at: (ailment.grade == Grade::Down)
+            .then(|| pages_at(scene, ailment.since, &PAGES_AFTER))
+            .flatten(),
     })
 }
 
 fn of_cluster(scene: &Scene<'_>, ill: &[(&Node, Ailment)], down: usize, pods: &[&Pod]) -> Option<Anomaly> {
-    let onset = ill.iter().filter(|(_, ailment)| ailment.is_down).map(|(_, ailment)| ailment.since).min()?;
+    let down_since = ill.iter().filter(|(_, ailment)| ailment.grade == Grade::Down);
+    let onset = down_since.map(|(_, ailment)| ailment.since).min()?;
     let total = scene.snapshot.nodes.len();
     let load = load(scene, pods);
     let says =
         format!("{down} of {total} nodes at once: look at the control plane and the network, do not drain");
     let mut facts = vec![evidence(Origin::Nodes, Some(onset), says.clone())];
     facts.extend(ill.iter().take(4).filter_map(|(_, ailment)| ailment.evidence.first().cloned()));
-    facts.extend(load.evidence());
+    facts.extend(load.evidence(scene));
     let mut causes = vec![Cause { name: cause::CONTROL_PLANE, says, weight: 0.9 }];
     for cause in ill.iter().flat_map(|(_, ailment)| &ailment.causes) {
         if !causes.iter().any(|known| known.name == cause.name) {
@@ -195,10 +200,7 @@ fn of_cluster(scene: &Scene<'_>, ill: &[(&Node, Ailment)], down: usize, pods: &[
         severity: Severity::Critical,
         score: 0.95,
         onset,
-        title: format!(
-            "{down} of {total} nodes not ready at once; {} on them",
-            text::count(pods.len(), "pod")
-        ),
+        title: format!("{down} of {total} nodes not ready at once; {} on them", pods_here(scene, pods.len())),
         evidence: facts,
         causes,
         touches: touches(scene, &nodes, pods),
@@ -244,7 +246,11 @@ pub(super) fn bindings(node: &Node, load: &Load) -> Bindings {
     bindings
 }
 
-/// A node's lease.
+pub(super) fn lease_of<'a>(scene: &Scene<'a>, node: &Node) -> Option<&'a Lease> {
+    scene.snapshot.leases.get(&Key::new("kube-node-lease", node.key.name.clone()))
+}
+
+/// When a node's lease was renewed last.
 pub(super) fn lease_renewed(scene: &Scene<'_>, node: &Node) -> Option<Timestamp> {
-    scene.snapshot.leases.get(&Key::new("kube-node-lease", node.key.name.clone()))?.renewed
+    lease_of(scene, node)?.renewed
 }

@@ -49,7 +49,8 @@ pub(super) fn obstacles(
     // A pod whose words are lost waits for the same image as the one whose words are known.
     if found
         .iter()
-        .any(|known| known.cause.name.starts_with("image-") && known.cause.name != cause::IMAGE_PULL)
+        .map(|known| known.cause.name)
+        .any(|name| (name.starts_with("image-") || name == cause::REGISTRY_DOWN) && name != cause::IMAGE_PULL)
     {
         found.retain(|known| known.cause.name != cause::IMAGE_PULL);
     }
@@ -75,7 +76,11 @@ pub(super) fn lingering<'a>(scene: &Scene<'_>, owners: impl Iterator<Item = &'a 
             && !is_lost(scene, pod)
             && pod.owner.as_ref().is_some_and(|owner| owners.contains(&&owner.uid))
     };
-    let pod = scene.snapshot.pods.iter().filter(late).min_by_key(|pod| (pod.deleting, &pod.key))?;
+    stays(scene, scene.snapshot.pods.iter().filter(late).min_by_key(|pod| (pod.deleting, &pod.key))?)
+}
+
+/// A pod that should be gone.
+pub(super) fn stays(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
     let overdue = text::span(crate::domain::between(pod.deleting?, scene.now));
     let told = scene.events(Kind::Pod, &pod.key).next();
     let told = told.map(|event| format!(": {}: {}", event.reason, quote(&event.message))).unwrap_or_default();

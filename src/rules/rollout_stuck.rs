@@ -18,7 +18,7 @@ use super::image_pull::is_failing;
 use super::revision;
 use super::rollout_cause::{Obstacle, blames_revision, obstacles, unschedulable};
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, pods_missing, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, overdue, pages_at, pods_missing, shown};
 
 pub(super) const NO_PROGRESS: Threshold = Threshold {
     key: "rollout-stuck.no-progress",
@@ -54,7 +54,7 @@ pub(super) static RULE: Rule = Rule {
     title: "Rollouts stuck",
     says: "Deployments past their progress deadline; Deployments, StatefulSets and DaemonSets whose pods are refused, or \
            whose newest revision has not got on for three minutes; and workloads of which nothing has been available for as long, or too little \
-           for a quarter of an hour, when no other rule says why. Silent about rollouts that progress, \
+           for a quarter of an hour, when no other rule says why; and pods that do not go. Silent about rollouts that progress, \
            are paused, wait at a partition or for somebody to delete pods, and about scaling.",
     needs: Needs::All(&[
         Origin::Deployments,
@@ -70,13 +70,14 @@ pub(super) static RULE: Rule = Rule {
         Origin::DaemonSets,
         Origin::ControllerRevisions,
     ],
-    thresholds: &[NO_PROGRESS, UNSCHEDULABLE, MISSING, PAGES_AFTER],
+    thresholds: &[NO_PROGRESS, UNSCHEDULABLE, MISSING, overdue::OVERDUE, PAGES_AFTER],
     examine,
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let mut anomalies = of_deployments(scene);
     anomalies.extend(pods_missing::examine(scene));
+    anomalies.extend(overdue::examine(scene, &anomalies));
     anomalies
 }
 

@@ -183,7 +183,7 @@ fn entry<'a>(
         Place::Symptom { last: false } => "├ ",
         _ => "",
     };
-    let summary = || incident::summary(anomaly, app.snapshot.everywhere);
+    let summary = || incident::summary(anomaly, app.snapshot.is_everywhere());
     let root = app.verdict.incident_of(&row.id).and_then(|incident| app.verdict.anomaly(&incident.root));
     let of_its_root = root.is_some_and(|root| root.subject == anomaly.subject);
     let words = match row.place {

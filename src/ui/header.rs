@@ -117,7 +117,7 @@ pub fn headline(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         &verdict.incidents,
         &verdict.anomalies,
         &verdict.blind,
-        app.snapshot.everywhere,
+        app.snapshot.is_everywhere(),
         app.now,
     );
     let worst = verdict.incidents.iter().map(|incident| incident.severity).max();

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use covet_tui::domain::{Anomaly, CAUSES, Observation, Origin, Severity, Snapshot, text};
+use covet_tui::domain::{Anomaly, CAUSES, Observation, Origin, Severity, text};
 use covet_tui::incident::{headline, incidents};
 use covet_tui::rules::{RULES, Thresholds, judge};
 use serde::Deserialize;
@@ -349,7 +349,7 @@ fn only_what_is_wrong_fires_while_a_world_comes_into_sight() {
         let overrides = scenario.thresholds.iter().map(|(key, value)| (key.as_str(), *value));
         let thresholds = Thresholds::new(overrides).expect("known thresholds");
         for seed in 0..3 {
-            let mut snapshot = Snapshot::default();
+            let mut snapshot = scenario.world.unseen();
             for observation in shuffled(scenario.world.observations(), &mut fastrand::Rng::with_seed(seed)) {
                 snapshot.fold(observation);
                 judged += 1;

@@ -37,7 +37,7 @@ impl Action {
     pub fn as_command(&self) -> String {
         match self {
             Action::ListPods { namespace, selector, node, .. } => {
-                let mut line = format!("kubectl get pods {} -o wide", scope(namespace));
+                let mut line = format!("kubectl get pods {} -o wide", within(namespace));
                 if let Some(selector) = selector {
                     line.push_str(&format!(" -l {}", shell_quote(selector)));
                 }
@@ -52,7 +52,7 @@ impl Action {
             }
             Action::ListEvents { about } => format!(
                 "kubectl get events {} --field-selector involvedObject.name={},type=Warning",
-                scope(&about.key.namespace),
+                within(&about.key.namespace),
                 shell_quote(&about.key.name)
             ),
             Action::Describe { object } => on(object, "kubectl describe", ""),
@@ -64,7 +64,7 @@ impl Action {
                 logs(pods, None, false, 5_000, Some(*since))
             ),
             Action::PodUsage { namespace, .. } => {
-                format!("kubectl top pods {} --containers", scope(namespace))
+                format!("kubectl top pods {} --containers", within(namespace))
             }
             Action::NodeUsage => "kubectl top nodes".into(),
             Action::NodeAllocation { node } => {
@@ -79,7 +79,7 @@ impl Action {
                 format!("kubectl get secrets {}", scope(&object.key.namespace))
             }
             Action::ListExternalSecrets { namespace } => {
-                format!("kubectl get externalsecrets {}", scope(namespace))
+                format!("kubectl get externalsecrets {}", within(namespace))
             }
             Action::CompareRevisions { object } => rollout_of("history", object, ""),
             Action::RolloutStatus { object, timeout } => {
@@ -251,6 +251,11 @@ impl Action {
 
 fn scope(namespace: &str) -> String {
     if namespace.is_empty() { String::new() } else { format!("-n {}", shell_quote(namespace)) }
+}
+
+/// Where a list looks: in one namespace, or in all.
+fn within(namespace: &str) -> String {
+    if namespace.is_empty() { "-A".to_owned() } else { scope(namespace) }
 }
 
 fn on(object: &ObjectRef, verb: &str, rest: &str) -> String {

@@ -68,13 +68,7 @@ pub(super) async fn find(asking: &Asking<'_>, class: &str) -> Result<Controller,
         classes.iter().find(|object| name(object) == class)
     };
     let Some(found) = found else {
-        let known: Vec<&str> = classes.iter().map(name).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let says = if class.is_empty() {
-            format!("no class is named and none is the default (there are: {known})")
-        } else {
-            format!("the class {class} does not exist (there are: {known})")
-        };
+        let says = no_class(class, &classes.iter().map(name).collect::<Vec<_>>());
         return Ok(Controller { trouble: Some((cause::INGRESS_CLASS, says.clone())), says, workload: None });
     };
     let controller = string(found, "/spec/controller");
@@ -93,6 +87,16 @@ pub(super) async fn find(asking: &Asking<'_>, class: &str) -> Result<Controller,
         None => Controller::unknown(format!("{controller}: no workload labelled {selector} is to be seen")),
         Some((kind, object)) => look(*kind, object),
     })
+}
+
+fn no_class(wanted: &str, known: &[&str]) -> String {
+    let there = known.join(", ");
+    match (wanted, known) {
+        ("", []) => "this cluster has no IngressClass: no controller serves it".to_owned(),
+        ("", _) => format!("no class is named and none is the default (there are: {there})"),
+        (_, []) => format!("the class {wanted} does not exist: this cluster has no IngressClass"),
+        _ => format!("the class {wanted} does not exist (there are: {there})"),
+    }
 }
 
 fn look(kind: Kind, object: &Value) -> Controller {
@@ -118,4 +122,18 @@ fn look(kind: Kind, object: &Value) -> Controller {
         replicas: wanted,
     };
     Controller { says, trouble, workload: Some(workload) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_no_class_none_is_listed() {
+        assert_eq!(no_class("", &[]), "this cluster has no IngressClass: no controller serves it");
+        assert_eq!(no_class("alb", &[]), "the class alb does not exist: this cluster has no IngressClass");
+        let two = ["nginx", "alb"];
+        assert_eq!(no_class("", &two), "no class is named and none is the default (there are: nginx, alb)");
+        assert_eq!(no_class("x", &two), "the class x does not exist (there are: nginx, alb)");
+    }
 }

@@ -109,6 +109,7 @@ async fn inside(
     answer: &mut Answer,
 ) -> Result<Option<String>, Trouble> {
     let mut first = None;
+    let mut all = Vec::new();
     for name in services {
         let looked = service::look(asking, &Key::new(ingress.namespace.clone(), *name)).await?;
         let tone = if looked.troubles.is_empty() { Tone::Good } else { Tone::Bad };
@@ -117,6 +118,8 @@ async fn inside(
         if let Some((_, says)) = looked.troubles.first() {
             first.get_or_insert_with(|| format!("{}: {says}", looked.says));
         }
+        all.push(looked);
     }
+    service::bind(&all, answer);
     Ok(first)
 }

@@ -22,15 +22,23 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    /// Everything but the headline.
+    /// Lines and causes.
     pub(super) fn tell(&self, answer: &mut Answer) {
         answer.lines(self.lines.clone());
         for (cause, says) in &self.troubles {
             answer.found(cause, says);
         }
+    }
+
+    fn bind(&self, answer: &mut Answer) {
         for (name, value) in &self.bindings {
             answer.bind(name, value);
         }
+    }
+
+    /// Whether it is known what would mend it.
+    fn is_mendable(&self) -> bool {
+        ["selector_right", "port_right"].iter().any(|name| self.bindings.contains_key(name))
     }
 
     fn trouble(&mut self, cause: &'static str, says: String) {
@@ -39,10 +47,20 @@ impl Looked {
     }
 }
 
+/// What a change would be made of: all of it of one Service, the first that it is known how to mend.
+pub(super) fn bind(all: &[Looked], answer: &mut Answer) {
+    let wrong = || all.iter().find(|one| !one.troubles.is_empty());
+    let told = all.iter().find(|one| one.is_mendable()).or_else(wrong).or(all.first());
+    if let Some(told) = told {
+        told.bind(answer);
+    }
+}
+
 pub(super) async fn check(asking: &Asking<'_>, service: &Key) -> Result<Answer, Trouble> {
     let looked = look(asking, service).await?;
     let mut answer = Answer::new();
     looked.tell(&mut answer);
+    looked.bind(&mut answer);
     if let Some((_, says)) = looked.troubles.first() {
         answer.not_ok();
         answer.summary(format!("{}: {says}", looked.says));
@@ -58,7 +76,7 @@ pub(super) async fn look(asking: &Asking<'_>, key: &Key) -> Result<Looked, Troub
     let object = ObjectRef::new(Kind::Service, key.clone());
     let Some(service) = asking.cluster.find(&object).await? else {
         looked.says = format!("Service {} does not exist", key.name);
-        looked.trouble(cause::NO_ENDPOINTS, looked.says.clone());
+        looked.trouble(cause::SERVICE_ABSENT, looked.says.clone());
         return Ok(looked);
     };
     let (ready, total) = endpoints(asking, key).await?;
@@ -152,6 +170,7 @@ async fn wrong_selector(
     };
     if !right.is_empty() {
         // As JSON Patch writes a key.
+        looked.bindings.insert("selector_service", key(service).name.to_string());
         looked.bindings.insert("selector_key", label.replace('~', "~0").replace('/', "~1"));
         looked.bindings.insert("selector_label", label);
         looked.bindings.insert("selector_wrong", wrong);
@@ -181,6 +200,7 @@ fn ports(looked: &mut Looked, service: &Value, selected: &[&Value]) {
         let right = known.get("http").map(|_| "http".to_owned());
         let right = right.or_else(|| (known.len() == 1).then(|| known.keys().next().cloned()).flatten());
         if let Some(right) = right {
+            looked.bindings.insert("port_service", name(service).to_owned());
             looked.bindings.insert("port_index", index.to_string());
             looked.bindings.insert("port_wrong", target.clone());
             looked.bindings.insert("port_right", right);
@@ -203,4 +223,34 @@ fn container_ports(pod: &Value) -> Vec<(String, String)> {
             (if name.is_empty() { number.clone() } else { name.to_owned() }, number)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked(service: &str, bindings: &[(&'static str, &str)], trouble: &'static str) -> Looked {
+        let pairs = bindings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Looked {
+            bindings: pairs.chain([("service", service.to_owned())]).collect(),
+            troubles: vec![(trouble, "wrong".to_owned())],
+            ..Looked::default()
+        }
+    }
+
+    #[test]
+    fn what_would_mend_one_service_is_not_told_of_another() {
+        let absent = looked("nosuch", &[], cause::SERVICE_ABSENT);
+        let right = [("selector_service", "web"), ("selector_right", "web")];
+        let web = looked("web", &right, cause::SERVICE_SELECTOR);
+        let told = |all: &[Looked]| {
+            let mut answer = Answer::new();
+            bind(all, &mut answer);
+            answer.into_reading(crate::domain::Timestamp::UNIX_EPOCH, std::time::Duration::ZERO).bindings
+        };
+        let mended = told(&[absent, web, looked("pay", &[], cause::NO_ENDPOINTS)]);
+        assert_eq!((mended["service"].as_str(), mended["selector_service"].as_str()), ("web", "web"));
+        let absent = told(&[looked("nosuch", &[], cause::SERVICE_ABSENT)]);
+        assert_eq!((absent["service"].as_str(), absent.get("selector_right")), ("nosuch", None));
+    }
 }

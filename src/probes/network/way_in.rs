@@ -84,6 +84,11 @@ impl WayIn {
         self.hosts.iter().any(|name| stands_for(name, host))
     }
 
+    /// A controller that needs no IngressClass (GKE's own) gave it its address.
+    fn is_served_without(&self, trouble: &str) -> bool {
+        trouble == cause::INGRESS_CLASS && self.class.is_empty() && !self.balancers.is_empty()
+    }
+
     /// The Services behind it, each once.
     pub(super) fn services(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.backends.iter().map(|(_, _, service, _)| service.as_str()).collect();
@@ -149,6 +154,7 @@ pub(super) async fn check(asking: &Asking<'_>, ingress: &Key) -> Result<Answer, 
     for (host, path, service, port) in &way.backends {
         answer.line(Tone::Plain, format!("rule          {host}{path} → {service}:{port}"));
     }
+    let mut all = Vec::new();
     for name in way.services() {
         let looked = service::look(asking, &Key::new(ingress.namespace.clone(), name)).await?;
         let tone = if looked.troubles.is_empty() { Tone::Good } else { Tone::Bad };
@@ -156,8 +162,10 @@ pub(super) async fn check(asking: &Asking<'_>, ingress: &Key) -> Result<Answer, 
         wrong.extend(looked.troubles.first().map(|(_, says)| says.clone()));
         if !looked.troubles.is_empty() || way.services().len() == 1 {
             looked.tell(&mut answer);
+            all.push(looked);
         }
     }
+    service::bind(&all, &mut answer);
     match wrong.first() {
         None => answer.summary(format!(
             "{} with {}: class, load balancer, controller and backends are in order",
@@ -177,9 +185,10 @@ pub(super) async fn check(asking: &Asking<'_>, ingress: &Key) -> Result<Answer, 
 async fn controller_of(asking: &Asking<'_>, way: &WayIn, answer: &mut Answer, wrong: &mut Vec<String>) {
     match controller::find(asking, &way.class).await {
         Ok(found) => {
-            let tone = if found.trouble.is_none() { Tone::Good } else { Tone::Bad };
+            let trouble = found.trouble.as_ref().filter(|(cause, _)| !way.is_served_without(cause));
+            let tone = if trouble.is_none() { Tone::Good } else { Tone::Bad };
             answer.line(tone, format!("controller    {}", found.says));
-            if let Some((cause, says)) = &found.trouble {
+            if let Some((cause, says)) = trouble {
                 answer.found(cause, says);
                 wrong.push(says.clone());
             }
@@ -194,6 +203,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn who_has_an_address_needs_no_class() {
+        let way = |address: &[&str], class: &str| WayIn {
+            balancers: address.iter().map(|address| (*address).to_owned()).collect(),
+            class: class.to_owned(),
+            ..WayIn::default()
+        };
+        assert!(way(&["192.0.2.1"], "").is_served_without(cause::INGRESS_CLASS));
+        assert!(!way(&["192.0.2.1"], "").is_served_without(cause::CONTROLLER_DOWN));
+        assert!(!way(&[], "").is_served_without(cause::INGRESS_CLASS));
+        assert!(!way(&["192.0.2.1"], "nginx").is_served_without(cause::INGRESS_CLASS), "it is gone");
+    }
 
     #[test]
     fn an_ingress_says_where_it_leads() {

@@ -109,7 +109,7 @@ fn summary<'a>(app: &App, look: &Look, cells: usize) -> Vec<Span<'a>> {
     }
     let words = [
         (sign::BAD, "not ready", look.bad),
-        (sign::WARN, "under pressure", look.warn),
+        (sign::WARN, "unwell", look.warn),
         (sign::AGAINST, "cordoned", look.note),
         (sign::OK, "ready", look.good),
     ];

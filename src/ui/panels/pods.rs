@@ -18,7 +18,7 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     if app.board.is_empty() {
         let says = match () {
             () if !app.snapshot.pods.is_listed() => "the list is still to come",
-            () if app.snapshot.everywhere => "no pods in any namespace",
+            () if app.snapshot.is_everywhere() => "no pods in any namespace",
             () => "no pods in this namespace",
         };
         return fit::put(&nothing(says, look), area, 0, buffer);

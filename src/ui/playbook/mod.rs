@@ -22,8 +22,9 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         Some(plan) => vec![Span::styled("Playbook ", look.strong), fit::span(plan.title.clone(), look.text)],
         None => vec![Span::styled("Playbook", look.strong)],
     };
-    let note = dossier
-        .map(|dossier| vec![fit::span(dossier.anomaly.subject.placed(app.snapshot.everywhere), look.dim)]);
+    let note = dossier.map(|dossier| {
+        vec![fit::span(dossier.anomaly.subject.placed(app.snapshot.is_everywhere()), look.dim)]
+    });
     let inside = frame::frame(title, note.unwrap_or_default(), focused, look, area, buffer);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     let cells = usize::from(inside.width);

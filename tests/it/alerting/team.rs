@@ -196,7 +196,7 @@ async fn a_teams_triggers_of_every_kind_raise_are_advised_resolve_and_fail_alone
     let (out, observations) = mpsc::channel(1024);
     let eyes = Eyes::open(&settings, &library.triggers(), Timestamp::now, out).await;
     let mut watcher =
-        Watcher { snapshot: Snapshot::watching(library.triggers(), false), observations, _eyes: eyes };
+        Watcher { snapshot: Snapshot::watching(None, library.triggers()), observations, _eyes: eyes };
     for name in ["mail-queue", "stuck-orders", "disk-alert", "paused-rollout"] {
         watcher.until(name, |watcher| fires(&watcher.finding(name))).await;
     }
@@ -297,12 +297,12 @@ async fn looked(settings: &config::Settings, library: &Library) -> check::Report
     let _eyes = Eyes::open(settings, &library.triggers(), Timestamp::now, out).await;
     let look = Look {
         clock: Timestamp::now,
+        scope: None,
         thresholds: &Thresholds::default(),
         library,
         settings: &std::collections::BTreeMap::new(),
         systems: &std::collections::BTreeSet::new(),
         read_only: true,
-        everywhere: false,
         probes: None,
         wait: None,
     };

@@ -165,6 +165,21 @@ fn a_limited_or_unreachable_registry_and_a_full_disk_are_waited_for_or_looked_at
         assert_eq!(plan.suggestion().unwrap().effect, Effect::Read, "{name}");
         assert_eq!(plan.parent.as_deref(), Some(parent));
     }
+    // These were reached: no node's network is to blame.
+    for (name, words) in
+        [(cause::IMAGE_TRUST, "give the nodes its authority"), (cause::REGISTRY_DOWN, "itself fails")]
+    {
+        let plan = image_pull("web").cause(name, "x509, or 502").read().plan();
+        assert_eq!(
+            (plan.suggestion().unwrap().id.as_str(), plan.parent.as_deref()),
+            ("registry-up", None),
+            "{name}"
+        );
+        assert!(plan.why.contains(words), "{}", plan.why);
+    }
+    let (step, why) = image_pull("web").cause(cause::IMAGE_PULL, "no reason is given").read().suggested();
+    assert_eq!(step, "describe");
+    assert!(why.contains("crictl pull"), "{why}");
 }
 
 // ── panels ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -116,6 +116,31 @@ fn without_ssh_its_steps_say_what_to_set_and_the_others_stay() {
 }
 
 #[test]
+fn where_nothing_stands_out_it_is_said_what_is_left_and_no_node_is_cordoned() {
+    let mut world = pressed()
+        .cause(cause::DISK_FULL, "9.0 GiB of 80.0 GiB free (11 %), and no one pod or image stands out")
+        .binding("disk_pressure", "false")
+        .began(900);
+    world.systems.remove(&System::Ssh);
+    world.systems.remove(&System::Aws);
+    let plan = world.plan();
+    assert_eq!(plan.suggestion().unwrap().id, "who-fills-it");
+    assert!(
+        plan.why.contains("nothing stands out") && plan.why.contains("give node-1 a larger"),
+        "{}",
+        plan.why
+    );
+    assert!(matches!(plan.step("cordon").unwrap().state, StepState::NotAdvised { .. }));
+    world.systems.insert(System::Ssh);
+    assert_eq!(world.suggested().0, "runtime-folder", "what can be measured is measured first");
+    let mut unknown = pressed().cause(cause::NODE_PRESSURE, "DiskPressure: under pressure");
+    unknown.systems.remove(&System::Ssh);
+    let (step, why) = unknown.suggested();
+    assert_eq!(step, "who-fills-it");
+    assert!(why.contains("kubectl debug node/node-1"), "{why}");
+}
+
+#[test]
 fn a_full_volume_is_enlarged_and_the_node_left_alone() {
     let mut world = World::new("disk-full", "shop", "db", 1, 1).cause(cause::CLAIM_FULL, "2 % free");
     let claim = Key::new("shop", "data-db-0");

@@ -83,7 +83,11 @@ fn a_registrys_words_give_their_class_away() {
         ("insufficient_scope: authorization failed", "image-auth"),
         ("toomanyrequests: You have reached your pull rate limit", "image-rate-limit"),
         ("dial tcp: lookup ghcr.io: no such host", "image-network"),
-        ("x509: certificate signed by unknown authority", "image-network"),
+        ("x509: certificate signed by unknown authority", "image-trust"),
+        (
+            "unexpected status from HEAD request to https://ghcr.io/v2: 503 Service Unavailable",
+            "registry-down",
+        ),
         ("no match for platform in manifest", "image-arch"),
         ("write /var/lib/containerd/tmp: no space left on device", "image-disk"),
     ] {
@@ -108,7 +112,7 @@ fn nodes_and_events_speak_too() {
             "node-notready",
             "describe",
             "container runtime network not ready: cni plugin not initialized",
-            "runtime",
+            "node-network",
         ),
         ("node-notready", "describe", "NetworkReady=false: cni plugin not initialized", "node-network"),
         (

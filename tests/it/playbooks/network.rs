@@ -33,6 +33,7 @@ fn a_wrong_selector_is_replaced_in_that_one_label() {
     let world = ingress(cause::NO_ENDPOINTS)
         .cause(cause::SERVICE_SELECTOR, "its selector fits no pod")
         .binding("selector_key", "app.kubernetes.io~1name")
+        .binding("selector_service", "web")
         .binding("selector_wrong", "wep")
         .binding("selector_right", "web")
         .read();
@@ -46,6 +47,50 @@ fn a_wrong_selector_is_replaced_in_that_one_label() {
     let path = "/spec/selector/app.kubernetes.io~1name";
     let wanted = serde_json::json!([{"op": "test", "path": path, "value": "wep"}, {"op": "replace", "path": path, "value": "web"}]);
     assert_eq!(body, &wanted);
+}
+
+#[test]
+fn a_service_that_does_not_exist_is_not_patched() {
+    let world = ingress(cause::SERVICE_ABSENT).binding("absent_service", "nosuch").read();
+    let plan = world.plan();
+    assert_eq!((plan.suggestion().unwrap().id.as_str(), plan.parent.as_deref()), ("ingress", None));
+    assert!(plan.why.contains("sends to nosuch, a Service that does not exist"), "{}", plan.why);
+    let mut lost = ingress(cause::DNS_WRONG).cause(cause::SERVICE_ABSENT, "no such Service").read();
+    lost.systems.remove(&System::Aws);
+    let (step, why) = lost.binding("absent_service", "nosuch").suggested();
+    assert_eq!(step, "ingress", "a record cannot be set from here");
+    assert!(why.contains("nosuch"), "{why}");
+    // What is known of the selector of another is for that other.
+    let both = world
+        .binding("service", "nosuch")
+        .cause(cause::SERVICE_SELECTOR, "its selector asks for app=wbe")
+        .binding("selector_service", "web")
+        .binding("selector_key", "app")
+        .binding("selector_wrong", "wbe")
+        .binding("selector_right", "web");
+    let plan = both.plan();
+    let step = plan.suggestion().unwrap();
+    assert_eq!(
+        (step.id.as_str(), step.title.as_str()),
+        ("fix-selector", "Let the Service web select web again")
+    );
+    let Some(Action::Patch { object, .. }) = &step.action else { panic!("{:?}", step.action) };
+    assert_eq!(&*object.key.name, "web");
+}
+
+#[test]
+fn where_no_step_helps_it_is_said_what_does() {
+    for (name, step, words) in [
+        (cause::DNS_WRONG, "dns", "where its zone is kept"),
+        (cause::INGRESS_CLASS, "ingress", "name a class that one serves"),
+        (cause::BALANCER_PENDING, "ingress", "its controller's log"),
+    ] {
+        let mut world = ingress(name).read();
+        world.systems.remove(&System::Aws);
+        let (suggested, why) = world.suggested();
+        assert_eq!(suggested, step, "{name}: {why}");
+        assert!(why.contains(words), "{name}: {why}");
+    }
 }
 
 #[test]

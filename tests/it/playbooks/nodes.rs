@@ -123,6 +123,58 @@ fn pressure_is_relieved_not_moved() {
 }
 
 #[test]
+fn a_node_that_is_ready_and_not_well_is_not_taken_for_over() {
+    let mut overdue = silent(4, 0).began(900);
+    overdue.anomaly.title = "lease overdue; 3 pods on it".into();
+    let plan = overdue.plan();
+    assert_eq!(plan.resolved.holds_since, None);
+    assert!(plan.resolved.says.contains("lease overdue"), "{}", plan.resolved.says);
+    assert_eq!(plan.suggestion().unwrap().id, "lease");
+    assert!(plan.why.contains("see whether the kubelet lives"), "{}", plan.why);
+    let mut pressed = overdue;
+    pressed.anomaly.causes.clear();
+    let (step, why) = pressed.cause(cause::NODE_PRESSURE, "MemoryPressure").suggested();
+    assert_eq!(step, "describe");
+    assert!(why.contains("sort-by=memory"), "{why}");
+}
+
+#[test]
+fn a_node_without_a_network_or_short_of_memory_is_not_well_for_the_panel() {
+    for kind in ["NetworkUnavailable", "MemoryPressure"] {
+        let mut sick = node("node-1", true, 900);
+        assert_eq!(covet_tui::app::node_rank(&sick), 3);
+        let trouble = Condition {
+            kind: kind.into(),
+            status: Status::True,
+            reason: None,
+            message: None,
+            since: Some(ago(600)),
+        };
+        let all = sick.conditions.iter().cloned();
+        sick.conditions = all.chain([NodeCondition { condition: trouble, heartbeat: None }]).collect();
+        assert_eq!(covet_tui::app::node_rank(&sick), 1);
+        assert_eq!(covet_tui::app::node_status(&sick), format!("Ready, {kind}"));
+    }
+}
+
+#[test]
+fn what_two_say_alike_is_said_once_and_a_list_of_all_namespaces_says_so() {
+    let words = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized";
+    let mut world = silent(5, 1).began(200);
+    world.anomaly.causes.clear();
+    let world = world
+        .cause(cause::NODE_NETWORK, words)
+        .found("describe", cause::NODE_UNREADY, &format!("node/node-1: Ready is False: {words}"))
+        .found("usage", cause::NODE_FLAPPING, "not ready 4 times");
+    let plan = world.plan();
+    assert_eq!(plan.suggestion().unwrap().id, "cordon");
+    assert_eq!(plan.why.matches("container runtime network not ready").count(), 1, "{}", plan.why);
+    assert!(plan.why.ends_with("; not ready 4 times"), "{}", plan.why);
+    let list = plan.step("pods-on-node").unwrap().action.as_ref().unwrap().as_command();
+    assert_eq!(list, "kubectl get pods -A -o wide --field-selector spec.nodeName=node-1");
+}
+
+#[test]
 fn a_stopped_machine_is_cordoned_marked_and_deleted_and_no_other() {
     let world = silent(5, 1).began(900);
     assert!(why_not(&world.plan(), "out-of-service").contains("known to be stopped"));

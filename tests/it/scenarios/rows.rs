@@ -21,7 +21,7 @@ fn shop() -> String {
 #[serde(deny_unknown_fields)]
 pub struct NodeRow {
     pub name: String,
-    /// `true`, `false` or `unknown`.
+    /// `true`, `false` or `unknown`; `none` where nobody has ever reported a condition.
     #[serde(default = "NodeRow::fine")]
     pub ready: String,
     /// How long it has been so.
@@ -29,9 +29,11 @@ pub struct NodeRow {
     pub since: String,
     #[serde(default)]
     pub message: String,
+    /// Of its condition Ready, where it is not the usual one.
+    pub reason: Option<String>,
     #[serde(default = "ten_days")]
     pub age: String,
-    /// How long ago its lease was renewed.
+    /// How long ago its lease was renewed; `none` where it has no lease.
     pub lease: Option<String>,
     /// How long ago it was cordoned.
     pub cordoned: Option<String>,
@@ -39,7 +41,7 @@ pub struct NodeRow {
     pub deleting: Option<String>,
     #[serde(default)]
     pub taints: Vec<String>,
-    /// Pressure conditions that are True.
+    /// Pressure conditions that are True, and `NetworkUnavailable`.
     #[serde(default)]
     pub pressure: Vec<String>,
     #[serde(default = "NodeRow::memory")]
@@ -247,6 +249,8 @@ pub struct PodRow {
     pub container: String,
     #[serde(default = "PodRow::prepare")]
     pub init: String,
+    /// `system-node-critical`.
+    pub priority: Option<String>,
     /// `status.reason`: `Evicted`.
     pub status_reason: Option<String>,
     /// The reason of its condition DisruptionTarget: `DeletionByTaintManager`.

@@ -374,7 +374,7 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         has_empty_dir: row.empty_dir,
         is_mirror: false,
         claims: row.claims.iter().map(|name| name.as_str().into()).collect(),
-        priority_class: None,
+        priority_class: row.priority.as_deref().map(Name::from),
     }
 }
 

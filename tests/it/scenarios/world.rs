@@ -26,6 +26,8 @@ use super::workloads;
 #[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub struct World {
+    /// The one namespace that is looked at.
+    scope: Option<String>,
     /// Origins that cannot be seen: `not-configured`, `refused` or `unreachable`.
     blind: BTreeMap<Origin, String>,
     /// Origins whose list is not complete yet.
@@ -131,11 +133,16 @@ pub fn object(text: &str, namespace: &str) -> ObjectRef {
 
 impl World {
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = self.unseen();
         for observation in self.observations() {
             snapshot.fold(observation);
         }
         snapshot
+    }
+
+    /// Before anything of it is seen.
+    pub fn unseen(&self) -> Snapshot {
+        Snapshot::watching(self.scope.as_deref().map(Name::from), Vec::new())
     }
 
     pub fn observations(&self) -> Vec<Observation> {
@@ -178,7 +185,7 @@ impl World {
         list!(NetworkPolicies, self.config_objects(Kind::NetworkPolicy));
         list!(ResourceQuotas, self.config_objects(Kind::ResourceQuota));
         list!(LimitRanges, self.config_objects(Kind::LimitRange));
-        list!(Leases, self.nodes.iter().map(lease).collect());
+        list!(Leases, self.nodes.iter().filter_map(lease).collect());
         list!(Certificates, self.certificates.iter().map(certificate).collect());
         see(Origin::PodUsage, Fact::PodUsage(UsageSource::MetricsServer, built.usage));
         see(Origin::NodeUsage, Fact::NodeUsage(UsageSource::MetricsServer, Vec::new()));
@@ -474,13 +481,14 @@ fn node(row: &NodeRow) -> Node {
     let (status, reason) = match row.ready.as_str() {
         "true" => (Status::True, "KubeletReady"),
         "false" => (Status::False, "KubeletNotReady"),
-        "unknown" => (Status::Unknown, "NodeStatusUnknown"),
+        "unknown" | "none" => (Status::Unknown, "NodeStatusUnknown"),
         other => panic!("{other} is not a state of a node"),
     };
-    let ready = condition("Ready", status, reason, &row.message, since);
+    let ready = condition("Ready", status, row.reason.as_deref().unwrap_or(reason), &row.message, since);
+    let ready = (row.ready != "none").then_some(ready);
     let pressures =
         row.pressure.iter().map(|kind| condition(kind, Status::True, kind, "under pressure", since));
-    let conditions = std::iter::once(ready).chain(pressures);
+    let conditions = ready.into_iter().chain(pressures);
     let taint = |key: &str, added: Option<Timestamp>| Taint {
         key: key.into(),
         value: None,
@@ -508,9 +516,12 @@ fn node(row: &NodeRow) -> Node {
     }
 }
 
-fn lease(row: &NodeRow) -> Lease {
-    let renewed = Some(row.lease.as_deref().map_or_else(now, ago));
-    Lease { key: Key::new("kube-node-lease", row.name.as_str()), renewed }
+fn lease(row: &NodeRow) -> Option<Lease> {
+    let renewed = match row.lease.as_deref() {
+        Some("none") => return None,
+        renewed => Some(renewed.map_or_else(now, ago)),
+    };
+    Some(Lease { key: Key::new("kube-node-lease", row.name.as_str()), renewed })
 }
 
 fn event((index, row): (usize, &EventRow)) -> Event {
