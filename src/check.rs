@@ -2,8 +2,9 @@
 //!
 //! The JSON form is versioned: fields may be added within a version, never renamed or removed.
 
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Action, Age, Anomaly, AnomalyId, Change, Observation, Origin, Reading, Severity, Snapshot, System,
-    Timestamp, between, text,
+    Access, Action, Age, Anomaly, AnomalyId, Change, Observation, Origin, Reading, Severity, Snapshot,
+    System, Timestamp,
 };
 use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
@@ -112,6 +113,8 @@ pub struct Suggestion {
     pub why: String,
     /// What a person could paste instead.
     pub command: Option<String>,
+    /// Why somebody else has to do it: this session may only look, or the API server denies us the right.
+    pub blocked: Option<String>,
 }
 
 #[derive(Serialize, Debug)]
@@ -192,9 +195,9 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
     let now = (look.clock)();
     let anomalies = judged.anomalies();
     let mut rows = Vec::with_capacity(anomalies.len());
-    let mut read = Vec::new();
+    let mut asked = Asked::default();
     for anomaly in &anomalies {
-        rows.push(row(anomaly, suggestion(look, snapshot, anomaly, &mut read).await));
+        rows.push(row(anomaly, suggestion(look, snapshot, anomaly, &mut asked).await));
     }
     let blind: Vec<BlindRow> = judged
         .blind()
@@ -259,17 +262,38 @@ fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
     }
 }
 
-/// What the playbook suggests after its own reads have been done, as in the cockpit. What was read for another anomaly
-/// is not read again: some reads go through every pod of the cluster.
+/// What was asked for one anomaly is not asked again for another: some reads go through every pod of the cluster.
+#[derive(Default)]
+struct Asked {
+    read: Vec<(Action, Reading)>,
+    rights: BTreeSet<Access>,
+    denied: BTreeSet<Access>,
+}
+
+impl Asked {
+    /// Asks whether the changes that are at hand are allowed.
+    async fn review(&mut self, probes: &Probes, plan: &Plan) {
+        let unknown: Vec<Access> = plan.rights_at_hand().difference(&self.rights).cloned().collect();
+        let answers = futures::future::join_all(unknown.iter().map(|access| probes.may(access))).await;
+        for (access, allowed) in unknown.into_iter().zip(answers) {
+            if allowed == Some(false) {
+                self.denied.insert(access.clone());
+            }
+            self.rights.insert(access);
+        }
+    }
+}
+
+/// What the playbook suggests after its own reads have been done, as in the cockpit.
 async fn suggestion(
     look: &Look<'_>,
     snapshot: &Snapshot,
     anomaly: &Anomaly,
-    read: &mut Vec<(Action, Reading)>,
+    asked: &mut Asked,
 ) -> Option<Suggestion> {
     let playbook = look.library.get(&anomaly.rule)?;
     let mut progress = Progress::default();
-    let advise = |progress: &Progress| {
+    let advise = |progress: &Progress, denied: &BTreeSet<Access>| {
         plan(
             playbook,
             &Facts {
@@ -279,25 +303,25 @@ async fn suggestion(
                 settings: look.settings,
                 systems: look.systems,
                 read_only: look.read_only,
-                denied: &BTreeSet::new(),
+                denied,
                 now: (look.clock)(),
                 progress,
             },
         )
     };
-    let mut advice: Plan = advise(&progress);
+    let mut advice: Plan = advise(&progress, &asked.denied);
     if let Some(probes) = look.probes {
         let due = || {
             let steps = advice.steps.iter().filter(|step| step.auto);
             steps.filter_map(|step| Some((&step.id, step.action.as_ref()?)))
         };
-        let reads = due().filter(|(_, action)| read.iter().all(|(known, _)| known != *action));
+        let reads = due().filter(|(_, action)| asked.read.iter().all(|(known, _)| known != *action));
         let reads =
             reads.map(|(_, action)| async { (action.clone(), probes.read(action, (look.clock)()).await) });
         let fresh = futures::future::join_all(reads).await;
-        read.extend(fresh);
+        asked.read.extend(fresh);
         for (id, action) in due() {
-            let Some((_, reading)) = read.iter().find(|(known, _)| known == action) else { continue };
+            let Some((_, reading)) = asked.read.iter().find(|(known, _)| known == action) else { continue };
             let reading = reading.clone();
             let found = playbook.steps.iter().find(|step| step.id == *id).map(|step| find(step, &reading));
             let done = Done {
@@ -313,7 +337,11 @@ async fn suggestion(
             };
             progress.steps.insert(id.clone(), done);
         }
-        advice = advise(&progress);
+        advice = advise(&progress, &asked.denied);
+        if !look.read_only {
+            asked.review(probes, &advice).await;
+            advice = advise(&progress, &asked.denied);
+        }
     }
     let step = &advice.steps[advice.suggested?];
     Some(Suggestion {
@@ -321,65 +349,6 @@ async fn suggestion(
         title: step.title.clone(),
         why: advice.why.clone(),
         command: step.action.as_ref().map(Action::as_command),
+        blocked: step.not_ours.clone(),
     })
-}
-
-impl Report {
-    /// For people: incidents first, then anomalies with what speaks for them, then what is blind.
-    pub fn table(&self) -> String {
-        let mut out = String::new();
-        let age = |at: Timestamp| text::span(between(at, self.at));
-        for incident in &self.incidents {
-            let _ = writeln!(out, "{:<8}  {}", incident.severity.as_str().to_uppercase(), incident.title);
-            for change in &incident.changes {
-                let _ = writeln!(
-                    out,
-                    "          changed {} ago: {} {}",
-                    age(change.at),
-                    change.object,
-                    change.says
-                );
-            }
-        }
-        for anomaly in &self.anomalies {
-            let _ = writeln!(
-                out,
-                "\n{:<8}  {}  {}\n          {}, since {}",
-                anomaly.severity.as_str(),
-                anomaly.rule,
-                anomaly.subject,
-                anomaly.title,
-                age(anomaly.onset)
-            );
-            for cause in &anomaly.causes {
-                let _ = writeln!(out, "          cause    {} ({:.0} %)", cause.says, cause.weight * 100.0);
-            }
-            for evidence in &anomaly.evidence {
-                let _ = writeln!(out, "          seen     {}", evidence.says);
-            }
-            if let Some(next) = &anomaly.suggested {
-                let _ = writeln!(out, "          next     {} ({})", next.title, next.step);
-                let _ = writeln!(out, "          why      {}", next.why);
-                if let Some(command) = &next.command {
-                    let _ = writeln!(out, "          by hand  {command}");
-                }
-            }
-        }
-        for blind in &self.blind {
-            let repair = blind.repair.as_ref().map(|repair| format!(" ({repair})")).unwrap_or_default();
-            let _ = writeln!(out, "{:<8}  {}: {}{repair}", "blind", blind.rule, blind.why);
-        }
-        let _ = match self.verdict {
-            Verdict::Clear => writeln!(out, "all clear: every rule sees, none fires"),
-            Verdict::Firing => writeln!(
-                out,
-                "\n{}, {}, {} blind",
-                text::count(self.incidents.len(), "incident"),
-                text::count(self.anomalies.len(), "anomaly").replace("anomalys", "anomalies"),
-                text::count(self.blind.len(), "rule"),
-            ),
-            Verdict::Blind => writeln!(out, "cannot tell: nothing fires, but the rules above cannot see"),
-        };
-        out
-    }
 }

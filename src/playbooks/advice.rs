@@ -177,6 +177,12 @@ impl Plan {
     pub fn suggestion(&self) -> Option<&PlannedStep> {
         self.steps.get(self.suggested?)
     }
+
+    /// What the API server has to allow for the suggested step and its alternatives.
+    pub fn rights_at_hand(&self) -> BTreeSet<Access> {
+        let at_hand = self.suggested.iter().chain(&self.alternatives).filter_map(|at| self.steps.get(*at));
+        at_hand.filter_map(|step| step.access.clone()).collect()
+    }
 }
 
 impl Done {
