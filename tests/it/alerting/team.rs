@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::bench::*;
-use crate::eyes::real::{connect, postgres};
+use crate::postgres::server::bare;
 
 const FILE: &str = r#"
 [[playbook]]
@@ -148,8 +148,8 @@ async fn a_teams_triggers_of_every_kind_raise_are_advised_resolve_and_fail_alone
     let _prometheus = prometheus(folder.path(), prometheus_port).await;
     let _alertmanager = alertmanager(folder.path(), "alertmanager.yml", alertmanager_port).await;
     let alertmanager_url = format!("http://127.0.0.1:{alertmanager_port}");
-    let database = postgres("").await;
-    let (boss, _driver) = connect(database.port).await.unwrap();
+    let database = bare("").await;
+    let boss = database.connect("boss", "postgres").await;
     boss.batch_execute(
         "CREATE TABLE orders (state text); INSERT INTO orders VALUES ('waiting'), ('waiting'), ('waiting')",
     )

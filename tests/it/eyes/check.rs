@@ -59,6 +59,10 @@ async fn a_look_tells_whether_the_suggested_change_is_ours() {
     let report = looked(&viewer, false).await;
     let why = blocked(&report, "crash-loop").unwrap();
     assert_eq!(why, "you may not patch deployments in covetpy-production");
-    assert!(report.table().contains(&format!("blocked  {why}: somebody else has to do it")), "{}", report.table());
+    assert!(
+        report.table().contains(&format!("blocked  {why}: somebody else has to do it")),
+        "{}",
+        report.table()
+    );
     lab.stop().await;
 }
