@@ -1,27 +1,22 @@
-//! One look without a screen: the same eyes, rules and playbooks, printed for people or scripts.
-//!
-//! The JSON form is versioned: fields may be added within a version, never renamed or removed.
-
-mod table;
+//! One look without a screen: the same eyes, rules and playbooks as in the cockpit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Access, Action, Age, Anomaly, AnomalyId, Change, Observation, Origin, Reading, Severity, Snapshot,
-    System, Timestamp,
+    Access, Action, Age, Anomaly, AnomalyId, Observation, Origin, Reading, Severity, Snapshot, System,
+    Timestamp,
 };
 use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
 use crate::probes::Probes;
+use crate::report::{
+    AnomalyRow, BlindRow, CauseRow, EvidenceRow, IncidentRow, Report, Suggestion, VERSION, Verdict,
+};
 use crate::rules::{Judgement, Thresholds, judge};
-
-/// The version of the JSON form.
-pub const VERSION: u32 = 1;
 
 /// How long sources get to say something before the look is taken without them.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,99 +35,6 @@ pub struct Look<'a> {
     pub probes: Option<&'a Probes>,
     /// Keep looking this long for something to fire.
     pub wait: Option<Duration>,
-}
-
-/// Everything one look found.
-#[derive(Serialize, Debug)]
-pub struct Report {
-    pub version: u32,
-    pub at: Timestamp,
-    pub verdict: Verdict,
-    pub incidents: Vec<IncidentRow>,
-    pub anomalies: Vec<AnomalyRow>,
-    pub blind: Vec<BlindRow>,
-}
-
-/// In words and as exit code.
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// 0: every rule sees and none fires.
-    Clear,
-    /// 1: something is wrong.
-    Firing,
-    /// 2: nothing fires, but some rules cannot see.
-    Blind,
-}
-
-#[derive(Serialize, Debug)]
-pub struct IncidentRow {
-    pub id: String,
-    pub title: String,
-    pub severity: Severity,
-    pub onset: Timestamp,
-    /// The id of the anomaly that explains the others.
-    pub root: String,
-    pub symptoms: Vec<String>,
-    pub changes: Vec<Change>,
-}
-
-#[derive(Serialize, Debug)]
-pub struct AnomalyRow {
-    pub id: String,
-    pub rule: String,
-    pub subject: String,
-    pub title: String,
-    pub severity: Severity,
-    pub score: f64,
-    pub onset: Timestamp,
-    pub causes: Vec<CauseRow>,
-    pub evidence: Vec<EvidenceRow>,
-    pub suggested: Option<Suggestion>,
-}
-
-#[derive(Serialize, Debug)]
-pub struct CauseRow {
-    pub name: String,
-    pub says: String,
-    pub weight: f64,
-}
-
-#[derive(Serialize, Debug)]
-pub struct EvidenceRow {
-    pub from: &'static str,
-    pub says: String,
-    pub at: Option<Timestamp>,
-}
-
-#[derive(Serialize, Debug)]
-pub struct Suggestion {
-    /// The step's id, with its playbook: `crash-loop.res.1c`.
-    pub step: String,
-    pub title: String,
-    pub why: String,
-    /// What a person could paste instead.
-    pub command: Option<String>,
-    /// Why somebody else has to do it: this session may only look, or the API server denies us the right.
-    pub blocked: Option<String>,
-}
-
-#[derive(Serialize, Debug)]
-pub struct BlindRow {
-    pub rule: String,
-    pub why: String,
-    pub repair: Option<String>,
-    pub since: Timestamp,
-}
-
-impl Verdict {
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Verdict::Clear => 0,
-            Verdict::Firing => 1,
-            Verdict::Blind => 2,
-        }
-    }
 }
 
 /// Looks until every source has spoken, then judges; with `wait`, until something fires or the time is over.

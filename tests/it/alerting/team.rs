@@ -291,7 +291,7 @@ async fn lab_node(client: &kube::Client) -> String {
     nodes.list(&Default::default()).await.unwrap().items[0].metadata.name.clone().unwrap()
 }
 
-async fn looked(settings: &config::Settings, library: &Library) -> check::Report {
+async fn looked(settings: &config::Settings, library: &Library) -> covet_tui::report::Report {
     let (out, mut observations) = mpsc::channel(1024);
     let _eyes = Eyes::open(settings, &library.triggers(), Timestamp::now, out).await;
     let look = Look {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use covet_tui::check::{self, Look, Report};
+use covet_tui::check::{self, Look};
 use covet_tui::config::Outside;
 use covet_tui::playbooks::Library;
 use covet_tui::probes::Probes;
+use covet_tui::report::Report;
 use covet_tui::rules::Thresholds;
 
 use super::*;
@@ -34,7 +35,7 @@ fn blocked(report: &Report, rule: &str) -> Option<String> {
     let row = report.anomalies.iter().find(|row| row.rule == rule);
     let row = row.unwrap_or_else(|| panic!("no {rule} in {:?}", report.anomalies));
     let suggested = row.suggested.as_ref().unwrap_or_else(|| panic!("nothing is suggested for {row:?}"));
-    assert_eq!(suggested.step, "crash-loop.res.1c", "{suggested:?}");
+    assert_eq!(suggested.step, "roll-back", "{suggested:?}");
     suggested.blocked.clone()
 }
 

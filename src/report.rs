@@ -1,12 +1,111 @@
-//! A report for people: incidents first, then anomalies with what speaks for them, then what is blind.
+//! What one look found, printed for people or scripts.
+//!
+//! The JSON form is versioned: fields may be added within a version, never renamed or removed.
 
 use std::fmt::Write as _;
 
-use super::{Report, Verdict};
-use crate::domain::{Timestamp, between, text};
+use serde::Serialize;
+
+use crate::domain::{Change, Severity, Timestamp, between, text};
+
+/// The version of the JSON form.
+pub const VERSION: u32 = 1;
+
+/// Everything one look found.
+#[derive(Serialize, Debug)]
+pub struct Report {
+    pub version: u32,
+    pub at: Timestamp,
+    pub verdict: Verdict,
+    pub incidents: Vec<IncidentRow>,
+    pub anomalies: Vec<AnomalyRow>,
+    pub blind: Vec<BlindRow>,
+}
+
+/// In words and as exit code.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// 0: every rule sees and none fires.
+    Clear,
+    /// 1: something is wrong.
+    Firing,
+    /// 2: nothing fires, but some rules cannot see.
+    Blind,
+}
+
+#[derive(Serialize, Debug)]
+pub struct IncidentRow {
+    pub id: String,
+    pub title: String,
+    pub severity: Severity,
+    pub onset: Timestamp,
+    /// The id of the anomaly that explains the others.
+    pub root: String,
+    pub symptoms: Vec<String>,
+    pub changes: Vec<Change>,
+}
+
+#[derive(Serialize, Debug)]
+pub struct AnomalyRow {
+    pub id: String,
+    pub rule: String,
+    pub subject: String,
+    pub title: String,
+    pub severity: Severity,
+    pub score: f64,
+    pub onset: Timestamp,
+    pub causes: Vec<CauseRow>,
+    pub evidence: Vec<EvidenceRow>,
+    pub suggested: Option<Suggestion>,
+}
+
+#[derive(Serialize, Debug)]
+pub struct CauseRow {
+    pub name: String,
+    pub says: String,
+    pub weight: f64,
+}
+
+#[derive(Serialize, Debug)]
+pub struct EvidenceRow {
+    pub from: &'static str,
+    pub says: String,
+    pub at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Debug)]
+pub struct Suggestion {
+    /// The step's id in the playbook of the rule: `roll-back`.
+    pub step: String,
+    pub title: String,
+    pub why: String,
+    /// What a person could paste instead.
+    pub command: Option<String>,
+    /// Why somebody else has to do it: this session may only look, or the API server denies us the right.
+    pub blocked: Option<String>,
+}
+
+#[derive(Serialize, Debug)]
+pub struct BlindRow {
+    pub rule: String,
+    pub why: String,
+    pub repair: Option<String>,
+    pub since: Timestamp,
+}
+
+impl Verdict {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Verdict::Clear => 0,
+            Verdict::Firing => 1,
+            Verdict::Blind => 2,
+        }
+    }
+}
 
 impl Report {
-    /// As printed.
+    /// For people: incidents first, then anomalies with what speaks for them, then what is blind.
     pub fn table(&self) -> String {
         let mut out = String::new();
         let age = |at: Timestamp| text::span(between(at, self.at));
