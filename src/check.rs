@@ -1,26 +1,22 @@
-//! One look without a screen: the same eyes, rules and playbooks, printed for people or scripts.
-//!
-//! The JSON form is versioned: fields may be added within a version, never renamed or removed.
+//! One look without a screen: the same eyes, rules and playbooks as in the cockpit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Action, Age, Anomaly, AnomalyId, Change, Name, Observation, Origin, Reading, Severity, Snapshot, Subject,
-    System, Timestamp, between, text,
+    Access, Action, Age, Anomaly, AnomalyId, Name, Observation, Origin, Reading, Severity, Snapshot, Subject,
+    System, Timestamp,
 };
 use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
 use crate::probes::Probes;
+use crate::report::{
+    AnomalyRow, BlindRow, CauseRow, EvidenceRow, IncidentRow, Report, Suggestion, VERSION, Verdict,
+};
 use crate::rules::{Judgement, Thresholds, judge};
-
-/// The version of the JSON form.
-pub const VERSION: u32 = 1;
 
 /// How long sources get to say something before the look is taken without them.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,99 +37,6 @@ pub struct Look<'a> {
     pub probes: Option<&'a Probes>,
     /// Keep looking this long for something to fire.
     pub wait: Option<Duration>,
-}
-
-/// Everything one look found.
-#[derive(Serialize, Debug)]
-pub struct Report {
-    pub version: u32,
-    pub at: Timestamp,
-    pub verdict: Verdict,
-    pub incidents: Vec<IncidentRow>,
-    pub anomalies: Vec<AnomalyRow>,
-    pub blind: Vec<BlindRow>,
-}
-
-/// In words and as exit code.
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// 0: every rule sees and none fires.
-    Clear,
-    /// 1: something is wrong.
-    Firing,
-    /// 2: nothing fires, but some rules cannot see.
-    Blind,
-}
-
-#[derive(Serialize, Debug)]
-pub struct IncidentRow {
-    pub id: String,
-    pub title: String,
-    pub severity: Severity,
-    pub onset: Timestamp,
-    /// The id of the anomaly that explains the others.
-    pub root: String,
-    pub symptoms: Vec<String>,
-    pub changes: Vec<Change>,
-}
-
-#[derive(Serialize, Debug)]
-pub struct AnomalyRow {
-    pub id: String,
-    pub rule: String,
-    pub subject: String,
-    /// Where the subject is; None for what is in no namespace.
-    pub namespace: Option<String>,
-    pub title: String,
-    pub severity: Severity,
-    pub score: f64,
-    pub onset: Timestamp,
-    pub causes: Vec<CauseRow>,
-    pub evidence: Vec<EvidenceRow>,
-    pub suggested: Option<Suggestion>,
-}
-
-#[derive(Serialize, Debug)]
-pub struct CauseRow {
-    pub name: String,
-    pub says: String,
-    pub weight: f64,
-}
-
-#[derive(Serialize, Debug)]
-pub struct EvidenceRow {
-    pub from: &'static str,
-    pub says: String,
-    pub at: Option<Timestamp>,
-}
-
-#[derive(Serialize, Debug)]
-pub struct Suggestion {
-    /// The step's id, with its playbook: `crash-loop.res.1c`.
-    pub step: String,
-    pub title: String,
-    pub why: String,
-    /// What a person could paste instead.
-    pub command: Option<String>,
-}
-
-#[derive(Serialize, Debug)]
-pub struct BlindRow {
-    pub rule: String,
-    pub why: String,
-    pub repair: Option<String>,
-    pub since: Timestamp,
-}
-
-impl Verdict {
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Verdict::Clear => 0,
-            Verdict::Firing => 1,
-            Verdict::Blind => 2,
-        }
-    }
 }
 
 /// Looks until every source has spoken, then judges; with `wait`, until something fires or the time is over.
@@ -196,9 +99,9 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
     let now = (look.clock)();
     let anomalies = judged.anomalies();
     let mut rows = Vec::with_capacity(anomalies.len());
-    let mut read = Vec::new();
+    let mut asked = Asked::default();
     for anomaly in &anomalies {
-        rows.push(row(anomaly, suggestion(look, snapshot, anomaly, &mut read).await));
+        rows.push(row(anomaly, suggestion(look, snapshot, anomaly, &mut asked).await));
     }
     let blind: Vec<BlindRow> = judged
         .blind()
@@ -273,17 +176,38 @@ fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
     }
 }
 
-/// What the playbook suggests after its own reads have been done, as in the cockpit. What was read for another anomaly
-/// is not read again: some reads go through every pod of the cluster.
+/// What was asked for one anomaly is not asked again for another: some reads go through every pod of the cluster.
+#[derive(Default)]
+struct Asked {
+    read: Vec<(Action, Reading)>,
+    rights: BTreeSet<Access>,
+    denied: BTreeSet<Access>,
+}
+
+impl Asked {
+    /// Asks whether the changes that are at hand are allowed.
+    async fn review(&mut self, probes: &Probes, plan: &Plan) {
+        let unknown: Vec<Access> = plan.rights_at_hand().difference(&self.rights).cloned().collect();
+        let answers = futures::future::join_all(unknown.iter().map(|access| probes.may(access))).await;
+        for (access, allowed) in unknown.into_iter().zip(answers) {
+            if allowed == Some(false) {
+                self.denied.insert(access.clone());
+            }
+            self.rights.insert(access);
+        }
+    }
+}
+
+/// What the playbook suggests after its own reads have been done, as in the cockpit.
 async fn suggestion(
     look: &Look<'_>,
     snapshot: &Snapshot,
     anomaly: &Anomaly,
-    read: &mut Vec<(Action, Reading)>,
+    asked: &mut Asked,
 ) -> Option<Suggestion> {
     let playbook = look.library.get(&anomaly.rule)?;
     let mut progress = Progress::default();
-    let advise = |progress: &Progress| {
+    let advise = |progress: &Progress, denied: &BTreeSet<Access>| {
         plan(
             playbook,
             &Facts {
@@ -293,25 +217,25 @@ async fn suggestion(
                 settings: look.settings,
                 systems: look.systems,
                 read_only: look.read_only,
-                denied: &BTreeSet::new(),
+                denied,
                 now: (look.clock)(),
                 progress,
             },
         )
     };
-    let mut advice: Plan = advise(&progress);
+    let mut advice: Plan = advise(&progress, &asked.denied);
     if let Some(probes) = look.probes {
         let due = || {
             let steps = advice.steps.iter().filter(|step| step.auto);
             steps.filter_map(|step| Some((&step.id, step.action.as_ref()?)))
         };
-        let reads = due().filter(|(_, action)| read.iter().all(|(known, _)| known != *action));
+        let reads = due().filter(|(_, action)| asked.read.iter().all(|(known, _)| known != *action));
         let reads =
             reads.map(|(_, action)| async { (action.clone(), probes.read(action, (look.clock)()).await) });
         let fresh = futures::future::join_all(reads).await;
-        read.extend(fresh);
+        asked.read.extend(fresh);
         for (id, action) in due() {
-            let Some((_, reading)) = read.iter().find(|(known, _)| known == action) else { continue };
+            let Some((_, reading)) = asked.read.iter().find(|(known, _)| known == action) else { continue };
             let reading = reading.clone();
             let found = playbook.steps.iter().find(|step| step.id == *id).map(|step| find(step, &reading));
             let done = Done {
@@ -327,7 +251,11 @@ async fn suggestion(
             };
             progress.steps.insert(id.clone(), done);
         }
-        advice = advise(&progress);
+        advice = advise(&progress, &asked.denied);
+        if !look.read_only {
+            asked.review(probes, &advice).await;
+            advice = advise(&progress, &asked.denied);
+        }
     }
     let step = &advice.steps[advice.suggested?];
     Some(Suggestion {
@@ -335,70 +263,6 @@ async fn suggestion(
         title: step.title.clone(),
         why: advice.why.clone(),
         command: step.action.as_ref().map(Action::as_command),
+        blocked: step.not_ours.clone(),
     })
-}
-
-impl Report {
-    /// For people: incidents first, then anomalies with what speaks for them, then what is blind.
-    pub fn table(&self) -> String {
-        let mut out = String::new();
-        let age = |at: Timestamp| text::span(between(at, self.at));
-        let since = |at: Timestamp| match between(at, self.at).as_secs() {
-            0 => "seen just now".to_owned(),
-            _ => format!("since {}", age(at)),
-        };
-        for incident in &self.incidents {
-            let _ = writeln!(out, "{:<8}  {}", incident.severity.as_str().to_uppercase(), incident.title);
-            for change in &incident.changes {
-                let _ = writeln!(
-                    out,
-                    "          changed {} ago: {} {}",
-                    age(change.at),
-                    change.object,
-                    change.says
-                );
-            }
-        }
-        for anomaly in &self.anomalies {
-            let _ = writeln!(
-                out,
-                "\n{:<8}  {}  {}{}\n          {}, {}",
-                anomaly.severity.as_str(),
-                anomaly.rule,
-                anomaly.subject,
-                anomaly.namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default(),
-                anomaly.title,
-                since(anomaly.onset)
-            );
-            for cause in &anomaly.causes {
-                let _ = writeln!(out, "          cause    {} ({:.0} %)", cause.says, cause.weight * 100.0);
-            }
-            for evidence in &anomaly.evidence {
-                let _ = writeln!(out, "          seen     {}", evidence.says);
-            }
-            if let Some(next) = &anomaly.suggested {
-                let _ = writeln!(out, "          next     {} ({})", next.title, next.step);
-                let _ = writeln!(out, "          why      {}", next.why);
-                if let Some(command) = &next.command {
-                    let _ = writeln!(out, "          by hand  {command}");
-                }
-            }
-        }
-        for blind in &self.blind {
-            let repair = blind.repair.as_ref().map(|repair| format!(" ({repair})")).unwrap_or_default();
-            let _ = writeln!(out, "{:<8}  {}: {}{repair}", "blind", blind.rule, blind.why);
-        }
-        let _ = match self.verdict {
-            Verdict::Clear => writeln!(out, "all clear: every rule sees, none fires"),
-            Verdict::Firing => writeln!(
-                out,
-                "\n{}, {}, {} blind",
-                text::count(self.incidents.len(), "incident"),
-                text::count(self.anomalies.len(), "anomaly").replace("anomalys", "anomalies"),
-                text::count(self.blind.len(), "rule"),
-            ),
-            Verdict::Blind => writeln!(out, "cannot tell: nothing fires, but the rules above cannot see"),
-        };
-        out
-    }
 }

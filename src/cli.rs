@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
 
@@ -29,6 +29,35 @@ pub struct Cli {
 
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// Subcommands that look at no cluster and have no screen: what holds for all others means nothing to them.
+const APART: [&str; 5] = ["lab", "journal", "completions", "man", "lab-machine"];
+
+impl Cli {
+    /// As help, completions and the manual page tell it.
+    pub fn described() -> clap::Command {
+        let mut whole = Cli::command();
+        let hidden: Vec<clap::Arg> = whole
+            .get_arguments()
+            .filter(|flag| flag.is_global_set())
+            .map(|flag| flag.clone().hide(true))
+            .collect();
+        for name in APART {
+            whole = whole.mut_subcommand(name, |apart| apart.args(&hidden));
+        }
+        whole
+    }
+
+    /// What this process was asked for.
+    ///
+    /// # Errors
+    /// Wrong usage; or help and version, which are answers.
+    pub fn read() -> Result<Self, clap::Error> {
+        let mut described = Self::described();
+        let read = described.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches(&read).map_err(|error| error.format(&mut described))
+    }
 }
 
 /// What to look at, and how.
@@ -89,7 +118,11 @@ pub enum Command {
         command: PlaybooksCommand,
     },
     /// Test every connection, credential and permission, and say how to repair what fails
-    Doctor,
+    Doctor {
+        /// A line for each right that changes need, with the command that grants it
+        #[arg(long)]
+        rights: bool,
+    },
     /// Every setting, its value and where it came from
     Config {
         #[command(subcommand)]
@@ -207,5 +240,39 @@ fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if (0.1..=600.0).contains(&speed) => Ok(speed),
         _ => Err("a speed is a number from 0.1 to 600".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_nothing_to_a_subcommand_is_not_in_its_help() {
+        let mut described = Cli::described();
+        described.build();
+        described.clone().debug_assert();
+        let help = |described: &mut clap::Command, path: &[&str]| {
+            let found =
+                path.iter().fold(described, |at, name| at.find_subcommand_mut(name).expect("a subcommand"));
+            found.render_long_help().to_string()
+        };
+        for apart in [&["lab"][..], &["completions"], &["man"], &["journal", "list"]] {
+            let told = help(&mut described, apart);
+            assert!(!told.contains("--context") && !told.contains("--read-only"), "{told}");
+        }
+        for at in [&["check"][..], &["doctor"], &["drill"], &["playbooks", "check"]] {
+            assert!(help(&mut described, at).contains("--read-only"), "{at:?}");
+        }
+        assert!(help(&mut described, &["lab"]).contains("--kubeconfig-out"));
+    }
+
+    #[test]
+    fn flags_of_the_whole_are_read_before_and_after_a_subcommand() {
+        for line in [&["covet-tui", "-n", "shop", "check"][..], &["covet-tui", "check", "-n", "shop"]] {
+            let read = Cli::described().try_get_matches_from(line).expect("good usage");
+            let cli = Cli::from_arg_matches(&read).expect("a command line");
+            assert_eq!(cli.connection.namespace.as_deref(), Some("shop"));
+        }
     }
 }

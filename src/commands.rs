@@ -4,8 +4,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
-
 use crate::cli::{Cli, ConfigCommand, JournalCommand, PlaybooksCommand};
 use crate::config::{self, Settings};
 use crate::journal::{self, Journal};
@@ -39,13 +37,13 @@ pub fn fail(text: &str, code: u8) -> ExitCode {
 
 pub fn completions(shell: clap_complete::Shell) -> ExitCode {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "covet-tui", &mut script);
+    clap_complete::generate(shell, &mut Cli::described(), "covet-tui", &mut script);
     print(&String::from_utf8_lossy(&script))
 }
 
 pub fn man() -> ExitCode {
     let mut page = Vec::new();
-    match clap_mangen::Man::new(Cli::command()).render(&mut page) {
+    match clap_mangen::Man::new(Cli::described()).render(&mut page) {
         Ok(()) => print(&String::from_utf8_lossy(&page)),
         Err(error) => fail(&error.to_string(), 1),
     }

@@ -52,4 +52,6 @@ pub mod practice;
 
 pub mod check;
 
+pub mod report;
+
 pub mod commands;

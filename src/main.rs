@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use covet_tui::cli::{Cli, Command};
 use covet_tui::commands::{self, USAGE};
 use covet_tui::domain::Timestamp;
@@ -12,7 +11,7 @@ use covet_tui::session::{self, Session, Start};
 use covet_tui::terminal;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, everything else is wrong usage.
@@ -32,7 +31,7 @@ fn main() -> ExitCode {
         Some(Command::Drill(drill)) => practice::drill(&start, drill),
         Some(Command::Lab(lab)) => practice::lab(lab),
         Some(Command::Check(check)) => session::check(&start, &check),
-        Some(Command::Doctor) => session::doctor(&start),
+        Some(Command::Doctor { rights }) => session::doctor(&start, rights),
         Some(Command::Playbooks { command }) => {
             commands::playbooks(command, || Session::load(&start).and_then(|session| session.library()))
         }

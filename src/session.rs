@@ -192,7 +192,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
 }
 
 /// Every connection, credential and permission.
-pub fn doctor(start: &Start) -> ExitCode {
+pub fn doctor(start: &Start, rights: bool) -> ExitCode {
     let session = match Session::load(start) {
         Ok(session) => session,
         Err(error) => return fail(&error, USAGE),
@@ -201,7 +201,7 @@ pub fn doctor(start: &Start) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, 1),
     };
-    let rows = runtime.block_on(eyes::doctor(&session.settings, session.clock));
+    let rows = runtime.block_on(eyes::doctor(&session.settings, session.clock, rights));
     runtime.shutdown_background();
     let healthy = rows.iter().all(|row| row.ok);
     print(&eyes::doctor_table(&rows));

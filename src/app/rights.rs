@@ -27,8 +27,7 @@ impl App {
         let Some(plan) = self.dossiers.get(id).and_then(|dossier| dossier.plan.as_ref()) else {
             return Vec::new();
         };
-        let at_hand = plan.suggested.iter().chain(&plan.alternatives).filter_map(|at| plan.steps.get(*at));
-        let wanted: BTreeSet<Access> = at_hand.filter_map(|step| step.access.clone()).collect();
+        let wanted = plan.rights_at_hand();
         let is_old = |at: &Timestamp| self.now.duration_since(*at) >= GOOD_FOR;
         let unknown: Vec<Access> =
             wanted.into_iter().filter(|access| self.rights.asked.get(access).is_none_or(is_old)).collect();

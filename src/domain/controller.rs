@@ -1,7 +1,7 @@
 //! StatefulSets and DaemonSets, slim, and the ControllerRevisions that keep their history.
 
 use super::config_object::Edit;
-use super::{Keeper, Key, Kind, Labels, Name, ObjectRef, Owner, Selector, Template, Timestamp};
+use super::{Keeper, Key, Kind, Labels, Name, ObjectRef, Owner, Pod, Selector, Template, Timestamp};
 
 /// A StatefulSet or a DaemonSet, as far as its rollouts show in its status.
 #[derive(Clone, PartialEq, Debug)]
@@ -72,11 +72,28 @@ impl Controller {
         }
     }
 
+    /// How many pods may stay of an older revision.
+    pub fn spared(&self) -> u32 {
+        self.desired.saturating_sub(self.due())
+    }
+
     /// More pods are of an older revision than are meant to be, or are on their way out: its status counts those among
     /// all, and not among the updated.
     pub fn seems_to_roll(&self) -> bool {
-        let old = self.existing.saturating_sub(self.updated);
-        old > self.desired.saturating_sub(self.due())
+        self.existing.saturating_sub(self.updated) > self.spared()
+    }
+
+    /// The revision its template stands for, of its history: the one it names, else the last.
+    pub fn newest<'r>(
+        &self,
+        history: impl Iterator<Item = &'r ControllerRevision>,
+    ) -> Option<&'r ControllerRevision> {
+        history.max_by_key(|row| (Some(&row.key.name) == self.update_revision.as_ref(), row.revision))
+    }
+
+    /// How many of these pods, its own that stay, are of another revision than the newest.
+    pub fn older_than<'p>(&self, newest: &ControllerRevision, pods: impl Iterator<Item = &'p Pod>) -> u32 {
+        pods.filter(|pod| !newest.is_of(&pod.labels)).count() as u32
     }
 }
 

@@ -47,8 +47,9 @@ impl DoctorRow {
     }
 }
 
-/// Tries everything the settings lead to. `clock` tells which certificates have expired.
-pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp) -> Vec<DoctorRow> {
+/// Tries everything the settings lead to. `clock` tells which certificates have expired; with `rights`, what changes
+/// need is told right by right.
+pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp, rights: bool) -> Vec<DoctorRow> {
     let mut rows = Vec::new();
     let began = Instant::now();
     let client = match config::client(settings).await {
@@ -73,7 +74,7 @@ pub async fn doctor(settings: &Settings, clock: fn() -> Timestamp) -> Vec<Doctor
     }
     rows.extend(Box::pin(super::doctor_outside::outside(settings, client.as_ref(), clock)).await);
     if let Some(client) = &client {
-        rows.extend(permissions(client, settings).await);
+        rows.extend(permissions(client, settings, rights).await);
     }
     rows
 }
@@ -118,7 +119,7 @@ async fn version(client: &kube::Client) -> DoctorRow {
 }
 
 /// One SelfSubjectAccessReview for each need, sixteen at a time; told resource by resource.
-async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRow> {
+async fn permissions(client: &kube::Client, settings: &Settings, rights: bool) -> Vec<DoctorRow> {
     let user = who(client).await;
     let user = user.as_deref();
     let found = timeout(PATIENCE, config::discovery::prometheus(client)).await;
@@ -135,12 +136,15 @@ async fn permissions(client: &kube::Client, settings: &Settings) -> Vec<DoctorRo
         });
     let reviews: Vec<Review> = futures::stream::iter(asked).buffered(16).collect().await;
     let mut rows = Vec::new();
-    let mut rest = &reviews[..];
+    let (changes, reads): (Vec<&Review>, Vec<&Review>) =
+        reviews.iter().partition(|review| review.need.by == Who::Hands && !rights);
+    let mut rest = &reads[..];
     while let Some(first) = rest.first() {
         let (alike, others) = rest.split_at(rest.iter().take_while(|other| first.goes_with(other)).count());
         rows.push(permission(alike, user));
         rest = others;
     }
+    rows.extend(to_change(&changes));
     rows.extend(absent.into_iter().map(|group| DoctorRow {
         absent: true,
         ..DoctorRow::found(group, "not installed in this cluster: no rights are needed")
@@ -216,11 +220,31 @@ async fn review(client: &kube::Client, need: Need, namespace: Option<String>) ->
     Review { need, namespace, answer, took: began.elapsed() }
 }
 
+/// What was said of all that changes need: whoever only looks needs none of it.
+fn to_change(reviews: &[&Review]) -> Option<DoctorRow> {
+    let what = "may change things";
+    let took = reviews.iter().map(|review| review.took).max()?;
+    if let Some(trouble) = reviews.iter().find_map(|review| review.answer.as_ref().err()) {
+        return Some(DoctorRow::bad(what, trouble.explain()));
+    }
+    let missing = reviews.iter().filter(|review| matches!(review.answer, Ok(Err(_)))).count();
+    let all = text::count(reviews.len(), "right");
+    if missing == 0 {
+        return Some(DoctorRow::good(what, took, format!("all {all}")));
+    }
+    let error = ConnectError::new(
+        BlindKind::Refused,
+        format!("{missing} of {all} missing, read-only use is fine"),
+        "covet-tui doctor --rights names each and the command that grants it; with --read-only none is needed",
+    );
+    Some(DoctorRow { latency: Some(took), ..DoctorRow::bad(what, error) })
+}
+
 /// What was said of the verbs on one resource.
-fn permission(reviews: &[Review], user: Option<&str>) -> DoctorRow {
-    let Review { need, namespace, .. } = &reviews[0];
+fn permission(reviews: &[&Review], user: Option<&str>) -> DoctorRow {
+    let Review { need, namespace, .. } = reviews[0];
     let verbs = |of: &dyn Fn(&Review) -> bool| -> Vec<&'static str> {
-        reviews.iter().filter(|review| of(review)).map(|review| review.need.verb).collect()
+        reviews.iter().copied().filter(|review| of(review)).map(|review| review.need.verb).collect()
     };
     let place = namespace.as_deref().map_or("cluster-wide".to_owned(), |namespace| format!("in {namespace}"));
     let what = format!("may {} {} {place}", verbs(&|_| true).join(" and "), need.full_resource());

@@ -20,7 +20,7 @@ pub async fn actor(
     };
     Actor {
         kube_user: kube_user.unwrap_or_else(|| format!("{context} (by kubeconfig)")),
-        os_user: env("SUDO_USER").or_else(|| env("USER")).or_else(|| env("LOGNAME")).unwrap_or_else(uid),
+        os_user: env("SUDO_USER").or_else(|| env("USER")).or_else(|| env("LOGNAME")).unwrap_or_else(by_uid),
         host: host().await,
         tmux: match env("TMUX") {
             Some(_) => said("tmux", &["display-message", "-p", "#S"]).await,
@@ -37,8 +37,21 @@ pub(super) async fn review(client: kube::Client) -> Option<String> {
     answer.status?.user_info?.username
 }
 
-fn uid() -> String {
-    format!("uid {}", rustix::process::getuid().as_raw())
+/// The name that this machine knows us by, where the environment has none.
+fn by_uid() -> String {
+    let uid = rustix::process::getuid().as_raw();
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(uid, &known).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// `ann:x:1000:1000:Ann:/home/ann:/bin/sh`, as in passwd(5).
+fn name_of(uid: u32, known: &str) -> Option<String> {
+    let of_line = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        (number.parse() == Ok(uid) && !name.is_empty()).then(|| name.to_owned())
+    };
+    known.lines().find_map(of_line)
 }
 
 async fn host() -> String {
@@ -56,4 +69,18 @@ async fn said(program: &str, arguments: &[&str]) -> Option<String> {
     let answer = tokio::time::timeout(Duration::from_secs(2), ask.output()).await.ok()?.ok()?;
     let name = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
     answer.status.success().then_some(name).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_without_a_name_in_the_environment_has_one_on_the_machine() {
+        let known = "# people\nroot:x:0:0:root:/root:/bin/bash\n+::::::\nann:x:1000:100::/home/ann:/bin/sh\n";
+        assert_eq!(name_of(1000, known).as_deref(), Some("ann"));
+        assert_eq!(name_of(0, known).as_deref(), Some("root"));
+        assert_eq!(name_of(100, known), None, "a group is not a person");
+        assert_eq!(name_of(1000, ""), None);
+    }
 }

@@ -36,6 +36,14 @@ struct Kept {
     clearing_since: Option<Timestamp>,
 }
 
+impl Kept {
+    /// As it is told: nobody is paged for what is over.
+    fn shown(&self) -> Anomaly {
+        let pages_at = self.anomaly.pages_at.filter(|_| self.clearing_since.is_none());
+        Anomaly { pages_at, ..self.anomaly.clone() }
+    }
+}
+
 impl Default for Memory {
     fn default() -> Self {
         Self::new(CLEARING)
@@ -62,7 +70,7 @@ impl Memory {
             }
         }
         self.resolve(now);
-        let mut shown: Vec<Anomaly> = self.kept.values().map(|kept| kept.anomaly.clone()).collect();
+        let mut shown: Vec<Anomaly> = self.kept.values().map(Kept::shown).collect();
         shown.sort_by(worst_first);
         shown
     }
@@ -134,6 +142,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Evidence, Origin, Subject};
+    use crate::rules::{Finding, rule};
 
     fn crash(began: &str, changed: &str) -> Anomaly {
         let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().expect("a moment");
@@ -152,6 +161,26 @@ mod tests {
             bindings: BTreeMap::new(),
             pages_at: None,
         }
+    }
+
+    #[test]
+    fn what_is_clearing_pages_nobody() {
+        let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().expect("a moment");
+        let pages_at = Some(at("03:15:00"));
+        let crash = || Anomaly { pages_at, ..crash("03:00:00", "02:58:00") };
+        let judged = |finding| Judgement {
+            findings: rule("crash-loop").map(|rule| (rule, finding)).into_iter().collect(),
+            ..Judgement::default()
+        };
+        let (fires, calm) = (|| judged(Finding::Firing(vec![crash()])), || judged(Finding::Clear));
+        let mut memory = Memory::default();
+        let mut pages = |judgement: Judgement, now: &str| {
+            memory.remember(&judgement, at(now)).iter().map(|anomaly| anomaly.pages_at).collect::<Vec<_>>()
+        };
+        assert_eq!(pages(fires(), "03:10:00"), [pages_at]);
+        assert_eq!(pages(calm(), "03:10:10"), [None], "still shown, and over");
+        assert_eq!(pages(fires(), "03:10:20"), [pages_at], "it is back");
+        assert!(pages(calm(), "03:10:30").len() == 1 && pages(calm(), "03:11:10").is_empty());
     }
 
     #[test]

@@ -177,6 +177,19 @@ impl Plan {
     pub fn suggestion(&self) -> Option<&PlannedStep> {
         self.steps.get(self.suggested?)
     }
+
+    /// Something was done about it, and all that has to hold does so far.
+    pub fn fix_holds(&self) -> bool {
+        let done = |step: &PlannedStep| matches!(step.state, StepState::Done { ok: true, .. });
+        let mut changes = self.steps.iter().filter(|step| step.effect > Effect::Read);
+        self.resolved.holds_since.is_some() && changes.any(done)
+    }
+
+    /// What the API server has to allow for the suggested step and its alternatives.
+    pub fn rights_at_hand(&self) -> BTreeSet<Access> {
+        let at_hand = self.suggested.iter().chain(&self.alternatives).filter_map(|at| self.steps.get(*at));
+        at_hand.filter_map(|step| step.access.clone()).collect()
+    }
 }
 
 impl Done {

@@ -76,10 +76,14 @@ impl<'a> View<'a> {
         self.pods.iter().filter(|pod| pod.is_ready()).count()
     }
 
+    /// Pods that nobody deletes.
+    pub fn staying(&self) -> impl Iterator<Item = &'a Pod> {
+        self.pods.iter().copied().filter(|pod| pod.deleting.is_none())
+    }
+
     /// Pods that are not Ready although nobody deletes them, the one with most restarts first.
     pub fn failing(&self) -> Vec<&'a Pod> {
-        let mut failing: Vec<&Pod> =
-            self.pods.iter().copied().filter(|pod| pod.deleting.is_none() && !pod.is_ready()).collect();
+        let mut failing: Vec<&Pod> = self.staying().filter(|pod| !pod.is_ready()).collect();
         failing.sort_by_key(|pod| std::cmp::Reverse(pod.restarts()));
         failing
     }
@@ -110,8 +114,8 @@ impl<'a> View<'a> {
         self.snapshot().controller_revisions.iter().filter(move |row| uid.is_some() && own(row))
     }
 
-    fn newest_of_controller(&self) -> Option<&'a ControllerRevision> {
-        self.revisions_of_controller().max_by_key(|row| row.revision)
+    pub fn newest_of_controller(&self) -> Option<&'a ControllerRevision> {
+        self.controller?.newest(self.revisions_of_controller())
     }
 
     /// What its pods were and are made from.

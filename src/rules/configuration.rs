@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 use super::Scene;
-use super::revision::was_looping;
+use super::suspicion::was_looping;
 use super::workload::{Bindings, evidence};
 
 /// How long before the onset a change of configuration is suspected (audit, section 4: crash-loop).

@@ -1,86 +1,19 @@
-//! StatefulSets and DaemonSets: which of their revisions is to blame, which pods were left behind, how far a rollout
-//! got. Of Deployments their own status and their ReplicaSets say as much.
+//! StatefulSets and DaemonSets: which pods were left behind, how far a rollout got. Of Deployments their own status and their ReplicaSets say as much.
 
-use crate::domain::{
-    Cause, Controller, ControllerRevision, Event, Key, Kind, Pod, Timestamp, Update, between, cause, text,
-};
+use crate::domain::{Cause, Controller, ControllerRevision, Event, Key, Kind, Pod, Timestamp, Update, cause};
 
 use super::Scene;
-use super::revision::{BLAME, PROVEN, Revision, Suspicion, moments};
+use super::revision::{Revision, moments, of_controller, rolled_out_at};
 
 /// The revision its template stands for.
 pub(super) fn newest<'a>(scene: &Scene<'a>, controller: &Controller) -> Option<&'a ControllerRevision> {
-    let history = scene.history(&controller.uid);
-    let named = controller.update_revision.as_ref();
-    let by_name = history.iter().find(|row| Some(&row.key.name) == named);
-    by_name.or(history.first()).copied()
+    controller.newest(scene.history(&controller.uid).iter().copied())
 }
 
-/// More pods that stay are of an older revision than are meant to be.
 pub(super) fn is_rolling(scene: &Scene<'_>, controller: &Controller) -> bool {
-    if !controller.seems_to_roll() {
-        return false;
-    }
-    let Some(newest) = newest(scene, controller) else { return true };
-    let old = scene.siblings(&controller.uid).iter().filter(|pod| !newest.is_of(&pod.labels)).count();
-    old as u32 > controller.desired.saturating_sub(controller.due())
-}
-
-/// When a revision was rolled out. One that was rolled back to is older than its rollout, but its pods aren't.
-fn rolled_out_at(scene: &Scene<'_>, controller: &Controller, revision: &ControllerRevision) -> Timestamp {
-    let history = scene.history(&controller.uid);
-    let brought_back =
-        history.iter().any(|other| other.created > revision.created && other.revision < revision.revision);
-    if !brought_back {
-        return revision.created;
-    }
-    let pods = scene.siblings(&controller.uid).iter().filter(|pod| revision.is_of(&pod.labels));
-    pods.map(|pod| pod.created).min().unwrap_or(revision.created)
-}
-
-/// Suspects the newest revision when all sick pods are its own and an older one is, or was, healthy; as for
-/// Deployments.
-pub(super) fn suspect<'a>(
-    scene: &Scene<'a>,
-    controller: &Controller,
-    sick: &[&Pod],
-    onset: Timestamp,
-) -> Option<Suspicion<'a>> {
-    let newest = newest(scene, controller)?;
-    let older: Vec<&ControllerRevision> =
-        scene.history(&controller.uid).iter().copied().filter(|row| row.revision < newest.revision).collect();
-    let before = older.first()?;
-    if sick.is_empty() || !sick.iter().all(|pod| newest.is_of(&pod.labels)) {
-        return None;
-    }
-    if newest.template.is_restart_of(&before.template) {
-        return None;
-    }
-    let ready = |row: &ControllerRevision| {
-        let pods = scene.siblings(&controller.uid).iter();
-        pods.filter(|pod| pod.is_ready() && row.is_of(&pod.labels)).count()
-    };
-    let bad = Revision::from(newest);
-    let rolled_out = rolled_out_at(scene, controller, newest);
-    let serving = older.iter().find_map(|row| Some((*row, ready(row))).filter(|(_, ready)| *ready > 0));
-    if let Some((good, ready)) = serving {
-        let good = Revision::from(good);
-        let why = format!("{good} has {}", text::count(ready, "ready pod"));
-        let says = format!("only {bad} is affected; {why}");
-        return Some(Suspicion { bad, good: Some((good, why)), says, weight: 0.9 });
-    }
-    if onset.duration_since(rolled_out) > BLAME {
-        return None;
-    }
-    let served = rolled_out.duration_since(before.created);
-    let good = (served >= PROVEN).then(|| {
-        let good = Revision::from(*before);
-        (good, format!("{good} served for {}", text::span(between(before.created, rolled_out))))
-    });
-    let says = format!("began {} {bad} was rolled out", text::after(between(rolled_out, onset)));
-    // Pods of the same revision that work speak for chance rather than for the revision.
-    let weight = if ready(newest) > 0 { 0.6 } else { 0.8 };
-    Some(Suspicion { bad, good, says, weight })
+    let old = |newest| controller.older_than(newest, scene.siblings(&controller.uid).iter().copied());
+    controller.seems_to_roll()
+        && newest(scene, controller).is_none_or(|newest| old(newest) > controller.spared())
 }
 
 /// Sick pods of a revision that a StatefulSet is done with. It replaces its pods in order and waits for each to be
@@ -109,8 +42,8 @@ fn is_left_behind(controller: &Controller, newest: &ControllerRevision, pod: &Po
 pub(super) fn last_progress(scene: &Scene<'_>, controller: &Controller) -> Option<Timestamp> {
     let newest = newest(scene, controller)?;
     let of_newest = scene.siblings(&controller.uid).iter().filter(|pod| newest.is_of(&pod.labels));
-    let rolled_out = rolled_out_at(scene, controller, newest);
-    moments(of_newest.copied()).chain([rolled_out]).max().map(|at| at.min(scene.now))
+    let rolled_out = rolled_out_at(scene, &of_controller(scene, controller));
+    moments(of_newest.copied()).chain(rolled_out).max().map(|at| at.min(scene.now))
 }
 
 /// Its controller tries again within 1000 s: a refusal that is not told again is over.

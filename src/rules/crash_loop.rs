@@ -10,8 +10,9 @@ use crate::domain::{
 
 use super::crash_cause::{CANNOT_START, Why, why};
 use super::room::{Suggestion, suggest_memory};
+use super::suspicion::inherited_since;
 use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, evicted, pages_at, revision, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, evicted, pages_at, shown};
 
 const RESTARTS: Threshold = Threshold {
     key: "crash-loop.restarts",
@@ -119,8 +120,7 @@ fn has_settled(scene: &Scene<'_>, container: &Container, end: &Terminated) -> bo
 fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let standing = group.standing(scene);
     let pods = group.pods();
-    let inherited =
-        group.deployment.and_then(|deployment| revision::inherited_since(scene, scene.revisions(deployment)));
+    let inherited = inherited_since(scene, &group.revisions(scene));
     let onset = inherited.into_iter().chain([pods_onset(scene, group)]).min()?;
     let (worst, worst_why) = worst(scene, group)?;
     let suspicion = group.suspect(scene, onset);

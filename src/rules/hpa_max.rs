@@ -6,7 +6,7 @@ use crate::domain::{
 };
 
 use super::workload::{Bindings, describe_suspicion, evidence};
-use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, revision, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown, suspicion};
 
 const WARNING_AFTER: Threshold = Threshold {
     key: "hpa-max.warning-after",
@@ -83,7 +83,7 @@ fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly> {
         facts.push(evidence(Origin::Deployments, None, says.clone()));
         causes.insert(0, Cause { name: cause::REPLICAS_NOT_READY, says, weight: 0.8 });
     }
-    let suspicion = deployment.and_then(|deployment| revision::before(scene, deployment, since));
+    let suspicion = deployment.and_then(|deployment| suspicion::before(scene, deployment, since));
     let mut bindings = bindings(scaler);
     if let Some(suspicion) = &suspicion {
         facts.push(evidence(Origin::ReplicaSets, Some(suspicion.bad.created), suspicion.says.clone()));

@@ -11,9 +11,11 @@ use crate::domain::{
 };
 
 use super::memory_trend::{Growth, correlation, growth, leaks};
+use super::revision::Revision;
 use super::room::{Suggestion, suggest_memory};
+use super::suspicion::Suspicion;
 use super::workload::{Bindings, describe_deployment, evidence};
-use super::{Needs, Rule, Scene, Threshold, Unit, revision, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, shown};
 
 const WARNING_WITHIN: Threshold = Threshold {
     key: "mem-leak.warning-within",
@@ -203,7 +205,7 @@ fn since_revision<'a>(
     deployment: &Deployment,
     container: &Name,
     leaking: &[Leak<'_>],
-) -> Option<revision::Suspicion<'a>> {
+) -> Option<Suspicion<'a>> {
     let sets = scene.revisions(deployment);
     let (bad, older) = sets.split_first()?;
     let of = |name: &Name, set: &ReplicaSet| {
@@ -225,9 +227,9 @@ fn since_revision<'a>(
         lines.peek().is_some() && lines.all(|(trend, growth)| !leaks(&trend.bytes, &growth))
     };
     let good = older.iter().find(calm)?;
-    let (bad, good) = (revision::Revision::from(*bad), revision::Revision::from(*good));
+    let (bad, good) = (Revision::from(*bad), Revision::from(*good));
     let ago = text::span(between(bad.created, scene.now));
-    Some(revision::Suspicion {
+    Some(Suspicion {
         bad,
         good: Some((good, format!("the pods of {good} did not grow"))),
         says: format!("grows since {bad}, {ago} ago; the pods of {good} did not"),

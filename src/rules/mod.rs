@@ -39,6 +39,7 @@ mod rollout_stuck;
 mod room;
 mod run_again;
 mod scene;
+mod suspicion;
 mod team;
 mod thresholds;
 mod traffic;

@@ -1,19 +1,23 @@
 //! StatefulSets and DaemonSets whose pods do not come up: refused, left behind, or never ready, as far as no other rule
-//! says why. Of Deployments their own status says more.
+//! says why; and pods that stand alone, or that a ReplicaSet or an operator of no Deployment keeps. Of Deployments
+//! their own status says more, of Jobs theirs.
 
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Controller, Evidence, Key, Kind, ObjectRef, Origin, Pod, Severity, Subject,
-    Timestamp, cause, text,
+    Anomaly, AnomalyId, Cause, Container, ContainerState, Controller, Evidence, Key, Kind, ObjectRef, Origin,
+    Pod, Severity, Subject, Timestamp, cause, text,
 };
 
-use super::revision::Suspicion;
-use super::rollout_cause::{Obstacle, about, blames_revision, lingering, obstacle, refused};
+use super::revision::of_controller;
+use super::rollout_cause::{
+    Obstacle, about, blames_revision, gated, lingering, obstacle, refused, unschedulable,
+};
 use super::rollout_stuck::{MISSING, NO_PROGRESS, PAGES_AFTER, RULE, is_told};
-use super::workload::{Bindings, describe_suspicion, evidence, service};
+use super::suspicion::{Suspicion, suspect};
+use super::workload::{Bindings, Families, describe_suspicion, evidence, operated_by, service};
 use super::{Scene, configuration, controller, pages_at, shown};
 
 /// Without progress for this long a rollout is stuck, as a Deployment is by default (`progressDeadlineSeconds`).
@@ -22,12 +26,17 @@ const DEADLINE: SignedDuration = SignedDuration::from_secs(600);
 /// Pods whose words are heard; the others of a workload mostly say the same.
 const HEARD: usize = 8;
 
-/// One StatefulSet or DaemonSet and its pods that are not ready.
+/// One workload and its pods that are not ready.
 struct Missing<'a> {
     object: ObjectRef,
     controller: Option<&'a Controller>,
-    /// All that live.
-    pods: &'a [&'a Pod],
+    /// All that live; of a ReplicaSet, whose own status counts them, those that are not ready.
+    pods: Vec<&'a Pod>,
+    ready: usize,
+    /// How many there should be.
+    wanted: usize,
+    /// That none is ready is an outage: it is a workload of its own, not a part of one that we do not know.
+    is_whole: bool,
     unready: Vec<&'a Pod>,
     /// Others are not ready either, and another rule says why: it may be what the rollout waits for.
     is_told: bool,
@@ -44,11 +53,15 @@ struct Trouble {
 
 pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let mut unready: BTreeMap<ObjectRef, Vec<&Pod>> = BTreeMap::new();
-    for pod in scene.unwell().iter().filter(|pod| !pod.is_ready()) {
-        let (object, _) = scene.workload_of(pod);
-        if matches!(object.kind, Kind::StatefulSet | Kind::DaemonSet) {
-            unready.entry(object).or_default().push(pod);
+    let mut families = Families::default();
+    for pod in scene.unwell().iter().copied().filter(|pod| !pod.is_ready()) {
+        let (object, _) = families.workload_of(scene, pod);
+        match object.kind {
+            Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet => {}
+            Kind::Pod if is_kept_waiting(pod) => {}
+            _ => continue,
         }
+        unready.entry(object).or_default().push(pod);
     }
     let snapshot = scene.snapshot;
     let lacking = snapshot.stateful_sets.iter().chain(snapshot.daemon_sets.iter());
@@ -66,15 +79,49 @@ pub(super) fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
         .into_iter()
         .filter_map(|(object, all_unready)| {
             let controller = snapshot.controller(object.kind, &object.key);
-            let of_pod = || all_unready.first()?.owner.as_ref().map(|owner| &owner.uid);
-            let uid = controller.map(|one| &one.uid).or_else(of_pod);
-            let pods = uid.map_or(&[][..], |uid| scene.siblings(uid));
+            let set = snapshot.replica_sets.get(&object.key).filter(|_| object.kind == Kind::ReplicaSet);
+            let pods = living(scene, &object, controller, &all_unready);
+            let ready = pods.iter().filter(|pod| pod.is_ready()).count();
+            let ready = set.map_or(ready, |set| set.ready as usize);
+            let desired = controller.map(|one| one.desired).or(set.map(|set| set.replicas));
+            let wanted = pods.len().max(desired.unwrap_or(0) as usize);
+            let is_whole = match object.kind {
+                Kind::ReplicaSet => set.is_some_and(|set| set.owner.is_none()),
+                kind => kind != Kind::Pod,
+            };
             let told = |pod: &Pod| is_told(scene, pod) || is_lost(scene, pod);
             let unready: Vec<&Pod> = all_unready.iter().copied().filter(|pod| !told(pod)).collect();
             let is_told = unready.len() < all_unready.len();
-            anomaly(scene, &Missing { object, controller, pods, unready, is_told })
+            anomaly(scene, &Missing { object, controller, pods, ready, wanted, is_whole, unready, is_told })
         })
         .collect()
+}
+
+/// Whether a pod that nobody's status counts is meant to become ready. One whose containers end one after the other
+/// does not, and one that a queue holds back is not late.
+fn is_kept_waiting(pod: &Pod) -> bool {
+    let waits =
+        |row: &Container| !row.init && !row.ready && !matches!(row.state, ContainerState::Terminated(_));
+    gated(pod).is_none() && (pod.containers.is_empty() || pod.containers.iter().any(waits))
+}
+
+/// The pods of the workload that live, as far as nobody else counts them.
+fn living<'a>(
+    scene: &Scene<'a>,
+    object: &ObjectRef,
+    controller: Option<&Controller>,
+    unready: &[&'a Pod],
+) -> Vec<&'a Pod> {
+    let of_pod = || unready.first()?.owner.as_ref().map(|owner| &*owner.uid);
+    let owner = match object.kind {
+        Kind::ReplicaSet => None,
+        Kind::Pod => unready.first().and_then(|pod| operated_by(pod)),
+        _ => controller.map(|one| &*one.uid).or_else(of_pod),
+    };
+    match owner {
+        Some(owner) => scene.siblings(owner).to_vec(),
+        None => unready.to_vec(),
+    }
 }
 
 /// Whether its node does not answer: then that is what there is to tell.
@@ -85,16 +132,6 @@ pub(super) fn is_lost(scene: &Scene<'_>, pod: &Pod) -> bool {
 
 fn unready_since(pod: &Pod) -> Timestamp {
     pod.condition("Ready").and_then(|row| row.since).unwrap_or(pod.created).max(pod.created)
-}
-
-impl Missing<'_> {
-    fn ready(&self) -> usize {
-        self.pods.iter().filter(|pod| pod.is_ready()).count()
-    }
-
-    fn wanted(&self) -> usize {
-        self.controller.map_or(0, |one| one.desired as usize).max(self.pods.len())
-    }
 }
 
 /// Pods that the API server does not even accept.
@@ -116,7 +153,7 @@ fn standing_still(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
     }
     let firing = scene.now.duration_since(progressed) >= DEADLINE;
     let severity = match () {
-        () if missing.ready() == 0 => Severity::Critical,
+        () if missing.ready == 0 => Severity::Critical,
         () if firing => Severity::Warning,
         () => Severity::Suspect,
     };
@@ -126,7 +163,7 @@ fn standing_still(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
 
 /// Pods that have not been ready for too long.
 fn not_ready(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
-    let none_ready = missing.ready() == 0;
+    let none_ready = missing.ready == 0 && missing.is_whole;
     let patience = if none_ready { &NO_PROGRESS } else { &MISSING };
     let late: Vec<Timestamp> = missing
         .unready
@@ -134,15 +171,29 @@ fn not_ready(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
         .map(|pod| unready_since(pod))
         .filter(|since| scene.has_lasted(*since, patience))
         .collect();
-    let onset = late.iter().min()?.to_owned().min(scene.now);
-    let severity = if none_ready { Severity::Critical } else { Severity::Warning };
-    let what = format!("{} of {} not ready", late.len(), text::count(missing.wanted(), "pod"));
-    Some(Trouble { onset, severity, score: 0.8, what })
+    let what = |pods: usize| format!("{pods} of {} not ready", text::count(missing.wanted, "pod"));
+    if let Some(onset) = late.iter().min() {
+        let severity = if none_ready { Severity::Critical } else { Severity::Warning };
+        let onset = (*onset).min(scene.now);
+        return Some(Trouble { onset, severity, score: 0.8, what: what(late.len()) });
+    }
+    // No slow start: nothing starts before there is a node for it.
+    let homeless = missing.unready.iter().filter(|pod| unschedulable(pod).is_some());
+    let since: Vec<Timestamp> = homeless
+        .map(|pod| unplaced_since(pod))
+        .filter(|since| scene.has_lasted(*since, &NO_PROGRESS))
+        .collect();
+    let onset = since.iter().min()?.to_owned();
+    Some(Trouble { onset, severity: Severity::Suspect, score: 0.6, what: what(since.len()) })
+}
+
+pub(super) fn unplaced_since(pod: &Pod) -> Timestamp {
+    pod.condition("PodScheduled").and_then(|row| row.since).unwrap_or(pod.created)
 }
 
 /// A pod that should be gone holds the place of its successor.
 fn occupied(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
-    let obstacle = lingering(scene, missing.controller.map(|one| &one.uid).into_iter());
+    let obstacle = lingering(scene, std::iter::once(&missing.controller?.uid));
     let obstacle = obstacle.or_else(|| left_on_a_lost_node(scene, missing))?;
     let since = scene.snapshot.pods.get(&obstacle.pod.as_ref()?.0.key)?.deleting?;
     Some((obstacle, since))
@@ -174,13 +225,13 @@ fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
     let turned_away = turned_away(scene, missing).or_else(|| occupied(scene, missing));
     let refused_trouble = turned_away.as_ref().map(|(_, onset)| Trouble {
         onset: *onset,
-        severity: if missing.ready() == 0 && scene.has_lasted(*onset, &NO_PROGRESS) {
+        severity: if missing.ready == 0 && scene.has_lasted(*onset, &NO_PROGRESS) {
             Severity::Critical
         } else {
             Severity::Warning
         },
         score: 0.75,
-        what: format!("{} of {} there", missing.pods.len(), text::count(missing.wanted(), "pod")),
+        what: format!("{} of {} there", missing.pods.len(), text::count(missing.wanted, "pod")),
     });
     let Trouble { onset, severity, score, what } =
         refused_trouble.or_else(|| standing_still(scene, missing)).or_else(|| not_ready(scene, missing))?;
@@ -214,8 +265,8 @@ fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
     }
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     bindings.insert("because", label.clone());
-    let total = text::count(missing.wanted(), "pod");
-    facts.push(evidence(Origin::Pods, None, format!("{} of {total} ready", missing.ready())));
+    let total = text::count(missing.wanted, "pod");
+    facts.push(evidence(Origin::Pods, None, format!("{} of {total} ready", missing.ready)));
     let named = worst.and_then(|obstacle| obstacle.pod.as_ref()).map(|(pod, _)| pod.clone());
     let unready = missing.unready.iter().map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone()));
     let touches = unready.filter(|pod| Some(pod) != named.as_ref()).chain(named.clone());
@@ -244,7 +295,7 @@ fn suspicion<'a>(
     worst: Option<&Obstacle>,
     onset: Timestamp,
 ) -> Option<Suspicion<'a>> {
-    let found = controller::suspect(scene, controller, &missing.unready, onset)?;
+    let found = suspect(scene, &of_controller(scene, controller), &missing.unready, onset)?;
     blames_revision(&found, worst).then_some(found)
 }
 

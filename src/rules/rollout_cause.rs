@@ -13,7 +13,8 @@ use super::crash_loop::is_looping;
 use super::image_cause::trouble;
 use super::image_pull::is_failing;
 use super::pods_missing::is_lost;
-use super::revision::{Revision, Suspicion};
+use super::revision::Revision;
+use super::suspicion::Suspicion;
 use super::workload::{Bindings, evidence, quote};
 
 /// Evidence about single pods is cut after this many.
@@ -271,7 +272,7 @@ pub(super) fn about(
 }
 
 /// A pod that its creator asked the scheduler to leave alone for now (Kueue, cluster autoscalers).
-fn gated(pod: &Pod) -> Option<&str> {
+pub(super) fn gated(pod: &Pod) -> Option<&str> {
     let condition = pod.condition("PodScheduled").filter(|condition| condition.status == Status::False)?;
     let gated = condition.reason.as_deref() == Some("SchedulingGated");
     gated.then(|| condition.message.as_deref().unwrap_or("scheduling gates hold it back"))

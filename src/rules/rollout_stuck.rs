@@ -15,10 +15,12 @@ use crate::domain::{
 use super::census::counted;
 use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
+use super::pods_missing::{self, unplaced_since};
 use super::revision;
 use super::rollout_cause::{Obstacle, blames_revision, obstacles, unschedulable};
+use super::suspicion::suspect;
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, overdue, pages_at, pods_missing, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, overdue, pages_at, shown};
 
 pub(super) const NO_PROGRESS: Threshold = Threshold {
     key: "rollout-stuck.no-progress",
@@ -39,7 +41,7 @@ pub(super) const MISSING: Threshold = Threshold {
     default: 900.0,
     unit: Unit::Seconds,
     says: "how long a completed rollout has had fewer replicas than its strategy allows",
-    source: "kubernetes-mixin: KubeDeploymentReplicasMismatch, 15m",
+    source: "kubernetes-mixin: KubeDeploymentReplicasMismatch, KubePodNotReady, 15m",
 };
 pub(super) const PAGES_AFTER: Threshold = Threshold {
     key: "rollout-stuck.pages-after",
@@ -54,7 +56,7 @@ pub(super) static RULE: Rule = Rule {
     title: "Rollouts stuck",
     says: "Deployments past their progress deadline; Deployments, StatefulSets and DaemonSets whose pods are refused, or \
            whose newest revision has not got on for three minutes; and workloads of which nothing has been available for as long, or too little \
-           for a quarter of an hour, when no other rule says why; and pods that do not go. Silent about rollouts that progress, \
+           for a quarter of an hour, pods that stand alone among them, when no other rule says why; and pods that do not go. Silent about rollouts that progress, \
            are paused, wait at a partition or for somebody to delete pods, and about scaling.",
     needs: Needs::All(&[
         Origin::Deployments,
@@ -166,13 +168,8 @@ fn is_past_deadline(deployment: &Deployment) -> Option<Timestamp> {
 
 /// When the rollout last got on: its controller saw it do so, the newest revision came, a pod of it was created, or
 /// one became ready. None while none of that is known.
-fn last_progress(
-    scene: &Scene<'_>,
-    deployment: &Deployment,
-    newest: Option<&ReplicaSet>,
-    pods: &[&Pod],
-) -> Option<Timestamp> {
-    let rolled_out = newest.map(|set| revision::rolled_out_at(scene, set, scene.revisions(deployment)));
+fn last_progress(scene: &Scene<'_>, deployment: &Deployment, pods: &[&Pod]) -> Option<Timestamp> {
+    let rolled_out = revision::rolled_out_at(scene, &revision::of_deployment(scene, deployment));
     revision::moments(pods.iter().copied())
         .chain(rolled_out)
         .chain(deployment.progressed)
@@ -188,17 +185,16 @@ fn anomaly(
 ) -> Option<Anomaly> {
     let unready: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_ready()).collect();
     let deadline = is_past_deadline(deployment);
-    let progressed = last_progress(scene, deployment, newest, pods);
+    let progressed = last_progress(scene, deployment, pods);
     let refused = deployment.condition("ReplicaFailure").is_some_and(|row| row.status == Status::True);
     // As in `status.unavailableReplicas`: with a surge, old pods may fill the number while no new one comes up.
     let wanted = deployment.replicas.max(deployment.status_replicas);
     let missing = deployment.available < wanted || deployment.updated < deployment.replicas;
     let standing_still =
         missing && progressed.is_some_and(|progressed| scene.has_lasted(progressed, &NO_PROGRESS));
-    let homeless = unready.iter().any(|pod| {
-        let since = pod.condition("PodScheduled").and_then(|row| row.since).unwrap_or(pod.created);
-        unschedulable(pod).is_some() && scene.has_lasted(since, &UNSCHEDULABLE)
-    });
+    let homeless = unready
+        .iter()
+        .any(|pod| unschedulable(pod).is_some() && scene.has_lasted(unplaced_since(pod), &UNSCHEDULABLE));
     let gone = missing_since(scene, deployment);
     let ignored = ignored_since(scene, deployment);
     if deadline.is_none() && !refused && !standing_still && !homeless && gone.is_none() && ignored.is_none() {
@@ -211,7 +207,7 @@ fn anomaly(
     let began = ignored.or(gone).unwrap_or(progressed);
     let mut obstacles = obstacles(scene, deployment, newest, &unready);
     obstacles.extend(ignored.map(|since| unobserved(scene, since)));
-    let suspicion = revision::suspect(scene, deployment, &unready, began);
+    let suspicion = suspect(scene, &revision::of_deployment(scene, deployment), &unready, began);
     let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
     let mut causes: Vec<Cause> = Vec::new();
     for obstacle in &obstacles {

@@ -8,7 +8,7 @@ use crate::domain::{
 };
 
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
-use super::{Scene, Threshold, Unit, configuration, hpa_max, revision};
+use super::{Scene, Threshold, Unit, configuration, hpa_max, suspicion};
 
 pub(super) const HIT_RATIO: Threshold = Threshold {
     key: "traffic.cache-hit-ratio",
@@ -83,7 +83,7 @@ fn changed(scene: &Scene<'_>, namespace: &Name, onset: Timestamp, behind: &mut B
         scene.snapshot.deployments.iter().filter(|deployment| serves(scene, deployment, namespace)).collect();
     serving.sort_by(|one, other| one.key.cmp(&other.key));
     let suspects = serving.iter().filter_map(|deployment| {
-        let suspicion = revision::before(scene, deployment, onset)?;
+        let suspicion = suspicion::before(scene, deployment, onset)?;
         Some((*deployment, suspicion))
     });
     let latest = suspects.max_by_key(|(_, suspicion)| suspicion.bad.created);

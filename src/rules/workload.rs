@@ -8,7 +8,8 @@ use crate::domain::{
     Pod, Timestamp, text,
 };
 
-use super::revision::{self, Suspicion};
+use super::revision::{self, Revision};
+use super::suspicion::{Suspicion, suspect};
 use super::{Scene, configuration, controller};
 
 /// Longest quotation of a message, in characters.
@@ -45,15 +46,10 @@ pub(super) fn groups<'a>(
     is_sick: impl Fn(&Scene<'a>, &'a Pod, &'a Container) -> bool,
 ) -> Vec<Group<'a>> {
     let mut groups: BTreeMap<ObjectRef, Group<'a>> = BTreeMap::new();
-    // Pods of an operator's own kind belong together, too: the first of them stands for all.
-    let mut families: BTreeMap<&str, ObjectRef> = BTreeMap::new();
+    let mut families = Families::default();
     for pod in scene.unwell() {
         for container in pod.containers.iter().filter(|container| is_sick(scene, pod, container)) {
-            let (object, deployment) = scene.workload_of(pod);
-            let object = match operated_by(pod).filter(|_| object.kind == Kind::Pod) {
-                Some(owner) => families.entry(owner).or_insert(object).clone(),
-                None => object,
-            };
+            let (object, deployment) = families.workload_of(scene, pod);
             let controller = scene.snapshot.controller(object.kind, &object.key);
             groups
                 .entry(object.clone())
@@ -65,8 +61,23 @@ pub(super) fn groups<'a>(
     groups.into_values().collect()
 }
 
+/// Pods of an operator's own kind belong together, too: the first of them stands for all.
+#[derive(Default)]
+pub(super) struct Families<'a>(BTreeMap<&'a str, ObjectRef>);
+
+impl<'a> Families<'a> {
+    /// As [`Scene::workload_of`].
+    pub fn workload_of(&mut self, scene: &Scene<'a>, pod: &'a Pod) -> (ObjectRef, Option<&'a Deployment>) {
+        let (object, deployment) = scene.workload_of(pod);
+        match operated_by(pod).filter(|_| object.kind == Kind::Pod) {
+            Some(owner) => (self.0.entry(owner).or_insert(object).clone(), deployment),
+            None => (object, deployment),
+        }
+    }
+}
+
 /// The owner of a pod that is neither its node nor of a kind we know.
-fn operated_by(pod: &Pod) -> Option<&str> {
+pub(super) fn operated_by(pod: &Pod) -> Option<&str> {
     let owner = pod.owner.as_ref()?;
     (&*owner.kind != "Node").then_some(&*owner.uid)
 }
@@ -74,11 +85,15 @@ fn operated_by(pod: &Pod) -> Option<&str> {
 impl<'a> Group<'a> {
     /// The newest revision, when only its pods are sick.
     pub fn suspect(&self, scene: &Scene<'a>, onset: Timestamp) -> Option<Suspicion<'a>> {
-        let pods = self.pods();
+        suspect(scene, &self.revisions(scene), &self.pods(), onset)
+    }
+
+    /// The one its template stands for first; none of what keeps no history.
+    pub fn revisions(&self, scene: &Scene<'a>) -> Vec<Revision<'a>> {
         match (self.deployment, self.controller) {
-            (Some(deployment), _) => revision::suspect(scene, deployment, &pods, onset),
-            (None, Some(controller)) => controller::suspect(scene, controller, &pods, onset),
-            (None, None) => None,
+            (Some(deployment), _) => revision::of_deployment(scene, deployment),
+            (None, Some(controller)) => revision::of_controller(scene, controller),
+            (None, None) => Vec::new(),
         }
     }
 

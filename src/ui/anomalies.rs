@@ -10,6 +10,7 @@ use super::{fit, frame, sign};
 use crate::app::{App, Focus, Place, Row};
 use crate::domain::{Anomaly, AnomalyId, Severity, between, text};
 use crate::incident;
+use crate::playbooks::Plan;
 
 /// Lines of a title under its first; what is longer ends in an ellipsis.
 const MORE_LINES: usize = 3;
@@ -239,7 +240,9 @@ fn below<'a>(
     if let Some(after) = incident.title.lately() {
         spans.push(fit::span(format!(" · {after}"), look.dim));
     }
-    let Some(pages) = anomaly.pages_at.filter(|pages| *pages > app.now) else {
+    let plan = app.dossiers.get(&row.id).and_then(|dossier| dossier.plan.as_ref());
+    let is_over = plan.is_some_and(Plan::fix_holds);
+    let Some(pages) = anomaly.pages_at.filter(|pages| *pages > app.now && !is_over) else {
         return vec![fit::cut(&Line::from(spans), cells)];
     };
     let left = between(app.now, pages).as_secs();

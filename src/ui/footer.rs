@@ -43,8 +43,25 @@ pub fn at(app: &App, look: &Look, area: Rect, x: u16) -> Option<Press> {
     (!hint.confirms).then_some(hint.press)
 }
 
+/// What is left out first where there is no room for all: it is in the help, too. What is not named here is left out
+/// after these, the last first; the ways to the help and out stay.
+const SPARED: &[(Scope, Command)] = &[
+    (Scope::Main, Command::NextFocus),
+    (Scope::Anywhere, Command::Copy),
+    (Scope::Table, Command::Reverse),
+    (Scope::Main, Command::Filter),
+    (Scope::Anywhere, Command::Journal),
+    (Scope::Table, Command::Columns),
+    (Scope::Anywhere, Command::Palette),
+    (Scope::Table, Command::Sort),
+    (Scope::Anywhere, Command::Undo),
+];
+const STAY: [Command; 2] = [Command::Help, Command::Quit];
+
 /// A key and what it does here.
 struct Hint {
+    scope: Scope,
+    command: Command,
     press: Press,
     label: &'static str,
     /// It says yes to a change.
@@ -52,6 +69,10 @@ struct Hint {
 }
 
 impl Hint {
+    fn new(command: Command, press: Press, label: &'static str) -> Self {
+        Self { scope: Scope::Anywhere, command, press, label, confirms: false }
+    }
+
     fn wide(&self) -> usize {
         fit::width(&self.press.name()) + 1 + fit::width(self.label)
     }
@@ -60,45 +81,48 @@ impl Hint {
 /// Where each hint begins. A hint is there whole or not at all.
 fn placed(app: &App, look: &Look, cells: usize) -> Vec<(usize, Hint)> {
     let taken = running(app, look).iter().map(Span::width).sum::<usize>();
-    let mut room = cells.saturating_sub(taken + 1);
+    let room = cells.saturating_sub(taken + 1);
+    let mut hints = hints(app);
+    while hints.iter().map(|hint| hint.wide() + GAP).sum::<usize>() > room + GAP {
+        let Some(at) = first_to_go(&hints) else { break };
+        hints.remove(at);
+    }
     let mut at = 1;
     let mut placed = Vec::new();
-    for hint in hints(app) {
-        let wide = hint.wide();
-        let Some(left_over) = room.checked_sub(wide) else { break };
-        room = left_over.saturating_sub(2);
+    for hint in hints {
+        let ends = at + hint.wide();
+        if ends > room + 1 {
+            break;
+        }
         placed.push((at, hint));
-        at += wide + 2;
+        at = ends + GAP;
     }
     placed
 }
 
+/// Cells between two hints.
+const GAP: usize = 2;
+
+fn first_to_go(hints: &[Hint]) -> Option<usize> {
+    let spared = |hint: &Hint| SPARED.iter().position(|known| *known == (hint.scope, hint.command));
+    let rank = |at: usize, hint: &Hint| spared(hint).unwrap_or(SPARED.len() + hints.len() - at);
+    let may_go = hints.iter().enumerate().filter(|(_, hint)| !STAY.contains(&hint.command));
+    may_go.min_by_key(|(at, hint)| rank(*at, hint)).map(|(at, _)| at)
+}
+
 fn hints(app: &App) -> Vec<Hint> {
-    let confirming = matches!(app.layers.last(), Some(Layer::Act));
     if app.is_typing() {
-        let mut hints = vec![Hint { press: ESC, label: "leave", confirms: false }];
-        if !(confirming && app.act.as_ref().is_some_and(Act::is_blocked)) {
-            hints.insert(0, Hint { press: ENTER, label: enter(app), confirms: confirming });
-        }
-        if app.sets_config() {
-            let editor = KEYS.iter().find(|row| row.scope == Scope::Form && row.command == Command::Editor);
-            hints.extend(
-                editor.and_then(|row| {
-                    Some(Hint { press: *row.keys.first()?, label: row.label, confirms: false })
-                }),
-            );
-        }
-        return hints;
+        return typing(app);
     }
-    let scopes = app.scopes();
     let mut hints: Vec<Hint> = Vec::new();
-    for scope in scopes {
+    for scope in app.scopes() {
         for binding in KEYS.iter().filter(|binding| binding.scope == scope && !binding.label.is_empty()) {
             let Some(press) = binding.keys.first().copied() else { continue };
             let label = label(app, binding.command, binding.label);
             let shadowed = hints.iter().any(|hint| hint.press == press || hint.label == label);
             if !shadowed && !label.is_empty() {
-                hints.push(Hint { press, label, confirms: binding.command == Command::Confirm });
+                let confirms = binding.command == Command::Confirm;
+                hints.push(Hint { scope, command: binding.command, press, label, confirms });
             }
         }
     }
@@ -106,7 +130,21 @@ fn hints(app: &App) -> Vec<Hint> {
         app.layers.last(),
         Some(Layer::Table(_) | Layer::Object(_) | Layer::Text(_) | Layer::Page(..) | Layer::Journal(_))
     ) {
-        hints.insert(0, Hint { press: ESC, label: "back", confirms: false });
+        hints.insert(0, Hint::new(Command::Back, ESC, "back"));
+    }
+    hints
+}
+
+/// While text is typed other keys are letters.
+fn typing(app: &App) -> Vec<Hint> {
+    let confirming = matches!(app.layers.last(), Some(Layer::Act));
+    let mut hints = vec![Hint::new(Command::Back, ESC, "leave")];
+    if !(confirming && app.act.as_ref().is_some_and(Act::is_blocked)) {
+        hints.insert(0, Hint { confirms: confirming, ..Hint::new(Command::Open, ENTER, enter(app)) });
+    }
+    if app.sets_config() {
+        let editor = KEYS.iter().find(|row| row.scope == Scope::Form && row.command == Command::Editor);
+        hints.extend(editor.and_then(|row| Some(Hint::new(Command::Editor, *row.keys.first()?, row.label))));
     }
     hints
 }

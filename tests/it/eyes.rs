@@ -10,6 +10,7 @@ use covet_tui::lab::{self, Lab};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+mod check;
 mod doctor;
 mod gate;
 mod kubernetes;

@@ -49,7 +49,7 @@ pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
         "list-external-secrets" => Action::ListExternalSecrets { namespace: args.namespace()? },
         "compare-revisions" => Action::CompareRevisions { object: args.object()? },
         "rollout-status" => Action::RolloutStatus {
-            object: args.object()?,
+            object: args.rolled_out()?,
             timeout: args.maybe_span("timeout")?.unwrap_or(Duration::from_mins(5)),
         },
         "check-pull-secrets" => Action::CheckPullSecrets { pod: args.key("pod")? },

@@ -256,6 +256,15 @@ impl Args<'_> {
         Ok(ObjectRef::new(kind, key))
     }
 
+    /// A workload that has rollouts.
+    fn rolled_out(&self) -> Bound<ObjectRef> {
+        let object = self.object()?;
+        match object.kind {
+            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => Ok(object),
+            kind => Err(missing("kind", format!("a {} has no rollouts", kind.as_str()))),
+        }
+    }
+
     fn pods(&self) -> Bound<Vec<&crate::domain::Pod>> {
         let set = match self.given.get("pods") {
             Some(Arg::Pods(set)) => *set,

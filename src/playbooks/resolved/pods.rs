@@ -24,7 +24,7 @@ pub(super) fn pods_ready(view: &View<'_>) -> Held {
         let all = wanted.max(ready + view.failing().len());
         return Err(format!("{ready} of {all} pods ready"));
     }
-    Ok(ready_since(&view.pods))
+    Ok(ready_since(view))
 }
 
 pub(super) fn images_pulled(view: &View<'_>) -> Held {
@@ -33,16 +33,24 @@ pub(super) fn images_pulled(view: &View<'_>) -> Held {
 }
 
 pub(super) fn no_new_restart(view: &View<'_>) -> Held {
-    if view.pods.iter().any(|pod| crash_loops(pod)) {
+    if view.staying().any(crash_loops) {
         return Err("containers still crash".into());
     }
-    let ends = view.pods.iter().flat_map(|pod| pod.containers.iter()).filter(|container| !container.init);
+    let ends = view.staying().flat_map(|pod| pod.containers.iter()).filter(|container| !container.init);
     Ok(ends.filter_map(|container| container.termination()?.finished).max())
 }
 
 pub(super) fn rollout_complete(view: &View<'_>) -> Held {
-    if let Some(controller) = view.controller.filter(|controller| controller.seems_to_roll()) {
-        return Err(format!("rollout at {} of {} updated", controller.updated, controller.due()));
+    if let Some(controller) = view.controller {
+        let newest = view.newest_of_controller();
+        let (old, updated) = match newest.map(|newest| controller.older_than(newest, view.staying())) {
+            Some(old) => (old, (view.staying().count() as u32).saturating_sub(old)),
+            // Without its history its status has to do, which counts what is on its way out among the old ones.
+            None => (controller.existing.saturating_sub(controller.updated), controller.updated),
+        };
+        if old > controller.spared() || updated < controller.due() {
+            return Err(format!("rollout at {updated} of {} updated", controller.due()));
+        }
     }
     let Some(deployment) = view.deployment else { return Ok(None) };
     if !deployment.is_rolled_out() {
@@ -51,7 +59,7 @@ pub(super) fn rollout_complete(view: &View<'_>) -> Held {
             deployment.updated, deployment.replicas, deployment.available
         ));
     }
-    Ok(ready_since(&view.pods))
+    Ok(ready_since(view))
 }
 
 pub(super) fn pods_scheduled(view: &View<'_>) -> Held {
@@ -69,8 +77,8 @@ pub(super) fn pods_scheduled(view: &View<'_>) -> Held {
     if pending > 0 { Err(format!("{} for a node", waits(pending))) } else { Ok(None) }
 }
 
-fn ready_since(pods: &[&Pod]) -> Option<Timestamp> {
-    pods.iter().filter_map(|pod| pod.condition("Ready").and_then(|ready| ready.since)).max()
+fn ready_since(view: &View<'_>) -> Option<Timestamp> {
+    view.staying().filter_map(|pod| pod.condition("Ready").and_then(|ready| ready.since)).max()
 }
 
 /// From the start of the run that ended last to the start of the present one: life and back-off.

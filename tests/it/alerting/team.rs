@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::bench::*;
-use crate::eyes::real::{connect, postgres};
+use crate::postgres::server::bare;
 
 const FILE: &str = r#"
 [[playbook]]
@@ -148,8 +148,8 @@ async fn a_teams_triggers_of_every_kind_raise_are_advised_resolve_and_fail_alone
     let _prometheus = prometheus(folder.path(), prometheus_port).await;
     let _alertmanager = alertmanager(folder.path(), "alertmanager.yml", alertmanager_port).await;
     let alertmanager_url = format!("http://127.0.0.1:{alertmanager_port}");
-    let database = postgres("").await;
-    let (boss, _driver) = connect(database.port).await.unwrap();
+    let database = bare("").await;
+    let boss = database.connect("boss", "postgres").await;
     boss.batch_execute(
         "CREATE TABLE orders (state text); INSERT INTO orders VALUES ('waiting'), ('waiting'), ('waiting')",
     )
@@ -292,7 +292,7 @@ async fn lab_node(client: &kube::Client) -> String {
     nodes.list(&Default::default()).await.unwrap().items[0].metadata.name.clone().unwrap()
 }
 
-async fn looked(settings: &config::Settings, library: &Library) -> check::Report {
+async fn looked(settings: &config::Settings, library: &Library) -> covet_tui::report::Report {
     let (out, mut observations) = mpsc::channel(1024);
     let _eyes = Eyes::open(settings, &library.triggers(), Timestamp::now, out).await;
     let look = Look {

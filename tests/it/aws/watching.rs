@@ -55,7 +55,7 @@ async fn the_doctor_names_who_calls_and_the_eye_watches_the_database() {
     let cpu = load.of_writer(RdsMetric::CpuUtilization).expect("CPU of the writer");
     assert_eq!((&*cpu.instance, cpu.points.last().map(|(_, value)| value)), ("shop-1", Some(73.0)));
 
-    let rows = doctor(&bench.settings, now).await;
+    let rows = doctor(&bench.settings, now, false).await;
     let row = rows.iter().find(|row| row.what == "AWS").expect("a row");
     assert!(row.ok && row.latency.is_some(), "{row:?}");
     assert!(
@@ -66,7 +66,7 @@ async fn the_doctor_names_who_calls_and_the_eye_watches_the_database() {
         row.says
     );
     bench.set(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]);
-    let rows = doctor(&bench.settings, now).await;
+    let rows = doctor(&bench.settings, now, false).await;
     let row = rows.iter().find(|row| row.what == "AWS").unwrap();
     assert!(!row.ok && row.repair.is_some(), "{row:?}");
 }

@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_checks_everything_and_repairs_what_fails() {
     let lab = lab::start(lab::Options::default()).await.unwrap();
-    let rows = doctor(&settings(&lab, lab.kubeconfig(), &[]), Timestamp::now).await;
+    let rows = doctor(&settings(&lab, lab.kubeconfig(), &[]), Timestamp::now, true).await;
     for what in ["kubeconfig", "API server", "Prometheus", "Alertmanager", "PostgreSQL", "Redis"] {
         assert!(rows.iter().any(|row| row.what == what && row.ok), "{what} in\n{}", doctor_table(&rows));
     }
@@ -24,15 +24,12 @@ async fn the_doctor_checks_everything_and_repairs_what_fails() {
     let tls = rows.iter().find(|row| row.what.starts_with("TLS ")).unwrap();
     assert!(tls.ok, "{tls:?}");
 
-    let rows = doctor(
-        &settings(
-            &lab,
-            lab.view_kubeconfig(),
-            &[("DATABASE_URL", "postgresql://x@127.0.0.1:1/x"), ("COVET_TLS_AUTHORITY", "")],
-        ),
-        Timestamp::now,
-    )
-    .await;
+    let viewer = settings(
+        &lab,
+        lab.view_kubeconfig(),
+        &[("DATABASE_URL", "postgresql://x@127.0.0.1:1/x"), ("COVET_TLS_AUTHORITY", "")],
+    );
+    let rows = doctor(&viewer, Timestamp::now, true).await;
     let row = |what: &str| rows.iter().find(|row| row.what.starts_with(what)).unwrap();
     assert!(row("may list and watch pods").ok);
     let refused = row("may patch deployments.apps in");
@@ -60,10 +57,49 @@ async fn the_doctor_checks_everything_and_repairs_what_fails() {
     assert!(!row("TLS ").ok && row("TLS ").repair.is_some(), "{:?}", row("TLS "));
     lab.stop().await;
 
-    let rows = doctor(&settings_of(&[("KUBECONFIG", "/nowhere/kubeconfig")]), Timestamp::now).await;
+    let rows = doctor(&settings_of(&[("KUBECONFIG", "/nowhere/kubeconfig")]), Timestamp::now, false).await;
     assert!(!rows[0].ok && rows[0].says.contains("/nowhere/kubeconfig"), "{rows:?}");
     let table = doctor_table(&rows);
     assert!(table.contains("FAIL  kubeconfig") && table.contains("→"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_need_is_one_line_unless_each_right_is_asked_for() {
+    let lab = lab::start(lab::Options::default()).await.unwrap();
+    let admin = settings(&lab, lab.kubeconfig(), &[]);
+    let viewer = settings(&lab, lab.view_kubeconfig(), &[]);
+    let to_change = |rows: &[DoctorRow]| {
+        let told: Vec<DoctorRow> =
+            rows.iter().filter(|row| row.what == "may change things").cloned().collect();
+        let [row] = told.as_slice() else { panic!("not one line:\n{}", doctor_table(rows)) };
+        row.clone()
+    };
+    let row = to_change(&doctor(&admin, Timestamp::now, false).await);
+    assert!(row.ok && row.repair.is_none() && row.says.starts_with("all "), "{row:?}");
+
+    let rows = doctor(&viewer, Timestamp::now, false).await;
+    let row = to_change(&rows);
+    let each = doctor(&viewer, Timestamp::now, true).await;
+    let of_hands = |rows: &[DoctorRow]| {
+        let hands = |row: &&DoctorRow| row.says.contains("some changes will be refused");
+        rows.iter().filter(hands).count()
+    };
+    assert!(!row.ok && row.says.contains(" missing, read-only use is fine"), "{row:?}");
+    assert!(row.repair.unwrap().contains("doctor --rights"));
+    assert_eq!(of_hands(&rows), 0, "{}", doctor_table(&rows));
+    assert!(of_hands(&each) > 10 && !each.iter().any(|row| row.what == "may change things"));
+    // What is missing to see is told line by line either way.
+    let unseen = |rows: &[DoctorRow]| -> Vec<String> {
+        let of_reads =
+            |row: &&DoctorRow| row.says.contains("is blind without") || row.says.contains("cannot read");
+        rows.iter().filter(of_reads).map(|row| row.what.clone()).collect()
+    };
+    assert!(!unseen(&rows).is_empty() && unseen(&rows) == unseen(&each), "{}", doctor_table(&rows));
+
+    let read_only = Settings { read_only: config::Sourced::default(true), ..viewer };
+    let rows = doctor(&read_only, Timestamp::now, false).await;
+    assert!(!rows.iter().any(|row| row.what == "may change things"), "{}", doctor_table(&rows));
+    lab.stop().await;
 }
 
 fn settings_of(env: &[(&str, &str)]) -> Settings {

@@ -1,100 +1,12 @@
 //! The eyes on a real PostgreSQL and a real Redis, started here on free ports.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use covet_tui::domain::{BlindKind, between};
 
 use super::*;
-
-/// A server of a test: ended, and only it, when the test is over.
-pub struct Started(Child);
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// The program, on PATH or where Debian puts PostgreSQL's.
-fn program(name: &str) -> PathBuf {
-    let on_path = std::env::var_os("PATH")
-        .into_iter()
-        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let debian = debian.map(|version| version.path().join("bin"));
-    let found = on_path.chain(debian).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{name} is needed for this test: tests/run installs it"))
-}
-
-/// PostgreSQL refuses to run as root: there, it runs as Debian's own user.
-fn as_database_user(program: &Path, arguments: &[&str]) -> Command {
-    if rustix::process::geteuid().is_root() {
-        let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--"]).arg(program).args(arguments);
-        command
-    } else {
-        let mut command = Command::new(program);
-        command.args(arguments);
-        command
-    }
-}
-
-pub struct Postgres {
-    pub port: u16,
-    _server: Started,
-    _folder: tempfile::TempDir,
-}
-
-pub async fn postgres(settings: &str) -> Postgres {
-    let folder = tempfile::tempdir().unwrap();
-    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(folder.path(), everybody).unwrap();
-    let data = folder.path().join("data").display().to_string();
-    let password = folder.path().join("password");
-    std::fs::write(&password, "hunter22").unwrap();
-    let password = format!("--pwfile={}", password.display());
-    let made = as_database_user(
-        &program("initdb"),
-        &["-D", &data, "-U", "boss", "-A", "scram-sha-256", &password, "-N"],
-    )
-    .stdout(Stdio::null())
-    .status()
-    .unwrap();
-    assert!(made.success(), "initdb");
-    let port = free_port();
-    let (number, sockets) = (port.to_string(), folder.path().display().to_string());
-    let mut arguments = vec!["-D", &data, "-p", &number, "-k", &sockets, "-c", "listen_addresses=127.0.0.1"];
-    for setting in settings.split(' ').filter(|setting| !setting.is_empty()) {
-        arguments.extend(["-c", setting]);
-    }
-    let child = as_database_user(&program("postgres"), &arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let server = Started(child);
-    for _ in 0..150 {
-        if connect(port).await.is_ok() {
-            return Postgres { port, _server: server, _folder: folder };
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    panic!("PostgreSQL did not start");
-}
-
-pub type Connected = (tokio_postgres::Client, tokio::task::JoinHandle<()>);
-
-pub async fn connect(port: u16) -> Result<Connected, tokio_postgres::Error> {
-    let url = format!("postgresql://boss:hunter22@127.0.0.1:{port}/postgres");
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
-    Ok((client, tokio::spawn(async move { drop(connection.await) })))
-}
+use crate::postgres::server::{Started, bare, free_port, program};
 
 /// Settings that know nothing but this variable.
 fn only(name: &str, value: &str) -> Settings {
@@ -103,8 +15,8 @@ fn only(name: &str, value: &str) -> Settings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_postgres_is_watched_read_only_until_it_is_full() {
-    let server = postgres("max_connections=8 superuser_reserved_connections=3").await;
-    let (boss, _driver) = connect(server.port).await.unwrap();
+    let server = bare("max_connections=8 superuser_reserved_connections=3").await;
+    let boss = server.connect("boss", "postgres").await;
     boss.batch_execute("CREATE ROLE app LOGIN PASSWORD 'hunter22'; CREATE ROLE eye LOGIN PASSWORD 'hunter22'; GRANT pg_monitor TO eye")
         .await
         .unwrap();
@@ -130,16 +42,15 @@ async fn a_real_postgres_is_watched_read_only_until_it_is_full() {
     assert!(watcher.snapshot.capacity.unwrap().oldest_transaction.is_some());
     boss.batch_execute("ROLLBACK").await.unwrap();
     // Take every slot that is left, then our own: the refusal is an observation.
-    let app = format!("postgresql://app:hunter22@127.0.0.1:{}/postgres", server.port);
     let mut taken = Vec::new();
-    while let Ok((client, connection)) = tokio_postgres::connect(&app, tokio_postgres::NoTls).await {
-        taken.push((client, tokio::spawn(async move { drop(connection.await) })));
+    while let Ok(client) = server.try_connect("app", "postgres", "").await {
+        taken.push(client);
     }
     boss.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename='eye'", &[])
         .await
         .unwrap();
-    while let Ok((client, connection)) = tokio_postgres::connect(&app, tokio_postgres::NoTls).await {
-        taken.push((client, tokio::spawn(async move { drop(connection.await) })));
+    while let Ok(client) = server.try_connect("app", "postgres", "").await {
+        taken.push(client);
     }
     watcher.until("exhausted", |snapshot| snapshot.exhausted.is_some()).await;
     assert!(watcher.blind(Origin::Postgres).is_none(), "full is not blind");
@@ -149,7 +60,7 @@ async fn a_real_postgres_is_watched_read_only_until_it_is_full() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_postgres_refuses_in_words() {
-    let server = postgres("").await;
+    let server = bare("").await;
     let at = |rest: &str| rest.replace("PORT", &server.port.to_string());
     for (url, kind, word) in [
         (

@@ -79,7 +79,7 @@ async fn a_namespace_that_is_not_there_is_not_calm() {
     let why = watcher.blind(Origin::Pods).unwrap();
     assert_eq!(why.why, "there is no namespace nosuch in this cluster");
     assert!(why.repair.unwrap().contains("-n"));
-    let rows = doctor(&settings, Timestamp::now).await;
+    let rows = doctor(&settings, Timestamp::now, false).await;
     let row = rows.iter().find(|row| row.what == "namespace nosuch").unwrap();
     assert!(!row.ok && row.says == why.why, "{row:?}");
     lab.stop().await;

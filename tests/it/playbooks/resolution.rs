@@ -101,6 +101,79 @@ fn restarts_and_pods_that_are_not_ready_start_the_clock_again() {
     assert!(plan.resolved.says.contains("2 of 3 pods ready"), "{}", plan.resolved.says);
 }
 
+/// A StatefulSet of three that was rolled back eleven minutes ago, long enough to hold: `back` pods are of the good
+/// revision and ready, `going` of the bad one take their time to go.
+fn set_rolled_back(back: u32, going: u32) -> World {
+    let mut world = World::new("rollout-stuck", "shop", "db", back, 2);
+    let object = ObjectRef::new(Kind::StatefulSet, Key::new("shop", "db"));
+    let owner = Owner { kind: "StatefulSet".into(), name: "db".into(), uid: "uid-set".into() };
+    let revision = |number: u64, hash: &str| ControllerRevision {
+        key: Key::new("shop", format!("db-{hash}")),
+        owner: Some(owner.clone()),
+        created: ago(80_000),
+        revision: number,
+        change_cause: None,
+        template: Template::default(),
+    };
+    for index in 0..going {
+        world.add_waiting_pod(2, back + index, "CrashLoopBackOff", Some(("Error", 1)));
+    }
+    for (index, pod) in world.pods.iter_mut().enumerate() {
+        let is_back = index < back as usize;
+        let hash = if is_back { "db-good" } else { "db-bad" };
+        pod.labels = Labels::new(vec![("controller-revision-hash".into(), hash.into())]);
+        pod.owner = Some(owner.clone());
+        pod.deleting = (!is_back).then(|| ago(600));
+        pod.conditions[0].since = Some(ago(if is_back { 640 } else { 20 }));
+    }
+    let controller = Controller {
+        kind: Kind::StatefulSet,
+        key: object.key.clone(),
+        uid: owner.uid.clone(),
+        resource_version: "1".into(),
+        created: ago(900_000),
+        edited: None,
+        keeper: None,
+        selector: world.deployment.selector.clone(),
+        update: Update::Rolling { partition: 0 },
+        is_ordered: true,
+        min_ready_seconds: 0,
+        desired: 3,
+        // As Kubernetes counts them: those on their way out among all, and not among the updated.
+        existing: back + going,
+        updated: back,
+        ready: back,
+        available: back,
+        update_revision: Some("db-good".into()),
+        template: Template::default(),
+    };
+    world.anomaly.subject = Subject::Object(object);
+    world.facts = vec![
+        (Origin::StatefulSets, Fact::StatefulSets(Delta::Seen(vec![controller]))),
+        (
+            Origin::ControllerRevisions,
+            Fact::ControllerRevisions(Delta::Seen(vec![revision(3, "good"), revision(2, "bad")])),
+        ),
+    ];
+    let named = [("workload", "statefulset/db"), ("workload_kind", "StatefulSet"), ("workload_name", "db")];
+    world.anomaly.bindings.extend(named.map(|(name, value)| (name, value.to_owned())));
+    world.did_at("roll-back", 660, true)
+}
+
+#[test]
+fn a_slow_end_of_an_old_pod_neither_holds_the_resolution_back_nor_brings_it_too_early() {
+    // All three are back; one more of the bad revision does not go.
+    let plan = set_rolled_back(3, 1).did_at("rollout-done", 30, true).plan();
+    assert_eq!(plan.resolved.holds_since, Some(ago(640)), "{}", plan.resolved.says);
+    assert!(plan.resolved.reached, "{}", plan.resolved.says);
+    // The third waits for it to be gone.
+    for going in [0, 1] {
+        let plan = set_rolled_back(2, going).did_at("rollout-done", 30, true).plan();
+        assert_eq!(plan.resolved.holds_since, None);
+        assert!(plan.resolved.says.contains("rollout at 2 of 3 updated"), "{}", plan.resolved.says);
+    }
+}
+
 #[test]
 fn what_gets_well_by_itself_is_watched_not_changed() {
     let world =

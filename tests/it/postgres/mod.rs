@@ -7,7 +7,7 @@ mod leaks;
 mod locks;
 mod reads;
 mod rights;
-mod server;
+pub mod server;
 mod settings_and_users;
 mod tunnel;
 mod ways;

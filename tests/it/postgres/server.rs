@@ -16,7 +16,7 @@ use tokio_postgres::{Client, NoTls};
 use tokio_util::sync::CancellationToken;
 
 /// A server of a test: ended, and only it, when the test is over.
-struct Started(Child);
+pub struct Started(pub Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -30,7 +30,7 @@ pub fn free_port() -> u16 {
 }
 
 /// The program, on PATH or where Debian puts PostgreSQL's.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let debian = debian.map(|version| version.path().join("bin"));
     let path = std::env::var_os("PATH");
@@ -98,7 +98,8 @@ pub async fn server(settings: &str) -> Server {
     server
 }
 
-async fn bare(settings: &str) -> Server {
+/// A server with `boss` alone.
+pub async fn bare(settings: &str) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(folder.path(), everybody).unwrap();

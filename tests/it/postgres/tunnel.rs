@@ -145,12 +145,12 @@ async fn each_refusal_on_the_way_has_its_words_and_its_repair() {
     let row = |rows: Vec<covet_tui::eyes::DoctorRow>| {
         rows.into_iter().find(|row| row.what == "PostgreSQL").expect("its row")
     };
-    let fine = row(doctor(&settings, now).await);
+    let fine = row(doctor(&settings, now, false).await);
     assert!(fine.ok && fine.says.contains("by SSH through bastion:"), "{fine:?}");
 
     let known = machine.read("known_hosts");
     fs::write(machine.at("known_hosts"), "").unwrap();
-    let unknown = row(doctor(&settings, now).await);
+    let unknown = row(doctor(&settings, now, false).await);
     assert!(!unknown.ok && unknown.says.contains("is not known, and is not believed unseen"), "{unknown:?}");
     assert!(unknown.says.starts_with("by SSH through bastion:"), "{unknown:?}");
     assert!(unknown.repair.unwrap().contains("compare its fingerprint: ssh -F"));

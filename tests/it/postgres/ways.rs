@@ -102,7 +102,7 @@ async fn a_pod_carries_eyes_probes_and_hands_to_the_database() {
         snapshot.fold(heard.unwrap());
     }
     assert!(snapshot.capacity.is_some());
-    let rows = doctor_table(&doctor(&settings, now).await);
+    let rows = doctor_table(&doctor(&settings, now, false).await);
     assert!(rows.contains(&format!("by port-forward to covetpy-production/{pod}:5432")), "{rows}");
     assert!(rows.contains("[database] cpus"), "{rows}");
 

@@ -209,10 +209,10 @@ pub struct PodRow {
     pub namespace: String,
     #[serde(default = "one")]
     pub count: u32,
-    /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `unseen` (by any scheduler), `creating`,
+    /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `unseen` (by any scheduler), `gated`, `creating`,
     /// `completed`, `failed`,
     /// `init-crash`, `init-running`, `sidecar-crash` (`init` is a sidecar), `native-sidecar-crash` (`init` is an init
-    /// container that goes on running), `two-troubles` (the image does not come, and the sidecar crashes).
+    /// container that goes on running), `half-done` (its sidecar, `init`, runs on), `two-troubles` (the image does not come, and the sidecar crashes).
     #[serde(default = "PodRow::running")]
     pub is: String,
     #[serde(default = "ten_days")]

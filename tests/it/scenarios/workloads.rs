@@ -54,6 +54,12 @@ pub fn build(deployments: &[DeploymentRow], controllers: &[ControllerRow], pods:
         built.deployments.push(deployment(row, &sets));
         built.replica_sets.extend(sets);
     }
+    for row in pods.iter().filter(|row| row.of.starts_with("replicaset/")) {
+        let set = lone_set(row, &built.pods);
+        if !built.replica_sets.contains(&set) {
+            built.replica_sets.push(set);
+        }
+    }
     for row in controllers {
         let revisions: Vec<ControllerRevision> =
             row.revisions.iter().map(|revision| controller_revision(row, revision)).collect();
@@ -209,12 +215,40 @@ fn uid(kind: &str, namespace: &str, name: &str) -> Name {
     format!("{kind}:{namespace}/{name}").into()
 }
 
+/// How many of its pods live, and how many are ready.
+fn counted(uid: &Name, pods: &[Pod]) -> (u32, u32) {
+    let own = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == *uid);
+    let living = || pods.iter().filter(own).filter(|pod| pod.deleting.is_none() && !pod.is_finished());
+    (living().count() as u32, living().filter(|pod| pod.is_ready()).count() as u32)
+}
+
+/// A ReplicaSet without a Deployment.
+fn lone_set(row: &PodRow, pods: &[Pod]) -> ReplicaSet {
+    let (_, name) = named(&row.of);
+    let uid = uid("ReplicaSet", &row.namespace, name);
+    let (replicas, ready) = counted(&uid, pods);
+    ReplicaSet {
+        key: Key::new(row.namespace.as_str(), name),
+        resource_version: "1".into(),
+        owner: None,
+        created: ago(&row.age),
+        revision: None,
+        earlier_revisions: Box::default(),
+        template_hash: None,
+        change_cause: None,
+        replicas,
+        ready,
+        available: ready,
+        conditions: Box::default(),
+        template: Template::default(),
+        uid,
+    }
+}
+
 fn set(row: &DeploymentRow, revision: &RevisionRow, pods: &[Pod]) -> ReplicaSet {
     let name = set_name(row, revision);
     let uid = uid("ReplicaSet", &row.namespace, &name);
-    let own = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == uid);
-    let living = || pods.iter().filter(own).filter(|pod| pod.deleting.is_none() && !pod.is_finished());
-    let ready = living().filter(|pod| pod.is_ready()).count() as u32;
+    let (replicas, ready) = counted(&uid, pods);
     ReplicaSet {
         key: Key::new(row.namespace.as_str(), name.as_str()),
         resource_version: "1".into(),
@@ -228,7 +262,7 @@ fn set(row: &DeploymentRow, revision: &RevisionRow, pods: &[Pod]) -> ReplicaSet 
         earlier_revisions: revision.was.clone().into(),
         template_hash: Some(hash(revision).into()),
         change_cause: None,
-        replicas: living().count() as u32,
+        replicas,
         ready,
         available: ready,
         conditions: Box::default(),
@@ -334,13 +368,14 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
     let is_ready = row.ready.unwrap_or(all_ready);
     let status = |holds: bool| if holds { Status::True } else { Status::False };
     let created = ago(&row.age);
-    let homeless = ["unschedulable", "unseen"].contains(&row.is.as_str());
+    let homeless = ["unschedulable", "unseen", "gated"].contains(&row.is.as_str());
     let evicted = row.is == "failed" && row.reason == "Evicted";
     let scheduled = match row.is.as_str() {
         "unseen" => None,
         "unschedulable" => {
             Some(condition("PodScheduled", Status::False, "Unschedulable", &row.message, created))
         }
+        "gated" => Some(condition("PodScheduled", Status::False, "SchedulingGated", &row.message, created)),
         _ => Some(condition("PodScheduled", Status::True, "", "", created)),
     };
     let ended = row.ended.as_deref().filter(|_| evicted).map(ago);
@@ -356,7 +391,7 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         phase: match row.is.as_str() {
             "completed" => Phase::Succeeded,
             "failed" => Phase::Failed,
-            "unschedulable" | "unseen" | "creating" | "waiting" | "init-crash" | "init-running" => {
+            "unschedulable" | "unseen" | "gated" | "creating" | "waiting" | "init-crash" | "init-running" => {
                 Phase::Pending
             }
             _ => Phase::Running,
@@ -424,7 +459,7 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
         "completed" => Container { state: ContainerState::Terminated(end("Completed", 0)), ..app },
         "waiting" => Container { state: waiting(&row.reason), ..app },
         "creating" => Container { state: waiting("ContainerCreating"), ..app },
-        "unschedulable" | "unseen" => app,
+        "unschedulable" | "unseen" | "gated" => app,
         "init-crash" => {
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
             let init =
@@ -442,6 +477,11 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
             let sidecar = Container { state, last: Some(end(&row.reason, row.exit)), ..blank(&row.init) };
             let app = Container { restarts: 0, ready: true, state: running, ..app };
             return Box::new([sidecar, app]);
+        }
+        "half-done" => {
+            let sidecar = Container { ready: true, state: running, ..blank(&row.init) };
+            let done = ContainerState::Terminated(end("Completed", 0));
+            return Box::new([sidecar, Container { state: done, ..app }]);
         }
         "native-sidecar-crash" => {
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };

@@ -5,6 +5,7 @@ use covet_tui::app::{App, Effect, Event, Focus, Health, Layer, Options, Panel};
 use covet_tui::domain::{ContainerState, Delta, Fact, Origin, Status};
 use covet_tui::guard::Armed;
 use covet_tui::journal::{Ending, EntryId, Outcome};
+use covet_tui::playbooks::StepState;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{drawn, keys, press, text, world};
@@ -107,6 +108,26 @@ fn rights_are_asked_for_the_changes_at_hand_and_what_is_denied_is_marked() {
     // Somebody gave the right.
     app.update(Event::Reviewed { access: access.clone(), allowed: true }, world::ago(-7));
     assert_eq!(not_ours(&app), None);
+}
+
+#[test]
+fn no_page_is_foretold_while_what_was_done_holds() {
+    let mut app = world::crashing(world::options());
+    let told = |app: &App| text(&drawn(app, (120, 40))).contains("pages in");
+    assert!(told(&app));
+    let id = app.selection.anomaly.clone().unwrap();
+    let mut plan = app.dossiers[&id].plan.clone().unwrap();
+    // Nothing was done: it only seems to hold between two crashes.
+    plan.resolved.holds_since = Some(world::ago(5));
+    app.dossiers.get_mut(&id).unwrap().plan = Some(plan.clone());
+    assert!(told(&app));
+    let change = plan.steps.iter_mut().find(|step| step.id == "undo").unwrap();
+    change.state = StepState::Done { at: world::ago(60), ok: true, says: "rolled back".into() };
+    app.dossiers.get_mut(&id).unwrap().plan = Some(plan.clone());
+    assert!(!told(&app));
+    plan.resolved.holds_since = None;
+    app.dossiers.get_mut(&id).unwrap().plan = Some(plan);
+    assert!(told(&app), "it came back");
 }
 
 #[test]

@@ -198,6 +198,35 @@ fn the_keys_of_the_footer_can_be_clicked() {
 }
 
 #[test]
+fn the_footer_always_leads_to_the_help_and_out() {
+    let mut apps = vec![crashing(), world::healthy(world::options())];
+    for opened in ["11", "11/x", "44", "J", "b", "c"] {
+        let mut app = crashing();
+        app.update(Event::Journal(world::journal()), world::now());
+        keys(&mut app, opened);
+        if opened.contains('/') {
+            app.update(press(KeyCode::Enter), world::now());
+        }
+        apps.push(app);
+    }
+    for app in &apps {
+        for width in [40, 60, 80, 97, 120] {
+            let screen = text(&drawn(app, (width, 24)));
+            let last = screen.lines().last().unwrap_or_default().to_owned();
+            assert!(last.contains("? help") && last.contains("q quit"), "{width}: {last}");
+        }
+    }
+    // Where there is room for more, what is needed most is there first.
+    let footer = |width| text(&drawn(&apps[0], (width, 24))).lines().last().unwrap_or_default().to_owned();
+    for width in [80, 120] {
+        for hint in ["Enter playbook", "n next step", ": commands", "J journal"] {
+            assert!(footer(width).contains(hint), "{width}: {}", footer(width));
+        }
+    }
+    assert!(footer(120).contains("Tab focus") && !footer(80).contains("Tab focus"));
+}
+
+#[test]
 fn the_pointer_never_panics_anywhere() {
     let mut apps = vec![crashing(), world::healthy(world::options()), super::pictures::confirming()];
     for opened in ["11", "11/x", "11c", "44", "J", "?", ":a", "b"] {

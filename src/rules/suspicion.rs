@@ -1,0 +1,147 @@
+//! Which revision is to blame, and which was the last good one: by who serves, by age and by who is sick. The same for
+//! every kind of workload.
+
+use jiff::SignedDuration;
+
+use crate::domain::{Deployment, Event, Key, Kind, Pod, Timestamp, between, text};
+
+use super::Scene;
+use super::revision::{Kept, Revision, of_deployment, rolled_out_at};
+
+/// A revision that was in service this long has proven itself (Kubernetes' own progress deadline).
+const PROVEN: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long after its rollout a revision can be blamed when no older one runs beside it (audit, section 5:
+/// changes explain what follows within 15 minutes; a crash may take a while to show).
+const BLAME: SignedDuration = SignedDuration::from_mins(30);
+
+/// Only the newest revision is sick.
+pub(super) struct Suspicion<'a> {
+    pub bad: Revision<'a>,
+    /// The last revision that was healthy, and how we know.
+    pub good: Option<(Revision<'a>, String)>,
+    pub says: String,
+    /// 0 to 1.
+    pub weight: f64,
+}
+
+/// Suspects the first of these revisions when all sick pods are its own and an older one is, or was, healthy. Not one
+/// that is only a restart: its pods do as the older would if they began now, so what they read at their start changed.
+pub(super) fn suspect<'a>(
+    scene: &Scene<'a>,
+    revisions: &[Revision<'a>],
+    sick: &[&Pod],
+    onset: Timestamp,
+) -> Option<Suspicion<'a>> {
+    let (bad, older) = revisions.split_first()?;
+    let before = older.first()?;
+    if sick.is_empty() || !sick.iter().all(|pod| bad.is_of(pod)) {
+        return None;
+    }
+    if bad.template.is_restart_of(before.template) || inherited_since(scene, revisions).is_some() {
+        return None;
+    }
+    let rolled_out = rolled_out_at(scene, revisions)?;
+    let beside = older.iter().find_map(|older| Some((older, older.serves_with(scene)?)));
+    let (says, weight) = match beside {
+        Some((older, pods)) => (format!("only {bad} is affected; {older} has {pods}"), 0.9),
+        None if onset.duration_since(rolled_out) <= BLAME => {
+            let after = text::after(between(rolled_out, onset));
+            // Pods of the same revision that work speak for chance rather than for the revision.
+            let weight = if bad.serving(scene) > 0 { 0.6 } else { 0.8 };
+            (format!("began {after} {bad} was rolled out"), weight)
+        }
+        None => return None,
+    };
+    Some(Suspicion { bad: *bad, good: last_good(scene, older, rolled_out), says, weight })
+}
+
+/// Since when the revision before the newest, which is gone, crashed as well, long after its own rollout: whatever
+/// began then goes on, and the newest only inherited it. Events outlive their pods by an hour.
+pub(super) fn inherited_since<'a>(scene: &Scene<'a>, revisions: &[Revision<'a>]) -> Option<Timestamp> {
+    let before = revisions.get(1)?;
+    let began = first_back_off(scene, before)?;
+    (before.serving(scene) == 0 && began.duration_since(before.created) > BLAME).then_some(began)
+}
+
+/// When the kubelet first held back the restart of a container of this revision, within the last hour. Pods of a
+/// StatefulSet have the same names in every revision: of them it is not known.
+fn first_back_off(scene: &Scene<'_>, revision: &Revision<'_>) -> Option<Timestamp> {
+    let Kept::Set(set) = revision.kept else { return None };
+    back_offs(scene, &set.key).map(|event| event.first).min()
+}
+
+/// Whether pods of this owner were crash-looping at that moment, by events, which outlive the pods by an hour. The
+/// kubelet tells it again every five minutes at least.
+pub(super) fn was_looping(scene: &Scene<'_>, owner: &Key, at: Timestamp) -> bool {
+    const AGAIN: SignedDuration = SignedDuration::from_mins(6);
+    back_offs(scene, owner).any(|event| event.first < at && at.duration_since(event.last) <= AGAIN)
+}
+
+fn back_offs<'a>(scene: &Scene<'a>, owner: &Key) -> impl Iterator<Item = &'a Event> {
+    let is_its_pod = move |key: &Key| {
+        let rest = key.name.strip_prefix(&*owner.name);
+        key.namespace == owner.namespace && rest.is_some_and(|rest| rest.starts_with('-'))
+    };
+    scene.snapshot.events.iter().filter(move |event| {
+        &*event.reason == "BackOff"
+            && &*event.about_kind == Kind::Pod.as_str()
+            && event.message.contains("restarting failed container")
+            && is_its_pod(&event.about)
+    })
+}
+
+/// Changes explain what follows within this time (audit, section 5).
+const CHANGE: SignedDuration = SignedDuration::from_mins(15);
+/// Onsets are estimates: a rate over five minutes shows late, a rollout's first pods early.
+const SLACK: SignedDuration = SignedDuration::from_mins(1);
+
+/// Suspects a revision that was rolled out shortly before something began that shows on no pod.
+pub(super) fn before<'a>(
+    scene: &Scene<'a>,
+    deployment: &Deployment,
+    onset: Timestamp,
+) -> Option<Suspicion<'a>> {
+    let runs = scene.revisions(deployment).first()?.replicas > 0;
+    let revisions = of_deployment(scene, deployment);
+    let (bad, older) = revisions.split_first()?;
+    let rolled_out = rolled_out_at(scene, &revisions)?;
+    let after = onset.duration_since(rolled_out);
+    if older.is_empty() || after < -SLACK || after > CHANGE || !runs {
+        return None;
+    }
+    // What a restart brought to light stands in what its pods read at their start.
+    if older.first().is_some_and(|before| bad.template.is_restart_of(before.template)) {
+        return None;
+    }
+    let says = format!("began {} {bad} was rolled out", text::after(between(rolled_out, onset)));
+    // The closer, the likelier.
+    let weight = if after <= CHANGE / 3 { 0.9 } else { 0.8 };
+    Some(Suspicion { bad: *bad, good: last_good(scene, older, rolled_out), says, weight })
+}
+
+/// The last older revision that proved itself: it has pods that serve, or served for a while before the next one came.
+fn last_good<'a>(
+    scene: &Scene<'a>,
+    older: &[Revision<'a>],
+    rolled_out: Timestamp,
+) -> Option<(Revision<'a>, String)> {
+    let mut until = rolled_out;
+    for revision in older {
+        if let Some(pods) = revision.serves_with(scene) {
+            return Some((*revision, format!("{revision} has {pods}")));
+        }
+        if !has_crashed(scene, revision) && until.duration_since(revision.created) >= PROVEN {
+            let served = text::span(between(revision.created, until));
+            return Some((*revision, format!("{revision} served for {served}")));
+        }
+        until = until.min(revision.created);
+    }
+    None
+}
+
+fn has_crashed(scene: &Scene<'_>, revision: &Revision<'_>) -> bool {
+    let unwell = scene.unwell_of(revision.owner_of_pods().unwrap_or_default());
+    unwell.iter().any(|pod| revision.is_of(pod) && pod.restarts() > 0)
+        || first_back_off(scene, revision).is_some()
+}

@@ -1,0 +1,69 @@
+//! One look on the lab by who may change nothing: what helps is suggested, and it is told that it is not theirs.
+
+use std::collections::BTreeMap;
+
+use covet_tui::check::{self, Look};
+use covet_tui::config::Outside;
+use covet_tui::playbooks::Library;
+use covet_tui::probes::Probes;
+use covet_tui::report::Report;
+use covet_tui::rules::Thresholds;
+
+use super::*;
+
+async fn looked(settings: &Settings, read_only: bool) -> Report {
+    let library = Library::built_in();
+    let (out, mut observations) = mpsc::channel(1024);
+    let _eyes = Eyes::open(settings, &library.triggers(), Timestamp::now, out).await;
+    let outside = Outside::of(settings);
+    let client = config::client(settings).await.unwrap();
+    let look = Look {
+        clock: Timestamp::now,
+        thresholds: &Thresholds::default(),
+        library: &library,
+        settings: &BTreeMap::new(),
+        systems: &outside.systems(),
+        read_only,
+        probes: Some(&Probes::new(client, Timestamp::now, outside.clone())),
+        wait: Some(Duration::from_secs(90)),
+    };
+    check::look(&look, &mut observations).await
+}
+
+/// Why a step that changes the workload is not ours, of the anomaly by this rule.
+fn blocked(report: &Report, rule: &str) -> Option<String> {
+    let row = report.anomalies.iter().find(|row| row.rule == rule);
+    let row = row.unwrap_or_else(|| panic!("no {rule} in {:?}", report.anomalies));
+    let suggested = row.suggested.as_ref().unwrap_or_else(|| panic!("nothing is suggested for {row:?}"));
+    assert_eq!(suggested.step, "roll-back", "{suggested:?}");
+    suggested.blocked.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_tells_whether_the_suggested_change_is_ours() {
+    let options =
+        lab::Options { drill: Some("crash-loop.oom".into()), speed: 10.0, ..lab::Options::default() };
+    let lab = lab::start(options).await.unwrap();
+    let admin = settings(&lab, lab.kubeconfig(), &[]);
+    let viewer = settings(&lab, lab.view_kubeconfig(), &[]);
+
+    let report = looked(&admin, false).await;
+    assert_eq!(blocked(&report, "crash-loop"), None);
+    assert!(!report.table().contains("somebody else"), "{}", report.table());
+    let json = serde_json::to_value(&report).unwrap();
+    let suggested = json["anomalies"].as_array().unwrap().iter().find_map(|row| row.get("suggested"));
+    assert!(suggested.is_some_and(|row| row["blocked"].is_null()), "{json}");
+
+    let report = looked(&admin, true).await;
+    assert_eq!(blocked(&report, "crash-loop").as_deref(), Some("this session is read-only"));
+
+    let report = looked(&viewer, false).await;
+    let why = blocked(&report, "crash-loop").unwrap();
+    assert_eq!(why, "you may not patch deployments in covetpy-production");
+    assert!(
+        report.table().contains(&format!("blocked  {why}: somebody else has to do it")),
+        "{}",
+        report.table()
+    );
+    lab.stop().await;
+}
