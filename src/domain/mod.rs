@@ -38,7 +38,7 @@ mod workload;
 
 pub use action::{
     Access, Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DockerWaste, DrainOptions, Effect, Folders,
-    ImageChange, IpSetRef, MachineCommand, NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind,
+    ImageChange, WafRef, MachineCommand, NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind,
     Pick, PodTarget, RIGHTS, RecordSet, RedisCommand, ResourceChange, Right, Rights, Script, SessionTarget,
     Sql, Unit, Which, shell_quote,
 };

@@ -3,6 +3,7 @@
 
 use covet_tui::lab::tsdb::Series;
 use covet_tui::lab::world::{AclEntry, NAMESPACE, drill};
+use serde_json::json;
 
 use super::lab_world::Bench;
 
@@ -90,6 +91,29 @@ fn whoever_is_turned_away_comes_from_elsewhere_and_then_gives_up() {
         assert!(bench.refused() < 1.0, "seed {seed}");
         bench.run(400);
         assert!(bench.refused() < 1.0, "it has given up, seed {seed}");
+    }
+}
+
+#[test]
+fn a_limit_at_the_firewall_stops_many_slow_addresses_once_it_has_counted() {
+    let limit = |limit: u64| {
+        let path = json!({"ByteMatchStatement": {"SearchString": "L2xvZ2lu", "FieldToMatch": {"UriPath": {}},
+            "PositionalConstraint": "STARTS_WITH", "TextTransformations": [{"Priority": 0, "Type": "NONE"}]}});
+        let rate = json!({"Limit": limit, "AggregateKeyType": "IP", "ScopeDownStatement": path});
+        vec![json!({"Name": "limit", "Priority": 0, "Action": {"Block": {}}, "Statement": {"RateBasedStatement": rate}})]
+    };
+    for seed in SEEDS {
+        let mut bench = Bench::new(drill("auth-attack.botnet"), seed);
+        bench.run(60);
+        assert!((15.0..25.0).contains(&bench.refused()), "seed {seed}");
+        bench.world.set_rules(limit(200));
+        bench.run(400);
+        assert!(bench.refused() > 15.0, "each asks less often than that, seed {seed}");
+        bench.world.set_rules(limit(100));
+        bench.run(120);
+        assert!(bench.refused() > 15.0, "it has to count first, seed {seed}");
+        bench.run(120);
+        assert!(bench.refused() < 1.0, "seed {seed}");
     }
 }
 

@@ -292,6 +292,7 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/alert-fatigue.noise.toml"),
     include_str!("../../../assets/drills/auth-attack.spray.toml"),
     include_str!("../../../assets/drills/auth-attack.taken.toml"),
+    include_str!("../../../assets/drills/auth-attack.botnet.toml"),
     include_str!("../../../assets/drills/high-5xx.revision.toml"),
     include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
     include_str!("../../../assets/drills/high-latency.cache.toml"),

@@ -27,24 +27,29 @@ pub struct Firewall {
     /// Changes so far to each: what a lock token stands for.
     pub versions: [u32; 2],
     in_force: (Vec<Network>, Vec<Limit>),
+    /// Since when the limits count.
+    counts_since: Option<Timestamp>,
     due: Option<Timestamp>,
 }
 
 /// A rule that counts by address.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Limit {
     /// Requests within the window.
-    most: f64,
-    window: f64,
+    pub most: f64,
+    /// Seconds.
+    pub window: f64,
     /// Only logins count, and only they are blocked.
-    logins_only: bool,
+    pub logins_only: bool,
+    /// Seconds for which it has counted.
+    pub counted: f64,
 }
 
 impl Limit {
     /// Whether an address has asked so often that this rule blocks it.
     pub fn stops(&self, visitor: Visitor) -> bool {
         let counted = if self.logins_only { visitor.logins } else { visitor.per_second };
-        let seen = visitor.since.as_secs_f64().min(self.window);
+        let seen = visitor.since.as_secs_f64().min(self.window).min(self.counted);
         counted * seen > self.most
     }
 }
@@ -67,14 +72,17 @@ impl Default for Firewall {
                 "Statement": {"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}},
             }),
         ];
-        Self { addresses: Vec::new(), rules, versions: [0; 2], in_force: Default::default(), due: None }
+        Self { addresses: Vec::new(), rules, versions: [0; 2], in_force: Default::default(), counts_since: None, due: None }
     }
 }
 
 impl Firewall {
     /// Networks that are blocked, and limits that hold, by now.
-    pub(super) fn in_force(&self) -> (Vec<Network>, Vec<Limit>) {
-        self.in_force.clone()
+    pub(super) fn in_force(&self, cluster: &Cluster) -> (Vec<Network>, Vec<Limit>) {
+        let (networks, mut limits) = self.in_force.clone();
+        let passed = self.counts_since.map_or(0.0, |since| cluster.now.duration_since(since).as_secs_f64());
+        limits.iter_mut().for_each(|limit| limit.counted = passed * cluster.speed);
+        (networks, limits)
     }
 
     fn read(&self) -> (Vec<Network>, Vec<Limit>) {
@@ -92,7 +100,11 @@ impl Firewall {
     fn tick(&mut self, now: Timestamp) {
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
-            self.in_force = self.read();
+            let (networks, limits) = self.read();
+            if limits != self.in_force.1 {
+                self.counts_since = Some(now);
+            }
+            self.in_force = (networks, limits);
         }
     }
 
@@ -110,7 +122,7 @@ fn limit(rule: &Value) -> Option<Limit> {
     }
     let scope = &rule["ScopeDownStatement"];
     if scope.is_null() {
-        return Some(Limit { most, window, logins_only: false });
+        return Some(Limit { most, window, logins_only: false, counted: 0.0 });
     }
     let path = &scope["ByteMatchStatement"];
     let word = STANDARD.decode(path["SearchString"].as_str()?).ok()?;
@@ -122,7 +134,7 @@ fn limit(rule: &Value) -> Option<Limit> {
         "CONTAINS" => LOGIN.contains(&word),
         _ => false,
     };
-    fits.then_some(Limit { most, window, logins_only: true })
+    fits.then_some(Limit { most, window, logins_only: true, counted: 0.0 })
 }
 
 impl World {
@@ -173,12 +185,14 @@ mod tests {
         let for_login = json!({"ByteMatchStatement": {"SearchString": STANDARD.encode("/login"),
             "FieldToMatch": {"UriPath": {}}, "PositionalConstraint": "STARTS_WITH"}});
         let rule = json!({"Limit": 100, "AggregateKeyType": "IP", "ScopeDownStatement": for_login});
-        let logins = limit(&rule).unwrap();
+        let fresh = limit(&rule).unwrap();
+        assert!(!fresh.stops(visitor(0.5, 0.5, 900)), "it has only begun to count");
+        let logins = Limit { counted: 900.0, ..fresh };
         assert!(!logins.stops(visitor(0.5, 0.5, 100)), "it has not counted for long");
         assert!(logins.stops(visitor(0.5, 0.5, 900)));
         assert!(!logins.stops(visitor(0.3, 0.3, 900)), "ninety in five minutes");
         assert!(!logins.stops(visitor(50.0, 0.0, 900)), "other requests do not count");
-        let all = limit(&json!({"Limit": 100, "AggregateKeyType": "IP"})).unwrap();
+        let all = Limit { counted: 900.0, ..limit(&json!({"Limit": 100, "AggregateKeyType": "IP"})).unwrap() };
         assert!(all.stops(visitor(50.0, 0.0, 900)));
         let elsewhere = json!({"ByteMatchStatement": {"SearchString": STANDARD.encode("/admin"),
             "FieldToMatch": {"UriPath": {}}, "PositionalConstraint": "STARTS_WITH"}});

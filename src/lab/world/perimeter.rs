@@ -138,7 +138,7 @@ fn users() -> impl Iterator<Item = (Ipv4Addr, f64, f64)> {
 
 impl World {
     pub(super) fn gates(&self) -> Gates {
-        let (blocked, limits) = self.firewall.as_ref().map(super::Firewall::in_force).unwrap_or_default();
+        let (blocked, limits) = self.firewall.as_ref().map(|one| one.in_force(&self.cluster)).unwrap_or_default();
         Gates {
             security: self.open_to(443),
             acl: self.network_acl.ingress(),
@@ -198,6 +198,19 @@ mod tests {
         assert!((share("198.18.0.0/16") - 0.535).abs() < 1e-9, "half of those who come alone");
         assert!((share("192.0.2.10/32") - 0.96).abs() < 1e-9, "our own programs");
         assert!((share("192.0.2.0/24") - 0.93).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_tight_limit_shuts_an_office_out_of_the_login_and_one_for_everything_whole_crowds() {
+        let share = |most: f64, logins_only: bool| {
+            let limits = vec![Limit { most, window: 300.0, logins_only, counted: 900.0 }];
+            Gates { limits, ..gates() }.users(100.0)
+        };
+        assert!((share(100.0, true) - 1.0).abs() < 1e-9, "81 logins of the office in five minutes");
+        assert!((share(50.0, true) - (1.0 - 0.03 * LOGINS)).abs() < 1e-9);
+        assert!((share(500.0, false) - 0.93).abs() < 1e-9, "every request counts: both crowds are over it");
+        let slowed = Gates { per_second: Some(0.5), ..gates() }.users(100.0);
+        assert!((slowed - 0.94).abs() < 1e-9, "what the ingress controller lets through of them: {slowed}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! word; where nothing brings the old state back, the name is typed.
 
 mod command;
+mod rate;
 mod record;
 
 use std::time::Duration;
@@ -114,7 +115,7 @@ pub enum AwsDoes {
     },
     /// Addresses that are blocked at the WAF.
     IpSet {
-        ip_set: IpSetRef,
+        ip_set: WafRef,
     },
     /// Whether a secret rotates, and its versions' stages; never its value.
     SecretRotation {
@@ -189,12 +190,23 @@ pub enum AwsDoes {
     },
     /// Adds to a WAF IP set.
     BlockAddresses {
-        ip_set: IpSetRef,
+        ip_set: WafRef,
         addresses: Vec<String>,
     },
     UnblockAddresses {
-        ip_set: IpSetRef,
+        ip_set: WafRef,
         addresses: Vec<String>,
+    },
+    /// Blocks, at the firewall, each address that asks for a path more often than so many times in five minutes.
+    LimitRate {
+        web_acl: WafRef,
+        path: String,
+        limit: u32,
+    },
+    /// Takes such a rule away again.
+    UnlimitRate {
+        web_acl: WafRef,
+        rule: Name,
     },
     /// UPSERT of one record set in a hosted zone.
     SetRecord {
@@ -224,9 +236,9 @@ pub enum AwsDoes {
 #[serde(try_from = "f64", into = "f64")]
 pub struct Acu(u32);
 
-/// A WAF IP set is named by three things.
+/// An IP set or a web ACL of the web application firewall is named by three things.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct IpSetRef {
+pub struct WafRef {
     pub name: Name,
     pub id: Name,
     /// `REGIONAL`, or `CLOUDFRONT` (which lives in us-east-1).
@@ -355,6 +367,7 @@ impl AwsDoes {
             DenyAddress { .. } | UndenyAddress { .. } => Effect::Disruptive,
             OpenPort { .. } | ClosePort { .. } => Effect::Disruptive,
             BlockAddresses { .. } | UnblockAddresses { .. } => Effect::Disruptive,
+            LimitRate { .. } | UnlimitRate { .. } => Effect::Disruptive,
             SetRecord { .. } | DeleteRecord { .. } => Effect::Disruptive,
             RestartOnNode { .. } => Effect::Disruptive,
             ReplaceInstance { .. } | UpdateNodeGroup { .. } => Effect::Destructive,
@@ -375,6 +388,7 @@ impl AwsDoes {
             DenyAddress { cidr, .. } | UndenyAddress { cidr, .. } => Some(cidr.as_str().into()),
             OpenPort { group, .. } | ClosePort { group, .. } => Some(group.clone()),
             BlockAddresses { ip_set, .. } | UnblockAddresses { ip_set, .. } => Some(ip_set.name.clone()),
+            LimitRate { web_acl, .. } | UnlimitRate { web_acl, .. } => Some(web_acl.name.clone()),
             SetRecord { record, .. } | DeleteRecord { record, .. } => {
                 Some(record.name.trim_end_matches('.').into())
             }
