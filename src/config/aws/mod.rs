@@ -32,11 +32,11 @@ use credentials::Kept;
 use explain::no_credentials;
 use signed::Signed;
 
-pub use calls::{Buckets, Json, Query, words};
+pub use calls::{Buckets, Json, Query, Rest, words};
 pub use database::{RdsCluster, RdsInstance, find_cluster, find_instance, host_of, is_rds, region_of};
 pub use explain::{AwsError, AwsTrouble, explain};
 pub use metrics::database_metrics;
-pub use signed::{Prepared, Service, Words, prepare};
+pub use signed::{Endpoint, Prepared, Service, Words, prepare};
 pub use xml::Xml;
 
 /// From dialling to connected.
@@ -170,8 +170,8 @@ impl Session {
         aws_sdk_cloudwatch::Client::new(&self.config)
     }
 
-    pub fn eks(&self) -> aws_sdk_eks::Client {
-        aws_sdk_eks::Client::new(&self.config)
+    pub fn eks(&self) -> Rest {
+        Rest(self.signed(Service::Eks))
     }
 
     pub fn insights(&self) -> aws_sdk_pi::Client {

@@ -30,6 +30,13 @@ pub enum Prepared {
     Query(Service, String, Words),
     /// AWS JSON 1.1: the operation and its body.
     Json(Service, String, Value),
+    /// JSON at a path, encoded; with a body it is posted.
+    Rest {
+        service: Service,
+        path: String,
+        query: Words,
+        body: Option<Value>,
+    },
     /// The objects of a bucket below a prefix.
     S3List {
         bucket: String,
@@ -55,6 +62,15 @@ pub enum Service {
     CloudTrail,
     Logs,
     Firewall,
+    Eks,
+}
+
+/// Where a service is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Endpoint {
+    /// AWS's own; with cryptography that FIPS 140 validates, and by IPv6 too, when these are asked for.
+    Aws { fips: bool, dual_stack: bool },
+    Other(String),
 }
 
 /// Signs what is for one service, and sends it.
@@ -63,7 +79,7 @@ pub struct Signed {
     pub(super) service: Service,
     http: Option<reqwest::Client>,
     credentials: Option<SharedCredentialsProvider>,
-    endpoint: Option<String>,
+    endpoint: Endpoint,
     region: String,
     clock: fn() -> Timestamp,
 }
@@ -85,12 +101,39 @@ impl Service {
             }
             Service::Logs => ["logs", "CloudWatch Logs", "Logs_20140328"],
             Service::Firewall => ["wafv2", "WAFV2", "AWSWAF_20190729"],
+            Service::Eks => ["eks", "EKS", ""],
         }
+    }
+
+    /// The host of AWS's own endpoint (as botocore's endpoint rules have it; S3's buckets are named before it).
+    fn host(self, region: &str, fips: bool, dual_stack: bool) -> String {
+        let [name, ..] = self.facts();
+        let china = region.starts_with("cn-");
+        let zone = match (dual_stack, china) {
+            (true, false) => "api.aws",
+            (true, true) => "api.amazonwebservices.com.cn",
+            (false, false) => "amazonaws.com",
+            (false, true) => "amazonaws.com.cn",
+        };
+        // In GovCloud most endpoints are of FIPS as they are.
+        let apart = matches!(self, Service::SecretsManager | Service::Firewall);
+        let already = region.starts_with("us-gov-") && !dual_stack && !apart;
+        match (self, fips && !already) {
+            (Service::Eks, true) if !dual_stack && !china => format!("fips.eks.{region}.{zone}"),
+            (_, true) => format!("{name}-fips.{region}.{zone}"),
+            (_, false) => format!("{name}.{region}.{zone}"),
+        }
+    }
+
+    fn endpoint(self, config: &SdkConfig) -> Endpoint {
+        let asked = |wanted: Option<bool>| wanted.unwrap_or_default();
+        let aws = Endpoint::Aws { fips: asked(config.use_fips()), dual_stack: asked(config.use_dual_stack()) };
+        self.configured(config).map_or(aws, Endpoint::Other)
     }
 
     /// Its endpoint when it is not AWS's own. One for all services from our settings goes before the others,
     /// as in the SDK's clients.
-    fn endpoint(self, config: &SdkConfig) -> Option<String> {
+    fn configured(self, config: &SdkConfig) -> Option<String> {
         let [_, id, _] = self.facts();
         let for_all = || config.endpoint_url().map(ToOwned::to_owned);
         if config.get_origin("endpoint_url").is_client_config() {
@@ -109,7 +152,7 @@ impl Service {
 pub fn prepare(
     call: &Prepared,
     region: &str,
-    endpoint: Option<&str>,
+    endpoint: &Endpoint,
     credentials: &Credentials,
     at: SystemTime,
 ) -> Result<http::Request<Vec<u8>>, AwsError> {
@@ -154,11 +197,11 @@ pub fn prepare(
 fn unsigned(
     call: &Prepared,
     region: &str,
-    endpoint: Option<&str>,
+    endpoint: &Endpoint,
 ) -> Result<(&'static str, http::Request<Vec<u8>>), http::Error> {
-    let host = |service: &str| match endpoint {
-        Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-        None => format!("https://{service}.{region}.{}", suffix(region)),
+    let host = |service: &Service| match endpoint {
+        Endpoint::Other(url) => url.trim_end_matches('/').to_owned(),
+        Endpoint::Aws { fips, dual_stack } => format!("https://{}", service.host(region, *fips, *dual_stack)),
     };
     Ok(match call {
         Prepared::Query(service, action, words) => {
@@ -170,17 +213,31 @@ fn unsigned(
                 url.query_pairs_mut().extend_pairs(fixed.into_iter().chain(given));
             }
             let body = body.and_then(|url| url.query().map(ToOwned::to_owned)).unwrap_or_default();
-            let request = http::Request::post(format!("{}/", host(name)))
+            let request = http::Request::post(format!("{}/", host(service)))
                 .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
                 .body(body.into_bytes())?;
             (name, request)
         }
         Prepared::Json(service, operation, body) => {
             let [name, _, target] = service.facts();
-            let request = http::Request::post(format!("{}/", host(name)))
+            let request = http::Request::post(format!("{}/", host(service)))
                 .header("content-type", "application/x-amz-json-1.1")
                 .header("x-amz-target", format!("{target}.{operation}"))
                 .body(body.to_string().into_bytes())?;
+            (name, request)
+        }
+        Prepared::Rest { service, path, query, body } => {
+            let [name, ..] = service.facts();
+            let words = query.iter().map(|(name, value)| format!("{name}={}", encoded(value, false)));
+            let words = words.collect::<Vec<_>>().join("&");
+            let mark = if words.is_empty() { "" } else { "?" };
+            let url = format!("{}{path}{mark}{words}", host(service));
+            let request = match body {
+                None => http::Request::get(url).body(Vec::new())?,
+                Some(body) => http::Request::post(url)
+                    .header("content-type", "application/json")
+                    .body(body.to_string().into_bytes())?,
+            };
             (name, request)
         }
         Prepared::S3List { bucket, prefix, after } => {
@@ -202,16 +259,21 @@ fn unsigned(
 }
 
 /// With an endpoint of one's own, and for names with dots (which no certificate fits), the bucket is in the path.
-fn bucket_url(bucket: &str, region: &str, endpoint: Option<&str>) -> String {
-    match endpoint {
-        Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
-        None if bucket.contains('.') => format!("https://s3.{region}.{}/{bucket}", suffix(region)),
-        None => format!("https://{bucket}.s3.{region}.{}/", suffix(region)),
-    }
+fn bucket_url(bucket: &str, region: &str, endpoint: &Endpoint) -> String {
+    let (fips, dual_stack) = match endpoint {
+        Endpoint::Other(url) => return format!("{}/{bucket}", url.trim_end_matches('/')),
+        Endpoint::Aws { fips, dual_stack } => (*fips, *dual_stack),
+    };
+    let name = if fips { "s3-fips" } else { "s3" };
+    let stack = if dual_stack { "dualstack." } else { "" };
+    let zone = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let host = format!("{name}.{stack}{region}.{zone}");
+    if bucket.contains('.') { format!("https://{host}/{bucket}") } else { format!("https://{bucket}.{host}/") }
 }
 
-fn suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+/// A path of these names.
+pub(super) fn path(names: &[&str]) -> String {
+    names.iter().map(|name| format!("/{}", encoded(name, false))).collect()
 }
 
 /// Percent-encoded as RFC 3986 wants it; slashes of a path stay.
@@ -283,8 +345,7 @@ impl Signed {
             return Err(of_chain("no credentials"));
         };
         let credentials = provider.provide_credentials().await.map_err(|error| of_chain(&chain(&error)))?;
-        let endpoint = self.endpoint.as_deref();
-        let request = prepare(call, &self.region, endpoint, &credentials, (self.clock)().into())?;
+        let request = prepare(call, &self.region, &self.endpoint, &credentials, (self.clock)().into())?;
         let request = reqwest::Request::try_from(request)
             .map_err(|error| AwsError::new(AwsTrouble::Refused, error.to_string()))?;
         let answer = http.execute(request).await.map_err(unreachable)?;
@@ -292,16 +353,18 @@ impl Signed {
         if status.is_success() {
             return Ok(answer);
         }
+        let kind = answer.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
+        let kind = kind.map(|kind| kind.split(':').next().unwrap_or(kind).to_owned());
         let body = answer.text().await.unwrap_or_default();
-        Err(refused(status.as_u16(), &body))
+        Err(refused(status.as_u16(), kind.as_deref(), &body))
     }
 }
 
-/// The code and message of an error, in whichever of the three shapes.
-fn refused(status: u16, body: &str) -> AwsError {
+/// The code and message of an error, in whichever of the three shapes; `kind` is the code where a header tells it.
+fn refused(status: u16, kind: Option<&str>, body: &str) -> AwsError {
     if let Ok(value) = serde_json::from_str::<Value>(body) {
         let word = |name: &str| value.get(name).and_then(Value::as_str);
-        let code = word("__type").or(word("code")).unwrap_or_default();
+        let code = word("__type").or(kind).or(word("code")).unwrap_or_default();
         let code = code.rsplit('#').next().unwrap_or(code);
         return AwsError::of_code(status, code, word("message").or(word("Message")).unwrap_or_default());
     }

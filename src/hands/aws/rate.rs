@@ -36,7 +36,21 @@ async fn read(session: &Session, web_acl: &WafRef) -> Result<(Value, String), Aw
 /// The rules, and the token of this very read.
 pub(super) async fn image(session: &Session, web_acl: &WafRef) -> Result<(Value, String), AwsError> {
     let (acl, token) = read(session, web_acl).await?;
-    Ok((json!({"web_acl": &*web_acl.name, "rules": acl.get("Rules")}), token))
+    let mut rules = acl.get("Rules").cloned().unwrap_or_default();
+    drop_nulls(&mut rules);
+    Ok((json!({"web_acl": &*web_acl.name, "rules": rules}), token))
+}
+
+/// Some emulators write what is not there.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 fn rules(image: &Value) -> Vec<Value> {
@@ -112,7 +126,7 @@ pub(super) async fn send(session: &Session, web_acl: &WafRef, plan: &Plan) -> Re
     let (acl, _) = read(session, web_acl).await?;
     let mut body = named(web_acl);
     let kept = KEPT.into_iter().filter_map(|field| Some((field, acl.get(field)?)));
-    for (field, value) in kept.filter(|(_, value)| value.as_str() != Some("")) {
+    for (field, value) in kept.filter(|(_, value)| !value.is_null() && value.as_str() != Some("")) {
         body[field] = value.clone();
     }
     body["Rules"] = rules(&plan.after).into();
