@@ -100,7 +100,9 @@ fn a_limit_at_the_firewall_stops_many_slow_addresses_once_it_has_counted() {
         let path = json!({"ByteMatchStatement": {"SearchString": "L2xvZ2lu", "FieldToMatch": {"UriPath": {}},
             "PositionalConstraint": "STARTS_WITH", "TextTransformations": [{"Priority": 0, "Type": "NONE"}]}});
         let rate = json!({"Limit": limit, "AggregateKeyType": "IP", "ScopeDownStatement": path});
-        vec![json!({"Name": "limit", "Priority": 0, "Action": {"Block": {}}, "Statement": {"RateBasedStatement": rate}})]
+        vec![
+            json!({"Name": "limit", "Priority": 0, "Action": {"Block": {}}, "Statement": {"RateBasedStatement": rate}}),
+        ]
     };
     for seed in SEEDS {
         let mut bench = Bench::new(drill("auth-attack.botnet"), seed);

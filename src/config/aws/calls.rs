@@ -107,7 +107,13 @@ impl Rest {
         self.ask(names, Words::new(), Some(body), 1).await
     }
 
-    async fn ask(&self, names: &[&str], query: Words, body: Option<Value>, tries: u32) -> Result<Value, AwsError> {
+    async fn ask(
+        &self,
+        names: &[&str],
+        query: Words,
+        body: Option<Value>,
+        tries: u32,
+    ) -> Result<Value, AwsError> {
         let call = Prepared::Rest { service: self.0.service, path: path(names), query, body };
         json(&self.0.ask(&call, tries).await?)
     }

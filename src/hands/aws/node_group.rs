@@ -68,7 +68,9 @@ pub(super) async fn look(
     };
     let of_group = words(&[("nodegroupName", group)]);
     let asked = session.eks().look(&["clusters", cluster, "updates", id], of_group).await?;
-    let Some(update) = asked.get("update") else { return Ok(Seen::NotYet("EKS does not list it yet".into())) };
+    let Some(update) = asked.get("update") else {
+        return Ok(Seen::NotYet("EKS does not list it yet".into()));
+    };
     let errors = update.get("errors").and_then(Value::as_array).into_iter().flatten();
     let errors: Vec<&str> = errors.filter_map(|error| error.get("errorMessage")?.as_str()).collect();
     Ok(match update.get("status").and_then(Value::as_str).unwrap_or_default() {

@@ -93,15 +93,20 @@ fn limited(web_acl: &WafRef, path: &str, limit: u32, before: Value, mut plan: Pl
     plan.after["rules"] = rules.into();
     plan.before = before;
     let minutes = AwsDoes::RATE_WINDOW / 60;
-    plan.title = format!("block whoever asks for {path} more than {limit} times in {minutes} minutes, at {}", web_acl.name);
+    plan.title = format!(
+        "block whoever asks for {path} more than {limit} times in {minutes} minutes, at {}",
+        web_acl.name
+    );
     let shared = format!(
         "clients behind one address are counted as one: an office, a mobile carrier or our own NAT gateway with \
          more than {limit} requests to {path} in {minutes} minutes is shut out of it, too"
     );
     plan.hazards.push(Hazard::warn(Guard::Target, shared));
-    let seen = "it counts the address that the firewall sees: behind a proxy or a content network, that one's own";
+    let seen =
+        "it counts the address that the firewall sees: behind a proxy or a content network, that one's own";
     plan.hazards.push(Hazard::note(Guard::Target, seen));
-    let slow = format!("it begins to count now: who asks slowly is blocked only after up to {minutes} minutes");
+    let slow =
+        format!("it begins to count now: who asks slowly is blocked only after up to {minutes} minutes");
     plan.hazards.push(Hazard::note(Guard::Target, slow));
     let back = AwsDoes::UnlimitRate { web_acl: web_acl.clone(), rule: rule.as_str().into() };
     Ok(plan.undo(back, format!("rule {rule} goes away: nobody is limited by it any more")))

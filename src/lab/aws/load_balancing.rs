@@ -31,7 +31,8 @@ pub(super) fn answer(world: &World, asked: &Asked) -> Said {
             if found.is_empty() {
                 return Err(Failure::new("LoadBalancerNotFound", "One or more load balancers not found"));
             }
-            let groups = found.into_iter().flat_map(|one| LISTENED.map(|port| target_group(one, port, world)));
+            let groups =
+                found.into_iter().flat_map(|one| LISTENED.map(|port| target_group(one, port, world)));
             Ok(list("TargetGroups", "member", groups))
         }
         "DescribeTargetHealth" => {

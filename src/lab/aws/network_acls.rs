@@ -72,9 +72,11 @@ fn entry(asked: &Asked) -> Result<AclEntry, Failure> {
     let (egress, rule) = place(asked)?;
     let cidr = asked.needed("CidrBlock")?.to_owned();
     let (address, prefix) = cidr.split_once('/').unwrap_or((&cidr, ""));
-    let is_network = address.parse::<std::net::Ipv4Addr>().is_ok() && prefix.parse::<u8>().is_ok_and(|bits| bits <= 32);
+    let is_network =
+        address.parse::<std::net::Ipv4Addr>().is_ok() && prefix.parse::<u8>().is_ok_and(|bits| bits <= 32);
     if !is_network {
-        let says = format!("Value ({cidr}) for parameter cidrBlock is invalid. This is not a valid CIDR block.");
+        let says =
+            format!("Value ({cidr}) for parameter cidrBlock is invalid. This is not a valid CIDR block.");
         return Err(Failure::new("InvalidParameterValue", says));
     }
     let port = |end: &str| asked.get(&format!("PortRange.{end}")).and_then(|port| port.parse().ok());

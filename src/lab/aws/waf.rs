@@ -65,14 +65,20 @@ fn invalid(says: impl Into<String>) -> Failure {
 fn found<'a>(world: &'a World, asked: &Value, (name, id): (&str, &str)) -> Result<&'a Firewall, Failure> {
     let this = (word(asked, "Name"), word(asked, "Id"), word(asked, "Scope")) == (name, id, "REGIONAL");
     world.firewall().filter(|_| this).ok_or_else(|| {
-        let says = "AWS WAF couldn\u{2019}t perform the operation because your resource doesn\u{2019}t exist.";
+        let says =
+            "AWS WAF couldn\u{2019}t perform the operation because your resource doesn\u{2019}t exist.";
         Failure::new("WAFNonexistentItemException", says)
     })
 }
 
 fn of_resource(world: &World, arn: &str) -> Result<Value, Failure> {
-    if !BALANCERS.iter().any(|one| load_balancing::arn(one, world) == arn && arn.contains("loadbalancer/app/")) {
-        return Err(invalid("Error reason: The ARN isn't valid. A valid ARN begins with arn: and includes other information separated by colons or slashes., field: RESOURCE_ARN"));
+    if !BALANCERS
+        .iter()
+        .any(|one| load_balancing::arn(one, world) == arn && arn.contains("loadbalancer/app/"))
+    {
+        return Err(invalid(
+            "Error reason: The ARN isn't valid. A valid ARN begins with arn: and includes other information separated by colons or slashes., field: RESOURCE_ARN",
+        ));
     }
     Ok(world.firewall().map_or_else(|| json!({}), |firewall| json!({"WebACL": acl(firewall)})))
 }
@@ -112,7 +118,9 @@ fn acl(firewall: &Firewall) -> Value {
 }
 
 fn addresses(asked: &Value) -> Result<Vec<String>, Failure> {
-    let list = asked["Addresses"].as_array().ok_or_else(|| invalid("Error reason: You have omitted a required parameter., field: ADDRESSES"))?;
+    let list = asked["Addresses"]
+        .as_array()
+        .ok_or_else(|| invalid("Error reason: You have omitted a required parameter., field: ADDRESSES"))?;
     let is_network = |text: &str| {
         let (address, prefix) = text.split_once('/')?;
         let bits: u8 = prefix.parse().ok()?;
@@ -134,21 +142,27 @@ fn rules(asked: &Value) -> Result<Vec<Value>, Failure> {
     let rules = asked["Rules"].as_array().cloned().unwrap_or_default();
     for field in ["DefaultAction", "VisibilityConfig"] {
         if !asked[field].is_object() {
-            return Err(invalid(format!("Error reason: You have omitted a required parameter., field: {field}")));
+            return Err(invalid(format!(
+                "Error reason: You have omitted a required parameter., field: {field}"
+            )));
         }
     }
     let mut places = std::collections::BTreeSet::new();
     for rule in &rules {
         if !places.insert(rule["Priority"].as_u64()) {
-            let says = "AWS WAF couldn\u{2019}t perform the operation because the priority of a rule is taken.";
+            let says =
+                "AWS WAF couldn\u{2019}t perform the operation because the priority of a rule is taken.";
             return Err(Failure::new("WAFDuplicateItemException", says));
         }
         let rate = &rule["Statement"]["RateBasedStatement"];
-        let within = |value: &Value, fits: &dyn Fn(u64) -> bool| value.is_null() || value.as_u64().is_some_and(fits);
+        let within =
+            |value: &Value, fits: &dyn Fn(u64) -> bool| value.is_null() || value.as_u64().is_some_and(fits);
         if !within(&rate["Limit"], &|limit| limit >= FEWEST)
             || !within(&rate["EvaluationWindowSec"], &|window| WINDOWS.contains(&window))
         {
-            return Err(invalid("Error reason: Your rate limit is out of bounds., field: RATE_BASED_STATEMENT"));
+            return Err(invalid(
+                "Error reason: Your rate limit is out of bounds., field: RATE_BASED_STATEMENT",
+            ));
         }
     }
     Ok(rules)

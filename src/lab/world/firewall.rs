@@ -72,7 +72,14 @@ impl Default for Firewall {
                 "Statement": {"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}},
             }),
         ];
-        Self { addresses: Vec::new(), rules, versions: [0; 2], in_force: Default::default(), counts_since: None, due: None }
+        Self {
+            addresses: Vec::new(),
+            rules,
+            versions: [0; 2],
+            in_force: Default::default(),
+            counts_since: None,
+            due: None,
+        }
     }
 }
 
@@ -192,10 +199,14 @@ mod tests {
         assert!(logins.stops(visitor(0.5, 0.5, 900)));
         assert!(!logins.stops(visitor(0.3, 0.3, 900)), "ninety in five minutes");
         assert!(!logins.stops(visitor(50.0, 0.0, 900)), "other requests do not count");
-        let all = Limit { counted: 900.0, ..limit(&json!({"Limit": 100, "AggregateKeyType": "IP"})).unwrap() };
+        let all =
+            Limit { counted: 900.0, ..limit(&json!({"Limit": 100, "AggregateKeyType": "IP"})).unwrap() };
         assert!(all.stops(visitor(50.0, 0.0, 900)));
         let elsewhere = json!({"ByteMatchStatement": {"SearchString": STANDARD.encode("/admin"),
             "FieldToMatch": {"UriPath": {}}, "PositionalConstraint": "STARTS_WITH"}});
-        assert!(limit(&json!({"Limit": 100, "AggregateKeyType": "IP", "ScopeDownStatement": elsewhere})).is_none());
+        assert!(
+            limit(&json!({"Limit": 100, "AggregateKeyType": "IP", "ScopeDownStatement": elsewhere}))
+                .is_none()
+        );
     }
 }

@@ -84,7 +84,9 @@ impl Roll {
                 return Step::Empty(node, !self.old.is_empty());
             }
             if until <= cluster.now {
-                let says = format!("Reached max retries while trying to evict pods from nodes in node group: {node}");
+                let says = format!(
+                    "Reached max retries while trying to evict pods from nodes in node group: {node}"
+                );
                 return Step::Ends(UpdateStatus::Failed, Some(says));
             }
             let first = left.into_iter().find(|pod| !pod.is_deleting() && upkeep::may_evict(cluster, pod));
@@ -157,7 +159,9 @@ impl World {
     pub(super) fn roll_nodes(&mut self) {
         let now = self.cluster.now;
         let group = &mut self.node_group;
-        let Some(roll) = group.roll.as_mut().filter(|_| group.next.is_none_or(|next| next <= now)) else { return };
+        let Some(roll) = group.roll.as_mut().filter(|_| group.next.is_none_or(|next| next <= now)) else {
+            return;
+        };
         group.next = Some(later(now, SignedDuration::from_secs(1)));
         match roll.step(&mut self.cluster) {
             Step::Waits => {}

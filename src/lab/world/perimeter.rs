@@ -88,7 +88,10 @@ impl Gates {
     pub fn passage(&self, visitor: Visitor) -> Passage {
         let address = visitor.address;
         let hit = |networks: &[Network]| networks.iter().any(|network| network.holds(address));
-        if !self.connects(address) || hit(&self.blocked) || self.limits.iter().any(|limit| limit.stops(visitor)) {
+        if !self.connects(address)
+            || hit(&self.blocked)
+            || self.limits.iter().any(|limit| limit.stops(visitor))
+        {
             Passage::Stopped
         } else if hit(&self.denied) {
             Passage::TurnedAway
@@ -138,7 +141,8 @@ fn users() -> impl Iterator<Item = (Ipv4Addr, f64, f64)> {
 
 impl World {
     pub(super) fn gates(&self) -> Gates {
-        let (blocked, limits) = self.firewall.as_ref().map(|one| one.in_force(&self.cluster)).unwrap_or_default();
+        let (blocked, limits) =
+            self.firewall.as_ref().map(|one| one.in_force(&self.cluster)).unwrap_or_default();
         Gates {
             security: self.open_to(443),
             acl: self.network_acl.ingress(),

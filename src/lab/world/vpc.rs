@@ -62,7 +62,12 @@ impl Default for NetworkAcl {
             cidr: "0.0.0.0/0".to_owned(),
             ports: None,
         };
-        Self { entries: [false, true].into_iter().flat_map(|egress| [100, LAST].map(|rule| entry(egress, rule))).collect() }
+        Self {
+            entries: [false, true]
+                .into_iter()
+                .flat_map(|egress| [100, LAST].map(|rule| entry(egress, rule)))
+                .collect(),
+        }
     }
 }
 

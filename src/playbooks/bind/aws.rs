@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Acu, AliasTarget, AwsCall, AwsDoes, WafRef, NodeQuestion, NodeService, RecordSet};
+use crate::domain::{Acu, AliasTarget, AwsCall, AwsDoes, NodeQuestion, NodeService, RecordSet, WafRef};
 
 use super::{Args, Bound, missing, networks};
 
@@ -101,12 +101,14 @@ fn change(args: &Args<'_>) -> Bound<AwsDoes> {
         "close-port" => {
             AwsDoes::ClosePort { group: name("group")?, port: port(args, "port")?, cidr: args.text("cidr")? }
         }
-        "block-addresses" => {
-            AwsDoes::BlockAddresses { ip_set: of_waf(args, "ip_set")?, addresses: networks(args, "addresses")? }
-        }
-        "unblock-addresses" => {
-            AwsDoes::UnblockAddresses { ip_set: of_waf(args, "ip_set")?, addresses: networks(args, "addresses")? }
-        }
+        "block-addresses" => AwsDoes::BlockAddresses {
+            ip_set: of_waf(args, "ip_set")?,
+            addresses: networks(args, "addresses")?,
+        },
+        "unblock-addresses" => AwsDoes::UnblockAddresses {
+            ip_set: of_waf(args, "ip_set")?,
+            addresses: networks(args, "addresses")?,
+        },
         "limit-rate" => AwsDoes::LimitRate {
             web_acl: of_waf(args, "web_acl")?,
             path: args.text("path")?,

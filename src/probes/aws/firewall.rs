@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::aws::{AwsError, Session};
-use crate::domain::{WafRef, Tone, text};
+use crate::domain::{Tone, WafRef, text};
 use crate::probes::answer::Answer;
 
 pub(super) async fn ip_set(session: &Session, wanted: &WafRef) -> Result<Answer, AwsError> {
@@ -44,7 +44,8 @@ pub(super) async fn of_balancer(session: &Session, arn: &str, answer: &mut Answe
         let blocks = rule.pointer("/Action/Block").is_some();
         if let Some(limit) = rule.pointer("/Statement/RateBasedStatement/Limit") {
             let verb = if blocks { "blocks" } else { "counts" };
-            let says = format!("rule {} {verb} whoever asks more often than {limit} times", word(rule, "/Name"));
+            let says =
+                format!("rule {} {verb} whoever asks more often than {limit} times", word(rule, "/Name"));
             answer.line(Tone::Plain, says);
         }
         let set = word(rule, "/Statement/IPSetReferenceStatement/ARN");

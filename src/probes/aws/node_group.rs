@@ -40,7 +40,8 @@ async fn last_update(session: &Session, cluster: &Name, group: &Name, answer: &m
     let Some(id) = each(&listed, "/updateIds").first().and_then(Value::as_str) else { return };
     let asked = eks.look(&["clusters", cluster, "updates", id], of_group).await;
     if let Some(update) = asked.ok().as_ref().and_then(|asked| asked.get("update")) {
-        let says = format!("last update: {}, {}", word(update, "type", "update"), word(update, "status", "?"));
+        let says =
+            format!("last update: {}, {}", word(update, "type", "update"), word(update, "status", "?"));
         answer.line(Tone::Plain, says);
         for error in each(update, "/errors") {
             answer.line(Tone::Bad, word(error, "errorMessage", ""));

@@ -354,14 +354,13 @@ def endpoints():
                         return AWSResponse(request.url, 500, {}, io.BytesIO(b""))
 
                     config = Config(retries={"total_max_attempts": 1}, use_fips_endpoint=fips,
-                                    use_dualstack_endpoint=dual_stack)
+                                    use_dualstack_endpoint=dual_stack, s3={"us_east_1_regional_endpoint": "regional"})
                     made = boto3.client(service, region_name=region, config=config, **KEYS)
                     made.meta.events.register("before-send", take)
                     try:
                         getattr(made, operation)(**params)
                     except Exception:
                         pass
-                    # Without one, it has no such endpoint.
                     out.append({"service": service, "region": region, "fips": fips, "dual_stack": dual_stack,
                                 "url": taken.get("url")})
     print(json.dumps(out))

@@ -1,6 +1,6 @@
 //! Actions on AWS as lines of the `aws` command that a person could paste.
 
-use super::{AwsCall, AwsDoes, WafRef, RecordSet};
+use super::{AwsCall, AwsDoes, RecordSet, WafRef};
 use crate::domain::shell_quote;
 
 impl AwsCall {
@@ -188,7 +188,9 @@ fn log_events(group: &str, pattern: &str, window: std::time::Duration) -> String
 fn rules_line(web_acl: &WafRef, change: &str) -> String {
     let named = of_set(web_acl);
     // The priority of a new rule is one more than the highest.
-    let rules = format!("(([.WebACL.Rules[].Priority] | max // -1) + 1) as $next | .WebACL.Rules {change} | map(.Priority //= $next)");
+    let rules = format!(
+        "(([.WebACL.Rules[].Priority] | max // -1) + 1) as $next | .WebACL.Rules {change} | map(.Priority //= $next)"
+    );
     format!(
         "acl=$(aws wafv2 get-web-acl {named}); aws wafv2 update-web-acl {named} --lock-token \"$(jq -r .LockToken <<<\"$acl\")\" \
          --default-action \"$(jq .WebACL.DefaultAction <<<\"$acl\")\" --visibility-config \"$(jq .WebACL.VisibilityConfig <<<\"$acl\")\" \

@@ -1,6 +1,7 @@
 //! Actions on AWS: calls with their parameters, no client. What is read and what is changed is fixed by the
 //! word; where nothing brings the old state back, the name is typed.
 
+mod acu;
 mod command;
 mod rate;
 mod record;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Effect, Name};
 
+pub use acu::Acu;
 pub use record::{AliasTarget, RecordSet};
 
 /// A call on AWS, and the region it is for.
@@ -231,11 +233,6 @@ pub enum AwsDoes {
     },
 }
 
-/// Aurora capacity units, counted in halves: the API takes steps of 0.5.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
-pub struct Acu(u32);
-
 /// An IP set or a web ACL of the web application firewall is named by three things.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WafRef {
@@ -260,38 +257,6 @@ pub enum NodeQuestion {
 pub enum NodeService {
     Kubelet,
     Containerd,
-}
-
-impl Acu {
-    pub fn value(self) -> f64 {
-        f64::from(self.0) / 2.0
-    }
-}
-
-impl TryFrom<f64> for Acu {
-    type Error = String;
-
-    fn try_from(value: f64) -> Result<Self, String> {
-        let halves = value * 2.0;
-        // 256 ACUs is the most there is (RDS API, ServerlessV2ScalingConfiguration).
-        if (0.0..=512.0).contains(&halves) && halves.fract() == 0.0 {
-            Ok(Acu(halves as u32))
-        } else {
-            Err(format!("{value} is no number of ACUs: 0 to 256 in steps of 0.5"))
-        }
-    }
-}
-
-impl From<Acu> for f64 {
-    fn from(acu: Acu) -> f64 {
-        acu.value()
-    }
-}
-
-impl std::fmt::Display for Acu {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.value())
-    }
 }
 
 impl NodeQuestion {

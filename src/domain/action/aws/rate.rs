@@ -35,7 +35,8 @@ impl AwsDoes {
 
     /// Its name, one for each path.
     pub fn limit_rule_name(path: &str) -> String {
-        let word: String = path.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+        let word: String =
+            path.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
         format!("covet-limit{}", word.trim_end_matches('-'))
     }
 }

@@ -31,7 +31,9 @@ async fn an_application_load_balancer_has_a_web_acl_that_blocks_by_an_ip_set() {
     assert!(list(&found, "/IPSet/Addresses").is_empty());
     let update = |token: &str, addresses: &[&str]| named(json!({"LockToken": token, "Addresses": addresses}));
     let token = text(&found, "/LockToken");
-    assert!(boto.refused("wafv2", "update_ip_set", update(&token, &["nobody"])).contains("WAFInvalidParameter"));
+    assert!(
+        boto.refused("wafv2", "update_ip_set", update(&token, &["nobody"])).contains("WAFInvalidParameter")
+    );
     let next = boto.call("wafv2", "update_ip_set", update(&token, &["203.0.113.7/32"]));
     assert!(boto.refused("wafv2", "update_ip_set", update(&token, &[])).contains("WAFOptimisticLock"));
     let found = boto.call("wafv2", "get_ip_set", named(json!({})));
@@ -43,7 +45,8 @@ async fn an_application_load_balancer_has_a_web_acl_that_blocks_by_an_ip_set() {
     // The web ACL is written whole, too.
     let asked = json!({"Name": acl["WebACL"]["Name"], "Id": acl["WebACL"]["Id"], "Scope": "REGIONAL"});
     let found = boto.call("wafv2", "get_web_acl", asked.clone());
-    let seen = json!({"SampledRequestsEnabled": true, "CloudWatchMetricsEnabled": true, "MetricName": "rate"});
+    let seen =
+        json!({"SampledRequestsEnabled": true, "CloudWatchMetricsEnabled": true, "MetricName": "rate"});
     let rate = |window: u64, priority: u64| {
         let limit = json!({"Limit": 100, "EvaluationWindowSec": window, "AggregateKeyType": "IP"});
         json!({"Name": "rate", "Priority": priority, "Action": {"Block": {}}, "VisibilityConfig": seen,
@@ -95,7 +98,10 @@ async fn a_network_acl_in_front_of_the_load_balancer_takes_entries_and_a_network
     };
     let (id, rules) = entries(&mut boto);
     assert_eq!(rules, [100, 32_767]);
-    assert!(list(&boto.call("ec2", "describe_network_acls", of(&["subnet-0".to_owned()])), "/NetworkAcls").is_empty());
+    assert!(
+        list(&boto.call("ec2", "describe_network_acls", of(&["subnet-0".to_owned()])), "/NetworkAcls")
+            .is_empty()
+    );
     let deny = |rule: u32, cidr: &str, dry: bool| {
         json!({"NetworkAclId": id, "RuleNumber": rule, "Protocol": "-1", "RuleAction": "deny", "Egress": false,
             "CidrBlock": cidr, "DryRun": dry})
@@ -108,7 +114,10 @@ async fn a_network_acl_in_front_of_the_load_balancer_takes_entries_and_a_network
     assert_eq!(entries(&mut boto).1, [99, 100, 32_767]);
     let delete = |rule: u32| json!({"NetworkAclId": id, "RuleNumber": rule, "Egress": false});
     boto.call("ec2", "delete_network_acl_entry", delete(99));
-    assert!(boto.refused("ec2", "delete_network_acl_entry", delete(99)).contains("InvalidNetworkAclEntry.NotFound"));
+    assert!(
+        boto.refused("ec2", "delete_network_acl_entry", delete(99))
+            .contains("InvalidNetworkAclEntry.NotFound")
+    );
     assert_eq!(entries(&mut boto).1, [100, 32_767]);
     lab.stop().await;
 }
