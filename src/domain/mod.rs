@@ -38,9 +38,9 @@ mod workload;
 
 pub use action::{
     Access, Action, Acu, Alerting, AliasTarget, AwsCall, AwsDoes, DockerWaste, DrainOptions, Effect, Folders,
-    ImageChange, IpSetRef, MachineCommand, NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind,
-    Pick, PodTarget, RIGHTS, RecordSet, RedisCommand, ResourceChange, Right, Rights, Script, SessionTarget,
-    Sql, Unit, Which, shell_quote,
+    ImageChange, MachineCommand, NetworkProbe, NodeQuestion, NodeService, OnMachine, PatchKind, Pick,
+    PodTarget, RIGHTS, RecordSet, RedisCommand, ResourceChange, Right, Rights, Script, SessionTarget, Sql,
+    Unit, WafRef, Which, shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
 pub use batch::{CronJob, Job};

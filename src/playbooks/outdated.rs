@@ -1,5 +1,5 @@
-//! What was read speaks of the trouble as it was then. Once the trouble is judged to be another, or a change has
-//! taken effect, it is read again. Knows readings by their time and their grounds only.
+//! What was read speaks of the trouble as it was then. Once the trouble is judged to be another, a change has taken
+//! effect, or what changes by itself has had its time, it is read again. Knows readings by their time and their grounds only.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -55,5 +55,6 @@ pub(super) fn is_outdated(
         before && (verifies || step.auto && settled)
     });
     let grounds = done.grounds.as_ref().filter(|_| step.auto && done.has_rested(now));
-    by_change || grounds.is_some_and(|grounds| *grounds != Grounds::of(view.facts.anomaly))
+    let aged = step.fresh_for.is_some_and(|fresh| step.auto && between(done.at, now) >= fresh);
+    by_change || aged || grounds.is_some_and(|grounds| *grounds != Grounds::of(view.facts.anomaly))
 }

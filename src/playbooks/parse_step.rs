@@ -34,6 +34,7 @@ const STEP_KEYS: &[&str] = &[
     "not_before",
     "anyway_after",
     "auto",
+    "fresh_for",
 ];
 
 /// The time that an action gets to show its effect, unless its step says otherwise.
@@ -129,6 +130,7 @@ fn step(
     if let Some(auto) = auto.as_ref().filter(|auto| auto.value && effect > Effect::Read) {
         lints.add(&auto.at, "only reads run by themselves", Some("leave out `auto`".into()));
     }
+    let fresh_for = row.span(lints, "fresh_for");
     let settle = row.span(lints, "settle").unwrap_or(SETTLE);
     let not_before = row.span(lints, "not_before").unwrap_or_default();
     let anyway_after = row.span(lints, "anyway_after");
@@ -139,6 +141,11 @@ fn step(
     let (phase, todo) = (phase?, todo?);
     let by_itself =
         effect == Effect::Read && phase == StepPhase::Investigate && todo.verb.name != "elsewhere";
+    let auto = auto.map_or(by_itself, |auto| auto.value) && effect == Effect::Read;
+    if let Some(fresh) = row.item("fresh_for").filter(|_| !auto) {
+        let says = "only reads that run by themselves are read again by themselves";
+        lints.add(&fresh.at, says, Some("leave out `fresh_for`".into()));
+    }
     Some(Step {
         id: id?.value,
         phase,
@@ -158,7 +165,8 @@ fn step(
         settle,
         not_before,
         anyway_after,
-        auto: auto.map_or(by_itself, |auto| auto.value) && effect == Effect::Read,
+        auto,
+        fresh_for,
     })
 }
 

@@ -217,6 +217,8 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("attacking_address", "the address that was refused most often"),
     ("attacking_addresses", "the addresses that were refused often, as networks"),
     ("login_failures", "how many logins failed"),
+    ("login_path", "the path that most of the failed logins asked for"),
+    ("web_acl", "the web ACL of the load balancer"),
     ("blocked_addresses", "the networks that are blocked already"),
     ("account_denials", "how many calls to AWS were refused"),
     ("secret_previous", "the version of the secret before the current one"),

@@ -140,6 +140,8 @@ pub struct Step {
     pub anyway_after: Option<Duration>,
     /// Whether it runs by itself when its anomaly is opened. Only reads that cost the sick system little.
     pub auto: bool,
+    /// How long what it read holds; then it is read again by itself. None: until something else outdates it.
+    pub fresh_for: Option<Duration>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

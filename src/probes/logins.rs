@@ -50,11 +50,16 @@ static USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
+static PATH: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?i)(?:\b(?:path|uri|url)["']?\s*[=:]\s*["']?|\b(?:POST|GET) )(/[\w./-]*)"#).ok()
+});
+
 /// What the lines tell.
 #[derive(Debug, Default)]
 struct Failures {
     by_address: BTreeMap<String, (usize, BTreeSet<String>)>,
     by_user: BTreeMap<String, usize>,
+    by_path: BTreeMap<String, usize>,
     all: usize,
     /// Addresses that were let in after many failures.
     let_in: BTreeSet<String>,
@@ -111,6 +116,10 @@ impl Failures {
         if let Some(user) = user {
             *self.by_user.entry(user).or_default() += 1;
         }
+        let path = PATH.as_ref().and_then(|pattern| pattern.captures(line)?.get(1));
+        if let Some(path) = path {
+            *self.by_path.entry(path.as_str().to_owned()).or_default() += 1;
+        }
     }
 
     fn tell(&self, answer: &mut Answer) {
@@ -153,6 +162,9 @@ impl Failures {
             );
         }
         answer.bind("login_failures", self.all.to_string());
+        if let Some((path, _)) = self.by_path.iter().max_by_key(|(_, times)| **times) {
+            answer.bind("login_path", path);
+        }
         answer.summary(format!(
             "{} from {} addresses against {} users",
             text::count(self.all, "failed login"),
@@ -178,7 +190,7 @@ mod tests {
         let mut failures = Failures::default();
         for line in [
             "2026-11-26T07:01:02Z WARNING authentication failed for user ann from 203.0.113.9",
-            r#"{"level":"warn","msg":"login failed","username":"bob","ip":"203.0.113.9","at":"07:01:02"}"#,
+            r#"{"level":"warn","msg":"login failed","username":"bob","ip":"203.0.113.9","path":"/sign-in","at":"07:01:02"}"#,
             "Failed password for invalid user root from 203.0.113.9 port 22",
             "INFO GET /products 200 from 198.51.100.1",
             "auth_failure user=ann client=2001:db8::7",
@@ -190,6 +202,7 @@ mod tests {
         assert_eq!(failures.by_address["203.0.113.9"].0, 3);
         assert_eq!(failures.by_address.len(), 2, "{:?}", failures.by_address);
         assert_eq!(failures.by_user["ann"], 2);
+        assert_eq!(failures.by_path["/sign-in"], 1);
         failures.line("login succeeded for bob from 203.0.113.9");
         assert!(failures.let_in.is_empty(), "three failures are a person who mistypes");
         for _ in 0..2 {

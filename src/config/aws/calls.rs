@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::TRIES;
 use super::explain::{AwsError, AwsTrouble};
-use super::signed::{Prepared, Signed, Words};
+use super::signed::{Prepared, Signed, Words, path};
 use super::xml::Xml;
 
 /// A service of the query protocol.
@@ -14,6 +14,10 @@ pub struct Query(pub(super) Signed);
 /// A service that speaks JSON.
 #[derive(Clone)]
 pub struct Json(pub(super) Signed);
+
+/// A service that speaks JSON at paths.
+#[derive(Clone)]
+pub struct Rest(pub(super) Signed);
 
 /// S3.
 #[derive(Clone)]
@@ -89,6 +93,29 @@ impl Json {
 
     async fn ask(&self, operation: &str, body: Value, tries: u32) -> Result<Value, AwsError> {
         json(&self.0.ask(&Prepared::Json(self.0.service, operation.to_owned(), body), tries).await?)
+    }
+}
+
+impl Rest {
+    /// What there is at a path.
+    pub async fn look(&self, names: &[&str], query: Words) -> Result<Value, AwsError> {
+        self.ask(names, query, None, TRIES).await
+    }
+
+    /// Posts to a path: changes something; sent once.
+    pub async fn command(&self, names: &[&str], body: Value) -> Result<Value, AwsError> {
+        self.ask(names, Words::new(), Some(body), 1).await
+    }
+
+    async fn ask(
+        &self,
+        names: &[&str],
+        query: Words,
+        body: Option<Value>,
+        tries: u32,
+    ) -> Result<Value, AwsError> {
+        let call = Prepared::Rest { service: self.0.service, path: path(names), query, body };
+        json(&self.0.ask(&call, tries).await?)
     }
 }
 

@@ -4,6 +4,7 @@
 mod calls;
 mod credentials;
 mod database;
+mod endpoint;
 mod explain;
 mod metrics;
 mod signed;
@@ -32,11 +33,12 @@ use credentials::Kept;
 use explain::no_credentials;
 use signed::Signed;
 
-pub use calls::{Buckets, Json, Query, words};
+pub use calls::{Buckets, Json, Query, Rest, words};
 pub use database::{RdsCluster, RdsInstance, find_cluster, find_instance, host_of, is_rds, region_of};
+pub use endpoint::{Endpoint, Service};
 pub use explain::{AwsError, AwsTrouble, explain};
 pub use metrics::database_metrics;
-pub use signed::{Prepared, Service, Words, prepare};
+pub use signed::{Prepared, Words, prepare};
 pub use xml::Xml;
 
 /// From dialling to connected.
@@ -170,8 +172,8 @@ impl Session {
         aws_sdk_cloudwatch::Client::new(&self.config)
     }
 
-    pub fn eks(&self) -> aws_sdk_eks::Client {
-        aws_sdk_eks::Client::new(&self.config)
+    pub fn eks(&self) -> Rest {
+        Rest(self.signed(Service::Eks))
     }
 
     pub fn insights(&self) -> aws_sdk_pi::Client {
@@ -277,7 +279,8 @@ async fn load(settings: &AwsSettings, clock: fn() -> Timestamp) -> Loaded {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(url) = &settings.endpoint_url.value {
-        loader = loader.endpoint_url(url.trim_end_matches('/'));
+        // Whoever names an endpoint means no other; together with these the SDK refuses it.
+        loader = loader.endpoint_url(url.trim_end_matches('/')).use_fips(false).use_dual_stack(false);
     }
     let files = files(settings);
     if let Some(profile) = &settings.profile.value {

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{
@@ -11,11 +10,11 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
-use aws_types::service_config::ServiceConfigKey;
 use reqwest::Url;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::endpoint::{Endpoint, Service, bucket_url};
 use super::explain::{AwsError, AwsTrouble, of_chain, unanswered};
 use super::{CALL, Session, Xml};
 use crate::domain::Timestamp;
@@ -30,6 +29,13 @@ pub enum Prepared {
     Query(Service, String, Words),
     /// AWS JSON 1.1: the operation and its body.
     Json(Service, String, Value),
+    /// JSON at a path, encoded; with a body it is posted.
+    Rest {
+        service: Service,
+        path: String,
+        query: Words,
+        body: Option<Value>,
+    },
     /// The objects of a bucket below a prefix.
     S3List {
         bucket: String,
@@ -42,64 +48,15 @@ pub enum Prepared {
     },
 }
 
-/// The services that are spoken to here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Service {
-    Ec2,
-    AutoScaling,
-    LoadBalancing,
-    Rds,
-    S3,
-    SystemsManager,
-    SecretsManager,
-    CloudTrail,
-    Logs,
-    Firewall,
-}
-
 /// Signs what is for one service, and sends it.
 #[derive(Clone)]
 pub struct Signed {
     pub(super) service: Service,
     http: Option<reqwest::Client>,
     credentials: Option<SharedCredentialsProvider>,
-    endpoint: Option<String>,
+    endpoint: Endpoint,
     region: String,
     clock: fn() -> Timestamp,
-}
-
-impl Service {
-    /// The host's first label, which is also the name that is signed; the service id, by which endpoints are
-    /// configured; and the version of a query, or the target of JSON.
-    fn facts(self) -> [&'static str; 3] {
-        match self {
-            Service::Ec2 => ["ec2", "EC2", "2016-11-15"],
-            Service::AutoScaling => ["autoscaling", "Auto Scaling", "2011-01-01"],
-            Service::LoadBalancing => ["elasticloadbalancing", "Elastic Load Balancing v2", "2015-12-01"],
-            Service::Rds => ["rds", "RDS", "2014-10-31"],
-            Service::S3 => ["s3", "S3", ""],
-            Service::SystemsManager => ["ssm", "SSM", "AmazonSSM"],
-            Service::SecretsManager => ["secretsmanager", "Secrets Manager", "secretsmanager"],
-            Service::CloudTrail => {
-                ["cloudtrail", "CloudTrail", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"]
-            }
-            Service::Logs => ["logs", "CloudWatch Logs", "Logs_20140328"],
-            Service::Firewall => ["wafv2", "WAFV2", "AWSWAF_20190729"],
-        }
-    }
-
-    /// Its endpoint when it is not AWS's own. One for all services from our settings goes before the others,
-    /// as in the SDK's clients.
-    fn endpoint(self, config: &SdkConfig) -> Option<String> {
-        let [_, id, _] = self.facts();
-        let for_all = || config.endpoint_url().map(ToOwned::to_owned);
-        if config.get_origin("endpoint_url").is_client_config() {
-            return for_all();
-        }
-        let key = ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url");
-        let own = config.service_config().zip(key.build().ok()).and_then(|(all, key)| all.load_config(key));
-        own.or_else(for_all)
-    }
 }
 
 /// A signed request. Pure: the moment and the credentials are given.
@@ -109,7 +66,7 @@ impl Service {
 pub fn prepare(
     call: &Prepared,
     region: &str,
-    endpoint: Option<&str>,
+    endpoint: &Endpoint,
     credentials: &Credentials,
     at: SystemTime,
 ) -> Result<http::Request<Vec<u8>>, AwsError> {
@@ -154,11 +111,11 @@ pub fn prepare(
 fn unsigned(
     call: &Prepared,
     region: &str,
-    endpoint: Option<&str>,
+    endpoint: &Endpoint,
 ) -> Result<(&'static str, http::Request<Vec<u8>>), http::Error> {
-    let host = |service: &str| match endpoint {
-        Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-        None => format!("https://{service}.{region}.{}", suffix(region)),
+    let host = |service: &Service| match endpoint {
+        Endpoint::Other(url) => url.trim_end_matches('/').to_owned(),
+        Endpoint::Aws { fips, dual_stack } => format!("https://{}", service.host(region, *fips, *dual_stack)),
     };
     Ok(match call {
         Prepared::Query(service, action, words) => {
@@ -170,17 +127,31 @@ fn unsigned(
                 url.query_pairs_mut().extend_pairs(fixed.into_iter().chain(given));
             }
             let body = body.and_then(|url| url.query().map(ToOwned::to_owned)).unwrap_or_default();
-            let request = http::Request::post(format!("{}/", host(name)))
+            let request = http::Request::post(format!("{}/", host(service)))
                 .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
                 .body(body.into_bytes())?;
             (name, request)
         }
         Prepared::Json(service, operation, body) => {
             let [name, _, target] = service.facts();
-            let request = http::Request::post(format!("{}/", host(name)))
+            let request = http::Request::post(format!("{}/", host(service)))
                 .header("content-type", "application/x-amz-json-1.1")
                 .header("x-amz-target", format!("{target}.{operation}"))
                 .body(body.to_string().into_bytes())?;
+            (name, request)
+        }
+        Prepared::Rest { service, path, query, body } => {
+            let [name, ..] = service.facts();
+            let words = query.iter().map(|(name, value)| format!("{name}={}", encoded(value, false)));
+            let words = words.collect::<Vec<_>>().join("&");
+            let mark = if words.is_empty() { "" } else { "?" };
+            let url = format!("{}{path}{mark}{words}", host(service));
+            let request = match body {
+                None => http::Request::get(url).body(Vec::new())?,
+                Some(body) => http::Request::post(url)
+                    .header("content-type", "application/json")
+                    .body(body.to_string().into_bytes())?,
+            };
             (name, request)
         }
         Prepared::S3List { bucket, prefix, after } => {
@@ -201,17 +172,9 @@ fn unsigned(
     })
 }
 
-/// With an endpoint of one's own, and for names with dots (which no certificate fits), the bucket is in the path.
-fn bucket_url(bucket: &str, region: &str, endpoint: Option<&str>) -> String {
-    match endpoint {
-        Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
-        None if bucket.contains('.') => format!("https://s3.{region}.{}/{bucket}", suffix(region)),
-        None => format!("https://{bucket}.s3.{region}.{}/", suffix(region)),
-    }
-}
-
-fn suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+/// A path of these names.
+pub(super) fn path(names: &[&str]) -> String {
+    names.iter().map(|name| format!("/{}", encoded(name, false))).collect()
 }
 
 /// Percent-encoded as RFC 3986 wants it; slashes of a path stay.
@@ -283,8 +246,7 @@ impl Signed {
             return Err(of_chain("no credentials"));
         };
         let credentials = provider.provide_credentials().await.map_err(|error| of_chain(&chain(&error)))?;
-        let endpoint = self.endpoint.as_deref();
-        let request = prepare(call, &self.region, endpoint, &credentials, (self.clock)().into())?;
+        let request = prepare(call, &self.region, &self.endpoint, &credentials, (self.clock)().into())?;
         let request = reqwest::Request::try_from(request)
             .map_err(|error| AwsError::new(AwsTrouble::Refused, error.to_string()))?;
         let answer = http.execute(request).await.map_err(unreachable)?;
@@ -292,16 +254,18 @@ impl Signed {
         if status.is_success() {
             return Ok(answer);
         }
+        let kind = answer.headers().get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
+        let kind = kind.map(|kind| kind.split(':').next().unwrap_or(kind).to_owned());
         let body = answer.text().await.unwrap_or_default();
-        Err(refused(status.as_u16(), &body))
+        Err(refused(status.as_u16(), kind.as_deref(), &body))
     }
 }
 
-/// The code and message of an error, in whichever of the three shapes.
-fn refused(status: u16, body: &str) -> AwsError {
+/// The code and message of an error, in whichever of the three shapes; `kind` is the code where a header tells it.
+fn refused(status: u16, kind: Option<&str>, body: &str) -> AwsError {
     if let Ok(value) = serde_json::from_str::<Value>(body) {
         let word = |name: &str| value.get(name).and_then(Value::as_str);
-        let code = word("__type").or(word("code")).unwrap_or_default();
+        let code = word("__type").or(kind).or(word("code")).unwrap_or_default();
         let code = code.rsplit('#').next().unwrap_or(code);
         return AwsError::of_code(status, code, word("message").or(word("Message")).unwrap_or_default());
     }

@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::{Key, Name, ObjectRef, System};
 
 pub use alerting::Alerting;
-pub use aws::{Acu, AliasTarget, AwsCall, AwsDoes, IpSetRef, NodeQuestion, NodeService, RecordSet};
+pub use aws::{Acu, AliasTarget, AwsCall, AwsDoes, NodeQuestion, NodeService, RecordSet, WafRef};
 pub use command::shell_quote;
 pub use machine::{DockerWaste, Folders, MachineCommand, OnMachine, Unit};
 pub use network::NetworkProbe;

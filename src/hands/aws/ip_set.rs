@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 use super::plan::Plan;
 use super::{networks, refusal};
 use crate::config::aws::{AwsError, Session};
-use crate::domain::{AwsDoes, Cidr, IpSetRef};
+use crate::domain::{AwsDoes, Cidr, WafRef};
 use crate::guard::{Guard, Hazard, Refusal};
 use crate::hands::Hands;
 
 /// Addresses of one set (WAF quotas).
 const MOST: usize = 10_000;
 
-fn named(ip_set: &IpSetRef) -> Value {
+fn named(ip_set: &WafRef) -> Value {
     json!({"Name": &*ip_set.name, "Id": &*ip_set.id, "Scope": &*ip_set.scope})
 }
 
 /// The set, and the token of this very read.
-pub(super) async fn image(session: &Session, ip_set: &IpSetRef) -> Result<(Value, String), AwsError> {
+pub(super) async fn image(session: &Session, ip_set: &WafRef) -> Result<(Value, String), AwsError> {
     let asked = session.firewall(&ip_set.scope).look("GetIPSet", named(ip_set)).await?;
     let set = asked.get("IPSet").cloned().unwrap_or_default();
     let list = set.get("Addresses").and_then(Value::as_array).into_iter().flatten();
@@ -92,7 +92,7 @@ pub(super) async fn plan(hands: &Hands, session: &Session, does: &AwsDoes) -> Re
 }
 
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
-pub(super) async fn send(session: &Session, ip_set: &IpSetRef, plan: &Plan) -> Result<(), AwsError> {
+pub(super) async fn send(session: &Session, ip_set: &WafRef, plan: &Plan) -> Result<(), AwsError> {
     let mut body = named(ip_set);
     body["Addresses"] = json!(addresses(&plan.after));
     body["LockToken"] = json!(plan.token);

@@ -12,6 +12,7 @@ mod on_node;
 mod parameter;
 mod plan;
 mod port;
+mod rate;
 mod record;
 mod secret;
 mod volume;

@@ -1,22 +1,22 @@
 //! Rolling an EKS node group to its newest image: every node is replaced, within the group's own limits.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::plan::{Plan, Receipt, Seen};
-use crate::config::aws::{AwsError, Session, explain};
+use crate::config::aws::{AwsError, Session, Words, words};
 use crate::guard::{Guard, Hazard, Refusal};
 
 pub(super) async fn image(session: &Session, cluster: &str, group: &str) -> Result<Value, AwsError> {
-    let asked = session.eks().describe_nodegroup().cluster_name(cluster).nodegroup_name(group).send().await;
-    let asked = asked.map_err(|error| explain(&error))?;
-    let found = asked.nodegroup();
+    let asked = session.eks().look(&["clusters", cluster, "node-groups", group], Words::new()).await?;
+    let found = |path: &str| asked.pointer(&format!("/nodegroup/{path}"));
     Ok(json!({
         "cluster": cluster,
         "node_group": group,
-        "state": found.and_then(|found| found.status()).map(aws_sdk_eks::types::NodegroupStatus::as_str),
-        "kubernetes": found.and_then(|found| found.version()),
-        "image": found.and_then(|found| found.release_version()),
-        "nodes": found.and_then(|found| found.scaling_config()).and_then(aws_sdk_eks::types::NodegroupScalingConfig::desired_size),
+        "state": found("status"),
+        "kubernetes": found("version"),
+        "image": found("releaseVersion"),
+        "nodes": found("scalingConfig/desiredSize"),
     }))
 }
 
@@ -45,16 +45,10 @@ pub(super) fn plan(cluster: &str, group: &str, before: Value) -> Result<Plan, Re
 #[expect(clippy::disallowed_methods, reason = "hands, with a Warrant")]
 pub(super) async fn send(session: &Session, cluster: &str, group: &str) -> Result<Receipt, AwsError> {
     // Without force: pods that cannot be evicted stop the update instead of being killed.
-    let sent = session
-        .eks()
-        .update_nodegroup_version()
-        .cluster_name(cluster)
-        .nodegroup_name(group)
-        .force(false)
-        .send()
-        .await
-        .map_err(|error| explain(&error))?;
-    Ok(Receipt(sent.update().and_then(|update| update.id()).map(ToOwned::to_owned)))
+    let names = ["clusters", cluster, "node-groups", group, "update-version"];
+    let body = json!({"clientRequestToken": Uuid::now_v7(), "force": false});
+    let sent = session.eks().command(&names, body).await?;
+    Ok(Receipt(sent.pointer("/update/id").and_then(Value::as_str).map(ToOwned::to_owned)))
 }
 
 pub(super) async fn look(
@@ -72,12 +66,14 @@ pub(super) async fn look(
             Seen::NotYet(format!("the group is {state}"))
         });
     };
-    let asked =
-        session.eks().describe_update().name(cluster).nodegroup_name(group).update_id(id).send().await;
-    let asked = asked.map_err(|error| explain(&error))?;
-    let Some(update) = asked.update() else { return Ok(Seen::NotYet("EKS does not list it yet".into())) };
-    let errors: Vec<&str> = update.errors().iter().filter_map(|error| error.error_message()).collect();
-    Ok(match update.status().map_or("", |status| status.as_str()) {
+    let of_group = words(&[("nodegroupName", group)]);
+    let asked = session.eks().look(&["clusters", cluster, "updates", id], of_group).await?;
+    let Some(update) = asked.get("update") else {
+        return Ok(Seen::NotYet("EKS does not list it yet".into()));
+    };
+    let errors = update.get("errors").and_then(Value::as_array).into_iter().flatten();
+    let errors: Vec<&str> = errors.filter_map(|error| error.get("errorMessage")?.as_str()).collect();
+    Ok(match update.get("status").and_then(Value::as_str).unwrap_or_default() {
         "Successful" => Seen::Yes("EKS says Successful".into()),
         "Failed" | "Cancelled" => Seen::No(format!("EKS gave up: {}", errors.join("; "))),
         _ => Seen::NotYet(format!("update {id} is in progress, it takes minutes for each node")),

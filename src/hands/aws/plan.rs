@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    acl, capacity, database, instance, ip_set, node_group, on_node, parameter, port, record, refusal, secret,
-    volume,
+    acl, capacity, database, instance, ip_set, node_group, on_node, parameter, port, rate, record, refusal,
+    secret, volume,
 };
 use crate::config::aws::{AwsError, AwsTrouble, Session};
 use crate::domain::{AwsDoes, text};
@@ -77,6 +77,7 @@ pub(super) async fn image(session: &Session, does: &AwsDoes) -> Result<Value, Aw
         BlockAddresses { ip_set, .. } | UnblockAddresses { ip_set, .. } => {
             Ok(ip_set::image(session, ip_set).await?.0)
         }
+        LimitRate { web_acl, .. } | UnlimitRate { web_acl, .. } => Ok(rate::image(session, web_acl).await?.0),
         SetRecord { zone, record } | DeleteRecord { zone, record } => {
             record::image(session, zone, record).await
         }
@@ -91,6 +92,9 @@ pub(super) async fn of(hands: &Hands, session: &Session, does: &AwsDoes) -> Resu
     // The firewall's lock token belongs to the very read that the plan is made of.
     if let BlockAddresses { .. } | UnblockAddresses { .. } = does {
         return ip_set::plan(hands, session, does).await;
+    }
+    if let LimitRate { .. } | UnlimitRate { .. } = does {
+        return rate::plan(session, does).await;
     }
     if let SetDatabaseParameter { group, .. } = does {
         parameter::ours(group)?;
@@ -164,6 +168,9 @@ pub(super) async fn send(session: &Session, does: &AwsDoes, plan: &Plan) -> Resu
         OpenPort { .. } | ClosePort { .. } => port::send(session, does, false).await.map(none),
         BlockAddresses { ip_set, .. } | UnblockAddresses { ip_set, .. } => {
             ip_set::send(session, ip_set, plan).await.map(none)
+        }
+        LimitRate { web_acl, .. } | UnlimitRate { web_acl, .. } => {
+            rate::send(session, web_acl, plan).await.map(none)
         }
         SetRecord { zone, record } => record::send(session, zone, record, true).await,
         DeleteRecord { zone, record } => record::send(session, zone, record, false).await,

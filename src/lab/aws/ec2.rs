@@ -1,9 +1,9 @@
-//! EC2: instances and their status checks. It only renders what the world knows; security groups are described
+//! EC2: instances and their status checks. It only renders what the world knows; volumes and networks are described
 //! beside it.
 
 use super::query::{Asked, Said};
 use super::xml::{element, list, text};
-use super::{Failure, millis, security_groups, volumes};
+use super::{Failure, millis, volumes, vpc};
 use crate::lab::world::{ACCOUNT, AUTO_SCALING_GROUP, CLUSTER, Instance, InstanceState, NODE_GROUP, World};
 
 pub(super) const NAMESPACE: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
@@ -44,7 +44,7 @@ pub(super) fn answer(world: &mut World, asked: &Asked) -> Said {
             Ok(list("instancesSet", "item", changes.collect::<Vec<_>>()))
         }
         "DescribeVolumes" | "DescribeVolumesModifications" | "ModifyVolume" => volumes::answer(world, asked),
-        _ => security_groups::answer(world, asked),
+        _ => vpc::answer(world, asked),
     }
 }
 

@@ -1,17 +1,17 @@
-//! EKS: the node group of the cluster, its versions and its health. Rolling it is not played: whoever is on call may
-//! not do that here.
+//! EKS: the node group of the cluster, its versions, its health, and rolling it.
 
 use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::Failure;
-use crate::lab::world::{ACCOUNT, AUTO_SCALING_GROUP, CLUSTER, InstanceState, NODE_GROUP, REGION, World};
+use crate::lab::world::{
+    ACCOUNT, AUTO_SCALING_GROUP, CLUSTER, InstanceState, NODE_GROUP, REGION, Update, UpdateStatus, World,
+};
 
-/// What the nodes run.
+/// What the cluster runs.
 const VERSION: &str = "1.35";
-const RELEASE: &str = "1.35.2-20260105";
 
-pub(super) fn answer(world: &World, method: &Method, path: &str) -> Result<Value, Failure> {
+pub(super) fn answer(world: &mut World, method: &Method, path: &str) -> Result<Value, Failure> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     match (method.as_str(), parts.as_slice()) {
         ("GET", ["clusters", cluster, "node-groups", group]) => {
@@ -20,19 +20,37 @@ pub(super) fn answer(world: &World, method: &Method, path: &str) -> Result<Value
         }
         ("GET", ["clusters", cluster, "updates"]) => {
             known(cluster, NODE_GROUP)?;
-            Ok(json!({ "updateIds": [] }))
+            let ids: Vec<&str> = world.node_updates().map(|update| update.id.as_str()).collect();
+            Ok(json!({ "updateIds": ids }))
+        }
+        ("GET", ["clusters", cluster, "updates", id]) => {
+            known(cluster, NODE_GROUP)?;
+            let found = world.node_updates().find(|update| update.id == *id);
+            let says = format!("No update found for ID: {id}");
+            let absent = || Failure { status: 404, ..Failure::new("ResourceNotFoundException", says) };
+            Ok(json!({ "update": update(found.ok_or_else(absent)?, world) }))
         }
         ("POST", ["clusters", cluster, "node-groups", group, "update-version"]) => {
             known(cluster, group)?;
-            let says = format!(
-                "User: arn:aws:iam::{ACCOUNT}:user/oncall is not authorized to perform: \
-                 eks:UpdateNodegroupVersion on resource: {}",
-                arn()
-            );
-            Err(Failure { status: 403, ..Failure::new("AccessDeniedException", says) })
+            let says = "Nodegroup is in UPDATING state and cannot be updated";
+            let busy = || Failure { status: 409, ..Failure::new("ResourceInUseException", says) };
+            let begun = world.roll_node_group().ok_or_else(busy)?;
+            Ok(json!({ "update": update(&begun, world) }))
         }
         _ => Err(Failure { status: 404, ..Failure::new("UnknownOperationException", "") }),
     }
+}
+
+fn update(of: &Update, world: &World) -> Value {
+    let error = |says: &String| json!({ "errorCode": "PodEvictionFailure", "errorMessage": says, "resourceIds": [NODE_GROUP] });
+    json!({
+        "id": of.id,
+        "status": of.status.shown(),
+        "type": "VersionUpdate",
+        "params": [{ "type": "Version", "value": VERSION }, { "type": "ReleaseVersion", "value": world.newest_release() }],
+        "createdAt": of.began.as_second(),
+        "errors": of.trouble.iter().map(error).collect::<Vec<_>>(),
+    })
 }
 
 fn known(cluster: &str, group: &str) -> Result<(), Failure> {
@@ -55,6 +73,7 @@ fn node_group(world: &World) -> Value {
     let kept = world
         .instances()
         .filter(|one| !matches!(one.state, InstanceState::Pending | InstanceState::Terminated));
+    let rolls = world.node_updates().any(|update| update.status == UpdateStatus::InProgress);
     let kinds = world.instances().map(|one| one.kind.clone());
     let created = world.instances().map(|one| one.launched).min().unwrap_or(world.now());
     json!({
@@ -62,10 +81,10 @@ fn node_group(world: &World) -> Value {
         "nodegroupArn": arn(),
         "clusterName": CLUSTER,
         "version": VERSION,
-        "releaseVersion": RELEASE,
+        "releaseVersion": world.node_release(),
         "createdAt": created.as_second(),
         "modifiedAt": created.as_second(),
-        "status": "ACTIVE",
+        "status": if rolls { "UPDATING" } else { "ACTIVE" },
         "capacityType": "ON_DEMAND",
         "scalingConfig": { "minSize": 3, "maxSize": 6, "desiredSize": kept.count() },
         "instanceTypes": kinds.collect::<std::collections::BTreeSet<_>>(),

@@ -3,7 +3,7 @@
 use super::query::{Asked, Said};
 use super::xml::{element, list, text};
 use super::{Failure, millis};
-use crate::lab::world::{ACCOUNT, ALIAS_ZONE, BALANCERS, Balancer, REGION, World};
+use crate::lab::world::{ACCOUNT, ALIAS_ZONE, BALANCERS, Balancer, REGION, SUBNETS, VPC, World};
 
 pub(super) const NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
 
@@ -16,7 +16,7 @@ pub(super) fn answer(world: &World, asked: &Asked) -> Said {
             let (arns, names) = (asked.list("LoadBalancerArns.member"), asked.list("Names.member"));
             let is_asked = |one: &&Balancer| {
                 let all = arns.is_empty() && names.is_empty();
-                all || arns.contains(&arn(one).as_str()) || names.contains(&one.name)
+                all || arns.contains(&arn(one, world).as_str()) || names.contains(&one.name)
             };
             let found: Vec<&Balancer> = BALANCERS.iter().filter(is_asked).collect();
             if found.len() < arns.len() + names.len() {
@@ -27,11 +27,12 @@ pub(super) fn answer(world: &World, asked: &Asked) -> Said {
         "DescribeTargetGroups" => {
             let of = asked.get("LoadBalancerArn");
             let found: Vec<&Balancer> =
-                BALANCERS.iter().filter(|one| of.is_none_or(|of| arn(one) == of)).collect();
+                BALANCERS.iter().filter(|one| of.is_none_or(|of| arn(one, world) == of)).collect();
             if found.is_empty() {
                 return Err(Failure::new("LoadBalancerNotFound", "One or more load balancers not found"));
             }
-            let groups = found.into_iter().flat_map(|one| LISTENED.map(|port| target_group(one, port)));
+            let groups =
+                found.into_iter().flat_map(|one| LISTENED.map(|port| target_group(one, port, world)));
             Ok(list("TargetGroups", "member", groups))
         }
         "DescribeTargetHealth" => {
@@ -48,8 +49,14 @@ pub(super) fn answer(world: &World, asked: &Asked) -> Said {
     }
 }
 
-fn arn(of: &Balancer) -> String {
-    format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/net/{}/{}", of.name, of.id)
+pub(super) fn arn(of: &Balancer, world: &World) -> String {
+    let kind = if is_application(of, world) { "app" } else { "net" };
+    format!("arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/{kind}/{}/{}", of.name, of.id)
+}
+
+/// Whether it speaks HTTP itself; the others pass connections on.
+fn is_application(of: &Balancer, world: &World) -> bool {
+    of.leads_home && world.firewall().is_some()
 }
 
 /// At most 32 characters, as the load balancer controller makes them.
@@ -62,43 +69,44 @@ fn group_arn(of: &Balancer, port: &str) -> String {
 }
 
 fn balancer(of: &Balancer, world: &World) -> String {
-    let zone = |(place, letter): (usize, &str)| {
-        [text("ZoneName", format!("{REGION}{letter}")), text("SubnetId", format!("subnet-0{place:016x}"))]
-            .concat()
+    let zone = |(subnet, _, letter): &(&str, &str, &str)| {
+        [text("ZoneName", format!("{REGION}{letter}")), text("SubnetId", subnet)].concat()
     };
+    let kind = if is_application(of, world) { "application" } else { "network" };
     let created = world.instances().map(|one| one.launched).min().unwrap_or(world.now());
     [
-        text("LoadBalancerArn", arn(of)),
+        text("LoadBalancerArn", arn(of, world)),
         text("DNSName", of.dns_name),
         text("CanonicalHostedZoneId", ALIAS_ZONE),
         text("CreatedTime", millis(created)),
         text("LoadBalancerName", of.name),
         text("Scheme", "internet-facing"),
-        text("VpcId", "vpc-0a9b8c7d6e5f41230"),
+        text("VpcId", VPC),
         element("State", [text("Code", "active")]),
-        text("Type", "network"),
-        list("AvailabilityZones", "member", ["a", "b", "c"].into_iter().enumerate().map(zone)),
+        text("Type", kind),
+        list("AvailabilityZones", "member", SUBNETS.iter().map(zone)),
         element("SecurityGroups", [text("member", of.security_group)]),
         text("IpAddressType", "ipv4"),
     ]
     .concat()
 }
 
-fn target_group(of: &Balancer, (name, port): (&str, u16)) -> String {
+fn target_group(of: &Balancer, (name, port): (&str, u16), world: &World) -> String {
+    let protocol = if is_application(of, world) { name.to_uppercase() } else { "TCP".to_owned() };
     [
         text("TargetGroupArn", group_arn(of, name)),
         text("TargetGroupName", group_name(of, name)),
-        text("Protocol", "TCP"),
+        text("Protocol", &protocol),
         text("Port", port),
-        text("VpcId", "vpc-0a9b8c7d6e5f41230"),
-        text("HealthCheckProtocol", "TCP"),
+        text("VpcId", VPC),
+        text("HealthCheckProtocol", &protocol),
         text("HealthCheckPort", "traffic-port"),
         text("HealthCheckEnabled", true),
         text("HealthCheckIntervalSeconds", 10),
         text("HealthCheckTimeoutSeconds", 10),
         text("HealthyThresholdCount", 3),
         text("UnhealthyThresholdCount", 3),
-        element("LoadBalancerArns", [text("member", arn(of))]),
+        element("LoadBalancerArns", [text("member", arn(of, world))]),
         text("TargetType", "ip"),
     ]
     .concat()

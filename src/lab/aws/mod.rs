@@ -10,12 +10,15 @@ mod eks;
 mod events;
 mod insights;
 mod load_balancing;
+mod network_acls;
 mod query;
 mod rds;
 mod route53;
 mod security_groups;
 mod sts;
 mod volumes;
+mod vpc;
+mod waf;
 mod xml;
 
 use axum::Router;
@@ -100,6 +103,9 @@ fn call(world: &mut World, service: &str, parts: &Parts, body: &[u8]) -> Result<
         }
         Some((insights::SERVICE, operation)) => {
             insights::answer(world, operation, &cbor::read(body, protocol)?)?
+        }
+        Some((waf::SERVICE, operation)) => {
+            return waf::answer(world, operation, body).map(|said| said.to_string().into_bytes());
         }
         Some((_, operation)) if ["cloudtrail", "logs"].contains(&service) => {
             events::answer(operation, &cbor::read(body, protocol)?)?

@@ -4,7 +4,7 @@ use super::Failure;
 use super::ec2::filters;
 use super::query::{Asked, Said};
 use super::xml::{list, text};
-use crate::lab::world::{ACCOUNT, REGION, Rule, SecurityGroup, World};
+use crate::lab::world::{ACCOUNT, REGION, Rule, SecurityGroup, VPC, World};
 
 pub(super) fn answer(world: &mut World, asked: &Asked) -> Said {
     match asked.action() {
@@ -101,7 +101,7 @@ fn group(group: &SecurityGroup) -> String {
         text("groupId", group.id),
         text("groupName", group.name),
         text("groupDescription", "[k8s] Managed SecurityGroup for LoadBalancer"),
-        text("vpcId", "vpc-0a9b8c7d6e5f41230"),
+        text("vpcId", VPC),
         text("securityGroupArn", format!("arn:aws:ec2:{REGION}:{ACCOUNT}:security-group/{}", group.id)),
         list("ipPermissions", "item", rules),
     ]

@@ -3,20 +3,23 @@
 
 use std::net::Ipv4Addr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::cluster::{Cluster, later};
 use super::drill::Guess;
-use super::edge::{self, CONTROLLER};
+use super::edge::CONTROLLER;
 use super::objects::Pod;
+use super::perimeter::{Gates, Passage, USERS, Visitor};
 use super::shelf::Key;
 use super::traffic::targets;
 use crate::lab::signals::Signals;
 
 /// Seconds for which an attacker who is shut out tries on before it moves.
 const PATIENCE: f64 = 300.0;
+/// Whoever gets through with less than this share of its tries is as good as shut out.
+const WORTH: f64 = 0.1;
 /// Where it comes from, and where it moves to (RFC 5737: for documentation).
-const NETWORKS: [[u8; 3]; 2] = [[203, 0, 113], [198, 51, 100]];
+const NETWORKS: [Ipv4Addr; 2] = [Ipv4Addr::new(203, 0, 113, 0), Ipv4Addr::new(198, 51, 100, 0)];
 /// Names from a list that leaked elsewhere, beside the accounts there are.
 const LEAKED: [&str; 18] = [
     "root", "test", "info", "sales", "support", "backup", "oracle", "jenkins", "deploy", "erin", "frank",
@@ -34,6 +37,10 @@ pub struct Knocking {
 
 pub struct Attack {
     addresses: Vec<Ipv4Addr>,
+    /// They are machines in the users' homes, which somebody else took over.
+    at_homes: bool,
+    /// When these addresses began.
+    began: Timestamp,
     /// Tries of each address, per second.
     per_second: f64,
     /// How many addresses it has for each move.
@@ -48,7 +55,7 @@ pub struct Attack {
 
 impl Attack {
     pub fn new(
-        (addresses, per_second): (usize, f64),
+        (addresses, per_second, at_homes): (usize, f64, bool),
         moves: &[usize],
         guess: Option<&Guess>,
         cluster: &mut Cluster,
@@ -56,7 +63,9 @@ impl Attack {
         let mut rng = cluster.rng.fork();
         let found = guess.map(|guess| (guess.clone(), cluster.after(guess.after)));
         Self {
-            addresses: some(&mut rng, NETWORKS[0], addresses),
+            addresses: some(&mut rng, place(at_homes, 0), addresses),
+            at_homes,
+            began: cluster.now,
             per_second,
             moves: moves.iter().rev().copied().collect(),
             guess: found,
@@ -68,23 +77,29 @@ impl Attack {
     }
 
     /// Tries what is due since the last call.
-    pub fn advance(&mut self, cluster: &mut Cluster, signals: &Signals) -> Knocking {
+    pub fn advance(&mut self, gates: &Gates, cluster: &mut Cluster, signals: &Signals) -> Knocking {
         let now = cluster.now;
         let elapsed = now.duration_since(self.last).as_secs_f64().clamp(0.0, 60.0);
         self.last = now;
-        let denied = edge::denied(cluster);
-        let open: Vec<Ipv4Addr> = self
-            .addresses
-            .iter()
-            .copied()
-            .filter(|address| !denied.iter().any(|network| network.holds(*address)))
-            .collect();
-        self.move_on(&open, cluster);
+        let lasts = now.duration_since(self.began).as_secs_f64() * cluster.speed;
+        let since = SignedDuration::from_secs(lasts as i64);
+        let (per_second, logins) = (self.per_second, self.per_second);
+        let passage = |address: Ipv4Addr| gates.passage(Visitor { address, per_second, logins, since });
+        let (mut open, mut turned_away) = (Vec::new(), Vec::new());
+        for address in self.addresses.iter().copied() {
+            match passage(address) {
+                Passage::Open => open.push(address),
+                Passage::TurnedAway => turned_away.push(address),
+                Passage::Stopped => {}
+            }
+        }
         let wanted = self.per_second * (0.8 + 0.4 * self.rng.f64());
-        let let_through = wanted.min(edge::limit_per_second(cluster).unwrap_or(f64::MAX));
+        let let_through = wanted.min(gates.per_second.unwrap_or(f64::MAX));
+        self.move_on(open.is_empty() || let_through < wanted * WORTH, cluster);
         let serving = targets(cluster);
+        let comes = wanted * (open.len() + turned_away.len()) as f64;
         let reach = if serving.is_empty() { 0.0 } else { let_through * open.len() as f64 };
-        let away = wanted * self.addresses.len() as f64 - reach;
+        let away = comes - reach;
         self.owed += let_through * elapsed;
         let tries = self.owed.floor();
         self.owed -= tries;
@@ -97,13 +112,13 @@ impl Attack {
             }
         }
         self.succeed(&open, &serving, cluster, signals);
-        self.log_denials(&open, cluster);
+        self.log_denials(&turned_away, cluster);
         Knocking { reach, away }
     }
 
-    /// Where no address gets through for long enough, others take over; without others it gives up.
-    fn move_on(&mut self, open: &[Ipv4Addr], cluster: &Cluster) {
-        if !open.is_empty() || self.addresses.is_empty() {
+    /// Where hardly a try gets through for long enough, others take over; without others it gives up.
+    fn move_on(&mut self, shut_out: bool, cluster: &Cluster) {
+        if !shut_out || self.addresses.is_empty() {
             self.shut_out = None;
             return;
         }
@@ -113,7 +128,8 @@ impl Attack {
         }
         self.shut_out = None;
         let more = self.moves.pop().unwrap_or_default();
-        self.addresses = some(&mut self.rng, NETWORKS[1], more);
+        self.addresses = some(&mut self.rng, place(self.at_homes, 1), more);
+        self.began = cluster.now;
     }
 
     fn try_one(
@@ -168,9 +184,8 @@ impl Attack {
     }
 
     /// Now and then the controller's own line of a request that it turned away.
-    fn log_denials(&mut self, open: &[Ipv4Addr], cluster: &mut Cluster) {
-        let away = self.addresses.iter().filter(|address| !open.contains(address));
-        let away: Vec<Ipv4Addr> = away.copied().filter(|_| self.rng.f64() < 0.1).collect();
+    fn log_denials(&mut self, turned_away: &[Ipv4Addr], cluster: &mut Cluster) {
+        let away: Vec<Ipv4Addr> = turned_away.iter().copied().filter(|_| self.rng.f64() < 0.1).collect();
         let pods = cluster.pods.within(CONTROLLER.0).filter(|(_, pod)| pod.is_ready());
         let Some((key, pod)) = pods.map(|(key, pod)| (key.clone(), pod.clone())).next() else { return };
         let Some(container) = pod.spec.containers.first() else { return };
@@ -185,11 +200,20 @@ impl Attack {
     }
 }
 
+/// The network that the addresses are of, before the attacker moves or after: its address and prefix.
+fn place(at_homes: bool, moved: usize) -> (u32, u32) {
+    if at_homes { USERS } else { (u32::from(NETWORKS[moved]), 24) }
+}
+
 /// So many addresses of a network, each once.
-fn some(rng: &mut fastrand::Rng, [a, b, c]: [u8; 3], many: usize) -> Vec<Ipv4Addr> {
-    let mut last: Vec<u8> = (2..250).collect();
-    rng.shuffle(&mut last);
-    last.into_iter().take(many).map(|d| Ipv4Addr::new(a, b, c, d)).collect()
+fn some(rng: &mut fastrand::Rng, (from, prefix): (u32, u32), many: usize) -> Vec<Ipv4Addr> {
+    let mut found = std::collections::BTreeSet::new();
+    while found.len() < many {
+        found.insert(from + rng.u32(2..(1 << (32 - prefix)) - 5));
+    }
+    let mut found: Vec<u32> = found.into_iter().collect();
+    rng.shuffle(&mut found);
+    found.into_iter().map(Ipv4Addr::from).collect()
 }
 
 /// What the app prints of a login: level, event and status.

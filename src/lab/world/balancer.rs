@@ -2,7 +2,8 @@
 //! to them, not who serves behind.
 
 use super::World;
-use super::edge::{self, Network};
+use super::edge;
+use super::perimeter::Network;
 
 /// Where a load balancer that nobody serves behind still has its address.
 const OLD_HOME: &str = "127.0.0.2";
@@ -133,12 +134,11 @@ impl World {
         }
     }
 
-    /// The share of the users that may connect to HTTPS.
-    pub(super) fn admitted(&self) -> f64 {
+    /// Who may connect to a port of the load balancer.
+    pub(super) fn open_to(&self, port: i32) -> Vec<Network> {
         let ours = self.security_groups.iter().find(|known| known.id == BALANCERS[0].security_group);
-        let rules = ours.into_iter().flat_map(|group| &group.ingress).filter(|rule| rule.covers(443));
-        let users = rules.filter_map(|rule| Network::read(&rule.cidr)).map(Network::users);
-        users.sum::<f64>().min(1.0)
+        let rules = ours.into_iter().flat_map(|group| &group.ingress).filter(|rule| rule.covers(port));
+        rules.filter_map(|rule| Network::read(&rule.cidr)).collect()
     }
 
     /// Addresses of the ingress controller's pods, and whether each is ready.

@@ -117,6 +117,10 @@ pub struct Furnishing {
     /// Processes of the nodes' Auto Scaling group that somebody suspended.
     #[serde(default)]
     pub suspended_processes: Vec<String>,
+    /// The load balancer is an application load balancer, with a web application firewall; by default it only passes
+    /// connections on.
+    #[serde(default)]
+    pub firewall: bool,
 }
 
 /// A series that an exporter shows all the time.
@@ -220,6 +224,9 @@ pub enum Fault {
     PasswordGuessing {
         addresses: usize,
         per_second: f64,
+        /// They are spread over the network of the users.
+        #[serde(default)]
+        at_homes: bool,
         #[serde(default)]
         moves_to: Vec<usize>,
         #[serde(default)]
@@ -285,6 +292,7 @@ const FILES: &[&str] = &[
     include_str!("../../../assets/drills/alert-fatigue.noise.toml"),
     include_str!("../../../assets/drills/auth-attack.spray.toml"),
     include_str!("../../../assets/drills/auth-attack.taken.toml"),
+    include_str!("../../../assets/drills/auth-attack.botnet.toml"),
     include_str!("../../../assets/drills/high-5xx.revision.toml"),
     include_str!("../../../assets/drills/high-5xx.one-pod.toml"),
     include_str!("../../../assets/drills/high-latency.cache.toml"),

@@ -1,8 +1,6 @@
 //! The way in: the ingress controller, the Service behind it, the names that lead there; and how many users come
 //! through. It knows who takes connections, not what they carry.
 
-use std::net::Ipv4Addr;
-
 use super::balancer::BALANCERS;
 use super::cluster::Cluster;
 use super::objects::Pod;
@@ -22,61 +20,6 @@ pub const BALANCER: &str = "a1b2c3d4e5f60718-123456789.elb.us-east-1.amazonaws.c
 /// Share of the users that still come when clients refuse the certificate: those that do not check.
 const UNCHECKED: f64 = 0.1;
 
-/// The network that users come from (RFC 2544: for benchmarks): its address and prefix.
-pub(super) const USERS: (u32, u32) = (0xC612_0000, 15);
-
-/// A network of IPv4.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Network {
-    address: u32,
-    prefix: u32,
-}
-
-impl Network {
-    pub fn read(text: &str) -> Option<Self> {
-        let (address, prefix) = text.trim().split_once('/').unwrap_or((text.trim(), "32"));
-        let (address, prefix) = (address.parse::<Ipv4Addr>().ok()?, prefix.parse().ok()?);
-        (prefix <= 32).then_some(Self { address: address.into(), prefix })
-    }
-
-    pub fn holds(self, address: Ipv4Addr) -> bool {
-        self.shares(u32::from(address), self.prefix)
-    }
-
-    fn shares(self, address: u32, bits: u32) -> bool {
-        (self.address ^ address).checked_shr(32 - bits).unwrap_or_default() == 0
-    }
-
-    /// The share of the users that is in it.
-    pub fn users(self) -> f64 {
-        let (from, bits) = USERS;
-        if !self.shares(from, bits.min(self.prefix)) {
-            return 0.0;
-        }
-        0.5_f64.powi(self.prefix.saturating_sub(bits) as i32)
-    }
-}
-
-/// What the Ingress turns away, as ingress-nginx reads it: a list with a mistake in it is no list.
-pub(super) fn denied(cluster: &Cluster) -> Vec<Network> {
-    let list = annotation(cluster, "denylist-source-range");
-    let networks: Option<Vec<Network>> = list.split(',').map(Network::read).collect();
-    networks.unwrap_or_default()
-}
-
-/// Requests per second that each address may make, where a limit is set.
-pub(super) fn limit_per_second(cluster: &Cluster) -> Option<f64> {
-    let number = |name: &str| annotation(cluster, name).parse::<f64>().ok().filter(|limit| *limit > 0.0);
-    let limits = [number("limit-rps"), number("limit-rpm").map(|minute| minute / 60.0)];
-    limits.into_iter().flatten().reduce(f64::min)
-}
-
-fn annotation(cluster: &Cluster, name: &str) -> String {
-    let ingress = cluster.store.get("ingresses", NAMESPACE, "covetpy-ingress");
-    let pointer = format!("/metadata/annotations/nginx.ingress.kubernetes.io~1{name}");
-    ingress.map(|ingress| text(&ingress, &pointer)).unwrap_or_default()
-}
-
 impl World {
     /// Shows the way in as it is now.
     pub(super) fn show_edge(&mut self) {
@@ -90,17 +33,17 @@ impl World {
         let pods_well = ours.any(|(key, pod)| {
             !self.kubelet.is_stopped(&pod.spec.node_name) && self.kubelet.answers_well(&self.cluster, key)
         });
-        let (now, admitted) = (self.cluster.now, self.admitted());
+        let gates = self.gates();
+        let (now, connected) = (self.cluster.now, gates.connected());
         let expired = self.signals.write(|shown| {
-            // A security group drops what it does not let in; on loopback it can only be refused, which is sooner.
-            shown.edge.up = controllers > 0 && admitted > 0.0;
+            // Security groups and ACLs drop what they do not let in; on loopback it can only be refused, which is sooner.
+            shown.edge.up = controllers > 0 && connected > 0.0;
             shown.edge.endpoints = endpoints;
             shown.edge.pods_well = pods_well;
             shown.registry = registry;
             shown.certificates.first().is_some_and(|served| served.not_after <= now)
         });
-        let shut_out: f64 = denied(&self.cluster).into_iter().map(Network::users).sum();
-        let let_in = (1.0 - shut_out).max(0.0) * admitted * self.led_home();
+        let let_in = gates.users(traffic::BASE) * self.led_home();
         self.traffic.door = match (controllers, expired) {
             (0, _) => 0.0,
             (_, true) => UNCHECKED * let_in,

@@ -143,8 +143,8 @@ impl World {
                 let seconds = seconds / cluster.speed;
                 self.traffic.surge(cluster.now, seconds, *requests, *logins);
             }
-            Fault::PasswordGuessing { addresses, per_second, moves_to, finds } => {
-                let from = (*addresses, *per_second);
+            Fault::PasswordGuessing { addresses, per_second, at_homes, moves_to, finds } => {
+                let from = (*addresses, *per_second, *at_homes);
                 self.attack = Some(Attack::new(from, moves_to, finds.as_ref(), cluster));
             }
             Fault::HoldConnections { factor } => self.sessions.hold(*factor),

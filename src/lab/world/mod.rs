@@ -25,6 +25,7 @@ mod endpoints;
 mod env;
 mod events;
 mod fault;
+mod firewall;
 mod furnish;
 mod hpa;
 mod jobs;
@@ -33,9 +34,11 @@ mod kubelet;
 mod machine;
 mod monitoring;
 mod neighbours;
+mod node_group;
 mod node_lifecycle;
 mod objects;
 mod our_app;
+mod perimeter;
 mod pod_status;
 mod probes;
 mod program;
@@ -55,6 +58,7 @@ mod state_samples;
 mod traffic;
 mod upkeep;
 mod usage;
+mod vpc;
 mod workloads;
 
 use jiff::{SignedDuration, Timestamp};
@@ -71,9 +75,11 @@ pub use self::ebs::{Modification, Unmodified, Volume};
 pub use self::ec2::{ACCOUNT, AUTO_SCALING_GROUP, CLUSTER, Instance, InstanceState, NODE_GROUP, REGION};
 pub use self::edge::BALANCER;
 use self::fault::Faults;
+pub use self::firewall::{Firewall, IP_SET, WEB_ACL, firewall_arn};
 use self::hpa::Autoscaler;
 use self::kubelet::Kubelet;
 pub use self::machine::Ran;
+pub use self::node_group::{Update, UpdateStatus};
 use self::node_lifecycle::NodeLifecycle;
 pub use self::our_app::DATABASE_HOST;
 pub use self::rds::{Capacity, DB_CLUSTER, DB_INSTANCE, DB_RESOURCE, Minute};
@@ -84,6 +90,9 @@ pub use self::scale::Scale;
 use self::shelf::Key;
 use self::traffic::Traffic;
 use self::upkeep::Vault;
+pub use self::vpc::{
+    ALLOCATION, AclEntry, AclRefusal, LAST, NAT, NAT_ADDRESS, NETWORK_ACL, SUBNETS, VPC, VPC_NETWORK,
+};
 use super::logs::Logs;
 use super::signals::Signals;
 use super::store::Store;
@@ -123,6 +132,9 @@ pub struct World {
     ec2: ec2::Ec2,
     zone: route53::HostedZone,
     security_groups: Vec<SecurityGroup>,
+    network_acl: vpc::NetworkAcl,
+    firewall: Option<Firewall>,
+    node_group: node_group::NodeGroup,
     rds: rds::Rds,
     modifications: ebs::Modifications,
     disks: Disks,
@@ -162,6 +174,9 @@ impl World {
             ec2: ec2::Ec2::default(),
             zone: route53::HostedZone::new(),
             security_groups: balancer::security_groups(),
+            network_acl: vpc::NetworkAcl::default(),
+            firewall: drill.filter(|drill| drill.world.firewall).map(|_| Firewall::default()),
+            node_group: node_group::NodeGroup::default(),
             rds: rds::Rds::default(),
             modifications: ebs::Modifications::default(),
             disks: Disks::default(),
@@ -204,13 +219,16 @@ impl World {
         }
         if self.present {
             self.ec2.tick(&mut self.cluster, &mut self.kubelet, &self.nodes);
+            self.roll_nodes();
             self.tick_certificates();
             self.modifications.tick(&mut self.disks, self.cluster.now);
             self.show_dns();
+            self.tick_firewall();
             self.show_edge();
         }
-        if let Some(attack) = &mut self.attack {
-            self.traffic.knocking = attack.advance(&mut self.cluster, &self.signals);
+        let gates = self.attack.is_some().then(|| self.gates());
+        if let (Some(attack), Some(gates)) = (&mut self.attack, gates) {
+            self.traffic.knocking = attack.advance(&gates, &mut self.cluster, &self.signals);
         }
         let slowness = self.keeping.slowness();
         let elapsed = self.traffic.advance(&self.cluster, &mut self.kubelet, &self.sessions, slowness);

@@ -145,6 +145,19 @@ impl NodeLifecycle {
         self.joining.push((at, node));
     }
 
+    /// One more node than there are joins in a while.
+    pub(super) fn grow(&mut self, cluster: &mut Cluster) {
+        let mould = self.moulds.values().next().cloned();
+        if let Some(mould) = mould {
+            self.replace(cluster, &mould);
+        }
+    }
+
+    /// Nobody comes in the place of a node.
+    pub(super) fn shrink(&mut self, node: &str) {
+        self.moulds.remove(node);
+    }
+
     /// Nodes whose instance has yet to join.
     pub fn joining(&self) -> impl Iterator<Item = &Value> {
         self.joining.iter().map(|(_, node)| node)

@@ -158,7 +158,8 @@ slim! {
     MetricResource { name: String, target: MetricTarget }
     MetricTarget { average_utilization: Option<i32> }
     HpaStatus { current_replicas: i32, desired_replicas: i32, last_scale_time: Option<Timestamp>, conditions: Vec<Condition> }
-    Pdb { metadata: Meta, spec: PdbSpec }
+    Pdb { metadata: Meta, spec: PdbSpec, status: PdbStatus }
+    PdbStatus { disruptions_allowed: i32 }
     PdbSpec { selector: Selector, min_available: Option<IntOrPercent>, max_unavailable: Option<IntOrPercent> }
     Quota { metadata: Meta, spec: QuotaSpec }
     QuotaSpec { hard: Map<Quantity> }

@@ -10,14 +10,14 @@ use super::NAMESPACE;
 use super::attack::{Knocking, log_login};
 use super::cluster::Cluster;
 use super::database::Sessions;
-use super::edge;
 use super::kubelet::Kubelet;
 use super::objects::Pod;
+use super::perimeter;
 use super::shelf::Key;
 use crate::lab::signals::Signals;
 
 /// Requests per second that come on average, and that one pod can serve.
-const BASE: f64 = 100.0;
+pub const BASE: f64 = 100.0;
 pub const CAPACITY: f64 = 40.0;
 
 /// 95th percentile of the duration at the usual load, in seconds; the median is a third.
@@ -352,7 +352,8 @@ pub fn print_access_logs(traffic: &Traffic, cluster: &mut Cluster) {
         let busy = traffic.counters.get(&key).is_some_and(|counters| counters.rate > 0.0);
         if busy && cluster.rng.f64() < MISTYPED {
             // Users mistype, each from an address of their own.
-            let [a, b, c, d] = (edge::USERS.0 | cluster.rng.u32(..1 << (32 - edge::USERS.1))).to_be_bytes();
+            let [a, b, c, d] =
+                (perimeter::USERS.0 | cluster.rng.u32(..1 << (32 - perimeter::USERS.1))).to_be_bytes();
             let name = format!("user{}", cluster.rng.u32(..90_000));
             let address = format!("{a}.{b}.{c}.{d}");
             log_login(cluster, &pod, ("warning", "authentication failed", 401), &name, &address);

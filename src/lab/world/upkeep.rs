@@ -53,6 +53,13 @@ pub fn disruption_budget(cluster: &mut Cluster, key: &Key) {
     });
 }
 
+/// Whether the disruption budgets of a pod let it go now.
+pub fn may_evict(cluster: &Cluster, pod: &Pod) -> bool {
+    let of_it = |(_, pdb): &(&Key, &Arc<Pdb>)| pdb.spec.selector.matches(&pod.metadata.labels);
+    let allows = |pdb: &Pdb| pdb.status.disruptions_allowed > 0 || !pod.is_ready();
+    cluster.pdbs.within(&pod.metadata.namespace).filter(of_it).all(|(_, pdb)| allows(pdb))
+}
+
 /// The replicas the controllers of these pods want.
 fn expected(cluster: &Cluster, pods: &[Arc<Pod>]) -> i32 {
     let mut owners: Vec<Key> = Vec::new();

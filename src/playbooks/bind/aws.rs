@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Acu, AliasTarget, AwsCall, AwsDoes, IpSetRef, NodeQuestion, NodeService, RecordSet};
+use crate::domain::{Acu, AliasTarget, AwsCall, AwsDoes, NodeQuestion, NodeService, RecordSet, WafRef};
 
 use super::{Args, Bound, missing, networks};
 
@@ -51,7 +51,7 @@ fn read(args: &Args<'_>) -> Bound<AwsDoes> {
             AwsDoes::LogEvents { group: line("group")?, pattern: line("pattern")?, window: window()? }
         }
         "account-events" => AwsDoes::AccountEvents { window: window()? },
-        "ip-set" => AwsDoes::IpSet { ip_set: ip_set(args)? },
+        "ip-set" => AwsDoes::IpSet { ip_set: of_waf(args, "ip_set")? },
         "secret-rotation" => AwsDoes::SecretRotation { secret: line("secret")? },
         "ask-node" => AwsDoes::AskNode {
             instance: args.name("instance")?,
@@ -101,12 +101,20 @@ fn change(args: &Args<'_>) -> Bound<AwsDoes> {
         "close-port" => {
             AwsDoes::ClosePort { group: name("group")?, port: port(args, "port")?, cidr: args.text("cidr")? }
         }
-        "block-addresses" => {
-            AwsDoes::BlockAddresses { ip_set: ip_set(args)?, addresses: networks(args, "addresses")? }
-        }
-        "unblock-addresses" => {
-            AwsDoes::UnblockAddresses { ip_set: ip_set(args)?, addresses: networks(args, "addresses")? }
-        }
+        "block-addresses" => AwsDoes::BlockAddresses {
+            ip_set: of_waf(args, "ip_set")?,
+            addresses: networks(args, "addresses")?,
+        },
+        "unblock-addresses" => AwsDoes::UnblockAddresses {
+            ip_set: of_waf(args, "ip_set")?,
+            addresses: networks(args, "addresses")?,
+        },
+        "limit-rate" => AwsDoes::LimitRate {
+            web_acl: of_waf(args, "web_acl")?,
+            path: args.text("path")?,
+            limit: args.count("limit")?,
+        },
+        "unlimit-rate" => AwsDoes::UnlimitRate { web_acl: of_waf(args, "web_acl")?, rule: name("rule")? },
         "set-record" => AwsDoes::SetRecord { zone: name("zone")?, record: record(args)? },
         "delete-record" => AwsDoes::DeleteRecord { zone: name("zone")?, record: record(args)? },
         "restart-on-node" => AwsDoes::RestartOnNode {
@@ -134,13 +142,13 @@ fn port(args: &Args<'_>, param: &str) -> Bound<u16> {
 }
 
 /// `name/id/scope`, as settings write it and reads bind it.
-fn ip_set(args: &Args<'_>) -> Bound<IpSetRef> {
-    let text = args.text("ip_set")?;
+fn of_waf(args: &Args<'_>, param: &str) -> Bound<WafRef> {
+    let text = args.text(param)?;
     match text.split('/').collect::<Vec<_>>()[..] {
         [name, id, scope @ ("REGIONAL" | "CLOUDFRONT")] if !name.is_empty() && !id.is_empty() => {
-            Ok(IpSetRef { name: name.into(), id: id.into(), scope: scope.into() })
+            Ok(WafRef { name: name.into(), id: id.into(), scope: scope.into() })
         }
-        _ => Err(missing("ip_set", format!("`{text}` is not name/id/REGIONAL or name/id/CLOUDFRONT"))),
+        _ => Err(missing(param, format!("`{text}` is not name/id/REGIONAL or name/id/CLOUDFRONT"))),
     }
 }
 

@@ -8,6 +8,7 @@ const INSTANCE: &[Param] = &[must("instance", Name)];
 const CLUSTER: Param = may("cluster", Name);
 const WINDOW: Param = may("window", Span);
 const IP_SET: Param = must("ip_set", Line);
+const WEB_ACL: Param = must("web_acl", Line);
 
 pub(super) static VERBS: &[Verb] = &[
     reads("database-cluster", &[CLUSTER]).on(Aws),
@@ -57,6 +58,8 @@ pub(super) static VERBS: &[Verb] = &[
     disrupts("close-port", &[must("group", Name), must("port", Count), must("cidr", Cidr)]).on(Aws),
     disrupts("block-addresses", &[IP_SET, must("addresses", Words)]).on(Aws),
     disrupts("unblock-addresses", &[IP_SET, must("addresses", Words)]).on(Aws),
+    disrupts("limit-rate", &[WEB_ACL, must("path", Line), must("limit", Count)]).on(Aws),
+    disrupts("unlimit-rate", &[WEB_ACL, must("rule", Line)]).on(Aws),
     disrupts("set-record", RECORD).on(Aws),
     disrupts("delete-record", RECORD).on(Aws),
     disrupts(

@@ -1,27 +1,27 @@
 //! WAF: addresses blocked in an IP set, in union with what was there, and taken out again.
 
-use covet_tui::domain::{AwsDoes, IpSetRef};
+use covet_tui::domain::{AwsDoes, WafRef};
 use covet_tui::guard::Level;
 use covet_tui::journal::Ending;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, text};
 
-fn set(bench: &mut Bench) -> IpSetRef {
+fn set(bench: &mut Bench) -> WafRef {
     let made = bench.boto.call(
         "wafv2",
         "create_ip_set",
         json!({"Name": "blocked", "Scope": "REGIONAL",
         "IPAddressVersion": "IPV4", "Addresses": ["192.0.2.44/32"]}),
     );
-    IpSetRef {
+    WafRef {
         name: "blocked".into(),
         id: text(&made, "/Summary/Id").as_str().into(),
         scope: "REGIONAL".into(),
     }
 }
 
-fn held(bench: &mut Bench, set: &IpSetRef) -> (Vec<String>, String) {
+fn held(bench: &mut Bench, set: &WafRef) -> (Vec<String>, String) {
     let found = bench.boto.call(
         "wafv2",
         "get_ip_set",
@@ -37,7 +37,7 @@ fn held(bench: &mut Bench, set: &IpSetRef) -> (Vec<String>, String) {
     (list, text(&found, "/LockToken"))
 }
 
-fn block(ip_set: &IpSetRef, addresses: &[&str]) -> AwsDoes {
+fn block(ip_set: &WafRef, addresses: &[&str]) -> AwsDoes {
     let addresses = addresses.iter().map(|one| (*one).to_owned()).collect();
     AwsDoes::BlockAddresses { ip_set: ip_set.clone(), addresses }
 }
@@ -76,6 +76,47 @@ async fn a_set_that_moved_is_not_written_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_one_rule_more_and_everything_else_of_the_web_acl_stays() {
+    let mut bench = Bench::new().await;
+    let seen = json!({"SampledRequestsEnabled": true, "CloudWatchMetricsEnabled": true, "MetricName": "m"});
+    let made = bench.boto.call(
+        "wafv2",
+        "create_ip_set",
+        json!({"Name": "blocked", "Scope": "REGIONAL", "IPAddressVersion": "IPV4", "Addresses": []}),
+    );
+    let rule = json!({"Name": "deny", "Priority": 4, "Action": {"Block": {}}, "VisibilityConfig": seen,
+        "Statement": {"IPSetReferenceStatement": {"ARN": text(&made, "/Summary/ARN")}}});
+    let acl = bench.boto.call(
+        "wafv2",
+        "create_web_acl",
+        json!({"Name": "shop", "Scope": "REGIONAL", "Description": "the shop", "DefaultAction": {"Allow": {}},
+            "VisibilityConfig": seen, "Rules": [rule]}),
+    );
+    let id = text(&acl, "/Summary/Id");
+    let asked = json!({"Name": "shop", "Id": id, "Scope": "REGIONAL"});
+    let held = |bench: &mut Bench| bench.boto.call("wafv2", "get_web_acl", asked.clone())["WebACL"].clone();
+    let web_acl = WafRef { name: "shop".into(), id: id.as_str().into(), scope: "REGIONAL".into() };
+    let limit = |limit| AwsDoes::LimitRate { web_acl: web_acl.clone(), path: "/login".into(), limit };
+    let before = held(&mut bench);
+    assert!(bench.refused(limit(9)).await.contains("10 requests at least"));
+    let preview = bench.preview(limit(100)).await.unwrap();
+    assert_eq!(preview.worst(), Some(Level::Warn), "an office behind one address is limited, too");
+    let outcome = bench.act(limit(100)).await;
+    let after = held(&mut bench);
+    let rules = after["Rules"].as_array().unwrap();
+    assert_eq!((rules.len(), &rules[0]), (2, &before["Rules"][0]));
+    assert_eq!(rules[1]["Priority"], 5);
+    let rate = &rules[1]["Statement"]["RateBasedStatement"];
+    assert_eq!((&rate["Limit"], &rate["AggregateKeyType"]), (&json!(100), &json!("IP")));
+    for field in ["DefaultAction", "Description", "VisibilityConfig"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert!(bench.refused(limit(200)).await.contains("already"));
+    bench.undo(&outcome).await;
+    assert_eq!(held(&mut bench)["Rules"], before["Rules"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_ip_set_is_found_by_the_web_acl_of_the_load_balancer() {
     let mut bench = Bench::new().await;
     let made = bench.boto.call(
@@ -108,4 +149,6 @@ async fn the_ip_set_is_found_by_the_web_acl_of_the_load_balancer() {
     let found = bench.read(AwsDoes::LoadBalancer { host: arn }).await;
     let wanted = format!("blocked/{}/REGIONAL", text(&made, "/Summary/Id"));
     assert_eq!(found.bindings.get("ip_set"), Some(&wanted), "{:?}", found.lines);
+    let wanted = format!("shop/{}/REGIONAL", text(&acl, "/Summary/Id"));
+    assert_eq!(found.bindings.get("web_acl"), Some(&wanted), "{:?}", found.lines);
 }

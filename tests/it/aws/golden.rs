@@ -4,10 +4,27 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use covet_tui::config::aws::{Prepared, Service, prepare, words};
+use covet_tui::config::aws::{Endpoint, Prepared, Service, prepare, words};
 use serde_json::{Value, json};
 
 use super::bench::{python, script, text};
+
+const AWS: Endpoint = Endpoint::Aws { fips: false, dual_stack: false };
+
+fn rest(path: &str, query: &[(&str, &str)], body: Option<Value>) -> Prepared {
+    Prepared::Rest { service: Service::Eks, path: path.to_owned(), query: words(query), body }
+}
+
+fn keys(token: Option<String>) -> Credentials {
+    let (id, secret) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    Credentials::new(id, secret, token, None, "test")
+}
+
+fn of_botocore(command: &str) -> Vec<Value> {
+    let ran = Command::new(python()).arg(script()).arg(command).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    serde_json::from_slice(&ran.stdout).unwrap()
+}
 
 /// In the order of `GOLDEN` in moto.py.
 fn ours() -> Vec<Prepared> {
@@ -145,14 +162,19 @@ fn ours() -> Vec<Prepared> {
                 "Scope": "REGIONAL",
             }),
         ),
+        rest("/clusters/shop/node-groups/general", &[], None),
+        rest("/clusters/shop/updates", &[("nodegroupName", "general")], None),
+        rest(
+            "/clusters/shop/node-groups/general/update-version",
+            &[],
+            Some(json!({"clientRequestToken": "0".repeat(32), "force": false})),
+        ),
     ]
 }
 
 #[test]
 fn requests_are_those_of_botocore() {
-    let ran = Command::new(python()).arg(script()).arg("golden").output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let theirs: Vec<Value> = serde_json::from_slice(&ran.stdout).unwrap();
+    let theirs = of_botocore("golden");
     let ours = ours();
     assert_eq!(theirs.len(), ours.len() * 2);
     for (call, theirs) in ours.iter().chain(&ours).zip(&theirs) {
@@ -165,14 +187,7 @@ fn requests_are_those_of_botocore() {
                 .unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(at.as_second()).unwrap());
         let token = theirs.get("token").and_then(Value::as_str).map(ToOwned::to_owned);
-        let keys = Credentials::new(
-            "AKIAIOSFODNN7EXAMPLE",
-            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-            token,
-            None,
-            "test",
-        );
-        let request = prepare(call, &text(theirs, "/region"), None, &keys, at).unwrap();
+        let request = prepare(call, &text(theirs, "/region"), &AWS, &keys(token), at).unwrap();
         assert_eq!(request.method().as_str(), text(theirs, "/method"), "{name}");
         assert_eq!(request.uri().to_string(), text(theirs, "/url"), "{name}");
         assert_eq!(String::from_utf8_lossy(request.body()), text(theirs, "/body"), "{name}");
@@ -181,5 +196,45 @@ fn requests_are_those_of_botocore() {
         }
         // Ours were all theirs; the signature covers the rest.
         assert!(request.headers().contains_key("authorization"), "{name}");
+    }
+}
+
+#[test]
+fn they_go_where_botocore_sends_them_with_fips_and_dual_stack_too() {
+    let ours = ours();
+    let service_of = |call: &Prepared| match call {
+        Prepared::Query(service, ..) | Prepared::Json(service, ..) | Prepared::Rest { service, .. } => {
+            *service
+        }
+        Prepared::S3List { .. } | Prepared::S3Get { .. } => Service::S3,
+    };
+    let named = [
+        ("autoscaling", Service::AutoScaling),
+        ("cloudtrail", Service::CloudTrail),
+        ("ec2", Service::Ec2),
+        ("eks", Service::Eks),
+        ("elbv2", Service::LoadBalancing),
+        ("logs", Service::Logs),
+        ("rds", Service::Rds),
+        ("s3", Service::S3),
+        ("secretsmanager", Service::SecretsManager),
+        ("ssm", Service::SystemsManager),
+        ("wafv2", Service::Firewall),
+    ];
+    let theirs = of_botocore("endpoints");
+    assert_eq!(theirs.len(), named.len() * 16);
+    for theirs in theirs {
+        let flag = |name: &str| theirs[name].as_bool().unwrap();
+        let (name, region) = (text(&theirs, "/service"), text(&theirs, "/region"));
+        // In China there is no FIPS, whatever name botocore makes up for it.
+        if region.starts_with("cn-") && flag("fips") {
+            continue;
+        }
+        let url = text(&theirs, "/url");
+        let (_, service) = named.iter().find(|(known, _)| *known == name).unwrap();
+        let call = ours.iter().find(|call| service_of(call) == *service).unwrap();
+        let endpoint = Endpoint::Aws { fips: flag("fips"), dual_stack: flag("dual_stack") };
+        let request = prepare(call, &region, &endpoint, &keys(None), SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(request.uri().to_string(), url, "{theirs}");
     }
 }

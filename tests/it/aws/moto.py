@@ -3,6 +3,7 @@
     moto.py serve PORT    moto, with what it lacks answered from a script and judged by botocore
     moto.py client PORT   calls of botocore, one JSON object a line, answers likewise
     moto.py golden        the requests botocore would send, signed, as JSON
+    moto.py endpoints     where botocore would send them, with FIPS and dual-stack asked for or not
 
 CloudWatch and Performance Insights speak Smithy RPC v2 CBOR with this product's SDK; moto knows neither. Calls of
 CloudWatch are turned into botocore's own and given to moto; what moto lacks altogether (Performance Insights,
@@ -288,6 +289,10 @@ GOLDEN = [
     ("logs", "filter_log_events", {"logGroupName": "/aws/x", "filterPattern": "{ $.a = 403 }", "startTime": 1, "endTime": 2}),
     ("wafv2", "update_ip_set", {"Name": "blocked", "Scope": "REGIONAL", "Id": "11-22", "LockToken": "7-8",
                                 "Addresses": ["203.0.113.7/32"]}),
+    ("eks", "describe_nodegroup", {"clusterName": "shop", "nodegroupName": "general"}),
+    ("eks", "list_updates", {"name": "shop", "nodegroupName": "general"}),
+    ("eks", "update_nodegroup_version", {"clusterName": "shop", "nodegroupName": "general", "force": False,
+                                         "clientRequestToken": "0" * 32}),
 ]
 
 
@@ -332,5 +337,34 @@ def golden():
     print(json.dumps(out))
 
 
+def endpoints():
+    import boto3
+    from botocore.awsrequest import AWSResponse
+    from botocore.config import Config
+
+    out, calls = [], {service: (operation, params) for service, operation, params in reversed(GOLDEN)}
+    for service, (operation, params) in sorted(calls.items()):
+        for region in ("us-east-1", "eu-west-1", "us-gov-west-1", "cn-north-1"):
+            for fips in (False, True):
+                for dual_stack in (False, True):
+                    taken = {}
+
+                    def take(request, **_):
+                        taken["url"] = request.url
+                        return AWSResponse(request.url, 500, {}, io.BytesIO(b""))
+
+                    config = Config(retries={"total_max_attempts": 1}, use_fips_endpoint=fips,
+                                    use_dualstack_endpoint=dual_stack, s3={"us_east_1_regional_endpoint": "regional"})
+                    made = boto3.client(service, region_name=region, config=config, **KEYS)
+                    made.meta.events.register("before-send", take)
+                    try:
+                        getattr(made, operation)(**params)
+                    except Exception:
+                        pass
+                    out.append({"service": service, "region": region, "fips": fips, "dual_stack": dual_stack,
+                                "url": taken.get("url")})
+    print(json.dumps(out))
+
+
 if __name__ == "__main__":
-    {"serve": lambda: serve(int(sys.argv[2])), "client": lambda: client(int(sys.argv[2])), "golden": golden}[sys.argv[1]]()
+    {"endpoints": endpoints, "serve": lambda: serve(int(sys.argv[2])), "client": lambda: client(int(sys.argv[2])), "golden": golden}[sys.argv[1]]()

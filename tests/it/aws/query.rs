@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use covet_tui::config::aws::Aws;
 use covet_tui::config::{self, Flags};
-use covet_tui::domain::{AwsDoes, IpSetRef};
+use covet_tui::domain::{AwsDoes, WafRef};
 use covet_tui::journal::Ending;
 use serde_json::{Value, json};
 
@@ -267,7 +267,7 @@ async fn the_firewall_of_cloudfront_is_asked_in_its_own_region() {
     let mut bench = Bench::new().await;
     bench.set(&[("AWS_ENDPOINT_URL", &endpoint.url), ("AWS_REGION", "eu-west-1")]);
     for scope in ["REGIONAL", "CLOUDFRONT"] {
-        let ip_set = IpSetRef { name: "blocked".into(), id: "1-2".into(), scope: scope.into() };
+        let ip_set = WafRef { name: "blocked".into(), id: "1-2".into(), scope: scope.into() };
         let lost = bench.read(AwsDoes::IpSet { ip_set }).await;
         assert!(!lost.ok && lost.summary.contains("there is no IP set blocked"), "{}", lost.summary);
     }

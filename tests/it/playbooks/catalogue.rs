@@ -62,7 +62,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
         counts,
         [
             ("alert-fatigue", 12),
-            ("auth-attack", 19),
+            ("auth-attack", 20),
             ("cert-expiry", 20),
             ("crash-loop", 24),
             ("db-cpu", 13),

@@ -53,6 +53,16 @@ fn what_a_person_has_to_ask_for_is_not_asked_again_by_itself() {
 }
 
 #[test]
+fn what_changes_by_itself_is_read_again_after_a_while() {
+    let read = |step: &str, seconds_ago| {
+        is_done(&World::new("node-notready", "", "n1", 1, 1).did_at(step, seconds_ago, true), step)
+    };
+    assert!(read("instance-health", 100));
+    assert!(!read("instance-health", 130), "EC2 looks at a machine once a minute");
+    assert!(read("host-resources", 130), "nothing says that this one ages");
+}
+
+#[test]
 fn what_was_read_before_a_change_took_effect_is_read_again_after_it() {
     let read = |seconds_ago| {
         let world = World::new("prom-down", "monitoring", "prometheus-server", 1, 2);

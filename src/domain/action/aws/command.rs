@@ -1,6 +1,6 @@
 //! Actions on AWS as lines of the `aws` command that a person could paste.
 
-use super::{AwsCall, AwsDoes, IpSetRef, RecordSet};
+use super::{AwsCall, AwsDoes, RecordSet, WafRef};
 use crate::domain::shell_quote;
 
 impl AwsCall {
@@ -150,6 +150,13 @@ impl AwsDoes {
                 of_set(ip_set),
                 words(addresses)
             ),
+            LimitRate { web_acl, path, limit } => {
+                rules_line(web_acl, &format!("+ [{}]", AwsDoes::limit_rule(path, *limit)))
+            }
+            UnlimitRate { web_acl, rule } => {
+                let name = serde_json::Value::from(&**rule);
+                rules_line(web_acl, &format!("| map(select(.Name != {name}))"))
+            }
             SetRecord { zone, record } => record_line("UPSERT", zone, record),
             DeleteRecord { zone, record } => record_line("DELETE", zone, record),
             RotateSecret { secret } => {
@@ -177,7 +184,22 @@ fn log_events(group: &str, pattern: &str, window: std::time::Duration) -> String
     )
 }
 
-fn of_set(ip_set: &IpSetRef) -> String {
+/// A web ACL is written whole: what it held is read, and changed by jq.
+fn rules_line(web_acl: &WafRef, change: &str) -> String {
+    let named = of_set(web_acl);
+    // The priority of a new rule is one more than the highest.
+    let rules = format!(
+        "(([.WebACL.Rules[].Priority] | max // -1) + 1) as $next | .WebACL.Rules {change} | map(.Priority //= $next)"
+    );
+    format!(
+        "acl=$(aws wafv2 get-web-acl {named}); aws wafv2 update-web-acl {named} --lock-token \"$(jq -r .LockToken <<<\"$acl\")\" \
+         --default-action \"$(jq .WebACL.DefaultAction <<<\"$acl\")\" --visibility-config \"$(jq .WebACL.VisibilityConfig <<<\"$acl\")\" \
+         --rules \"$(jq {} <<<\"$acl\")\"",
+        shell_quote(&rules)
+    )
+}
+
+fn of_set(ip_set: &WafRef) -> String {
     format!("--name {} --id {} --scope {}", q(&ip_set.name), q(&ip_set.id), q(&ip_set.scope))
 }
 

@@ -1,7 +1,9 @@
 //! Actions on AWS: calls with their parameters, no client. What is read and what is changed is fixed by the
 //! word; where nothing brings the old state back, the name is typed.
 
+mod acu;
 mod command;
+mod rate;
 mod record;
 
 use std::time::Duration;
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Effect, Name};
 
+pub use acu::Acu;
 pub use record::{AliasTarget, RecordSet};
 
 /// A call on AWS, and the region it is for.
@@ -114,7 +117,7 @@ pub enum AwsDoes {
     },
     /// Addresses that are blocked at the WAF.
     IpSet {
-        ip_set: IpSetRef,
+        ip_set: WafRef,
     },
     /// Whether a secret rotates, and its versions' stages; never its value.
     SecretRotation {
@@ -189,12 +192,23 @@ pub enum AwsDoes {
     },
     /// Adds to a WAF IP set.
     BlockAddresses {
-        ip_set: IpSetRef,
+        ip_set: WafRef,
         addresses: Vec<String>,
     },
     UnblockAddresses {
-        ip_set: IpSetRef,
+        ip_set: WafRef,
         addresses: Vec<String>,
+    },
+    /// Blocks, at the firewall, each address that asks for a path more often than so many times in five minutes.
+    LimitRate {
+        web_acl: WafRef,
+        path: String,
+        limit: u32,
+    },
+    /// Takes such a rule away again.
+    UnlimitRate {
+        web_acl: WafRef,
+        rule: Name,
     },
     /// UPSERT of one record set in a hosted zone.
     SetRecord {
@@ -219,14 +233,9 @@ pub enum AwsDoes {
     },
 }
 
-/// Aurora capacity units, counted in halves: the API takes steps of 0.5.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
-pub struct Acu(u32);
-
-/// A WAF IP set is named by three things.
+/// An IP set or a web ACL of the web application firewall is named by three things.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct IpSetRef {
+pub struct WafRef {
     pub name: Name,
     pub id: Name,
     /// `REGIONAL`, or `CLOUDFRONT` (which lives in us-east-1).
@@ -248,38 +257,6 @@ pub enum NodeQuestion {
 pub enum NodeService {
     Kubelet,
     Containerd,
-}
-
-impl Acu {
-    pub fn value(self) -> f64 {
-        f64::from(self.0) / 2.0
-    }
-}
-
-impl TryFrom<f64> for Acu {
-    type Error = String;
-
-    fn try_from(value: f64) -> Result<Self, String> {
-        let halves = value * 2.0;
-        // 256 ACUs is the most there is (RDS API, ServerlessV2ScalingConfiguration).
-        if (0.0..=512.0).contains(&halves) && halves.fract() == 0.0 {
-            Ok(Acu(halves as u32))
-        } else {
-            Err(format!("{value} is no number of ACUs: 0 to 256 in steps of 0.5"))
-        }
-    }
-}
-
-impl From<Acu> for f64 {
-    fn from(acu: Acu) -> f64 {
-        acu.value()
-    }
-}
-
-impl std::fmt::Display for Acu {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.value())
-    }
 }
 
 impl NodeQuestion {
@@ -355,6 +332,7 @@ impl AwsDoes {
             DenyAddress { .. } | UndenyAddress { .. } => Effect::Disruptive,
             OpenPort { .. } | ClosePort { .. } => Effect::Disruptive,
             BlockAddresses { .. } | UnblockAddresses { .. } => Effect::Disruptive,
+            LimitRate { .. } | UnlimitRate { .. } => Effect::Disruptive,
             SetRecord { .. } | DeleteRecord { .. } => Effect::Disruptive,
             RestartOnNode { .. } => Effect::Disruptive,
             ReplaceInstance { .. } | UpdateNodeGroup { .. } => Effect::Destructive,
@@ -375,6 +353,7 @@ impl AwsDoes {
             DenyAddress { cidr, .. } | UndenyAddress { cidr, .. } => Some(cidr.as_str().into()),
             OpenPort { group, .. } | ClosePort { group, .. } => Some(group.clone()),
             BlockAddresses { ip_set, .. } | UnblockAddresses { ip_set, .. } => Some(ip_set.name.clone()),
+            LimitRate { web_acl, .. } | UnlimitRate { web_acl, .. } => Some(web_acl.name.clone()),
             SetRecord { record, .. } | DeleteRecord { record, .. } => {
                 Some(record.name.trim_end_matches('.').into())
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::bench::{Boto, text};
-use super::{lab, list, nodes, running, until};
+use super::{lab, list, nodes, ready, running, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_stands_behind_each_node_and_is_replaced_when_it_is_terminated() {
@@ -48,7 +48,6 @@ async fn an_instance_stands_behind_each_node_and_is_replaced_when_it_is_terminat
         boto.refused("eks", "describe_nodegroup", json!({"clusterName": "x", "nodegroupName": "y"}))
             .contains("ResourceNotFoundException")
     );
-    assert!(boto.refused("eks", "update_nodegroup_version", eks).contains("AccessDeniedException"));
 
     // A rehearsal changes nothing; the call itself does.
     let says = boto.refused("ec2", "terminate_instances", json!({"InstanceIds": [id], "DryRun": true}));
@@ -66,6 +65,39 @@ async fn an_instance_stands_behind_each_node_and_is_replaced_when_it_is_terminat
     let mut names: Vec<String> = after.iter().map(|one| text(one, "/PrivateDnsName")).collect();
     names.sort();
     assert_eq!(names, nodes(&lab));
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_group_is_rolled_one_node_after_the_other() {
+    let (lab, mut boto) = lab(None).await;
+    let old = nodes(&lab);
+    let eks = json!({"clusterName": "covet-cluster", "nodegroupName": "general"});
+    let group = |boto: &mut Boto| boto.call("eks", "describe_nodegroup", eks.clone())["nodegroup"].clone();
+    let release = text(&group(&mut boto), "/releaseVersion");
+    let begun = boto.call("eks", "update_nodegroup_version", eks.clone());
+    let id = text(&begun, "/update/id");
+    assert_eq!(text(&begun, "/update/status"), "InProgress");
+    assert_eq!(text(&group(&mut boto), "/status"), "UPDATING");
+    assert!(boto.refused("eks", "update_nodegroup_version", eks.clone()).contains("ResourceInUseException"));
+    let of = json!({"name": "covet-cluster", "nodegroupName": "general"});
+    assert_eq!(list(&boto.call("eks", "list_updates", of.clone()), "/updateIds")[0], id.as_str());
+    let asked = |id: &str| json!({"name": "covet-cluster", "nodegroupName": "general", "updateId": id});
+    assert!(boto.refused("eks", "describe_update", asked("x")).contains("ResourceNotFoundException"));
+    let mut fewest = old.len();
+    until("the end of the update", || {
+        fewest = fewest.min(ready(&lab));
+        let update = boto.call("eks", "describe_update", asked(&id));
+        assert_ne!(text(&update, "/update/status"), "Failed", "{update}");
+        (text(&update, "/update/status") == "Successful").then_some(())
+    });
+    assert!(fewest >= old.len(), "a new node came before the first old one left: {fewest}");
+    let new = nodes(&lab);
+    assert_eq!(new.len(), old.len());
+    assert!(new.iter().all(|node| !old.contains(node)), "{old:?} and {new:?}");
+    assert_eq!(text(&group(&mut boto), "/status"), "ACTIVE");
+    assert_ne!(text(&group(&mut boto), "/releaseVersion"), release);
+    assert_eq!(running(&mut boto).len(), old.len());
     lab.stop().await;
 }
 

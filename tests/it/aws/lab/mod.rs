@@ -1,6 +1,7 @@
 //! The lab's AWS, judged by boto3: every call that is served, and what is not.
 
 mod database;
+mod firewall;
 mod machines;
 mod network;
 
@@ -47,6 +48,11 @@ fn nodes(lab: &Lab) -> Vec<String> {
     nodes
 }
 
+/// Nodes whose machine is there and whose kubelet reports.
+fn ready(lab: &Lab) -> usize {
+    nodes(lab).len() - lab.world(|world| world.stopped_kubelets()).len()
+}
+
 fn running(boto: &mut Boto) -> Vec<Value> {
     let found = boto.call("ec2", "describe_instances", json!({}));
     let all = list(&found, "/Reservations").iter().map(|one| one["Instances"][0].clone());
@@ -68,7 +74,7 @@ async fn the_environment_leads_to_the_account_and_to_nobody_else() {
     assert_eq!(text(&who, "/Account"), "111122223333");
     // What is not served is refused as AWS would refuse it, in the protocol of the service.
     for (service, operation, params, code) in [
-        ("ec2", "describe_vpcs", json!({}), "InvalidAction"),
+        ("ec2", "describe_key_pairs", json!({}), "InvalidAction"),
         ("autoscaling", "describe_policies", json!({}), "InvalidAction"),
         ("eks", "list_clusters", json!({}), "UnknownOperationException"),
         ("route53", "list_health_checks", json!({}), "InvalidAction"),
