@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::bench::{Boto, text};
 use super::{lab, list};
 
-async fn balancer(boto: &mut Boto) -> Value {
+fn balancer(boto: &mut Boto) -> Value {
     let all = boto.call("elbv2", "describe_load_balancers", json!({}));
     let ours = |one: &&Value| one["DNSName"] == covet_tui::lab::world::BALANCER;
     list(&all, "/LoadBalancers").iter().find(ours).cloned().unwrap()
@@ -14,7 +14,7 @@ async fn balancer(boto: &mut Boto) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_load_balancer_has_a_web_acl_that_blocks_by_an_ip_set() {
     let (lab, mut boto) = lab(Some("auth-attack.spray")).await;
-    let ours = balancer(&mut boto).await;
+    let ours = balancer(&mut boto);
     assert_eq!(text(&ours, "/Type"), "application");
     let arn = text(&ours, "/LoadBalancerArn");
     let acl = boto.call("wafv2", "get_web_acl_for_resource", json!({"ResourceArn": arn}));
@@ -75,7 +75,7 @@ async fn an_application_load_balancer_has_a_web_acl_that_blocks_by_an_ip_set() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_acl_in_front_of_the_load_balancer_takes_entries_and_a_network_load_balancer_no_web_acl() {
     let (lab, mut boto) = lab(None).await;
-    let ours = balancer(&mut boto).await;
+    let ours = balancer(&mut boto);
     assert_eq!(text(&ours, "/Type"), "network");
     let asked = json!({"ResourceArn": ours["LoadBalancerArn"]});
     assert!(boto.refused("wafv2", "get_web_acl_for_resource", asked).contains("WAFInvalidParameter"));

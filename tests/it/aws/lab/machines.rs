@@ -161,5 +161,17 @@ async fn failed_hardware_is_impaired_and_its_group_leaves_it_when_it_was_told_to
     std::thread::sleep(Duration::from_secs(10));
     let found = boto.call("ec2", "describe_instances", json!({"InstanceIds": [id]}));
     assert_eq!(text(&found, "/Reservations/0/Instances/0/State/Name"), "running");
+
+    // Rolling the whole group is no cure: its pods end nowhere, so its node never becomes empty.
+    let eks = json!({"clusterName": "covet-cluster", "nodegroupName": "general"});
+    let begun = boto.call("eks", "update_nodegroup_version", eks);
+    let id = text(&begun, "/update/id");
+    let failed = until("the end of the update", || {
+        let asked = json!({"name": "covet-cluster", "nodegroupName": "general", "updateId": id});
+        let update = boto.call("eks", "describe_update", asked);
+        (update["update"]["status"] != "InProgress").then_some(update)
+    });
+    assert_eq!(text(&failed, "/update/status"), "Failed");
+    assert_eq!(text(&failed, "/update/errors/0/errorCode"), "PodEvictionFailure");
     lab.stop().await;
 }
