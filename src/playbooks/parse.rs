@@ -94,18 +94,8 @@ fn read(lints: &mut Lints<'_>, text: &str) -> Vec<Playbook> {
     tables.iter().filter_map(|table| playbook(lints, table, &ids, &mut seen)).collect()
 }
 
-const PLAYBOOK_KEYS: &[&str] = &[
-    "id",
-    "title",
-    "category",
-    "symptoms",
-    "trigger",
-    "threshold",
-    "step",
-    "hold",
-    "resolved",
-    "follow_up",
-];
+const PLAYBOOK_KEYS: &[&str] =
+    &["id", "title", "category", "symptoms", "trigger", "threshold", "step", "hold", "resolved", "follow_up"];
 
 fn playbook(
     lints: &mut Lints<'_>,

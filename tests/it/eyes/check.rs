@@ -24,6 +24,7 @@ async fn looked(settings: &Settings, read_only: bool) -> Report {
         settings: &BTreeMap::new(),
         systems: &outside.systems(),
         read_only,
+        scope: settings.namespace.one(),
         probes: Some(&Probes::new(client, Timestamp::now, outside.clone())),
         wait: Some(Duration::from_secs(90)),
     };
