@@ -6,7 +6,9 @@ mod activity;
 
 use std::time::Duration;
 
-use super::api_server::Sessions;
+use tokio::time::timeout;
+
+use super::api_server::{Sessions, session};
 use super::kubernetes::names::says;
 use super::tell::{Backoff, Tell, Unheard};
 use crate::config::{
@@ -20,7 +22,7 @@ pub(super) use activity::unseen;
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Looks for ever.
-pub(super) async fn watch(settings: Settings, sessions: Sessions, tell: Tell) {
+pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell) {
     let target = match target(&settings) {
         Ok(target) => target,
         Err(error) => {
@@ -30,6 +32,10 @@ pub(super) async fn watch(settings: Settings, sessions: Sessions, tell: Tell) {
     };
     let cpus = settings.database_cpus.as_deref().and_then(|text| text.trim().parse().ok());
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(30));
+    if let DatabaseWay::PortForward { .. } = target.way() {
+        // Nothing is wrong yet while the cluster is still being connected to.
+        let _ = timeout(EVERY, session(&mut sessions)).await;
+    }
     loop {
         let target = match carried(&target, &sessions) {
             Ok(target) => target,

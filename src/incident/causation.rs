@@ -36,6 +36,9 @@ pub(super) enum Join {
     Anything,
 }
 
+/// Minutes, for what is one thing seen twice: both beginnings are estimates.
+pub(super) const AT_ANY_TIME: i64 = 366 * 24 * 60;
+
 pub(super) const fn row(
     (cause, effect): (&'static str, &'static str),
     join: Join,

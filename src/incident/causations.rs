@@ -1,6 +1,6 @@
 //! The table of causal links: which rule's anomaly can cause which (audit, section 5).
 
-use super::causation::{Causation, Join, of_rollout, row, strictly, when};
+use super::causation::{AT_ANY_TIME, Causation, Join, of_rollout, row, strictly, when};
 use crate::domain::{Anomaly, Kind, Severity, cause};
 
 pub(super) static CAUSATIONS: &[Causation] = &[
@@ -14,7 +14,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
     of_rollout(row(
         ("crash-loop", "rollout-stuck"),
         Join::Object(Kind::ReplicaSet),
-        60,
+        AT_ANY_TIME,
         0.95,
         "its newest pods crash, so the rollout cannot complete",
     )),

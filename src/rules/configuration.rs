@@ -4,8 +4,8 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Cause, ConfigObject, Deployment, Edit, Evidence, Key, Kind, ObjectRef, Origin, Template, Timestamp,
-    between, cause, is_made_by_the_cluster, text,
+    Cause, ConfigObject, ContainerState, Deployment, Edit, Evidence, Key, Kind, ObjectRef, Origin, Pod,
+    Template, Timestamp, between, cause, is_made_by_the_cluster, text,
 };
 
 use super::Scene;
@@ -18,7 +18,7 @@ const BLAME: SignedDuration = SignedDuration::from_hours(1);
 const SLACK: SignedDuration = SignedDuration::from_secs(60);
 
 /// Names the configuration of a template that is missing or changed shortly before the onset; `owners` are those of
-/// the pods.
+/// the pods, where these can prove a change right or wrong.
 pub(super) fn blame(
     scene: &Scene<'_>,
     (template, owners): (&Template, &[&Key]),
@@ -76,6 +76,29 @@ pub(super) fn blame_of(
     blame(scene, (&deployment.template, &owners), onset, causes, facts, bindings);
 }
 
+/// A container that started with what was written then, and has run well for this long, speaks for it.
+const PROVEN: SignedDuration = SignedDuration::from_mins(5);
+
+/// Whether a pod of these owners started after a change and works with it: the change is not what the others die of.
+fn is_proven(scene: &Scene<'_>, owners: &[&Key], changed: Timestamp) -> bool {
+    let is_theirs = |pod: &Pod| {
+        let owner = pod.owner.as_ref().map(|owner| &*owner.name);
+        owners.iter().any(|one| one.namespace == pod.key.namespace && Some(&*one.name) == owner)
+    };
+    let works = |pod: &Pod| {
+        pod.is_ready()
+            && pod.containers.iter().filter(|container| !container.init).all(|container| {
+                match container.state {
+                    ContainerState::Running { since: Some(since) } => {
+                        since > changed && scene.now.duration_since(since) >= PROVEN
+                    }
+                    _ => false,
+                }
+            })
+    };
+    scene.snapshot.pods.iter().any(|pod| is_theirs(pod) && works(pod))
+}
+
 /// The referenced object that was changed last before the onset, within the window. What was changed while pods were
 /// crashing already is a remedy, whether or not it helped.
 fn changed_before<'a>(
@@ -99,5 +122,6 @@ fn changed_before<'a>(
             edit.at.duration_since(onset) <= slack && onset.duration_since(edit.at) <= BLAME
         })
         .filter(|(_, edit)| !owners.iter().any(|owner| was_looping(scene, owner, edit.at)))
+        .filter(|(_, edit)| !is_proven(scene, owners, edit.at))
         .max_by(|(one, edit), (other, later)| edit.at.cmp(&later.at).then_with(|| other.key.cmp(&one.key)))
 }

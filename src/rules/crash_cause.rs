@@ -4,9 +4,10 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use regex::Regex;
 
-use crate::domain::{Container, Kind, Pod, Terminated, cause, text};
+use crate::domain::{Container, Event, Kind, Pod, Terminated, cause, text};
 
 use super::Scene;
 use super::crash_words::recognise;
@@ -175,7 +176,7 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
         let says = format!("{name} cannot run its command (exit code {}){message}", end.exit_code);
         return Why::new(cause::COMMAND_ERROR, "command cannot be run", says, 0.9);
     }
-    if let Some((word, probe)) = killed_by_probe(scene, pod, &container.name) {
+    if let Some((word, probe)) = killed_by_probe(scene, pod, &container.name, end) {
         let says = format!("{name} was killed because its {probe} probe failed{after}");
         return Why::new(word, format!("{probe} probe fails"), says, 0.85);
     }
@@ -205,9 +206,22 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
     }
 }
 
-/// The cause, and `liveness` or `startup`, when events say that such a probe had the container killed.
-fn killed_by_probe(scene: &Scene<'_>, pod: &Pod, container: &str) -> Option<(&'static str, &'static str)> {
-    scene.events(Kind::Pod, &pod.key).filter(|event| &*event.reason == "Killing").find_map(|event| {
+/// The cause, and `liveness` or `startup`, when events say that such a probe had the container killed in the life that
+/// ended like this: one that was killed once may die by itself the next time.
+fn killed_by_probe(
+    scene: &Scene<'_>,
+    pod: &Pod,
+    container: &str,
+    end: &Terminated,
+) -> Option<(&'static str, &'static str)> {
+    // Times are whole seconds, and it may be told for the first and the last time only.
+    const SLACK: SignedDuration = SignedDuration::from_secs(2);
+    let in_that_life = |event: &&Event| {
+        let began = end.started.is_none_or(|started| started.duration_since(event.last) <= SLACK);
+        began && end.finished.is_none_or(|finished| event.first.duration_since(finished) <= SLACK)
+    };
+    let killings = scene.events(Kind::Pod, &pod.key).filter(|event| &*event.reason == "Killing");
+    killings.filter(in_that_life).find_map(|event| {
         let message = &event.message;
         let of_this = message.contains(&format!("Container {container} "))
             || message.contains(&format!("container \"{container}\""));

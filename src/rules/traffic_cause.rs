@@ -100,25 +100,36 @@ fn changed(scene: &Scene<'_>, namespace: &Name, onset: Timestamp, behind: &mut B
         describe_suspicion(&suspicion, &mut behind.bindings);
         return;
     }
-    for deployment in &serving {
-        let mut bindings = Bindings::new();
-        let before = behind.causes.len();
-        configuration::blame_of(
-            scene,
-            deployment,
-            onset,
-            &mut behind.causes,
-            &mut behind.facts,
-            &mut bindings,
-        );
-        if behind.causes.len() > before {
-            name(scene, deployment, behind);
-            behind.bindings.extend(bindings);
-            return;
-        }
+    let edits =
+        serving.iter().filter_map(|deployment| Some((*deployment, Edited::of(scene, deployment, onset)?)));
+    if let Some((deployment, edited)) = edits.max_by_key(|(_, edited)| edited.at) {
+        name(scene, deployment, behind);
+        behind.causes.extend(edited.causes);
+        behind.facts.extend(edited.facts);
+        behind.bindings.extend(edited.bindings);
+        return;
     }
     if let [only] = serving.as_slice() {
         name(scene, only, behind);
+    }
+}
+
+/// What speaks for an edit of what a Deployment reads.
+struct Edited {
+    at: Option<Timestamp>,
+    causes: Vec<Cause>,
+    facts: Vec<Evidence>,
+    bindings: Bindings,
+}
+
+impl Edited {
+    /// That its pods are Ready proves nothing here: they answer, and badly.
+    fn of(scene: &Scene<'_>, deployment: &Deployment, onset: Timestamp) -> Option<Edited> {
+        let (mut causes, mut facts, mut bindings) = (Vec::new(), Vec::new(), Bindings::new());
+        let template = (&deployment.template, &[][..]);
+        configuration::blame(scene, template, onset, &mut causes, &mut facts, &mut bindings);
+        let at = facts.iter().find(|fact| causes.first().is_some_and(|cause| cause.says == fact.says))?.at;
+        Some(Edited { at, causes, facts, bindings })
     }
 }
 
