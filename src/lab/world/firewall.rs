@@ -88,7 +88,9 @@ impl Firewall {
     pub(super) fn in_force(&self, cluster: &Cluster) -> (Vec<Network>, Vec<Limit>) {
         let (networks, mut limits) = self.in_force.clone();
         let passed = self.counts_since.map_or(0.0, |since| cluster.now.duration_since(since).as_secs_f64());
-        limits.iter_mut().for_each(|limit| limit.counted = passed * cluster.speed);
+        for limit in &mut limits {
+            limit.counted = passed * cluster.speed;
+        }
         (networks, limits)
     }
 

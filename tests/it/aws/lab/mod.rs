@@ -78,7 +78,7 @@ async fn the_environment_leads_to_the_account_and_to_nobody_else() {
         ("autoscaling", "describe_policies", json!({}), "InvalidAction"),
         ("eks", "list_clusters", json!({}), "UnknownOperationException"),
         ("route53", "list_health_checks", json!({}), "InvalidAction"),
-        ("wafv2", "list_ip_sets", json!({"Scope": "REGIONAL"}), "UnknownOperationException"),
+        ("wafv2", "list_rule_groups", json!({"Scope": "REGIONAL"}), "UnknownOperationException"),
         (
             "ec2",
             "describe_instances",
