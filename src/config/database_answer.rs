@@ -100,10 +100,13 @@ impl DatabaseRow {
     }
 }
 
-/// The client's error, a way that does not lead there, or silence.
+/// Why there is no session.
 pub(super) enum Failure {
     Postgres(Error),
+    /// Our way does not lead there.
     Way(ConnectError),
+    /// It does, and ends where nothing answers.
+    Beyond(ConnectError),
     /// For so long.
     Silence(Duration),
 }
@@ -155,6 +158,7 @@ impl DatabaseRefusal {
 pub(super) fn refusal(failure: Failure) -> DatabaseRefusal {
     let error = match failure {
         Failure::Way(error) => return DatabaseRefusal::NoWay(error),
+        Failure::Beyond(error) => return DatabaseRefusal::Unreached(error),
         Failure::Silence(waited) => {
             let why = format!("the database does not answer (timed out after {} s)", waited.as_secs());
             let repair = "check the network path to it: security group, tunnel, port";

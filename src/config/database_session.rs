@@ -294,7 +294,11 @@ impl DatabaseSession {
 async fn failure(error: Error, tunnel: Option<&TunnelEnd>) -> Failure {
     match tunnel {
         Some(tunnel) if error.as_db_error().is_none() => {
-            tunnel.why().await.map_or(Failure::Postgres(error), Failure::Way)
+            tunnel.why().await.map_or(Failure::Postgres(error), |why| match why.kind {
+                // The machine is there and tells of the database, or is as far away.
+                BlindKind::Unreachable => Failure::Beyond(why),
+                _ => Failure::Way(why),
+            })
         }
         _ => Failure::Postgres(error),
     }

@@ -65,9 +65,6 @@ async fn ask(
 fn refused(refusal: &DatabaseRefusal) -> Answer {
     let code = refusal.code().map(str::to_owned);
     let error = refusal.clone().into_error();
-    if let DatabaseRefusal::NoWay(_) = refusal {
-        return Answer::new().unseen(&error.why);
-    }
     let found = match (code.as_deref(), refusal) {
         (Some("53300"), _) => Some(cause::DATABASE_EXHAUSTED),
         (Some("28P01" | "28000"), _) => Some(cause::DATABASE_AUTH),
@@ -84,6 +81,11 @@ fn refused(refusal: &DatabaseRefusal) -> Answer {
         Some(repair) => format!("{}; {repair}", error.why),
         None => error.why,
     };
+    if let DatabaseRefusal::NoWay(_) = refusal {
+        let mut answer = Answer::new().unseen(&says);
+        answer.line(Tone::Bad, &says);
+        return answer;
+    }
     let mut answer = Answer::failed(&says);
     if let Some(found) = found {
         answer.found(found, &says);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::refused;
-use crate::config::Outside;
+use crate::config::{DatabaseRefusal, Outside};
 use crate::domain::{Tone, cause, text};
 use crate::probes::answer::Answer;
 
@@ -40,7 +40,9 @@ pub(super) async fn ping(outside: &Outside, cluster: kube::Client) -> Answer {
         }
         Ok(Err(refusal)) => {
             let mut answer = refused(&refusal);
-            answer.answered();
+            if !matches!(refusal, DatabaseRefusal::NoWay(_)) {
+                answer.answered();
+            }
             answer
         }
         Err(_) => {
