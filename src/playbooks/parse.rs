@@ -296,7 +296,7 @@ fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[Strin
         let why = why.and_then(|why| parse_todo::template(lints, &why, &Vec::new()));
         if let (Some(step), Some(why)) = (step, why) {
             let to = to.map(|to| to.value);
-            holds.push(Hold { for_causes, not_for_causes, to, step, confirm, last, why });
+            holds.push(Hold { for_causes, not_for_causes, to, why, step, confirm, last });
         }
     }
     holds
