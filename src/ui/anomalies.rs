@@ -240,7 +240,7 @@ fn below<'a>(
     // Kept in sight for half a minute, in case it comes back: its words are of before.
     if let Some(gone) = app.verdict.memory.clearing_since(&row.id) {
         let gone = text::span_short(between(gone, app.now));
-        spans.push(Span::styled(format!(" · not seen any more for {gone}"), look.good));
+        spans.push(Span::styled(format!(" · gone for {gone}"), look.good));
         return vec![fit::cut(&Line::from(spans), cells)];
     }
     if let Some(after) = incident.title.lately() {
