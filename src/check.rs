@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Access, Action, Age, Anomaly, AnomalyId, Name, Observation, Origin, Reading, Severity, Snapshot, Subject,
-    System, Timestamp,
+    Access, Action, Age, Anomaly, AnomalyId, Name, Observation, Origin, Reading, Severity, Snapshot, System,
+    Timestamp,
 };
 use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
@@ -135,21 +135,12 @@ fn folded(incident: &Incident, now: Timestamp) -> IncidentRow {
     }
 }
 
-fn namespace(subject: &Subject) -> Option<String> {
-    match subject {
-        Subject::Object(object) => Some(object.key.namespace.to_string()),
-        Subject::Traffic(namespace) => Some(namespace.to_string()),
-        _ => None,
-    }
-    .filter(|namespace| !namespace.is_empty())
-}
-
 fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
     AnomalyRow {
         id: anomaly.id.to_string(),
         rule: anomaly.rule.to_string(),
         subject: anomaly.subject.to_string(),
-        namespace: namespace(&anomaly.subject),
+        namespace: anomaly.subject.namespace().map(ToString::to_string),
         title: anomaly.title.clone(),
         severity: anomaly.severity,
         score: (anomaly.score * 100.0).round() / 100.0,

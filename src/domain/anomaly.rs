@@ -58,13 +58,21 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Where it is; None for what is in no namespace.
+    pub fn namespace(&self) -> Option<&Name> {
+        let namespace = match self {
+            Subject::Object(object) => &object.key.namespace,
+            Subject::Traffic(namespace) => namespace,
+            _ => return None,
+        };
+        (!namespace.is_empty()).then_some(namespace)
+    }
+
     /// With its namespace where all of them are looked at: `deployment/web in shop`.
     pub fn placed(&self, everywhere: bool) -> String {
-        match self {
-            Subject::Object(object) if everywhere && !object.key.namespace.is_empty() => {
-                format!("{object} in {}", object.key.namespace)
-            }
-            other => other.to_string(),
+        match (self, self.namespace()) {
+            (Subject::Object(object), Some(namespace)) if everywhere => format!("{object} in {namespace}"),
+            _ => self.to_string(),
         }
     }
 }

@@ -196,11 +196,10 @@ pub struct MetricReading {
 }
 
 impl Autoscaler {
-    /// Whether it says that it wants more replicas than its maximum (`ScalingLimited`, `TooManyReplicas`).
-    pub fn is_held_at_its_maximum(&self) -> bool {
-        self.condition("ScalingLimited").is_some_and(|row| {
-            row.status == super::Status::True && row.reason.as_deref() == Some("TooManyReplicas")
-        })
+    /// That it wants more replicas than its maximum, in its own words (`ScalingLimited`, `TooManyReplicas`).
+    pub fn held_at_its_maximum(&self) -> Option<&Condition> {
+        let limited = self.condition("ScalingLimited").filter(|row| row.status == super::Status::True);
+        limited.filter(|row| row.reason.as_deref() == Some("TooManyReplicas"))
     }
 
     pub fn condition(&self, kind: &str) -> Option<&Condition> {

@@ -204,7 +204,7 @@ impl Condition {
                     Err(format!("{} of at most {} replicas wanted", scaler.desired, scaler.max))
                 }
                 // It has not looked at its bounds since they were changed.
-                Some(scaler) if scaler.is_held_at_its_maximum() => {
+                Some(scaler) if scaler.held_at_its_maximum().is_some() => {
                     Err("the autoscaler still reports that its maximum holds it back".into())
                 }
                 Some(scaler) => Ok(scaler.last_scaled),

@@ -34,7 +34,31 @@ pub(super) fn blame(
             facts.push(line);
         }
     }
-    let Some((object, edit)) = changed_before(scene, template, owners, onset) else { return };
+    let Some(edited) = edited_before(scene, (template, owners), onset) else { return };
+    facts.push(edited.fact);
+    causes.push(edited.cause);
+    // What a proven cause named stays: it is the one to mend.
+    if !bindings.contains_key("missing_object") {
+        bindings.extend([edited.binding]);
+    }
+}
+
+/// An edit that may be what broke it.
+pub(super) struct Edited {
+    pub at: Timestamp,
+    pub fact: Evidence,
+    pub cause: Cause,
+    /// `config_map` or `secret`, and its name.
+    pub binding: (&'static str, String),
+}
+
+/// The last edit, before the onset, of what a template refers to; `owners` as for [`blame`].
+pub(super) fn edited_before(
+    scene: &Scene<'_>,
+    (template, owners): (&Template, &[&Key]),
+    onset: Timestamp,
+) -> Option<Edited> {
+    let (object, edit) = changed_before(scene, template, owners, onset)?;
     let at = edit.at;
     let before = if at <= onset {
         format!("{} before it began", text::span(between(at, onset)))
@@ -44,13 +68,13 @@ pub(super) fn blame(
     let by = edit.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
     let says = format!("{} {} was changed {before}{by}", object.kind, object.key.name);
     let origin = if object.kind == Kind::Secret { Origin::Secrets } else { Origin::ConfigMaps };
-    facts.push(evidence(origin, Some(at), says.clone()));
-    causes.push(Cause { name: cause::CONFIG_CHANGED, says, weight: 0.6 });
-    // What a proven cause named stays: it is the one to mend.
     let binding = if object.kind == Kind::Secret { "secret" } else { "config_map" };
-    if !bindings.contains_key("missing_object") {
-        bindings.insert(binding, object.key.name.to_string());
-    }
+    Some(Edited {
+        at,
+        fact: evidence(origin, Some(at), says.clone()),
+        cause: Cause { name: cause::CONFIG_CHANGED, says, weight: 0.6 },
+        binding: (binding, object.key.name.to_string()),
+    })
 }
 
 /// What a template needs and is known not to exist.

@@ -1,4 +1,5 @@
-//! StatefulSets and DaemonSets: which pods were left behind, how far a rollout got. Of Deployments their own status and their ReplicaSets say as much.
+//! StatefulSets and DaemonSets: which pods were left behind, how far a rollout got. Of Deployments their own status and
+//! their ReplicaSets say as much.
 
 use crate::domain::{Cause, Controller, ControllerRevision, Event, Key, Kind, Pod, Timestamp, Update, cause};
 

@@ -50,8 +50,7 @@ pub(super) fn limited_since(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Ti
     if sightless && !wants {
         return None;
     }
-    let limited = scaler.condition("ScalingLimited").filter(|row| row.status == Status::True);
-    let too_many = limited.filter(|row| row.reason.as_deref() == Some("TooManyReplicas"));
+    let too_many = scaler.held_at_its_maximum();
     if too_many.is_none() && !wants {
         return None;
     }

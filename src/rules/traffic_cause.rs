@@ -100,36 +100,19 @@ fn changed(scene: &Scene<'_>, namespace: &Name, onset: Timestamp, behind: &mut B
         describe_suspicion(&suspicion, &mut behind.bindings);
         return;
     }
-    let edits =
-        serving.iter().filter_map(|deployment| Some((*deployment, Edited::of(scene, deployment, onset)?)));
+    // That pods are Ready with what was written proves nothing here: they answer, and badly.
+    let edits = serving.iter().filter_map(|deployment| {
+        Some((*deployment, configuration::edited_before(scene, (&deployment.template, &[]), onset)?))
+    });
     if let Some((deployment, edited)) = edits.max_by_key(|(_, edited)| edited.at) {
         name(scene, deployment, behind);
-        behind.causes.extend(edited.causes);
-        behind.facts.extend(edited.facts);
-        behind.bindings.extend(edited.bindings);
+        behind.causes.push(edited.cause);
+        behind.facts.push(edited.fact);
+        behind.bindings.extend([edited.binding]);
         return;
     }
     if let [only] = serving.as_slice() {
         name(scene, only, behind);
-    }
-}
-
-/// What speaks for an edit of what a Deployment reads.
-struct Edited {
-    at: Option<Timestamp>,
-    causes: Vec<Cause>,
-    facts: Vec<Evidence>,
-    bindings: Bindings,
-}
-
-impl Edited {
-    /// That its pods are Ready proves nothing here: they answer, and badly.
-    fn of(scene: &Scene<'_>, deployment: &Deployment, onset: Timestamp) -> Option<Edited> {
-        let (mut causes, mut facts, mut bindings) = (Vec::new(), Vec::new(), Bindings::new());
-        let template = (&deployment.template, &[][..]);
-        configuration::blame(scene, template, onset, &mut causes, &mut facts, &mut bindings);
-        let at = facts.iter().find(|fact| causes.first().is_some_and(|cause| cause.says == fact.says))?.at;
-        Some(Edited { at, causes, facts, bindings })
     }
 }
 

@@ -281,6 +281,22 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_is_the_controller_or_the_only_one_that_runs_pods() {
+        let owner = |references: &str| {
+            let meta: Meta =
+                serde_json::from_str(&format!(r#"{{"ownerReferences": [{references}]}}"#)).expect("metadata");
+            meta.owner(&mut Names::default()).map(|owner| owner.name.to_string())
+        };
+        let set = r#"{"kind": "ReplicaSet", "name": "web-1", "uid": "1"}"#;
+        let other = r#"{"kind": "ReplicaSet", "name": "web-2", "uid": "2"}"#;
+        let flow = r#"{"kind": "Workflow", "name": "etl", "uid": "3", "controller": true}"#;
+        assert_eq!(owner(set).as_deref(), Some("web-1"));
+        assert_eq!(owner(&format!("{set}, {flow}")).as_deref(), Some("etl"));
+        assert_eq!(owner(&format!("{set}, {other}")), None);
+        assert_eq!(owner(r#"{"kind": "ConfigMap", "name": "web", "uid": "4"}"#), None);
+    }
+
+    #[test]
     fn quantities_of_every_shape() {
         for (text, value) in [
             ("250m", 0.25),

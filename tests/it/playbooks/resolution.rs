@@ -195,8 +195,21 @@ fn rollout_and_images_and_panels_have_their_own_conditions() {
     assert!(stuck.plan().resolved.says.contains("rollout at 2 of 4 updated"));
     let image = World::new("image-pull", "shop", "web", 2, 1).bad_revision(2, "ErrImagePull", None);
     assert!(image.plan().resolved.says.contains("2 wait for an image"), "{}", image.plan().resolved.says);
-    let hpa = World::new("hpa-max", "shop", "web", 4, 2).with_autoscaler(2, 10);
+    let mut hpa = World::new("hpa-max", "shop", "web", 4, 2).with_autoscaler(2, 10);
     assert!(hpa.plan().resolved.says.contains("10 of at most 10 replicas wanted"));
+    // Its maximum was raised, and it has not looked since.
+    let scaler = hpa.autoscaler.as_mut().unwrap();
+    scaler.max = 15;
+    scaler.conditions = Box::new([Condition {
+        kind: "ScalingLimited".into(),
+        status: Status::True,
+        reason: Some("TooManyReplicas".into()),
+        message: None,
+        since: Some(ago(2_400)),
+    }]);
+    assert!(hpa.plan().resolved.says.contains("still reports that its maximum holds it back"));
+    hpa.autoscaler.as_mut().unwrap().conditions = Box::new([]);
+    assert!(!hpa.plan().resolved.says.contains("maximum"), "{}", hpa.plan().resolved.says);
     let pool = World::new("db-pool", "shop", "web", 4, 2);
     assert!(pool.plan().resolved.says.contains("not to be seen"), "blind is not well");
     assert!(!pool.connections(80, 90).plan().resolved.reached);
