@@ -141,8 +141,10 @@ pub(super) async fn of_ingresses(
     namespace: Option<&Name>,
 ) -> Result<Vec<Target>, Trouble> {
     let request = page::request(Kind::Ingress, namespace, false, true, &[])?;
-    let body =
-        timeout(PATIENCE, page::body(client, request)).await.map_err(|_| Trouble::TimedOut(PATIENCE))??;
+    let mut body = Vec::new();
+    timeout(PATIENCE, page::read_into(&mut body, client, request))
+        .await
+        .map_err(|_| Trouble::TimedOut(PATIENCE))??;
     let page = page::decode(&body, targets, &mut Names::default())?;
     Ok(page.objects.into_iter().flatten().collect())
 }

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 
 use crate::domain::{Anomaly, Cause, Kind, ObjectRef, cause};
 
+use super::causations::has_cause;
 use super::links::Edge;
 
 /// How long after what it needs went a container may begin to crash.
@@ -17,21 +18,58 @@ const SLACK: SignedDuration = SignedDuration::from_mins(2);
 /// Rules that say of a workload, or of the node it is on, that it cannot answer.
 const SILENCES: &[&str] = &["crash-loop", "image-pull", "rollout-stuck", "node-notready"];
 
-/// Every crash that another anomaly explains: the names it could not reach are those of what is ill.
+/// Every trouble that another anomaly explains: the names it could not reach are those of what is ill, or it says
+/// nothing, and what it leans on went with its node.
 pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     let mut edges = Vec::new();
-    for (effect, crash) in anomalies.iter().enumerate() {
-        let Some((words, window)) = last_words(crash) else { continue };
+    for (effect, trouble) in anomalies.iter().enumerate() {
+        let words = last_words(trouble);
+        let is_wordless = words.is_none() && is_wordless(trouble);
+        let window = words.as_ref().map_or(WINDOW, |(_, window)| *window);
         for (cause, ill) in anomalies.iter().enumerate() {
-            let after = crash.onset.duration_since(ill.onset);
+            let after = trouble.onset.duration_since(ill.onset);
             if cause == effect || !SILENCES.contains(&&*ill.rule) || after < -SLACK || after > window {
                 continue;
             }
-            let found = explains(ill, crash, &words);
+            let found = match &words {
+                Some((words, _)) => explains(ill, trouble, words),
+                None => (is_wordless && took_a_neighbour(ill, trouble)).then_some((LEANED_ON, 0.5)),
+            };
             edges.extend(found.map(|(why, weight)| Edge { cause, effect, why, weight }));
         }
     }
     edges
+}
+
+const LEANED_ON: &str = "what went with that node may be what it waits for";
+
+/// Fails in a way that may be for want of something else, and nothing of its own was changed.
+fn is_wordless(trouble: &Anomaly) -> bool {
+    let first = trouble.causes.first().map(|row| row.name);
+    let waits = match &*trouble.rule {
+        "crash-loop" => {
+            matches!(first, Some(cause::CRASH | cause::LIVENESS_KILLED | cause::STARTUP_KILLED))
+        }
+        "rollout-stuck" => first == Some(cause::READINESS),
+        _ => false,
+    };
+    waits && !has_cause(trouble, &[cause::BAD_REVISION, cause::CONFIG_CHANGED, cause::CONFIG_ERROR])
+}
+
+/// A node went with a stateful neighbour of it.
+fn took_a_neighbour(node: &Anomaly, trouble: &Anomaly) -> bool {
+    let home = home(trouble);
+    let is_neighbour = |object: &&ObjectRef| {
+        object.kind == Kind::StatefulSet
+            && home == Some(&*object.key.namespace)
+            && !trouble.touches.contains(object)
+    };
+    &*node.rule == "node-notready" && node.touches.iter().any(|object| is_neighbour(&object))
+}
+
+/// The namespace of the workload it is about.
+fn home(trouble: &Anomaly) -> Option<&str> {
+    trouble.touches.iter().find(|object| is_workload(object)).map(|object| &*object.key.namespace)
 }
 
 /// What a container, or the API server, said of something that it could not reach, in lower case; and how long before
@@ -62,7 +100,7 @@ fn explains(ill: &Anomaly, crash: &Anomaly, words: &str) -> Option<(&'static str
         .filter(|object| is_workload(object))
         .map(|object| (&*object.key.name, &*object.key.namespace))
         .chain(served.map(|(name, object)| (name.as_str(), &*object.key.namespace)));
-    let home = crash.touches.iter().find(|object| is_workload(object)).map(|object| &*object.key.namespace);
+    let home = home(crash);
     if names.into_iter().any(|(name, namespace)| is_named(words, name, namespace, home)) {
         return Some(("its last words name it", 0.85));
     }

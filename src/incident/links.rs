@@ -35,6 +35,7 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     edges.extend(dependencies::edges(anomalies));
     edges.extend(storms(anomalies));
     edges.extend(together(anomalies));
+    edges.extend(of_one_node(anomalies));
     edges.extend(teams(anomalies));
     edges
 }
@@ -105,6 +106,26 @@ fn together(anomalies: &[Anomaly]) -> Vec<Edge> {
             }));
         }
         rest = later;
+    }
+    edges
+}
+
+/// What one node's runtime or network cannot start is one story, however many workloads it hits.
+fn of_one_node(anomalies: &[Anomaly]) -> Vec<Edge> {
+    const OF_THE_NODE: &[&str] = &[cause::RUNTIME, cause::NODE_NETWORK, cause::RUNTIME_LACKS];
+    let mut firsts: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut ill: Vec<usize> = (0..anomalies.len()).collect();
+    ill.sort_by_key(|index| (anomalies[*index].onset, &anomalies[*index].id));
+    let mut edges = Vec::new();
+    for effect in ill {
+        let anomaly = &anomalies[effect];
+        let first = anomaly.causes.first().map(|row| row.name).filter(|name| OF_THE_NODE.contains(name));
+        let Some((name, node)) = first.zip(anomaly.bindings.get("node")) else { continue };
+        let cause = *firsts.entry((name, node)).or_insert(effect);
+        if cause != effect {
+            let why = "the same node cannot start either";
+            edges.push(Edge { cause, effect, why, weight: 0.8 });
+        }
     }
     edges
 }

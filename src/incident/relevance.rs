@@ -56,7 +56,8 @@ struct Sphere<'a> {
     everything: bool,
     /// Kinds whose objects concern every pod of a namespace.
     around: Option<(&'a Name, &'static [Kind])>,
-    itself: Option<&'a ObjectRef>,
+    /// It is about the nodes among the objects.
+    of_nodes: bool,
 }
 
 impl<'a> Sphere<'a> {
@@ -76,11 +77,9 @@ impl<'a> Sphere<'a> {
             let key = Key::new(namespace.as_str(), hpa.as_str());
             objects.insert(ObjectRef::new(Kind::HorizontalPodAutoscaler, key));
         }
-        let itself = match &anomaly.subject {
-            Subject::Object(object) if object.kind == Kind::Node => Some(object),
-            _ => None,
-        };
-        if itself.is_some() && !has_cause(anomaly, FILLED_BY_PODS) {
+        let of_one = matches!(&anomaly.subject, Subject::Object(object) if object.kind == Kind::Node);
+        let of_nodes = of_one || &*anomaly.rule == "node-notready";
+        if of_one && !has_cause(anomaly, FILLED_BY_PODS) {
             // What DaemonSets bring to a node is its network, its storage, its agents; not its kubelet.
             let agents = !has_cause(anomaly, &[cause::KUBELET_SILENT]);
             objects.retain(|object| object.kind == Kind::Node || agents && object.kind == Kind::DaemonSet);
@@ -94,12 +93,12 @@ impl<'a> Sphere<'a> {
             Subject::Object(object) => concerned(anomaly).map(|kinds| (&object.key.namespace, kinds)),
             _ => None,
         };
-        Self { objects, namespace, everything, around, itself }
+        Self { objects, namespace, everything, around, of_nodes }
     }
 
     fn contains(&self, change: &Change) -> bool {
         // That a node went is what its anomaly says already.
-        if change.kind == ChangeKind::Node && self.itself == Some(&change.object) {
+        if change.kind == ChangeKind::Node && self.of_nodes && self.objects.contains(&change.object) {
             return false;
         }
         self.everything

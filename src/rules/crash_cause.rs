@@ -112,11 +112,23 @@ pub(super) fn missing(container: &str, message: &str) -> Option<Why> {
     static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"(?i)couldn't find key (\S+) in (secret|configmap) (?:\S+/)?([^\s/]+)").ok()
     });
+    // A volume's: it does not say of which object.
+    static NAMELESS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?i)references non-existent (secret|config) key: (\S+)").ok());
     let kind = |word: &str| match word.to_lowercase().as_str() {
         "secret" => Kind::Secret,
         "serviceaccount" => Kind::ServiceAccount,
         _ => Kind::ConfigMap,
     };
+    if let Some(found) = NAMELESS.as_ref()?.captures(message) {
+        let (kind, key) = (kind(&found[1]), quote(&found[2]));
+        let label = format!("key {key} missing in a {kind}");
+        let says = format!("{container} needs key {key} of a {kind} that does not have it");
+        let mut why = Why::new(cause::MISSING_REFERENCE, label, says, 0.95);
+        why.bindings.insert("missing_kind", kind.as_str().to_owned());
+        why.bindings.insert("missing_key", key);
+        return Some(why);
+    }
     let (kind, object, key) = if let Some(found) = KEY.as_ref()?.captures(message) {
         (kind(&found[2]), found[3].to_owned(), Some(found[1].to_owned()))
     } else {
@@ -183,6 +195,10 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
     if let Some((word, label)) = end.message.as_deref().and_then(recognise) {
         let message = end.message.as_deref().map(quote).unwrap_or_default();
         return Why::new(word, label, format!("{name} ended{after} saying: {message}"), 0.8);
+    }
+    if &*end.reason == "ContainerStatusUnknown" {
+        let says = format!("{name} ended unseen: its node lost track of it");
+        return Why::new(cause::KILLED, "lost by its node", says, 0.4);
     }
     let code = end.exit_code;
     match (code, end.signal) {

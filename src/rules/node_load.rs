@@ -24,9 +24,17 @@ pub(super) struct Load {
 pub(super) fn load(scene: &Scene<'_>, pods: &[&Pod]) -> Load {
     let mut load = Load { pods: pods.len(), ..Load::default() };
     let mut deployments: BTreeMap<&Key, (&Deployment, u32)> = BTreeMap::new();
-    for pod in pods.iter().filter(|pod| pod.deleting.is_none()) {
+    for pod in pods {
         if pod.is_owned_by("DaemonSet") {
-            load.daemon_set += 1;
+            load.daemon_set += usize::from(pod.deleting.is_none());
+            continue;
+        }
+        // One that was told to go serves no more, and may hang here for as long as its node is silent.
+        if let (_, Some(deployment)) = scene.workload_of(pod) {
+            let entry = deployments.entry(&deployment.key).or_insert((deployment, 0));
+            entry.1 += u32::from(pod.is_ready() && pod.deleting.is_none());
+        }
+        if pod.deleting.is_some() {
             continue;
         }
         let name = pod.key.to_string();
@@ -38,10 +46,6 @@ pub(super) fn load(scene: &Scene<'_>, pods: &[&Pod]) -> Load {
         }
         if !pod.claims.is_empty() {
             load.with_claims.push(name);
-        }
-        if let (_, Some(deployment)) = scene.workload_of(pod) {
-            let entry = deployments.entry(&deployment.key).or_insert((deployment, 0));
-            entry.1 += u32::from(pod.is_ready());
         }
     }
     load.last_replicas = deployments

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use jiff::SignedDuration;
+
 use crate::domain::{
     Anomaly, AnomalyId, Cause, Key, Kind, Lease, Node, ObjectRef, Origin, Pod, Severity, Subject, Timestamp,
     cause,
@@ -69,6 +71,10 @@ const PAGES_AFTER: Threshold = Threshold {
     says: "`for` of the public alert",
     source: "kubernetes-mixin: KubeNodeNotReady, 15m",
 };
+
+/// Nodes that one thing takes fall within this time: the node controller looks at each every few seconds, and waits
+/// for its grace period (kube-controller-manager: `--node-monitor-grace-period`, 50 s).
+const AT_ONCE: SignedDuration = SignedDuration::from_mins(2);
 
 pub(super) static RULE: Rule = Rule {
     name: "node-notready",
@@ -172,9 +178,16 @@ fn of_node(
     })
 }
 
+/// When many fell: what one of them had before is a story of its own.
+fn fell(mut moments: Vec<Timestamp>) -> Option<Timestamp> {
+    moments.sort_unstable();
+    let most = *moments.get(moments.len() / 2)?;
+    moments.into_iter().find(|moment| most.duration_since(*moment) <= AT_ONCE)
+}
+
 fn of_cluster(scene: &Scene<'_>, ill: &[(&Node, Ailment)], down: usize, pods: &[&Pod]) -> Option<Anomaly> {
     let down_since = ill.iter().filter(|(_, ailment)| ailment.grade == Grade::Down);
-    let onset = down_since.map(|(_, ailment)| ailment.since).min()?;
+    let onset = fell(down_since.map(|(_, ailment)| ailment.since).collect())?;
     let total = scene.snapshot.nodes.len();
     let load = load(scene, pods);
     let says =

@@ -21,15 +21,17 @@ use crate::eyes::trouble::Trouble;
 /// How long a list waits to know whether its namespace is there.
 const BRIEFLY: Duration = Duration::from_secs(3);
 
-/// The whole body of an answer, held once.
-pub(in crate::eyes) async fn body(
+/// The whole body of an answer, in place of what was there: pages are megabytes, and buffers of that size that come
+/// and go leave holes in the heap that nothing fills.
+pub(in crate::eyes) async fn read_into(
+    body: &mut Vec<u8>,
     client: &kube::Client,
     request: http::Request<Vec<u8>>,
-) -> Result<Vec<u8>, Trouble> {
+) -> Result<(), Trouble> {
+    body.clear();
     let stream = client.request_stream(request).await?;
-    let mut body = Vec::new();
-    pin!(stream).read_to_end(&mut body).await.map_err(|error| Trouble::Unreachable(error.to_string()))?;
-    Ok(body)
+    pin!(stream).read_to_end(body).await.map_err(|error| Trouble::Unreachable(error.to_string()))?;
+    Ok(())
 }
 
 /// One page of a list.

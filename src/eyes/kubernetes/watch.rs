@@ -19,7 +19,7 @@ const BATCH: usize = 500;
 /// Objects of the first page, few enough to be on the screen at once (a server needs three times as long for 500),
 /// and of the following.
 const FIRST_PAGE: usize = 100;
-const PAGE: usize = 1_000;
+const PAGE: usize = 500;
 /// How long the server and the network may take for a page.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A permission or a definition may appear later: look again this often.
@@ -186,15 +186,15 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
         tell.fact(self.origin, (self.fact)(Delta::Relisting)).await?;
         let mut token: Option<String> = None;
         let mut limit = FIRST_PAGE;
+        let mut body = Vec::new();
         loop {
             let mut query = vec![("limit", limit.to_string())];
             query.extend(token.take().map(|token| ("continue", token)));
             let request = page::request(self.kind, self.namespace.as_ref(), self.metadata, true, &query)?;
-            let body = timeout(PATIENCE, page::body(&session.client, request))
+            timeout(PATIENCE, page::read_into(&mut body, &session.client, request))
                 .await
                 .map_err(|_| Trouble::TimedOut(PATIENCE))??;
             let page = page::decode(&body, self.read, &mut stand.names)?;
-            drop(body);
             let mut objects = page.objects.into_iter();
             loop {
                 let batch: Vec<T> = objects.by_ref().take(BATCH).collect();
