@@ -1,6 +1,6 @@
 //! One look without a screen: the same eyes, rules and playbooks as in the cockpit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -98,11 +98,18 @@ fn is_waiting(snapshot: &Snapshot, origin: Origin, now: Timestamp) -> bool {
 async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Report {
     let now = (look.clock)();
     let anomalies = judged.anomalies();
-    let mut rows = Vec::with_capacity(anomalies.len());
-    let mut asked = Asked::default();
-    for anomaly in &anomalies {
-        rows.push(row(anomaly, suggestion(look, snapshot, anomaly, &mut asked).await));
+    let incidents = incidents(&anomalies, snapshot, now);
+    // What is asked for the roots is asked first: in a mass outage there is no time for more.
+    let is_root = |anomaly: &&Anomaly| incidents.iter().any(|incident| incident.root == anomaly.id);
+    let (roots, others): (Vec<&Anomaly>, Vec<&Anomaly>) = anomalies.iter().partition(is_root);
+    let mut asked = Asked::until(Instant::now() + READS);
+    let mut suggestions: HashMap<&AnomalyId, Suggestion> = HashMap::new();
+    for anomaly in roots.into_iter().chain(others) {
+        let suggestion = suggestion(look, snapshot, anomaly, &mut asked).await;
+        suggestions.extend(suggestion.map(|suggestion| (&anomaly.id, suggestion)));
     }
+    let rows: Vec<AnomalyRow> =
+        anomalies.iter().map(|anomaly| row(anomaly, suggestions.remove(&anomaly.id))).collect();
     let blind: Vec<BlindRow> = judged
         .blind()
         .into_iter()
@@ -118,8 +125,7 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
         (true, false) => Verdict::Blind,
         (true, true) => Verdict::Clear,
     };
-    let incidents =
-        incidents(&anomalies, snapshot, now).iter().map(|incident| folded(incident, now)).collect();
+    let incidents = incidents.iter().map(|incident| folded(incident, now)).collect();
     Report { version: VERSION, at: now, verdict, incidents, anomalies: rows, blind }
 }
 
@@ -167,19 +173,27 @@ fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
     }
 }
 
+/// How long the playbooks' own reads may take, all together.
+const READS: Duration = Duration::from_secs(15);
+
 /// What was asked for one anomaly is not asked again for another: some reads go through every pod of the cluster.
-#[derive(Default)]
 struct Asked {
+    until: Instant,
     read: Vec<(Action, Reading)>,
     rights: BTreeSet<Access>,
     denied: BTreeSet<Access>,
 }
 
 impl Asked {
+    fn until(until: Instant) -> Self {
+        Self { until, read: Vec::new(), rights: BTreeSet::new(), denied: BTreeSet::new() }
+    }
+
     /// Asks whether the changes that are at hand are allowed.
     async fn review(&mut self, probes: &Probes, plan: &Plan) {
         let unknown: Vec<Access> = plan.rights_at_hand().difference(&self.rights).cloned().collect();
-        let answers = futures::future::join_all(unknown.iter().map(|access| probes.may(access))).await;
+        let answers = futures::future::join_all(unknown.iter().map(|access| probes.may(access)));
+        let Ok(answers) = timeout_at(self.until, answers).await else { return };
         for (access, allowed) in unknown.into_iter().zip(answers) {
             if allowed == Some(false) {
                 self.denied.insert(access.clone());
@@ -221,10 +235,13 @@ async fn suggestion(
             steps.filter_map(|step| Some((&step.id, step.action.as_ref()?)))
         };
         let reads = due().filter(|(_, action)| asked.read.iter().all(|(known, _)| known != *action));
-        let reads =
-            reads.map(|(_, action)| async { (action.clone(), probes.read(action, (look.clock)()).await) });
+        let until = asked.until;
+        let reads = reads.map(async |(_, action)| {
+            let reading = timeout_at(until, probes.read(action, (look.clock)())).await.ok()?;
+            Some((action.clone(), reading))
+        });
         let fresh = futures::future::join_all(reads).await;
-        asked.read.extend(fresh);
+        asked.read.extend(fresh.into_iter().flatten());
         for (id, action) in due() {
             let Some((_, reading)) = asked.read.iter().find(|(known, _)| known == action) else { continue };
             let reading = reading.clone();

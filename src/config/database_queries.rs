@@ -42,6 +42,7 @@ WITH waits AS MATERIALIZED \
 SELECT a.pid AS pid, (extract(epoch FROM a.backend_start)*1000000)::int8 AS backend_start, \
 a.datname AS datname, a.usename AS usename, a.application_name AS application_name, a.state AS state, \
 extract(epoch FROM now()-a.xact_start)::float8 AS xact_age_s, \
+extract(epoch FROM now()-a.query_start)::float8 AS running_s, \
 left(a.query,200) AS query, array_to_string(w.blockers,',') AS blocked_by \
 FROM pg_stat_activity a LEFT JOIN waits w ON w.pid=a.pid \
 WHERE w.pid IS NOT NULL OR a.pid IN (SELECT unnest(blockers) FROM waits) ORDER BY a.pid LIMIT 500";
@@ -56,6 +57,10 @@ pub const STATEMENTS: &str = "/* covet:statements */ \
 SELECT queryid, sum(calls)::int8 AS calls, sum(total_exec_time)::float8 AS total_ms, sum(rows)::int8 AS rows, \
 sum(shared_blks_read)::int8 AS blocks_read FROM pg_stat_statements(false) \
 WHERE queryid IS NOT NULL AND dbid=(SELECT oid FROM pg_database WHERE datname=current_database()) GROUP BY queryid";
+
+/// Our own statements, which keep the comment they begin with.
+pub const OWN_STATEMENTS: &str = "/* covet:own-statements */ \
+SELECT queryid FROM pg_stat_statements WHERE query LIKE '/* covet:%'";
 
 /// The text of one statement.
 pub fn statement_text(query: i64) -> String {
@@ -147,6 +152,7 @@ pub fn locked(row: &DatabaseRow) -> Option<Locked> {
             blocked: 0,
         },
         blocked_by: blockers.collect(),
+        running: row.seconds("running_s"),
     })
 }
 

@@ -28,6 +28,7 @@ causes! {
     NATIVE_CRASH = "native-crash": "It crashed in native code (SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE).";
     COMMAND_ERROR = "command-error": "Its command cannot be run (exit 126, 127, 128, StartError).";
     MISSING_REFERENCE = "missing-reference": "A ConfigMap, a Secret or a key in one that it needs does not exist.";
+    INIT_WAITS = "init-waits": "A container that runs before the others has not ended for minutes: it waits for something.";
     RUNTIME_LACKS = "runtime-lacks": "The container runtime of its node lacks what it needs to start it: a program, a handler, a profile.";
     SPEC_REFUSED = "spec-refused": "The kubelet refuses to start it as specified (security context, mounts).";
     CONFIG_ERROR = "config-error": "It starts and then rejects its configuration.";

@@ -14,6 +14,8 @@ pub struct Activity {
     pub stuck: u32,
     /// Sessions that others wait for and that wait for nobody, the one with most waiters first; ten at most.
     pub roots: Vec<LockRoot>,
+    /// How long the longest has been waiting for a lock.
+    pub longest_wait: Option<Duration>,
     /// The statement that most of the time went to between two looks half a minute apart, if the server
     /// counts statements.
     pub top: Option<TopQuery>,

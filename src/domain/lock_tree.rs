@@ -2,6 +2,7 @@
 //! waited for. Cycles end by themselves (the server breaks deadlocks after a second) and are no roots.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::LockRoot;
 
@@ -11,6 +12,8 @@ pub struct Locked {
     pub session: LockRoot,
     /// Who stands in its way, as `pg_blocking_pids` says; 0 is a prepared transaction.
     pub blocked_by: Vec<i32>,
+    /// How long its present statement has been running, its wait with it.
+    pub running: Option<Duration>,
 }
 
 /// The sessions that block others and wait for nobody, with the number of those behind them, most first.
@@ -28,6 +31,11 @@ pub fn lock_roots(sessions: &[Locked]) -> Vec<LockRoot> {
         .collect();
     roots.sort_by(|one, other| other.blocked.cmp(&one.blocked).then(one.pid.cmp(&other.pid)));
     roots
+}
+
+/// How long the longest has been waiting: since its statement began, at most.
+pub fn longest_wait(sessions: &[Locked]) -> Option<Duration> {
+    sessions.iter().filter(|locked| !locked.blocked_by.is_empty()).filter_map(|locked| locked.running).max()
 }
 
 /// The forest as it is drawn: depth and session, every session once.
@@ -81,7 +89,7 @@ mod tests {
             query: "".into(),
             blocked: 0,
         };
-        Locked { session, blocked_by: blocked_by.to_vec() }
+        Locked { session, blocked_by: blocked_by.to_vec(), running: None }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             0.9,
             "its newest pods are on that node",
         ),
-        |_, effect| !is_refused(effect),
+        |_, effect| !is_its_own(effect),
     )),
     of_rollout(when(
         row(
@@ -92,7 +92,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             0.7,
             "its pods are evicted from the node without disk, or not placed there",
         ),
-        |cause, _| cause.severity == Severity::Critical,
+        |cause, effect| cause.severity == Severity::Critical && !is_its_own(effect),
     )),
     when(
         row(
@@ -343,10 +343,22 @@ pub(super) static CAUSATIONS: &[Causation] = &[
     ),
 ];
 
-/// The API server lets no pod in: no node has to do with that.
-fn is_refused(rollout: &Anomaly) -> bool {
-    let first = rollout.causes.first().map(|cause| cause.name);
-    matches!(first, Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED))
+/// What stands in its way would do so on any node.
+fn is_its_own(rollout: &Anomaly) -> bool {
+    const OWN: &[&str] = &[
+        cause::QUOTA,
+        cause::WEBHOOK,
+        cause::POD_REFUSED,
+        cause::MISSING_REFERENCE,
+        cause::BAD_IMAGE_REFERENCE,
+        cause::IMAGE_NOT_FOUND,
+        cause::IMAGE_AUTH,
+        cause::COMMAND_ERROR,
+        cause::CONFIG_ERROR,
+        cause::SPEC_REFUSED,
+        cause::INIT_WAITS,
+    ];
+    rollout.causes.first().is_some_and(|first| OWN.contains(&first.name))
 }
 
 /// A DaemonSet's pod is down on the node that cannot set up the network of the other's.

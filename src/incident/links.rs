@@ -35,7 +35,7 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     edges.extend(dependencies::edges(anomalies));
     edges.extend(storms(anomalies));
     edges.extend(together(anomalies));
-    edges.extend(of_one_node(anomalies));
+    edges.extend(shared(anomalies));
     edges.extend(teams(anomalies));
     edges
 }
@@ -110,24 +110,40 @@ fn together(anomalies: &[Anomaly]) -> Vec<Edge> {
     edges
 }
 
-/// What one node's runtime or network cannot start is one story, however many workloads it hits.
-fn of_one_node(anomalies: &[Anomaly]) -> Vec<Edge> {
-    const OF_THE_NODE: &[&str] = &[cause::RUNTIME, cause::NODE_NETWORK, cause::RUNTIME_LACKS];
-    let mut firsts: HashMap<(&str, &str), usize> = HashMap::new();
+/// What several suffer from one and the same thing is one story: what one node's runtime or network cannot start, what
+/// lacks the same ConfigMap.
+fn shared(anomalies: &[Anomaly]) -> Vec<Edge> {
+    let mut firsts: HashMap<(&str, &str, &str), usize> = HashMap::new();
     let mut ill: Vec<usize> = (0..anomalies.len()).collect();
-    ill.sort_by_key(|index| (anomalies[*index].onset, &anomalies[*index].id));
+    // A stuck rollout is what comes of it.
+    ill.sort_by_key(|index| {
+        let anomaly = &anomalies[*index];
+        (&*anomaly.rule == "rollout-stuck", anomaly.onset, &anomaly.id)
+    });
     let mut edges = Vec::new();
     for effect in ill {
-        let anomaly = &anomalies[effect];
-        let first = anomaly.causes.first().map(|row| row.name).filter(|name| OF_THE_NODE.contains(name));
-        let Some((name, node)) = first.zip(anomaly.bindings.get("node")) else { continue };
-        let cause = *firsts.entry((name, node)).or_insert(effect);
+        let Some((thing, why)) = shared_thing(&anomalies[effect]) else { continue };
+        let cause = *firsts.entry(thing).or_insert(effect);
         if cause != effect {
-            let why = "the same node cannot start either";
             edges.push(Edge { cause, effect, why, weight: 0.8 });
         }
     }
     edges
+}
+
+/// What others may suffer from as well, by its kind, place and name.
+fn shared_thing(anomaly: &Anomaly) -> Option<((&str, &str, &str), &'static str)> {
+    let of = |name: &str| anomaly.bindings.get(name).map(String::as_str);
+    match anomaly.causes.first()?.name {
+        name @ (cause::RUNTIME | cause::NODE_NETWORK) => {
+            Some(((name, "", of("node")?), "the same node cannot start it either"))
+        }
+        cause::MISSING_REFERENCE => {
+            let thing = (of("missing_kind")?, of("namespace")?, of("missing_object")?);
+            Some((thing, "it lacks the same"))
+        }
+        _ => None,
+    }
 }
 
 /// What a team's trigger says of a pod, node, workload or volume is a symptom of what a rule of ours says of the

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Activity, Anomaly, AnomalyId, Capacity, Cause, LockRoot, Origin, Series, Severity, Subject, Timestamp,
-    TopQuery, cause, text,
+    Activity, Anomaly, AnomalyId, Capacity, Cause, Holder, LockRoot, Origin, Series, Severity, Subject,
+    Timestamp, TopQuery, cause, text,
 };
 
 use super::db_pool::{activity, activity_bindings, owner};
@@ -94,6 +94,8 @@ pub(super) static RULE: Rule = Rule {
     examine,
 };
 
+/// A statement that runs for this long is what a person looks at first (the audit's D30b cancels from a minute on).
+const RUNAWAY: Duration = Duration::from_mins(1);
 /// A single waiter that waits for this long is worth a look too.
 const LONG_WAIT: SignedDuration = SignedDuration::from_mins(2);
 /// Sessions on a CPU are counted at an instant; the mean of a minute is what a chart shows.
@@ -161,7 +163,10 @@ fn busy(scene: &Scene<'_>, load: &Series) -> Option<(Timestamp, Severity, f64)> 
 fn locked(scene: &Scene<'_>) -> Option<Signal> {
     let waiters = &scene.snapshot.lock_waiters;
     let (_, value) = waiters.last().filter(|(_, value)| *value > 0.0)?;
-    let any = waiters.above_since(0.0)?;
+    let seen = waiters.above_since(0.0)?;
+    // They may have been waiting long before anybody looked.
+    let longest = activity(scene).and_then(|seen| SignedDuration::try_from(seen.longest_wait?).ok());
+    let any = longest.and_then(|longest| scene.now.checked_sub(longest).ok()).map_or(seen, |at| at.min(seen));
     let several = waiters.above_since(scene.threshold(&WAITERS) - 0.5);
     let many = waiters.above_since(scene.threshold(&MANY_WAITERS) - 0.5);
     let lasted =
@@ -265,7 +270,16 @@ fn causes(
     }
     if let Some(load) = load {
         let top = seen.and_then(|seen| seen.top.as_ref());
+        // What has not ended is counted nowhere else.
+        let running = seen.and_then(|seen| seen.holders.iter().find(|holder| is_runaway(holder)));
+        if let Some(holder) = running {
+            let who = if holder.application.is_empty() { &holder.role } else { &holder.application };
+            let longest = holder.longest.map(text::span).unwrap_or_default();
+            let sessions = text::count(holder.sessions as usize, "session");
+            add(cause::LONG_QUERY, format!("{sessions} of {who} run statements, for up to {longest}"), 0.85);
+        }
         match top {
+            _ if running.is_some() => {}
             Some(top) if top.share > scene.threshold(&HOT) => add(cause::HOT_QUERY, top_says(top), 0.8),
             Some(top) => {
                 let says = format!("no statement has more than {:.0} % of the time", top.share * 100.0);
@@ -282,6 +296,14 @@ fn causes(
         add(cause::INVALID_INDEX, format!("index {index} was begun and never finished"), 0.4);
     }
     causes
+}
+
+/// Runs a statement for longer than any request waits, and is no backup, which takes its time.
+fn is_runaway(holder: &Holder) -> bool {
+    let is_backup = ["pg_dump", "pg_basebackup", "pgbackrest", "barman", "wal-g"];
+    &*holder.state == "active"
+        && holder.longest.is_some_and(|longest| longest >= RUNAWAY)
+        && !is_backup.iter().any(|name| holder.application.contains(name))
 }
 
 /// `pid 4711 (reports, idle in transaction for 6m) blocks 12 sessions`.

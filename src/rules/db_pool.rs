@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Activity, Anomaly, AnomalyId, Autoscaler, Capacity, Cause, Evidence, Holder, Key, Kind, ObjectRef,
-    Origin, Severity, Subject, Timestamp, cause, text,
+    Activity, Anomaly, AnomalyId, Autoscaler, BlindKind, Capacity, Cause, Evidence, Holder, Key, Kind,
+    ObjectRef, Origin, Severity, Subject, Timestamp, cause, text,
 };
 
 use super::workload::{Bindings, evidence, quote};
@@ -63,6 +63,14 @@ const PAGES_AFTER: Threshold = Threshold {
     source: "postgres_mixin: PostgresTooManyConnections, 10m",
 };
 
+const GONE: Threshold = Threshold {
+    key: "db-pool.gone",
+    default: 20.0,
+    unit: Unit::Seconds,
+    says: "how long a database that answered before does not answer before it is an outage",
+    source: "our own choice: several tries, longer than a failover of a proxy",
+};
+
 /// A leak shows some time after its release (audit, section 5: a leak of memory within a day, this is quicker).
 const BLAME: SignedDuration = SignedDuration::from_mins(30);
 
@@ -74,14 +82,23 @@ pub(super) static RULE: Rule = Rule {
            silent below 80 %.",
     needs: Needs::All(&[Origin::Postgres]),
     awaits: &[],
-    thresholds: &[WARNING, WARNING_AFTER, CRITICAL, CRITICAL_AFTER, IDLE_IN_TRANSACTION, STUCK, PAGES_AFTER],
+    thresholds: &[
+        WARNING,
+        WARNING_AFTER,
+        CRITICAL,
+        CRITICAL_AFTER,
+        IDLE_IN_TRANSACTION,
+        STUCK,
+        GONE,
+        PAGES_AFTER,
+    ],
     examine,
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     // Old figures prove nothing; the rule is blind then.
     if scene.snapshot.blindness(Origin::Postgres, scene.now).is_some() {
-        return Vec::new();
+        return Vec::from_iter(gone(scene));
     }
     let exhausted = scene.snapshot.exhausted.as_ref();
     let capacity = scene.snapshot.capacity.as_ref();
@@ -91,6 +108,36 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
         return Vec::new();
     }
     Vec::from_iter(anomaly(scene, capacity, exhausted.map(|(since, words)| (*since, &**words))))
+}
+
+/// A database that answered and does not any more. One that was never reached may be none of this network's.
+fn gone(scene: &Scene<'_>) -> Option<Anomaly> {
+    let sight = scene.snapshot.sight(Origin::Postgres)?;
+    let blind = sight.blind.as_ref()?;
+    if sight.seen.is_none()
+        || blind.kind != BlindKind::Unreachable
+        || scene.is_cut_off()
+        || !scene.has_lasted(blind.since, &GONE)
+    {
+        return None;
+    }
+    let (touches, mut bindings) = owner(scene, blind.since);
+    bindings.insert("idle_age", "5m".into());
+    let says = quote(&blind.why);
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/database/postgres", RULE.name).into()),
+        rule: RULE.name.into(),
+        subject: Subject::Database("postgres".into()),
+        severity: Severity::Critical,
+        score: 0.85,
+        onset: blind.since,
+        title: "the database does not answer any more".to_owned(),
+        evidence: vec![evidence(Origin::Postgres, Some(blind.since), says.clone())],
+        causes: vec![Cause { name: cause::DATABASE_UNREACHABLE, says, weight: 0.8 }],
+        touches,
+        bindings,
+        pages_at: None,
+    })
 }
 
 fn anomaly(
@@ -107,9 +154,11 @@ fn anomaly(
     let full = over_warning.is_some() || refused.is_some();
     let onset = [over_warning, refused].into_iter().flatten().min();
     let onset = onset.unwrap_or_else(|| forgotten_since(scene));
+    let none_left = capacity.is_some_and(|capacity| capacity.used >= capacity.usable());
     let critical = over_critical.is_some_and(|since| scene.has_lasted(since, &CRITICAL_AFTER));
     let severity = match () {
-        () if refused.is_some() || critical => Severity::Critical,
+        // With no slot left the next one is refused, whether or not it was seen.
+        () if refused.is_some() || critical || none_left => Severity::Critical,
         () if full && scene.has_lasted(onset, &WARNING_AFTER) => Severity::Warning,
         () => Severity::Suspect,
     };

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 use super::workload::{Bindings, evidence, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, astray, shown};
 
 const FAILS: Threshold = Threshold {
     key: "ingress-down.fails",
@@ -18,7 +18,7 @@ const FAILS: Threshold = Threshold {
     says: "walks in a row (three a minute) that fail before it is critical",
     source: "blackbox practice: 3 failed probes in a minute",
 };
-const NO_ENDPOINTS: Threshold = Threshold {
+pub(super) const NO_ENDPOINTS: Threshold = Threshold {
     key: "ingress-down.no-endpoints",
     default: 60.0,
     unit: Unit::Seconds,
@@ -37,7 +37,8 @@ pub(super) static RULE: Rule = Rule {
     name: "ingress-down",
     title: "Public hosts not reached",
     says: "Public hosts, walked to from outside three times a minute: DNS, TCP, TLS, HTTP; Services behind an Ingress \
-           without a ready endpoint; load balancers without an address. Silent about what fails on this machine \
+           without a ready endpoint; load balancers without an address; and Services that by one label miss the pods they \
+           are plainly meant for. Silent about what fails on this machine \
            alone, and about hosts that are served by something else meanwhile.",
     needs: Needs::All(&[Origin::Reach, Origin::Ingresses, Origin::EndpointSlices]),
     awaits: &[Origin::Ingresses],
@@ -57,6 +58,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     }
     let alone = scene.snapshot.reaches.iter().filter(|(host, _)| !claimed.contains(host));
     anomalies.extend(alone.filter_map(|(host, reach)| of_host(scene, host, reach)));
+    anomalies.extend(astray::examine(scene, &anomalies));
     anomalies
 }
 
@@ -203,7 +205,12 @@ fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<Unserved> {
 fn title(named: &str, all: usize, failing: &[&&Reach], troubles: &[Trouble]) -> Option<String> {
     let first = failing.iter().filter_map(|reach| reach.last.failed()).min_by_key(|(layer, _)| *layer);
     if let Some((layer, says)) = first {
-        let inside = troubles.iter().find(|one| one.origin == Origin::EndpointSlices && layer == Layer::Http);
+        let inside = troubles.iter().find(|one| one.origin == Origin::EndpointSlices);
+        // A name that leads nowhere says little where there is nobody to lead to.
+        if let Some(inside) = inside.filter(|_| layer == Layer::Dns) {
+            return Some(format!("{named}: {}", inside.cause.says));
+        }
+        let inside = inside.filter(|_| layer == Layer::Http);
         let says = inside.map_or_else(|| quote(says), |one| one.cause.says.clone());
         let count = if all > 1 { format!("{} of {all} hosts", failing.len()) } else { "the host".into() };
         return Some(format!("{named}: {count} down at {layer}: {says}"));

@@ -2,6 +2,7 @@
 //! A rule knows what public fields prove. It must not know playbooks, incidents or the screen.
 
 mod alert_fatigue;
+mod astray;
 mod auth_attack;
 mod census;
 mod cert_expiry;

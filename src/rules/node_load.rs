@@ -1,8 +1,8 @@
 //! What runs on a node, and how much of it cannot run elsewhere: the blast radius.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::domain::{Deployment, Evidence, Key, Origin, Pod, text};
+use crate::domain::{Deployment, Evidence, Key, ObjectRef, Origin, Pod, text};
 
 use super::Scene;
 use super::workload::evidence;
@@ -17,13 +17,14 @@ pub(super) struct Load {
     pub bare: Vec<String>,
     /// Pods with persistent volumes.
     pub with_claims: Vec<String>,
-    /// Deployments that have no available replica elsewhere.
+    /// Deployments and StatefulSets that have no available replica elsewhere.
     pub last_replicas: Vec<String>,
 }
 
 pub(super) fn load(scene: &Scene<'_>, pods: &[&Pod]) -> Load {
     let mut load = Load { pods: pods.len(), ..Load::default() };
     let mut deployments: BTreeMap<&Key, (&Deployment, u32)> = BTreeMap::new();
+    let mut sets: BTreeMap<ObjectRef, &str> = BTreeMap::new();
     for pod in pods {
         if pod.is_owned_by("DaemonSet") {
             load.daemon_set += usize::from(pod.deleting.is_none());
@@ -33,6 +34,9 @@ pub(super) fn load(scene: &Scene<'_>, pods: &[&Pod]) -> Load {
         if let (_, Some(deployment)) = scene.workload_of(pod) {
             let entry = deployments.entry(&deployment.key).or_insert((deployment, 0));
             entry.1 += u32::from(pod.is_ready() && pod.deleting.is_none());
+        }
+        if let Some(owner) = pod.owner.as_ref().filter(|_| pod.is_owned_by("StatefulSet")) {
+            sets.insert(scene.workload_of(pod).0, &owner.uid);
         }
         if pod.deleting.is_some() {
             continue;
@@ -54,6 +58,11 @@ pub(super) fn load(scene: &Scene<'_>, pods: &[&Pod]) -> Load {
         .filter(|(deployment, ready_here)| deployment.replicas > 0 && deployment.available <= *ready_here)
         .map(|(deployment, _)| deployment.key.to_string())
         .collect();
+    let here: HashSet<&str> = pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
+    let is_here = |pod: &Pod| pod.node.as_deref().is_some_and(|node| here.contains(node));
+    let lost = |uid: &str| scene.siblings(uid).iter().all(|pod| !pod.is_ready() || is_here(pod));
+    let lost = sets.into_iter().filter(|(_, uid)| lost(uid)).map(|(set, _)| set.key.to_string());
+    load.last_replicas.extend(lost);
     load
 }
 

@@ -15,7 +15,7 @@ use super::revision::of_controller;
 use super::rollout_cause::{
     Obstacle, about, blames_revision, gated, lingering, obstacle, refused, unschedulable,
 };
-use super::rollout_stuck::{MISSING, NO_PROGRESS, PAGES_AFTER, RULE, is_told};
+use super::rollout_stuck::{MISSING, NO_PROGRESS, NONE_LEFT, PAGES_AFTER, RULE, is_told};
 use super::suspicion::{Suspicion, suspect};
 use super::workload::{Bindings, Families, describe_suspicion, evidence, operated_by, service};
 use super::{Scene, configuration, controller, pages_at, shown};
@@ -134,6 +134,11 @@ fn unready_since(pod: &Pod) -> Timestamp {
     pod.condition("Ready").and_then(|row| row.since).unwrap_or(pod.created).max(pod.created)
 }
 
+/// Whether it lost what it had: a pod that is new has never been ready.
+fn was_ready(pod: &Pod) -> bool {
+    unready_since(pod).duration_since(pod.created) > SignedDuration::from_secs(30)
+}
+
 /// Pods that the API server does not even accept.
 fn turned_away(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
     missing.controller.filter(|one| one.existing < one.desired)?;
@@ -164,18 +169,27 @@ fn standing_still(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
 /// Pods that have not been ready for too long.
 fn not_ready(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
     let none_ready = missing.ready == 0 && missing.is_whole;
-    let patience = if none_ready { &NO_PROGRESS } else { &MISSING };
+    let patience = |pod: &Pod| match () {
+        () if !none_ready => &MISSING,
+        // What never was ready may start slowly, if it has a node.
+        () if was_ready(pod) || unschedulable(pod).is_some() => &NONE_LEFT,
+        () => &NO_PROGRESS,
+    };
     let late: Vec<Timestamp> = missing
         .unready
         .iter()
+        .filter(|pod| scene.has_lasted(unready_since(pod), patience(pod)))
         .map(|pod| unready_since(pod))
-        .filter(|since| scene.has_lasted(*since, patience))
         .collect();
     let what = |pods: usize| format!("{pods} of {} not ready", text::count(missing.wanted, "pod"));
     if let Some(onset) = late.iter().min() {
-        let severity = if none_ready { Severity::Critical } else { Severity::Warning };
         let onset = (*onset).min(scene.now);
-        return Some(Trouble { onset, severity, score: 0.8, what: what(late.len()) });
+        let (severity, score) = match () {
+            () if none_ready && !scene.has_lasted(onset, &NO_PROGRESS) => (Severity::Suspect, 0.6),
+            () if none_ready => (Severity::Critical, 0.8),
+            () => (Severity::Warning, 0.8),
+        };
+        return Some(Trouble { onset, severity, score, what: what(late.len()) });
     }
     // No slow start: nothing starts before there is a node for it.
     let homeless = missing.unready.iter().filter(|pod| unschedulable(pod).is_some());
@@ -206,7 +220,7 @@ fn left_on_a_lost_node(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Obsta
     let is_its = |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == controller.uid);
     let left = scene.snapshot.pods.iter().filter(is_its);
     let left: Vec<&Pod> = left.filter(|pod| pod.deleting.is_some() && is_lost(scene, pod)).collect();
-    if missing.pods.len() + left.len() >= controller.desired as usize {
+    if missing.ready > 0 && missing.pods.len() + left.len() >= controller.desired as usize {
         return None;
     }
     let pod = *left.iter().min_by_key(|pod| &pod.key)?;

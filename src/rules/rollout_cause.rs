@@ -14,6 +14,7 @@ use super::image_cause::trouble;
 use super::image_pull::is_failing;
 use super::pods_missing::is_lost;
 use super::revision::Revision;
+use super::rollout_stuck::NO_PROGRESS;
 use super::suspicion::Suspicion;
 use super::workload::{Bindings, evidence, quote};
 
@@ -180,10 +181,15 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
     let preparing =
         |row: &&Container| row.init && !row.ready && matches!(row.state, ContainerState::Running { .. });
     if let Some(container) = pod.containers.iter().find(preparing) {
-        let since = text::span(crate::domain::between(pod.created, scene.now));
-        let says =
-            format!("init container {} runs, and has not ended {since} after the pod came", container.name);
-        let cause = Cause { name: cause::STARTING_SLOWLY, says: says.clone(), weight: 0.3 };
+        let began = match container.state {
+            ContainerState::Running { since: Some(since) } => since.max(pod.created),
+            _ => pod.created,
+        };
+        let since = text::span(crate::domain::between(began, scene.now));
+        let says = format!("init container {} has been running for {since} and does not end", container.name);
+        let waits = scene.has_lasted(began, &NO_PROGRESS);
+        let (name, weight) = if waits { (cause::INIT_WAITS, 0.7) } else { (cause::STARTING_SLOWLY, 0.3) };
+        let cause = Cause { name, says: says.clone(), weight };
         return about(pod, Some(container), cause, "an init container does not end", &says);
     }
     match pod.containers.iter().find(|container| !container.init && !container.ready) {

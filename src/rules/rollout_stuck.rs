@@ -3,18 +3,19 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Deployment, IntOrPercent, Kind, ObjectRef, Origin, Pod, ReplicaSet, Severity,
-    Status, Strategy, Subject, Timestamp, cause, text,
+    Anomaly, AnomalyId, Cause, Deployment, IntOrPercent, Kind, Node, ObjectRef, Origin, Pod, ReplicaSet,
+    Severity, Status, Strategy, Subject, Timestamp, cause, text,
 };
 
 use super::census::counted;
 use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
+use super::node_notready::JOINING;
 use super::pods_missing::{self, unplaced_since};
 use super::revision;
 use super::rollout_cause::{Obstacle, blames_revision, obstacles, unschedulable};
@@ -35,6 +36,13 @@ const UNSCHEDULABLE: Threshold = Threshold {
     unit: Unit::Seconds,
     says: "how long a new pod finds no node before it is suspected",
     source: "our own choice; cluster autoscalers react within 10-60 s",
+};
+pub(super) const NONE_LEFT: Threshold = Threshold {
+    key: "rollout-stuck.none-left",
+    default: 60.0,
+    unit: Unit::Seconds,
+    says: "how long nothing has been left of what worked before that is suspected",
+    source: "our own choice; the time of no-progress makes it critical",
 };
 pub(super) const MISSING: Threshold = Threshold {
     key: "rollout-stuck.missing",
@@ -72,7 +80,7 @@ pub(super) static RULE: Rule = Rule {
         Origin::DaemonSets,
         Origin::ControllerRevisions,
     ],
-    thresholds: &[NO_PROGRESS, UNSCHEDULABLE, MISSING, overdue::OVERDUE, PAGES_AFTER],
+    thresholds: &[NO_PROGRESS, UNSCHEDULABLE, NONE_LEFT, MISSING, overdue::OVERDUE, PAGES_AFTER],
     examine,
 };
 
@@ -85,6 +93,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 
 fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
     let census = OnceCell::new();
+    let homeless = homeless(scene);
     let rolling: Vec<(Cow<'_, Deployment>, Option<&ReplicaSet>)> = scene
         .snapshot
         .deployments
@@ -94,6 +103,8 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
             is_rolling(deployment)
                 || missing_since(scene, deployment).is_some()
                 || ignored_since(scene, deployment).is_some()
+                || is_short(deployment)
+                    && scene.revisions(deployment).iter().any(|set| homeless.contains(&*set.uid))
         })
         .map(|deployment| {
             let newest = revision::newest(scene, &deployment);
@@ -123,6 +134,19 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
         .collect()
 }
 
+/// Owners of pods that have found no node for so long that no node may be on its way.
+fn homeless<'a>(scene: &Scene<'a>) -> HashSet<&'a str> {
+    let waits =
+        |pod: &&&Pod| unschedulable(pod).is_some() && scene.has_lasted(unplaced_since(pod), &NO_PROGRESS);
+    // A node that joins may be for them.
+    let joins = |node: &Node| !node.is_ready() && !scene.has_lasted(node.created, &JOINING);
+    if scene.snapshot.nodes.iter().any(joins) {
+        return HashSet::new();
+    }
+    let owners = scene.unwell().iter().filter(waits).filter_map(|pod| pod.owner.as_ref());
+    owners.map(|owner| &*owner.uid).collect()
+}
+
 /// A rollout that is neither complete nor paused. One that was completed stays so for Kubernetes, however
 /// many of its pods are missing later, and so does one that is merely scaled.
 fn is_rolling(deployment: &Deployment) -> bool {
@@ -143,7 +167,7 @@ fn missing_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp
         return None;
     }
     let condition = deployment.condition("Available").filter(|row| row.status == Status::False)?;
-    let patience = if deployment.available == 0 { &NO_PROGRESS } else { &MISSING };
+    let patience = if deployment.available == 0 { &NONE_LEFT } else { &MISSING };
     condition.since.filter(|since| scene.has_lasted(*since, patience))
 }
 
@@ -173,8 +197,18 @@ fn last_progress(scene: &Scene<'_>, deployment: &Deployment, pods: &[&Pod]) -> O
     revision::moments(pods.iter().copied())
         .chain(rolled_out)
         .chain(deployment.progressed)
+        .chain(if pods.is_empty() { last_told_to_go(scene, deployment) } else { None })
         .max()
         .map(|progressed| progressed.min(scene.now))
+}
+
+/// When the last of the pods that are still there was told to go: until then it had them.
+fn last_told_to_go(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp> {
+    let sets = scene.revisions(deployment);
+    let is_its =
+        |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| sets.iter().any(|set| set.uid == owner.uid));
+    let leaving = scene.snapshot.pods.iter().filter(|pod| pod.deleting.is_some());
+    leaving.filter(is_its).filter_map(|pod| pod.deleting).max()
 }
 
 fn anomaly(
@@ -192,20 +226,32 @@ fn anomaly(
     let missing = deployment.available < wanted || deployment.updated < deployment.replicas;
     let standing_still =
         missing && progressed.is_some_and(|progressed| scene.has_lasted(progressed, &NO_PROGRESS));
-    let homeless = unready
-        .iter()
-        .any(|pod| unschedulable(pod).is_some() && scene.has_lasted(unplaced_since(pod), &UNSCHEDULABLE));
+    let unplaced = unready.iter().filter(|pod| unschedulable(pod).is_some()).map(|pod| unplaced_since(pod));
+    let homeless = unplaced.min().filter(|since| scene.has_lasted(*since, &UNSCHEDULABLE));
     let gone = missing_since(scene, deployment);
     let ignored = ignored_since(scene, deployment);
-    if deadline.is_none() && !refused && !standing_still && !homeless && gone.is_none() && ignored.is_none() {
+    let mut obstacles = obstacles(scene, deployment, newest, &unready);
+    // What is not there does not come by itself.
+    let needs = obstacles.first().is_some_and(|obstacle| obstacle.cause.name == cause::MISSING_REFERENCE)
+        && missing
+        && progressed.is_some_and(|progressed| scene.has_lasted(progressed, &NONE_LEFT))
+        && !unready.iter().any(|pod| is_told(scene, pod));
+    if deadline.is_none()
+        && !refused
+        && !standing_still
+        && !needs
+        && homeless.is_none()
+        && gone.is_none()
+        && ignored.is_none()
+    {
         return None;
     }
     if gone.is_some() && unready.iter().any(|pod| is_told(scene, pod)) {
         return None;
     }
     let progressed = progressed.unwrap_or(deployment.created);
-    let began = ignored.or(gone).unwrap_or(progressed);
-    let mut obstacles = obstacles(scene, deployment, newest, &unready);
+    let rolls = is_rolling(deployment);
+    let began = ignored.or(gone).or(homeless.filter(|_| !rolls)).unwrap_or(progressed);
     obstacles.extend(ignored.map(|since| unobserved(scene, since)));
     let suspicion = suspect(scene, &revision::of_deployment(scene, deployment), &unready, began);
     let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
@@ -237,11 +283,13 @@ fn anomaly(
     let label = obstacles.first().map_or("no progress", |obstacle| &obstacle.label).to_owned();
     bindings.insert("because", label.clone());
     let (updated, available, wanted) = (deployment.updated, deployment.available, deployment.replicas);
-    let title = match gone {
-        Some(_) => format!("{available} of {wanted} available: {label}"),
-        None => format!("rollout stuck at {updated} of {wanted} updated: {label}"),
+    let title = if rolls || ignored.is_some() {
+        format!("rollout stuck at {updated} of {wanted} updated: {label}")
+    } else {
+        format!("{available} of {wanted} available: {label}")
     };
-    let firing = gone.is_some()
+    let long_gone = gone.is_some_and(|since| scene.has_lasted(since, &NO_PROGRESS));
+    let firing = long_gone
         || ignored.is_some()
         || deadline.is_some()
         || lasted_the_deadline(scene, deployment, progressed);
@@ -252,8 +300,12 @@ fn anomaly(
         id: AnomalyId(format!("{}/deployment/{}", RULE.name, deployment.key).into()),
         rule: RULE.name.into(),
         subject: Subject::Object(ObjectRef::new(Kind::Deployment, deployment.key.clone())),
-        severity: severity(deployment, gone.is_some(), firing, refused),
-        score: score(deployment, firing, refused, homeless, &causes),
+        severity: match () {
+            () if long_gone && !is_outage(deployment) => Severity::Warning,
+            () if standing_still && deployment.available == 0 && is_blocked(&causes) => Severity::Critical,
+            () => severity(deployment, firing, refused || homeless.is_some() && is_short(deployment)),
+        },
+        score: score(deployment, firing, refused, homeless.is_some(), &causes),
         onset: began,
         title,
         evidence: facts,
@@ -285,15 +337,29 @@ fn lasted_the_deadline(scene: &Scene<'_>, deployment: &Deployment, progressed: T
     scene.now.duration_since(progressed) >= deadline_span(deployment)
 }
 
-fn severity(deployment: &Deployment, gone: bool, firing: bool, refused: bool) -> Severity {
+fn severity(deployment: &Deployment, firing: bool, failing: bool) -> Severity {
     let floor = deployment.replicas.saturating_sub(deployment.max_unavailable());
     match () {
-        // That its strategy allows fewer is why it is told at all.
-        () if gone && deployment.available.saturating_mul(2) >= deployment.replicas => Severity::Warning,
         () if firing && deployment.available < floor => Severity::Critical,
-        () if firing || refused => Severity::Warning,
+        () if firing || failing => Severity::Warning,
         () => Severity::Suspect,
     }
+}
+
+/// Less than half of it is left. That its strategy allows fewer than all is why it is told at all.
+fn is_outage(deployment: &Deployment) -> bool {
+    deployment.available.saturating_mul(2) < deployment.replicas
+}
+
+/// Fewer are available than its strategy allows.
+fn is_short(deployment: &Deployment) -> bool {
+    deployment.condition("Available").is_some_and(|row| row.status == Status::False)
+}
+
+/// Whether what stands in its way is known, and does not end by itself, as a slow start does.
+fn is_blocked(causes: &[Cause]) -> bool {
+    const SLOW: &[&str] = &[cause::READINESS, cause::STARTING_SLOWLY, cause::INIT_WAITS];
+    causes.first().is_some_and(|cause| cause.weight >= 0.7 && !SLOW.contains(&cause.name))
 }
 
 fn score(deployment: &Deployment, firing: bool, refused: bool, homeless: bool, causes: &[Cause]) -> f64 {

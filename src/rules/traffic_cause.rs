@@ -145,7 +145,12 @@ fn database(scene: &Scene<'_>, behind: &mut Behind) {
         behind.blame(Origin::Postgres, Some(*since), cause::DATABASE_EXHAUSTED, says, 0.9);
         return;
     }
-    if scene.snapshot.blindness(Origin::Postgres, scene.now).is_some() {
+    if let Some(blind) = scene.snapshot.blindness(Origin::Postgres, scene.now) {
+        let refuses = scene.snapshot.sight(Origin::Postgres).is_some_and(|sight| sight.blind.is_some());
+        if refuses && blind.kind == BlindKind::Unreachable && !scene.is_cut_off() {
+            let says = super::workload::quote(&blind.why);
+            behind.blame(Origin::Postgres, Some(blind.since), cause::DATABASE_UNREACHABLE, says, 0.75);
+        }
         return;
     }
     let Some(capacity) = &scene.snapshot.capacity else { return };

@@ -297,6 +297,8 @@ fn logs(
             }
             if previous {
                 line.push_str(" --previous");
+                // Not every container has died.
+                line.push_str(if container.is_none() { " --ignore-errors" } else { "" });
             }
             if let Some(since) = since {
                 line.push_str(&format!(" --since={}s", since.as_secs()));

@@ -118,7 +118,9 @@ pub(in crate::eyes) fn deployment(wire: DeploymentWire, names: &mut Names) -> Op
 
 fn progressed(conditions: &[ConditionWire]) -> Option<Timestamp> {
     let progressing = conditions.iter().find(|row| row.kind.as_deref() == Some("Progressing"))?;
-    time(progressing.last_update_time.as_ref())
+    // That the deadline has passed is written there too, and is no progress.
+    let exceeded = progressing.reason.as_deref() == Some("ProgressDeadlineExceeded");
+    time(progressing.last_update_time.as_ref()).filter(|_| !exceeded)
 }
 
 pub(in crate::eyes) fn replica_set(wire: ReplicaSetWire, names: &mut Names) -> Option<ReplicaSet> {

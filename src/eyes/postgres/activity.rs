@@ -1,11 +1,13 @@
 //! Who does what on the database: holders of slots, lock chains, the statement that costs most, unfinished
 //! indexes. What our role may not see, or the server does not have, is named with its repair.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::config::{DatabaseRefusal, DatabaseRow, DatabaseSession, database_queries as queries};
-use crate::domain::{Activity, Capacity, Holder, Name, Timestamp, TopQuery, between, lock_roots};
+use crate::domain::{
+    Activity, Capacity, Holder, Locked, Name, Timestamp, TopQuery, between, lock_roots, longest_wait,
+};
 
 /// Statements and indexes are looked at this often: the former are thousands of rows on a busy server.
 const SELDOM: Duration = Duration::from_secs(30);
@@ -18,6 +20,8 @@ pub(super) struct Watching {
     counts: bool,
     seldom: Option<Timestamp>,
     statements: Option<(Timestamp, HashMap<i64, Counted>)>,
+    /// Statements that are ours.
+    own: HashSet<i64>,
     top: Option<TopQuery>,
     invalid: Vec<Name>,
 }
@@ -36,6 +40,7 @@ impl Watching {
             counts: false,
             seldom: None,
             statements: None,
+            own: HashSet::new(),
             top: None,
             invalid: Vec::new(),
         }
@@ -57,10 +62,9 @@ impl Watching {
         // The last five minutes are forgiven (audit, section 3).
         let stuck = clients.iter().filter(|row| row.text("state").starts_with("idle in transaction"));
         let stuck = stuck.filter_map(|row| row.number::<u32>("over_5m")).sum();
-        let roots = if capacity.lock_waiters > 0 {
+        let locked: Vec<Locked> = if capacity.lock_waiters > 0 {
             let rows = allowed(session.ask(queries::LOCKS).await)?;
-            let locked: Vec<_> = rows.iter().filter_map(queries::locked).collect();
-            lock_roots(&locked).into_iter().take(MOST).collect()
+            rows.iter().filter_map(queries::locked).collect()
         } else {
             Vec::new()
         };
@@ -72,7 +76,8 @@ impl Watching {
         Ok(Activity {
             holders: clients.iter().map(holder).take(MOST).collect(),
             stuck,
-            roots,
+            roots: lock_roots(&locked).into_iter().take(MOST).collect(),
+            longest_wait: longest_wait(&locked),
             top: self.top.clone(),
             invalid_indexes: self.invalid.clone(),
             building,
@@ -104,7 +109,10 @@ impl Watching {
             }
             other => other?,
         };
-        let (now, counted): (_, HashMap<i64, Counted>) = (now, rows.iter().filter_map(statement).collect());
+        let own = allowed(session.ask(queries::OWN_STATEMENTS).await)?;
+        self.own.extend(own.iter().filter_map(|row| row.number::<i64>("queryid")));
+        let counted = rows.iter().filter_map(statement).filter(|(id, _)| !self.own.contains(id));
+        let counted: HashMap<i64, Counted> = counted.collect();
         let before = self.statements.replace((now, counted));
         self.top = match (&before, &self.statements) {
             (Some(before), Some(after)) => most_expensive(before, after),

@@ -1,15 +1,17 @@
 //! Whether a change had its effect: seen by watching, not believed. Knows what each kind of change should
 //! bring about.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::super::Hands;
 use super::super::difference::{Regard, content};
-use super::super::task::Task;
+use super::super::task::{Stopped, Task};
 use super::watching;
 use crate::domain::{Kind, ObjectRef};
-use crate::probes::object::{flag, number};
+use crate::probes::object::{flag, is_owned_by, is_ready, label, name, number, selector_query, string, uid};
 use crate::probes::rollout::{Rollout, is_on_delete, rollout};
 
 /// What should come of a change.
@@ -86,10 +88,48 @@ pub(super) async fn verify(
     if proof == Proof::Stored {
         return stored(hands, object, after).await;
     }
-    match watching::object(&hands.cluster, object, task, deadline, judge).await {
-        Ok(seen) => seen,
-        Err(stopped) => Seen::No(format!("its effect was not seen ({})", stopped.says(patience))),
+    let is_ordered = proof == Proof::Rollout && object.kind == Kind::StatefulSet;
+    let mut waits_for: Option<String> = None;
+    loop {
+        let look = if is_ordered { deadline.min(Instant::now() + IN_ORDER) } else { deadline };
+        match watching::object(&hands.cluster, object, task, look, judge).await {
+            Ok(seen) => return seen,
+            Err(Stopped::TimedOut) if Instant::now() < deadline => {
+                let behind = left_behind(hands, object).await;
+                // One look may have caught it on its way.
+                if let Some(pod) = behind.as_ref().filter(|pod| waits_for.as_ref() == Some(*pod)) {
+                    return Seen::No(format!(
+                        "the rollout waits for {pod}, which is of an older revision and not ready: delete it, the set goes on then"
+                    ));
+                }
+                waits_for = behind;
+            }
+            Err(stopped) => {
+                return Seen::No(format!("its effect was not seen ({})", stopped.says(patience)));
+            }
+        }
     }
+}
+
+/// How often a rollout in order is looked at for what holds it.
+const IN_ORDER: Duration = Duration::from_secs(10);
+
+/// The pod that a StatefulSet waits for although it would only replace it (kubernetes/kubernetes#67250).
+async fn left_behind(hands: &Hands, object: &ObjectRef) -> Option<String> {
+    let set = hands.cluster.get(object).await.ok()?;
+    if string(&set, "/spec/podManagementPolicy") == "Parallel" {
+        return None;
+    }
+    let newest = string(&set, "/status/updateRevision");
+    let its = selector_query(set.pointer("/spec/selector").unwrap_or(&Value::Null));
+    let pods = hands.cluster.list(Kind::Pod, &object.key.namespace, &its, "").await.ok()?;
+    let is_behind = |pod: &&Value| {
+        is_owned_by(pod, uid(&set))
+            && pod.pointer("/metadata/deletionTimestamp").is_none()
+            && label(pod, "controller-revision-hash") != Some(newest)
+            && !is_ready(pod)
+    };
+    pods.iter().find(is_behind).map(|pod| name(pod).to_owned())
 }
 
 /// A second read: what a controller or GitOps makes of it at once is seen.

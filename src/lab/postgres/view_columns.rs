@@ -12,6 +12,7 @@ pub(super) const LOCKS: Columns = &[
     ("application_name", Type::TEXT),
     ("state", Type::TEXT),
     ("xact_age_s", Type::FLOAT8),
+    ("running_s", Type::FLOAT8),
     ("query", Type::TEXT),
     ("blocked_by", Type::TEXT),
 ];

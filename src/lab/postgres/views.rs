@@ -21,6 +21,8 @@ pub(super) enum View {
     Rights,
     Statements,
     StatementText(i64),
+    /// The product's own, which the lab does not count.
+    OwnStatements,
     Tables,
     IndexProgress,
     InvalidIndexes,
@@ -53,6 +55,7 @@ impl View {
             "locks" => Self::Locks,
             "rights" => Self::Rights,
             "statements" => Self::Statements,
+            "own-statements" => Self::OwnStatements,
             "tables" => Self::Tables,
             "index-progress" => Self::IndexProgress,
             "invalid-indexes" => Self::InvalidIndexes,
@@ -94,6 +97,7 @@ impl View {
             Self::Rights => RIGHTS,
             Self::Statements => STATEMENTS,
             Self::StatementText(_) => STATEMENT_TEXT,
+            Self::OwnStatements => &[("queryid", Type::INT8)],
             Self::Tables => TABLES,
             Self::IndexProgress => PROGRESS,
             Self::InvalidIndexes => INVALID,
@@ -129,6 +133,7 @@ impl View {
                 let found = database.statements.iter().filter(|row| row.id == id);
                 found.map(|row| vec![Cell::Int8(row.id), Cell::text(&row.text)]).collect()
             }
+            Self::OwnStatements => Vec::new(),
             Self::Tables => tables(asked),
             Self::IndexProgress => progress(asked),
             Self::InvalidIndexes => {
@@ -219,6 +224,7 @@ fn locks(asked: &Asked<'_>) -> Vec<Vec<Cell>> {
                 Cell::text(&session.application),
                 Cell::word(session.state.map(SessionState::as_str)),
                 seconds(session.xact_start, asked.now),
+                seconds(session.query_start, asked.now),
                 shortened(&session.query, 200),
                 by,
             ],

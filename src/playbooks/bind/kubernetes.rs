@@ -7,6 +7,9 @@ use crate::domain::{Action, DrainOptions, ImageChange, Name, PatchKind, Resource
 use super::super::pods;
 use super::{Args, Bound, missing, networks};
 
+/// Pods whose output is read at once: those of a workload mostly say the same, and a kubelet is asked for each.
+const HEARD: usize = 8;
+
 pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
     Ok(match args.verb.name {
         "list-pods" => Action::ListPods {
@@ -24,7 +27,7 @@ pub(super) fn read(args: &Args<'_>) -> Bound<Action> {
         "list-events" => Action::ListEvents { about: args.object()? },
         "describe" => Action::Describe { object: args.object()? },
         "logs" => Action::Logs {
-            pods: args.pods()?.iter().map(|pod| pod.key.clone()).collect(),
+            pods: args.pods()?.iter().take(HEARD).map(|pod| pod.key.clone()).collect(),
             container: args.maybe("container")?.map(Name::from),
             previous: args.flag("previous"),
             tail: args.maybe_count("tail")?.unwrap_or(100),

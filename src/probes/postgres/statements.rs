@@ -10,6 +10,8 @@ use crate::probes::answer::{Answer, columns};
 /// How long the two looks may be apart: a read must not hang.
 const LONGEST: Duration = Duration::from_secs(30);
 const TOP: usize = 10;
+/// Seconds of statements per second below which it does not matter what they are.
+const IDLE: f64 = 0.1;
 /// One statement with more than this share of the time is the one to look at (audit, section 4).
 const HOT: f64 = 0.5;
 
@@ -26,7 +28,10 @@ pub(super) async fn expensive(session: &DatabaseSession, apart: Duration) -> Res
     let apart = apart.clamp(Duration::from_secs(1), LONGEST);
     tokio::time::sleep(apart).await;
     let after = session.ask(queries::STATEMENTS).await?;
+    let own = session.ask(queries::OWN_STATEMENTS).await?;
+    let is_own = |row: &Spent| own.iter().any(|one| one.number("queryid") == Some(row.query));
     let mut spent = spent(&before, &after);
+    spent.retain(|row| !is_own(row));
     let all: f64 = spent.iter().map(|row| row.milliseconds).sum();
     spent.sort_by(|one, other| other.milliseconds.total_cmp(&one.milliseconds));
     spent.truncate(TOP);
@@ -59,6 +64,11 @@ pub(super) async fn expensive(session: &DatabaseSession, apart: Duration) -> Res
     let (Some(top), Some(words)) = (spent.first(), texts.first()) else { return Ok(answer) };
     let share = top.milliseconds / all;
     let says = format!("{:.0} % of the time goes to: {words}", share * 100.0);
+    let load = all / 1000.0 / apart.as_secs_f64();
+    if load < IDLE {
+        answer.summary(format!("the statements of {} took {all:.0} ms: next to nothing", text::span(apart)));
+        return Ok(answer);
+    }
     if share > HOT {
         answer.found(cause::HOT_QUERY, &says);
     } else {
@@ -66,7 +76,7 @@ pub(super) async fn expensive(session: &DatabaseSession, apart: Duration) -> Res
         answer.found(cause::LOAD_SPREAD, spread);
     }
     // A busy server spends more than a second a second: sessions work side by side.
-    answer.bind("database_load", format!("{:.1}", all / 1000.0 / apart.as_secs_f64()));
+    answer.bind("database_load", format!("{load:.1}"));
     answer.bind("top_query", top.query.to_string());
     answer.bind("top_query_share", format!("{:.0}", share * 100.0));
     answer.summary(says);

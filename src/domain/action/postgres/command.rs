@@ -1,6 +1,6 @@
 //! Actions on PostgreSQL as lines for psql. Names are quoted here too: a pasted line must mean what was shown.
 
-use super::{SessionTarget, Sql, Which};
+use super::{Pick, SessionTarget, Sql, Which};
 use crate::domain::shell_quote;
 
 impl Sql {
@@ -47,13 +47,13 @@ impl Sql {
 
     fn change(&self) -> String {
         match self {
-            Sql::TerminateSessions { sessions, .. } => signal("pg_terminate_backend", sessions),
-            Sql::CancelQueries { sessions, .. } => signal("pg_cancel_backend", sessions),
+            Sql::TerminateSessions { pick, sessions } => signal("pg_terminate_backend", pick, sessions),
+            Sql::CancelQueries { pick, sessions } => signal("pg_cancel_backend", pick, sessions),
             Sql::CreateIndex { table, columns, index } => {
                 let columns: Vec<String> = columns.iter().map(|name| quoted(name)).collect();
                 psql(&format!(
-                    "CREATE INDEX CONCURRENTLY {} ON {} ({})",
-                    index.as_deref().map(quoted).unwrap_or_default(),
+                    "CREATE INDEX CONCURRENTLY {}ON {} ({})",
+                    index.as_deref().map(|index| format!("{} ", quoted(index))).unwrap_or_default(),
                     quoted(table),
                     columns.join(", ")
                 ))
@@ -95,7 +95,22 @@ fn picked(which: Which) -> &'static str {
     }
 }
 
-fn signal(function: &str, sessions: &[SessionTarget]) -> String {
+/// To exactly these sessions; before they are known, to those that are meant.
+fn signal(function: &str, pick: &Pick, sessions: &[SessionTarget]) -> String {
+    if sessions.is_empty() {
+        let since = if pick.which == Which::LongQueries { "query_start" } else { "state_change" };
+        let age = match pick.older.as_secs() {
+            0 => String::new(),
+            seconds => format!(" AND now()-{since} >= interval '{seconds} s'"),
+        };
+        let role = pick.role.as_ref().map(|role| format!(" AND usename = {}", literals(&[role.to_string()])));
+        return psql(&format!(
+            "SELECT pid, {function}(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' \
+             AND pid <> pg_backend_pid() AND {}{age}{}",
+            picked(pick.which),
+            role.unwrap_or_default()
+        ));
+    }
     let pairs: Vec<String> =
         sessions.iter().map(|session| format!("({},'{}')", session.pid, session.backend_start)).collect();
     psql(&format!(

@@ -1,0 +1,137 @@
+//! Services that select no pod while a Deployment beside them is plainly meant: one label differs, by a few letters.
+//! Many a Service is empty on purpose; those are not told.
+
+use std::collections::HashSet;
+
+use crate::domain::{
+    Anomaly, AnomalyId, Cause, Deployment, Key, Kind, Name, ObjectRef, Origin, Service, Severity, Subject,
+    cause,
+};
+
+use super::ingress_down::{NO_ENDPOINTS, RULE};
+use super::workload::{Bindings, evidence};
+use super::{Scene, shown};
+
+/// Those that no Ingress leads to: of the others it is told where the users are.
+pub(super) fn examine(scene: &Scene<'_>, told: &[Anomaly]) -> Vec<Anomaly> {
+    let snapshot = scene.snapshot;
+    if !snapshot.endpoint_slices.is_listed() || !snapshot.pods.is_listed() {
+        return Vec::new();
+    }
+    let led: HashSet<Key> = snapshot
+        .endpoint_slices
+        .iter()
+        .filter(|slice| slice.total > 0)
+        .filter_map(|slice| Some(Key::new(slice.key.namespace.clone(), slice.service.clone()?)))
+        .collect();
+    let is_told = |key: &Key| {
+        let service = ObjectRef::new(Kind::Service, key.clone());
+        told.iter().any(|anomaly| anomaly.touches.contains(&service))
+    };
+    let mut empty: Vec<&Service> = snapshot
+        .services
+        .iter()
+        .filter(|service| !service.selector.labels.0.is_empty() && !led.contains(&service.key))
+        .filter(|service| !is_told(&service.key))
+        .collect();
+    empty.sort_by(|one, other| one.key.cmp(&other.key));
+    empty.into_iter().filter_map(|service| anomaly(scene, service)).collect()
+}
+
+/// The label that differs: its name, what the Service asks for, and what the pods have.
+type Difference<'a> = (&'a Name, &'a Name, &'a Name);
+
+fn anomaly<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<Anomaly> {
+    let pods = scene.snapshot.pods.iter().filter(|pod| pod.key.namespace == service.key.namespace);
+    let mut living = pods.filter(|pod| !pod.is_finished());
+    if living.any(|pod| service.selector.matches(&pod.labels)) {
+        return None;
+    }
+    let (meant, (label, wrong, right)) = meant(scene, service)?;
+    let written = service.edited.as_ref().map_or(service.created, |edit| edit.at.max(service.created));
+    let onset = written.max(meant.created).min(scene.now);
+    let lasts = scene.has_lasted(onset, &NO_ENDPOINTS);
+    let (namespace, name) = (&service.key.namespace, &service.key.name);
+    let says =
+        format!("its selector asks for {label}={wrong}, the pods of {} are {label}={right}", meant.key.name);
+    let object = ObjectRef::new(Kind::Service, service.key.clone());
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/service/{}", RULE.name, service.key).into()),
+        rule: RULE.name.into(),
+        subject: Subject::Object(object.clone()),
+        severity: if lasts { Severity::Warning } else { Severity::Suspect },
+        score: if lasts { 0.75 } else { 0.55 },
+        onset,
+        title: format!("service {name}: selects no pod, where those of {} are meant", meant.key.name),
+        evidence: vec![evidence(Origin::Services, Some(written), says.clone())],
+        causes: vec![Cause { name: cause::SERVICE_SELECTOR, says, weight: 0.9 }],
+        touches: vec![object, ObjectRef::new(Kind::Deployment, meant.key.clone())],
+        bindings: Bindings::from([
+            ("namespace", namespace.to_string()),
+            ("service", name.to_string()),
+            ("deployment", meant.key.name.to_string()),
+            ("selector_service", name.to_string()),
+            // As JSON Patch writes a key.
+            ("selector_key", label.replace('~', "~0").replace('/', "~1")),
+            ("selector_label", label.to_string()),
+            ("selector_wrong", wrong.to_string()),
+            ("selector_right", right.to_string()),
+        ]),
+        pages_at: None,
+    })
+}
+
+/// The one Deployment with replicas that no other Service leads to and that differs in one label, by little.
+fn meant<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<(&'a Deployment, Difference<'a>)> {
+    let snapshot = scene.snapshot;
+    let here = |key: &Key| key.namespace == service.key.namespace;
+    let is_led_to = |deployment: &Deployment| {
+        let mut others = snapshot.services.iter().filter(|other| here(&other.key));
+        others.any(|other| other.selector.matches(&deployment.selector.labels))
+    };
+    let deployments = snapshot.deployments.iter().filter(|one| here(&one.key));
+    let mut close = deployments.filter(|one| one.replicas > 0 && !is_led_to(one)).filter_map(|one| {
+        let difference = difference(service, one)?;
+        (one.key.name == service.key.name || is_near(difference.1, difference.2)).then_some((one, difference))
+    });
+    let found = close.next()?;
+    close.next().is_none().then_some(found)
+}
+
+fn difference<'a>(service: &'a Service, deployment: &'a Deployment) -> Option<Difference<'a>> {
+    let mut differing = None;
+    for (label, wanted) in service.selector.labels.0.iter() {
+        match deployment.selector.labels.get(label)? {
+            own if own == wanted => {}
+            own if differing.is_none() => differing = Some((label, wanted, own)),
+            _ => return None,
+        }
+    }
+    differing
+}
+
+/// Whether one was meant to be the other: all but two letters are the same.
+fn is_near(one: &str, other: &str) -> bool {
+    let alike = |(one, other): &(char, char)| one == other;
+    let before = one.chars().zip(other.chars()).take_while(alike).count();
+    let rest = |word: &str| word.chars().count() - before;
+    let (one_rest, other_rest) = (rest(one), rest(other));
+    let after = one.chars().rev().zip(other.chars().rev()).take_while(alike).count();
+    let after = after.min(one_rest).min(other_rest);
+    one_rest.max(other_rest) - after <= 2 && before + after >= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_near() {
+        for (one, other) in [("docks", "dock"), ("wbe", "web"), ("hulls", "hull"), ("cart-v1", "cart-v2")] {
+            assert!(is_near(one, other), "{one} {other}");
+        }
+        for (one, other) in [("green", "blue"), ("canary", "stable"), ("api", "web"), ("a", "b")] {
+            assert!(!is_near(one, other), "{one} {other}");
+        }
+    }
+}
