@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Activity, Key, Labels, Name, Series, Timestamp};
+use super::{Activity, Blind, Key, Labels, Name, Series, Timestamp};
 
 /// What Prometheus knows about the application's traffic.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Traffic {
     /// The namespace whose traffic it is; empty when all of it was asked for.
     pub namespace: Name,
+    /// Why requests and their share of errors cannot be told, if they can't: an empty answer is neither 0 % errors nor
+    /// the last number.
+    pub errors_unseen: Option<Blind>,
+    /// Why latency cannot be told, if it can't.
+    pub latency_unseen: Option<Blind>,
     /// Latency quantiles in seconds.
     pub p50: Series,
     pub p95: Series,

@@ -38,6 +38,13 @@ const PLACE_LABELS: [&str; 2] = ["exported_namespace", "namespace"];
 const STATUS_LABELS: [&str; 5] =
     ["status", "code", "status_code", "http_response_status_code", "response_code"];
 
+/// The label that tells the two rows of [`Queries::present`] apart, and its values.
+pub(super) const OF: &str = "of";
+pub(super) const REQUESTS_ROW: &str = "requests";
+pub(super) const LATENCY_ROW: &str = "latency";
+
+const NAME_LATENCY: &str = "name yours: [prometheus] latency = \"…\"";
+
 #[derive(Debug, Clone)]
 pub(super) struct SlowPaths {
     pub label: String,
@@ -50,6 +57,11 @@ pub(super) struct Queries {
     /// What was found, for whoever wants to write it down.
     pub requests: Option<String>,
     pub latency: Option<String>,
+    /// Why errors or latency cannot be asked for at all.
+    pub errors_lack: Option<ConnectError>,
+    pub latency_lack: Option<ConnectError>,
+    /// How many series of either there are.
+    pub present: Option<String>,
     pub status_label: Option<String>,
     /// By the field of [`Traffic`]: p50, p95, p99.
     pub quantiles: Option<[String; 3]>,
@@ -156,7 +168,23 @@ impl Queries {
         };
         let failing = answered("5..");
         let rate = requests.map(|metric| format!("sum(rate({metric}{{{all}}}[{WINDOW}]))"));
+        let counted = |row: &str, metric: String| {
+            format!("label_replace(count({metric}{{{all}}}), \"{OF}\", \"{row}\", \"\", \"\")")
+        };
+        let present: Vec<String> = [
+            requests.map(|metric| counted(REQUESTS_ROW, metric.to_owned())),
+            latency.as_ref().map(|(metric, _)| counted(LATENCY_ROW, format!("{metric}_count"))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         Self {
+            errors_lack: errors_lack(requests, status),
+            latency_lack: latency.is_none().then(|| {
+                let why = "Prometheus has no histogram of latency that is known here";
+                ConnectError::new(BlindKind::NotConfigured, why, NAME_LATENCY)
+            }),
+            present: (!present.is_empty()).then(|| present.join(" or ")),
             quantiles: latency.as_ref().map(|(metric, _)| {
                 ["0.5", "0.95", "0.99"].map(|quantile| {
                     format!("histogram_quantile({quantile}, sum by (le) (rate({metric}_bucket{{{all}}}[{WINDOW}])))")
@@ -201,12 +229,33 @@ impl Queries {
         }
     }
 
+    /// Where they are asked about, after a verb: ` in shop`.
+    pub(super) fn place(&self) -> String {
+        if self.namespace.is_empty() { String::new() } else { format!(" in {}", self.namespace) }
+    }
+
     /// The pod that a series is about; None when its labels do not say.
     pub(super) fn pod(&self, labels: &HashMap<String, String>) -> Option<Key> {
         let label = |name: &str| labels.get(name).filter(|value| !value.is_empty()).map(|value| own(value));
         let namespace = label("exported_namespace").or_else(|| label("namespace"));
         Some(Key::new(namespace.unwrap_or_else(|| self.namespace.clone()), label("pod")?))
     }
+}
+
+/// What errors lack to be told: a counter of requests, or the code of their answers.
+fn errors_lack(requests: Option<&str>, status: Option<&str>) -> Option<ConnectError> {
+    let (why, repair) = match (requests, status) {
+        (Some(_), Some(_)) => return None,
+        (None, _) => (
+            "Prometheus has no counter of requests that is known here".to_owned(),
+            "name yours: [prometheus] requests = \"…\"",
+        ),
+        (Some(metric), None) => (
+            format!("{metric} has no label of the response code that is known here"),
+            "name yours: [prometheus] status_label = \"…\"",
+        ),
+    };
+    Some(ConnectError::new(BlindKind::NotConfigured, why, repair))
 }
 
 /// The same questions by path and by pod, for people who look closer.

@@ -2,10 +2,10 @@
 
 use crate::domain::{Anomaly, AnomalyId, Cause, Key, Kind, ObjectRef, Origin, Severity, cause};
 
-use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
+use super::traffic::{ANSWERS, MIN_RATE, Step, bindings, climb, subject};
 use super::traffic_cause::{DATABASE_FILL, HIT_DROP, HIT_RATIO, THROTTLED, behind};
 use super::workload::evidence;
-use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
+use super::{Rule, Scene, Threshold, Unit, pages_at, shown};
 
 const WARNING: Threshold = Threshold {
     key: "high-5xx.warning",
@@ -54,7 +54,7 @@ pub(super) static RULE: Rule = Rule {
     name: "high-5xx",
     title: "Errors high",
     says: "The share of 5xx among all responses, never their number. Silent without traffic.",
-    needs: Needs::All(&[Origin::Prometheus]),
+    needs: ANSWERS,
     awaits: &[],
     thresholds: &[
         WARNING,
@@ -82,7 +82,7 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         Step { severity: Severity::Warning, level: scene.threshold(&WARNING), after: &WARNING_AFTER },
         Step { severity: Severity::Critical, level: scene.threshold(&CRITICAL), after: &CRITICAL_AFTER },
     ];
-    let climb = climb(scene, &traffic.error_ratio, &steps)?;
+    let climb = climb(scene, traffic.errors_unseen.as_ref(), &traffic.error_ratio, &steps)?;
     let percent = |ratio: f64| format!("{:.1} %", ratio * 100.0);
     let mut facts = vec![evidence(
         Origin::Prometheus,

@@ -2,10 +2,10 @@
 
 use crate::domain::{Anomaly, AnomalyId, Origin, Severity};
 
-use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
+use super::traffic::{DURATIONS, MIN_RATE, Step, bindings, climb, subject};
 use super::traffic_cause::{DATABASE_FILL, HIT_DROP, HIT_RATIO, THROTTLED, behind};
 use super::workload::evidence;
-use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+use super::{Rule, Scene, Threshold, Unit, shown};
 
 const WARNING: Threshold = Threshold {
     key: "high-latency.warning",
@@ -57,7 +57,7 @@ pub(super) static RULE: Rule = Rule {
     title: "Latency high",
     says: "The p95 latency of all requests together. Silent without traffic, about gaps, and about single slow \
            paths that do not move it.",
-    needs: Needs::All(&[Origin::Prometheus]),
+    needs: DURATIONS,
     awaits: &[],
     thresholds: &[
         WARNING,
@@ -94,7 +94,7 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
         Step { severity: Severity::Warning, level: above, after: &WARNING_AFTER },
         Step { severity: Severity::Critical, level: scene.threshold(&CRITICAL), after: &CRITICAL_AFTER },
     ];
-    let climb = climb(scene, &traffic.p95, &steps)?;
+    let climb = climb(scene, traffic.latency_unseen.as_ref(), &traffic.p95, &steps)?;
     let seconds = |value: f64| match value {
         value if value < 1.0 => format!("{:.0} ms", value * 1000.0),
         value => format!("{value:.1} s"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Held;
-use crate::domain::{Series, between, text};
+use crate::domain::{Blind, Origin, Series, between, text};
 use crate::playbooks::view::View;
 
 /// Share of the usable connections below which the pool is well (audit, section 4).
@@ -26,19 +26,27 @@ const MEMORY_SHORTEST: Duration = Duration::from_mins(20);
 const MEMORY_FAR: Duration = Duration::from_hours(24);
 
 pub(super) fn latency(view: &View<'_>) -> Held {
-    below(&view.snapshot().traffic.p95, LATENCY, "p95", |value| format!("{value:.2} s"))
+    let traffic = &view.snapshot().traffic;
+    seen(view, traffic.latency_unseen.as_ref())?;
+    below(&traffic.p95, LATENCY, "p95", |value| format!("{value:.2} s"))
 }
 
 pub(super) fn errors(view: &View<'_>) -> Held {
-    below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx", |value| format!("{:.1} %", value * 100.0))
+    let traffic = &view.snapshot().traffic;
+    seen(view, traffic.errors_unseen.as_ref())?;
+    below(&traffic.error_ratio, ERRORS, "5xx", |value| format!("{:.1} %", value * 100.0))
 }
 
 pub(super) fn refusals(view: &View<'_>) -> Held {
-    below(&view.snapshot().traffic.denied, REFUSALS, "refused requests", |value| format!("{value:.1}/s"))
+    let traffic = &view.snapshot().traffic;
+    seen(view, traffic.errors_unseen.as_ref())?;
+    below(&traffic.denied, REFUSALS, "refused requests", |value| format!("{value:.1}/s"))
 }
 
 pub(super) fn traffic_kept(view: &View<'_>) -> Held {
-    let rate = view.snapshot().traffic.rate.points();
+    let traffic = &view.snapshot().traffic;
+    seen(view, traffic.errors_unseen.as_ref())?;
+    let rate = traffic.rate.points();
     let began = view.facts.anomaly.onset;
     let before: Vec<f64> = rate.iter().filter(|(at, _)| *at < began).map(|(_, value)| *value).collect();
     let (Some((_, now)), false) = (rate.last(), before.is_empty()) else { return Ok(None) };
@@ -99,6 +107,15 @@ pub(super) fn memory_steady(view: &View<'_>) -> Held {
         }
     }
     Ok(None)
+}
+
+/// The last number before a silence says nothing of now.
+fn seen(view: &View<'_>, unseen: Option<&Blind>) -> Result<(), String> {
+    let blind = view.snapshot().blindness(Origin::Prometheus, view.facts.now);
+    match blind.as_ref().or(unseen) {
+        Some(blind) => Err(blind.why.clone()),
+        None => Ok(()),
+    }
 }
 
 /// Since when every sample has been below a bound.
