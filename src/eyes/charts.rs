@@ -7,6 +7,7 @@ use prometheus_http_query::response::RangeVector;
 use super::kubernetes::names::own;
 use super::prometheus::{Prometheus, STEP, moment};
 use super::traffic::{LATENCY_ROW, OF, Queries, REQUESTS_ROW, SlowPaths};
+use super::workloads::{self, Answers};
 use crate::config::ConnectError;
 use crate::domain::{Blind, BlindKind, Key, Series, Timestamp, Traffic};
 
@@ -52,11 +53,23 @@ impl Charts {
             }
         };
         let quantile = |index: usize| queries.quantiles.as_ref().map(|three| &three[index]);
-        let by_pod = async {
-            match &queries.errors_by_pod {
-                Some(expression) => prometheus.instant(expression).await,
-                None => Ok(Vec::new()),
+        let now_of = |expression: Option<&String>| {
+            let expression = expression.cloned();
+            async move {
+                match expression {
+                    Some(expression) => prometheus.instant(&expression).await,
+                    None => Ok(Vec::new()),
+                }
             }
+        };
+        let apart = &queries.by_workload;
+        let by_workload = async {
+            let (error_ratio, p95, rate) = tokio::try_join!(
+                ask(apart.error_ratio.as_ref()),
+                ask(apart.p95.as_ref()),
+                now_of(apart.rate.as_ref())
+            )?;
+            Ok(Answers { error_ratio, p95, rate })
         };
         // Not every Prometheus reaches back so far: then it is not known.
         let usual = async {
@@ -66,7 +79,7 @@ impl Charts {
             };
             found.first().map(|series| series.sample().value()).filter(|value| value.is_finite())
         };
-        let (p50, p95, p99, error_ratio, rate, denied, memory, present, by_pod) = tokio::try_join!(
+        let (p50, p95, p99, error_ratio, rate, denied, memory, present, by_pod, by_workload) = tokio::try_join!(
             ask(quantile(0)),
             ask(quantile(1)),
             ask(quantile(2)),
@@ -75,7 +88,8 @@ impl Charts {
             ask(queries.denied.as_ref()),
             ask(Some(&queries.memory)),
             ask(queries.present.as_ref()),
-            by_pod
+            now_of(queries.errors_by_pod.as_ref()),
+            by_workload
         )?;
         if slowly {
             self.slow(prometheus, queries).await?;
@@ -114,6 +128,8 @@ impl Charts {
         let total: f64 = errors.iter().map(|(_, rate)| rate).sum();
         traffic.errors_by_pod = errors.into_iter().map(|(pod, rate)| (pod, rate / total)).collect();
         traffic.errors_by_pod.sort_by(|one, other| other.1.total_cmp(&one.1));
+        let meant = (queries.unit, &queries.namespace);
+        workloads::grow(&mut traffic.workloads, &by_workload, meant, (from, oldest));
         self.drawn = Some(to);
         Ok(traffic.clone())
     }
@@ -134,6 +150,10 @@ impl Charts {
             let mut paths: Vec<_> = found.iter().filter_map(row).collect();
             paths.sort_by(|one, other| other.1.total_cmp(&one.1));
             self.traffic.slow_paths = paths;
+        }
+        if let Some(expression) = &queries.by_workload.p95_last_week {
+            let found = prometheus.instant(expression).await?;
+            workloads::remember(&mut self.traffic.workloads, &found, (queries.unit, &queries.namespace));
         }
         if let Some(expression) = &queries.p95_last_week {
             let found = prometheus.instant(expression).await?;
@@ -169,7 +189,13 @@ fn vanished(present: &Series, metric: &str, place: &str, to: i64, now: Timestamp
 }
 
 /// What was drawn before `from`, then what is new. Values that are no numbers are gaps.
-fn joined(before: &Series, line: Option<&RangeVector>, unit: f64, from: i64, oldest: i64) -> Series {
+pub(super) fn joined(
+    before: &Series,
+    line: Option<&RangeVector>,
+    unit: f64,
+    from: i64,
+    oldest: i64,
+) -> Series {
     let kept = before.points().iter().copied().filter(|(at, _)| (oldest..from).contains(&at.as_second()));
     let new = line.into_iter().flat_map(RangeVector::samples);
     let new = new.filter_map(|sample| Some((moment(sample.timestamp())?, sample.value() * unit)));
