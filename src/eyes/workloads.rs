@@ -45,19 +45,22 @@ impl ByWorkload {
     ) -> Self {
         let mut questions = Self::default();
         if let Some(((metric, failing), all)) = requests
-            && let (Some(errors), Some(rates)) = (by(metric, failing, false), by(metric, all, false))
+            && let (Some(errors), Some(rates)) = (rates(metric, failing, false), rates(metric, all, false))
+            && let Some(there) = by(metric, all.trim_end_matches(&format!("[{WINDOW}]")), false)
         {
+            // A rate outlives its series, and falls while it does.
+            let live = format!("{rates} and {there}");
             let worst = format!("topk({WORST}, {errors})");
             questions.error_ratio = Some(format!("{worst} / {rates}"));
-            questions.rate = Some(format!("{rates} and {worst} or topk({BUSIEST}, {rates})"));
+            questions.rate = Some(format!("{live} and {worst} or topk({BUSIEST}, {live})"));
         }
         if let Some(metric) = latency {
             let name = &metric.name;
             let quantile = |range: &str| {
-                let buckets = by(metric, &format!("{name}_bucket{{{timed}}}{range}"), true)?;
+                let buckets = rates(metric, &format!("{name}_bucket{{{timed}}}{range}"), true)?;
                 Some(format!("histogram_quantile(0.95, {buckets})"))
             };
-            let counted = by(metric, &format!("{name}_count{{{timed}}}[{WINDOW}]"), false);
+            let counted = rates(metric, &format!("{name}_count{{{timed}}}[{WINDOW}]"), false);
             questions.p95 = quantile(&format!("[{WINDOW}]"))
                 .zip(counted)
                 .map(|(p95, counted)| format!("topk({WORST}, {p95} and {counted} > {SEEN})"));
@@ -69,13 +72,17 @@ impl ByWorkload {
 }
 
 /// The rates of a range, summed by workload.
-fn by(metric: &Metric, range: &str, buckets: bool) -> Option<String> {
+fn rates(metric: &Metric, range: &str, buckets: bool) -> Option<String> {
+    by(metric, &format!("rate({range})"), buckets)
+}
+
+fn by(metric: &Metric, vector: &str, buckets: bool) -> Option<String> {
     let label = metric.workload?;
     let kept = |last: &str| {
         let labels = buckets.then_some("le").into_iter().chain(metric.place).chain([last]);
         labels.collect::<Vec<_>>().join(", ")
     };
-    let summed = format!("sum by ({}) (rate({range}))", kept(label));
+    let summed = format!("sum by ({}) ({vector})", kept(label));
     if label != "pod" {
         return Some(summed);
     }

@@ -31,6 +31,7 @@ mod node_ailment;
 mod node_load;
 mod node_notready;
 mod overdue;
+mod own_traffic;
 mod pods_missing;
 mod prom_down;
 mod revision;

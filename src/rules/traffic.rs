@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use crate::domain::{Blind, BlindKind, Name, Origin, Series, Severity, Snapshot, Subject, Timestamp};
 
 use super::workload::Bindings;
-use super::{Needs, Scene, Threshold, Unit};
+use super::{Needs, Scene, Threshold, Unit, own_traffic};
 
 /// Below this a ratio or a quantile says little (audit, section 3: 0.5 requests a second).
 pub(super) const MIN_RATE: Threshold = Threshold {
@@ -25,11 +25,11 @@ pub(super) const ANSWERS: Needs = Needs::Within(&[Origin::Prometheus], errors_un
 pub(super) const DURATIONS: Needs = Needs::Within(&[Origin::Prometheus], latency_unseen);
 
 fn errors_unseen(snapshot: &Snapshot) -> Option<Blind> {
-    unseen(snapshot, snapshot.traffic.errors_unseen.as_ref())
+    unseen(snapshot, snapshot.traffic.errors_unseen.as_ref()).or_else(|| own_traffic::gone(snapshot))
 }
 
 fn latency_unseen(snapshot: &Snapshot) -> Option<Blind> {
-    unseen(snapshot, snapshot.traffic.latency_unseen.as_ref())
+    unseen(snapshot, snapshot.traffic.latency_unseen.as_ref()).or_else(|| own_traffic::gone(snapshot))
 }
 
 /// Silence where replicas are missing may be an outage: that is said with it.
@@ -48,6 +48,7 @@ fn unseen(snapshot: &Snapshot, blind: Option<&Blind>) -> Option<Blind> {
 }
 
 /// One step of severity: above a level for a while.
+#[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
     pub severity: Severity,
     pub level: f64,
@@ -71,7 +72,7 @@ pub(super) fn climb(
     steps: &[Step<'_>],
 ) -> Option<Climb> {
     let traffic = &scene.snapshot.traffic;
-    let (at, value) = series.last()?;
+    let (at, _) = series.last()?;
     let (_, rate) = traffic.rate.last()?;
     let idle = rate < scene.threshold(&MIN_RATE);
     if idle
@@ -81,6 +82,12 @@ pub(super) fn climb(
     {
         return None;
     }
+    rise(scene, series, steps)
+}
+
+/// How far up the steps its last sample is, whatever its age.
+pub(super) fn rise(scene: &Scene<'_>, series: &Series, steps: &[Step<'_>]) -> Option<Climb> {
+    let (_, value) = series.last()?;
     let lowest = steps.iter().map(|step| step.level).reduce(f64::min)?;
     let onset = series.above_since(lowest)?;
     let reached = steps.iter().filter(|step| {

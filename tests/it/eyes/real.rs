@@ -141,7 +141,7 @@ fn prometheus() -> (u16, Started, tempfile::TempDir) {
     (port, server, folder)
 }
 
-fn prometheus_in(folder: &Path) -> (u16, Started) {
+pub fn prometheus_in(folder: &Path) -> (u16, Started) {
     let port = free_port();
     let config = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: itself\n  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
