@@ -116,9 +116,9 @@ impl Charts {
             *series = joined(series, line, 1.0, from, oldest);
         }
         let gone = |series: &Series, metric: &str| vanished(series, metric, &queries.place(), to, now);
-        traffic.errors_unseen = lacking(&queries.errors_lack, traffic.errors_unseen.take(), now)
+        traffic.errors_unseen = lacking(queries.errors_lack.as_ref(), traffic.errors_unseen.take(), now)
             .or_else(|| gone(of_requests, queries.requests.as_deref()?));
-        traffic.latency_unseen = lacking(&queries.latency_lack, traffic.latency_unseen.take(), now)
+        traffic.latency_unseen = lacking(queries.latency_lack.as_ref(), traffic.latency_unseen.take(), now)
             .or_else(|| gone(of_latency, queries.latency.as_deref()?));
         let errors: Vec<(Key, f64)> = by_pod
             .iter()
@@ -164,8 +164,8 @@ impl Charts {
 }
 
 /// What nobody named and nothing is known of, since it was first missed.
-fn lacking(lack: &Option<ConnectError>, before: Option<Blind>, now: Timestamp) -> Option<Blind> {
-    let blind = lack.clone()?.into_blind(now);
+fn lacking(lack: Option<&ConnectError>, before: Option<Blind>, now: Timestamp) -> Option<Blind> {
+    let blind = lack?.clone().into_blind(now);
     let since = before.filter(|before| before.why == blind.why).map_or(now, |before| before.since);
     Some(Blind { since, ..blind })
 }

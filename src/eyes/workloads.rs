@@ -160,7 +160,9 @@ pub(super) fn remember(
     last_week: &[InstantVector],
     (unit, watched): (f64, &Name),
 ) {
-    workloads.iter_mut().for_each(|workload| workload.p95_last_week = None);
+    for workload in workloads.iter_mut() {
+        workload.p95_last_week = None;
+    }
     for row in last_week {
         let value = row.sample().value() * unit;
         let Some(key) = whose(row.metric(), watched).filter(|_| value.is_finite()) else { continue };

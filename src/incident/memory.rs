@@ -200,6 +200,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_longer_seen_stays_and_pages_nobody() {
+        let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().expect("a moment");
+        let judged = |finding| Judgement {
+            findings: rule("crash-loop").map(|rule| (rule, finding)).into_iter().collect(),
+            ..Judgement::default()
+        };
+        let pages_at = Some(at("03:15:00"));
+        let fires = || {
+            judged(Finding::Firing(vec![Anomaly {
+                pages_at,
+                severity: Severity::Warning,
+                ..crash("03:00:00", "02:58:00")
+            }]))
+        };
+        let blind = || {
+            judged(Finding::Blind(Blind {
+                kind: crate::domain::BlindKind::Broken,
+                why: "no series".into(),
+                repair: None,
+                since: at("03:09:30"),
+            }))
+        };
+        let mut memory = Memory::default();
+        memory.remember(&fires(), at("03:09:00"));
+        // The last samples before a silence fall by themselves.
+        memory.remember(&judged(Finding::Clear), at("03:09:20"));
+        for now in ["03:09:45", "03:14:00", "03:40:00"] {
+            let shown = memory.remember(&blind(), at(now));
+            let [held] = shown.as_slice() else { panic!("{shown:?}") };
+            assert_eq!((held.pages_at, held.severity), (None, Severity::Warning), "{now}");
+            assert_eq!(held.evidence[0].says, "not seen since then: no series");
+            assert_eq!(held.evidence[0].at, Some(at("03:09:30")));
+        }
+        assert!(memory.resolved().is_empty());
+        let shown = memory.remember(&fires(), at("03:41:00"));
+        assert!(shown[0].evidence.iter().all(|row| !row.says.contains("not seen")), "it is seen again");
+    }
+
+    #[test]
     fn a_change_that_came_after_the_first_onset_is_no_cause() {
         let mut memory = Memory::default();
         let mut shown = |anomaly: Anomaly| {

@@ -30,6 +30,7 @@ const COUNTERS: &[Counter] = &[
         1.6,
         0,
     ),
+    Counter("container_memory_working_set_bytes", r#"namespace="bank",pod="till-0",container="app""#, 0.1, 0),
     Counter("shop_latency_ms_count", r#"namespace="shop",pod="web-7d4b9c6f58-x2k9z""#, 90.0, 0),
     Counter("shop_latency_ms_bucket", r#"namespace="shop",pod="web-7d4b9c6f58-x2k9z",le="50""#, 0.0, 0),
     Counter("shop_latency_ms_bucket", r#"namespace="shop",pod="web-7d4b9c6f58-x2k9z",le="100""#, 90.0, 0),
@@ -120,6 +121,10 @@ async fn the_watched_namespaces_own_metric_is_asked_and_its_silence_told() {
     bank.until("blind", |snapshot| blind_of(snapshot).is_some()).await;
     let blind = blind_of(&bank.snapshot).unwrap();
     assert_eq!(blind.kind, BlindKind::NotConfigured);
+    bank.until("containers are looked at all the same", |snapshot| {
+        snapshot.sight(Origin::Containers).is_some_and(|sight| sight.seen.is_some())
+    })
+    .await;
     assert!(blind.why.contains("for bank") && blind.repair.unwrap().contains("requests ="), "{}", blind.why);
 
     let mut all = watch(&url, "*", &[]).await;
