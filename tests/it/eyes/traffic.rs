@@ -8,7 +8,7 @@ use std::process::Command;
 use covet_tui::domain::{BlindKind, WorkloadTraffic};
 use covet_tui::rules::{Thresholds, judge};
 
-use super::real::prometheus_in;
+use super::real::{prometheus_in, prometheus_scraping};
 use super::*;
 use crate::postgres::server::program;
 
@@ -134,4 +134,63 @@ async fn the_watched_namespaces_own_metric_is_asked_and_its_silence_told() {
 
 fn blind_of(snapshot: &Snapshot) -> Option<Blind> {
     blind(snapshot, Origin::Prometheus)
+}
+
+/// An application's metrics: two requests of three are answered well.
+async fn exported() -> (u16, tokio::task::JoinHandle<()>) {
+    let began = tokio::time::Instant::now();
+    let metrics = move || async move {
+        let seconds = began.elapsed().as_secs_f64();
+        let row = |status: u16, rate: f64| {
+            format!("http_requests_total{{status=\"{status}\"}} {}\n", (seconds * rate).floor())
+        };
+        row(200, 40.0) + &row(500, 20.0)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let router = axum::Router::new().route("/metrics", axum::routing::get(metrics));
+    (port, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_falls_silent_is_not_calm() {
+    let folder = tempfile::tempdir().unwrap();
+    let (exporter, application) = exported().await;
+    let target = format!(
+        "- job_name: gate\n  static_configs: [{{targets: ['127.0.0.1:{exporter}'], labels: {{namespace: depot, pod: gate-0}}}}]\n"
+    );
+    let (port, _server) = prometheus_scraping(folder.path(), &target);
+    let url = format!("http://127.0.0.1:{port}");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let rates = format!("{url}/api/v1/query?query=rate(http_requests_total[1m])");
+    loop {
+        let answer = reqwest::get(&rates).await;
+        if let Ok(answer) = answer
+            && answer.text().await.unwrap().contains("depot")
+        {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let mut watcher = watch(&url, "depot", &[]).await;
+    let failing = |snapshot: &Snapshot| {
+        let last = snapshot.traffic.error_ratio.last();
+        last.is_some_and(|(_, ratio)| ratio > 0.3) && snapshot.traffic.errors_unseen.is_none()
+    };
+    watcher.until("errors", failing).await;
+    let fires = |snapshot: &Snapshot| {
+        let judgement = judge(snapshot, &Thresholds::default(), Timestamp::now());
+        judgement.anomalies().iter().any(|anomaly| &*anomaly.rule == "high-5xx")
+    };
+    assert!(fires(&watcher.snapshot));
+    application.abort();
+    let ended = Timestamp::now();
+    watcher.until("silence", |snapshot| snapshot.traffic.errors_unseen.is_some()).await;
+    let blind = watcher.snapshot.traffic.errors_unseen.clone().unwrap();
+    assert!(blind.why.starts_with("http_requests_total has no series in depot since"), "{blind:?}");
+    let late = blind.since.duration_since(ended).as_secs();
+    assert!((-20..=20).contains(&late), "it began {late} s after the end");
+    assert!(!fires(&watcher.snapshot), "the last ratio is not that of now");
+    let judgement = judge(&watcher.snapshot, &Thresholds::default(), Timestamp::now());
+    assert!(judgement.blind_to("high-5xx").is_some(), "and not seeing is not calm");
 }

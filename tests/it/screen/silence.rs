@@ -28,11 +28,11 @@ fn silent(requests: Option<i64>, latency: Option<i64>) -> App {
 #[test]
 fn a_silence_is_told_with_its_beginning_and_without_the_last_numbers() {
     let healthy = text(&drawn(&world::healthy(world::options()), (120, 40)));
-    assert!(healthy.contains("5xx") && healthy.contains("p50"), "{healthy}");
+    assert!(healthy.contains("% 5xx") && healthy.contains("p50"), "{healthy}");
     for size in SIZES {
         let screen = text(&drawn(&silent(Some(271), Some(271)), size));
         assert!(screen.contains("no series since 03:08"), "{screen}");
-        assert!(!screen.contains("5xx"), "{screen}");
+        assert!(!screen.contains("% 5xx"), "{screen}");
     }
     let screen = text(&drawn(&silent(Some(271), None), (120, 40)));
     assert!(screen.contains("no series of requests since 03:08"), "{screen}");
