@@ -98,6 +98,13 @@ pub(super) static ROWS: &[Row] = &[
         "latency histogram, without _bucket",
     ),
     row(
+        "prometheus.latency_unit",
+        &["COVET_PROMETHEUS_LATENCY_UNIT"],
+        r#""ms""#,
+        |s| Slot::Word(&mut s.prometheus.latency_unit, &["auto", "s", "ms", "us"]),
+        "what that histogram counts in; auto: what its name says (_seconds, _milliseconds, _ms)",
+    ),
+    row(
         "prometheus.status_label",
         &["COVET_PROMETHEUS_STATUS_LABEL"],
         r#""status""#,

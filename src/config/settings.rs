@@ -71,6 +71,8 @@ pub struct Prometheus {
     pub requests: Sourced<Option<String>>,
     /// The latency histogram without `_bucket`, e.g. `http_request_duration_seconds`.
     pub latency: Sourced<Option<String>>,
+    /// What the histogram counts in: `s`, `ms` or `us`; `auto`: what its name says.
+    pub latency_unit: Sourced<String>,
     /// The label of the response code: `status`, `code` or `status_code`.
     pub status_label: Sourced<Option<String>>,
     /// Extra matchers, e.g. `job="shop"`.
@@ -276,6 +278,7 @@ impl Default for Settings {
                 url: Sourced::default(None),
                 requests: Sourced::default(None),
                 latency: Sourced::default(None),
+                latency_unit: Sourced::default("auto".into()),
                 status_label: Sourced::default(None),
                 selector: Sourced::default(None),
             },

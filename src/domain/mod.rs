@@ -62,6 +62,7 @@ pub use node::{Lease, Node, NodeCondition, Taint, aws_region};
 pub use observation::{Age, Blind, BlindKind, Delta, Fact, Observation, Origin};
 pub use outside::{
     Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
+    WorkloadTraffic,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
 pub use quantity::quantity;

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Activity, Key, Labels, Name, Series, Timestamp};
+use super::{Activity, Blind, Key, Labels, Name, Series, Timestamp};
 
 /// What Prometheus knows about the application's traffic.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Traffic {
     /// The namespace whose traffic it is; empty when all of it was asked for.
     pub namespace: Name,
+    /// Why requests and their share of errors cannot be told, if they can't: an empty answer is neither 0 % errors nor
+    /// the last number.
+    pub errors_unseen: Option<Blind>,
+    /// Why latency cannot be told, if it can't.
+    pub latency_unseen: Option<Blind>,
     /// Latency quantiles in seconds.
     pub p50: Series,
     pub p95: Series,
@@ -32,8 +37,35 @@ pub struct Traffic {
     pub slow_paths: Vec<(Name, f64)>,
     /// p95 in seconds at the same time a week ago.
     pub p95_last_week: Option<f64>,
+    /// The same by workload, as far as labels tell them apart: those that stand out and the busiest, by key.
+    pub workloads: Vec<WorkloadTraffic>,
     /// Working-set memory of the application's containers in bytes, the largest pod.
     pub memory: Series,
+}
+
+/// The traffic of one workload.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WorkloadTraffic {
+    /// As labels call it: mostly the Deployment's name, else that of a Service or a job.
+    pub key: Key,
+    /// 5xx responses ÷ all responses, 0 to 1, while it is among those with the most errors.
+    pub error_ratio: Series,
+    /// In seconds, while it is among the slowest.
+    pub p95: Series,
+    /// In seconds, at the same time a week ago.
+    pub p95_last_week: Option<f64>,
+    /// Requests per second when they were last seen, and when that was.
+    pub rate: Option<(Timestamp, f64)>,
+    /// The most of them since it has been watched.
+    pub most: f64,
+}
+
+impl WorkloadTraffic {
+    /// Of which nothing is known yet.
+    pub fn new(key: Key) -> Self {
+        let (error_ratio, p95) = (Series::default(), Series::default());
+        Self { key, error_ratio, p95, p95_last_week: None, rate: None, most: 0.0 }
+    }
 }
 
 /// One look at Alertmanager.

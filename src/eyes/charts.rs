@@ -6,19 +6,24 @@ use prometheus_http_query::response::RangeVector;
 
 use super::kubernetes::names::own;
 use super::prometheus::{Prometheus, STEP, moment};
-use super::traffic::{Queries, SlowPaths};
+use super::traffic::{LATENCY_ROW, OF, Queries, REQUESTS_ROW, SlowPaths};
+use super::workloads::{self, Answers};
 use crate::config::ConnectError;
-use crate::domain::{Key, Series, Timestamp, Traffic};
+use crate::domain::{Blind, BlindKind, Key, Series, Timestamp, Traffic};
 
 /// How far the charts reach back.
 const HOUR: Duration = Duration::from_hours(1);
 /// Points asked for again, because the youngest samples arrive late.
 const OVERLAP: i64 = 2;
+/// Series that miss this many looks in a row are gone: one may be a scrape that failed.
+const MISSED: i64 = 2;
 
 /// The last hour, grown look by look.
 #[derive(Default)]
 pub(super) struct Charts {
     traffic: Traffic,
+    /// How many series of requests and of latencies there are.
+    present: [Series; 2],
     /// Up to here everything is drawn, in seconds.
     drawn: Option<i64>,
 }
@@ -48,11 +53,23 @@ impl Charts {
             }
         };
         let quantile = |index: usize| queries.quantiles.as_ref().map(|three| &three[index]);
-        let by_pod = async {
-            match &queries.errors_by_pod {
-                Some(expression) => prometheus.instant(expression).await,
-                None => Ok(Vec::new()),
+        let now_of = |expression: Option<&String>| {
+            let expression = expression.cloned();
+            async move {
+                match expression {
+                    Some(expression) => prometheus.instant(&expression).await,
+                    None => Ok(Vec::new()),
+                }
             }
+        };
+        let apart = &queries.by_workload;
+        let by_workload = async {
+            let (error_ratio, p95, rate) = tokio::try_join!(
+                ask(apart.error_ratio.as_ref()),
+                ask(apart.p95.as_ref()),
+                now_of(apart.rate.as_ref())
+            )?;
+            Ok(Answers { error_ratio, p95, rate })
         };
         // Not every Prometheus reaches back so far: then it is not known.
         let usual = async {
@@ -62,7 +79,7 @@ impl Charts {
             };
             found.first().map(|series| series.sample().value()).filter(|value| value.is_finite())
         };
-        let (p50, p95, p99, error_ratio, rate, denied, memory, by_pod) = tokio::try_join!(
+        let (p50, p95, p99, error_ratio, rate, denied, memory, present, by_pod, by_workload) = tokio::try_join!(
             ask(quantile(0)),
             ask(quantile(1)),
             ask(quantile(2)),
@@ -70,7 +87,9 @@ impl Charts {
             ask(queries.rate.as_ref()),
             ask(queries.denied.as_ref()),
             ask(Some(&queries.memory)),
-            by_pod
+            ask(queries.present.as_ref()),
+            now_of(queries.errors_by_pod.as_ref()),
+            by_workload
         )?;
         if slowly {
             self.slow(prometheus, queries).await?;
@@ -89,8 +108,18 @@ impl Charts {
             (&mut traffic.denied, denied, 1.0),
             (&mut traffic.memory, memory, 1.0),
         ] {
-            *series = joined(series, &lines, unit, from, oldest);
+            *series = joined(series, lines.first(), unit, from, oldest);
         }
+        let [of_requests, of_latency] = &mut self.present;
+        for (series, of) in [(&mut *of_requests, REQUESTS_ROW), (&mut *of_latency, LATENCY_ROW)] {
+            let line = present.iter().find(|line| line.metric().get(OF).is_some_and(|value| value == of));
+            *series = joined(series, line, 1.0, from, oldest);
+        }
+        let gone = |series: &Series, metric: &str| vanished(series, metric, &queries.place(), to, now);
+        traffic.errors_unseen = lacking(queries.errors_lack.as_ref(), traffic.errors_unseen.take(), now)
+            .or_else(|| gone(of_requests, queries.requests.as_deref()?));
+        traffic.latency_unseen = lacking(queries.latency_lack.as_ref(), traffic.latency_unseen.take(), now)
+            .or_else(|| gone(of_latency, queries.latency.as_deref()?));
         let errors: Vec<(Key, f64)> = by_pod
             .iter()
             .filter_map(|series| Some((queries.pod(series.metric())?, series.sample().value())))
@@ -99,6 +128,8 @@ impl Charts {
         let total: f64 = errors.iter().map(|(_, rate)| rate).sum();
         traffic.errors_by_pod = errors.into_iter().map(|(pod, rate)| (pod, rate / total)).collect();
         traffic.errors_by_pod.sort_by(|one, other| other.1.total_cmp(&one.1));
+        let meant = (queries.unit, &queries.namespace);
+        workloads::grow(&mut traffic.workloads, &by_workload, meant, (from, oldest));
         self.drawn = Some(to);
         Ok(traffic.clone())
     }
@@ -120,6 +151,10 @@ impl Charts {
             paths.sort_by(|one, other| other.1.total_cmp(&one.1));
             self.traffic.slow_paths = paths;
         }
+        if let Some(expression) = &queries.by_workload.p95_last_week {
+            let found = prometheus.instant(expression).await?;
+            workloads::remember(&mut self.traffic.workloads, &found, (queries.unit, &queries.namespace));
+        }
         if let Some(expression) = &queries.p95_last_week {
             let found = prometheus.instant(expression).await?;
             self.traffic.p95_last_week = found.first().and_then(|series| seconds(series.sample().value()));
@@ -128,10 +163,41 @@ impl Charts {
     }
 }
 
+/// What nobody named and nothing is known of, since it was first missed.
+fn lacking(lack: Option<&ConnectError>, before: Option<Blind>, now: Timestamp) -> Option<Blind> {
+    let blind = lack?.clone().into_blind(now);
+    let since = before.filter(|before| before.why == blind.why).map_or(now, |before| before.since);
+    Some(Blind { since, ..blind })
+}
+
+/// Series that were there and are not: no answer is no number.
+fn vanished(present: &Series, metric: &str, place: &str, to: i64, now: Timestamp) -> Option<Blind> {
+    let last = present.last().map(|(at, _)| at);
+    let missed = last.map_or(i64::MAX, |last| (to - last.as_second()) / STEP.as_secs() as i64);
+    if missed < MISSED {
+        return None;
+    }
+    let since = last.map_or_else(String::new, |last| format!(" since {}", last.strftime("%H:%M:%S")));
+    Some(Blind {
+        kind: BlindKind::Broken,
+        why: format!("{metric} has no series{place}{since}"),
+        repair: Some(
+            "look whether the pods that export it run, and for its targets in Prometheus: up == 0".into(),
+        ),
+        since: last.unwrap_or(now),
+    })
+}
+
 /// What was drawn before `from`, then what is new. Values that are no numbers are gaps.
-fn joined(before: &Series, lines: &[RangeVector], unit: f64, from: i64, oldest: i64) -> Series {
+pub(super) fn joined(
+    before: &Series,
+    line: Option<&RangeVector>,
+    unit: f64,
+    from: i64,
+    oldest: i64,
+) -> Series {
     let kept = before.points().iter().copied().filter(|(at, _)| (oldest..from).contains(&at.as_second()));
-    let new = lines.first().into_iter().flat_map(RangeVector::samples);
+    let new = line.into_iter().flat_map(RangeVector::samples);
     let new = new.filter_map(|sample| Some((moment(sample.timestamp())?, sample.value() * unit)));
     Series::new(kept.chain(new))
 }

@@ -12,6 +12,7 @@ mod disks;
 mod doctor;
 mod doctor_outside;
 mod kubernetes;
+mod metrics;
 mod monitoring;
 mod needs;
 mod pace;
@@ -27,6 +28,7 @@ mod traffic;
 mod triggers;
 mod trouble;
 mod usage;
+mod workloads;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;

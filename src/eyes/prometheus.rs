@@ -205,27 +205,30 @@ async fn follow(
     tell: &Tell,
     backoff: &mut Backoff,
 ) -> Result<std::convert::Infallible, Ended> {
-    let mut queries = Queries::discover(settings, prometheus).await?;
+    let mut queries = questions(settings, prometheus, tell).await?;
     let mut charts = Charts::default();
     let mut ticks = tell.beat(STEP);
     let mut failures = 0;
     for look in 0_u64.. {
         ticks.tick().await;
-        if queries.is_partial() && look % LOOK_UP_AGAIN == LOOK_UP_AGAIN - 1 {
-            queries = Queries::discover(settings, prometheus).await?;
+        let may_be_more = queries.as_ref().is_none_or(Queries::is_partial);
+        if may_be_more && look % LOOK_UP_AGAIN == LOOK_UP_AGAIN - 1 {
+            queries = questions(settings, prometheus, tell).await?;
         }
         let slowly = look % LOOK_UP_AGAIN == 0;
-        match charts.look(prometheus, &queries, tell.now(), slowly).await {
-            Ok(traffic) => {
-                failures = 0;
-                backoff.reset();
-                tell.fact(Origin::Prometheus, Fact::Traffic(Box::new(traffic))).await?;
-            }
-            // It may have moved: after a few failures it is looked for again.
-            Err(error) if failures >= 3 => return Err(error.into()),
-            Err(error) => {
-                failures += 1;
-                tell.blind(Origin::Prometheus, error).await?;
+        if let Some(queries) = &queries {
+            match charts.look(prometheus, queries, tell.now(), slowly).await {
+                Ok(traffic) => {
+                    failures = 0;
+                    backoff.reset();
+                    tell.fact(Origin::Prometheus, Fact::Traffic(Box::new(traffic))).await?;
+                }
+                // It may have moved: after a few failures it is looked for again.
+                Err(error) if failures >= 3 => return Err(error.into()),
+                Err(error) => {
+                    failures += 1;
+                    tell.blind(Origin::Prometheus, error).await?;
+                }
             }
         }
         if slowly {
@@ -236,6 +239,22 @@ async fn follow(
         }
     }
     Err(Ended::Unheard)
+}
+
+/// What can be asked of traffic; None, and told, where nothing of it is known: containers are still looked at.
+async fn questions(
+    settings: &Settings,
+    prometheus: &Prometheus,
+    tell: &Tell,
+) -> Result<Option<Queries>, Ended> {
+    match Queries::discover(settings, prometheus).await {
+        Ok(queries) => Ok(Some(queries)),
+        Err(error) if error.kind == BlindKind::NotConfigured => {
+            tell.blind(Origin::Prometheus, error).await?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A moment as Prometheus writes it: seconds, with fractions.

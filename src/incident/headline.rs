@@ -105,8 +105,10 @@ pub fn summary(anomaly: &Anomaly, everywhere: bool) -> String {
                     None => format!("{placed} {}", anomaly.title),
                 }
             }
-            // Our own rules judge the traffic of the one namespace that is looked at.
-            Subject::Traffic(namespace) if !namespace.is_empty() && rule(&anomaly.rule).is_none() => {
+            // Where one namespace is looked at, our own rules judge the traffic of no other.
+            Subject::Traffic(namespace)
+                if !namespace.is_empty() && (everywhere || rule(&anomaly.rule).is_none()) =>
+            {
                 format!("{namespace}: {}", anomaly.title)
             }
             _ => anomaly.title.clone(),

@@ -226,7 +226,8 @@ fn share_namespace(one: &Anomaly, other: &Anomaly) -> bool {
         _ => None,
     };
     match (traffic(one), traffic(other)) {
-        (Some(one), Some(other)) => one == other,
+        // That of all namespaces is everybody's.
+        (Some(one), Some(other)) => one == other || one.is_empty() || other.is_empty(),
         (Some(namespace), None) => is_in(other, &namespace),
         (None, Some(namespace)) => is_in(one, &namespace),
         (None, None) => false,

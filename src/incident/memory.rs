@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Cause, Severity, Timestamp, cause};
+use crate::domain::{Anomaly, AnomalyId, Blind, Cause, Evidence, Origin, Severity, Timestamp, cause};
 use crate::rules::{Judgement, worst_first};
 
 /// How long an anomaly must be gone, or be milder, before it counts as that.
@@ -34,13 +34,22 @@ struct Kept {
     /// The worst lately, and when it was last that bad.
     worst: (Severity, Timestamp),
     clearing_since: Option<Timestamp>,
+    /// Why its rule can no longer tell.
+    unseen: Option<Blind>,
 }
 
 impl Kept {
-    /// As it is told: nobody is paged for what is over.
+    /// As it is told: nobody is paged for what is over or not seen, and what was seen last is not told as now.
     fn shown(&self) -> Anomaly {
-        let pages_at = self.anomaly.pages_at.filter(|_| self.clearing_since.is_none());
-        Anomaly { pages_at, ..self.anomaly.clone() }
+        let seen = self.clearing_since.is_none() && self.unseen.is_none();
+        let pages_at = self.anomaly.pages_at.filter(|_| seen);
+        let mut shown = Anomaly { pages_at, ..self.anomaly.clone() };
+        if let Some(blind) = &self.unseen {
+            let from = shown.evidence.first().map_or(Origin::Cockpit, |row| row.from);
+            let says = format!("not seen since then: {}", blind.why);
+            shown.evidence.insert(0, Evidence { at: Some(blind.since), from, says });
+        }
+        shown
     }
 }
 
@@ -65,9 +74,15 @@ impl Memory {
             self.keep(anomaly, now);
         }
         for (id, kept) in &mut self.kept {
-            if !ids.contains(id) && !judgement.is_blind(&kept.anomaly.rule) {
-                kept.clearing_since.get_or_insert(now);
+            if ids.contains(id) {
+                continue;
             }
+            kept.unseen = judgement.blind_to(&kept.anomaly.rule).cloned();
+            // What seemed over in the last samples before the silence may have been the silence itself.
+            kept.clearing_since = match kept.unseen {
+                Some(_) => None,
+                None => kept.clearing_since.or(Some(now)),
+            };
         }
         self.resolve(now);
         let mut shown: Vec<Anomaly> = self.kept.values().map(Kept::shown).collect();
@@ -100,10 +115,11 @@ impl Memory {
     fn keep(&mut self, mut anomaly: Anomaly, now: Timestamp) {
         let Some(kept) = self.kept.get_mut(&anomaly.id) else {
             let worst = (anomaly.severity, now);
-            self.kept.insert(anomaly.id.clone(), Kept { anomaly, worst, clearing_since: None });
+            self.kept.insert(anomaly.id.clone(), Kept { anomaly, worst, clearing_since: None, unseen: None });
             return;
         };
         kept.clearing_since = None;
+        kept.unseen = None;
         if kept.anomaly.onset < anomaly.onset {
             let later = anomaly.onset.duration_since(kept.anomaly.onset);
             anomaly.pages_at = anomaly.pages_at.and_then(|at| at.checked_sub(later).ok());
@@ -181,6 +197,45 @@ mod tests {
         assert_eq!(pages(calm(), "03:10:10"), [None], "still shown, and over");
         assert_eq!(pages(fires(), "03:10:20"), [pages_at], "it is back");
         assert!(pages(calm(), "03:10:30").len() == 1 && pages(calm(), "03:11:10").is_empty());
+    }
+
+    #[test]
+    fn what_is_no_longer_seen_stays_and_pages_nobody() {
+        let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().expect("a moment");
+        let judged = |finding| Judgement {
+            findings: rule("crash-loop").map(|rule| (rule, finding)).into_iter().collect(),
+            ..Judgement::default()
+        };
+        let pages_at = Some(at("03:15:00"));
+        let fires = || {
+            judged(Finding::Firing(vec![Anomaly {
+                pages_at,
+                severity: Severity::Warning,
+                ..crash("03:00:00", "02:58:00")
+            }]))
+        };
+        let blind = || {
+            judged(Finding::Blind(Blind {
+                kind: crate::domain::BlindKind::Broken,
+                why: "no series".into(),
+                repair: None,
+                since: at("03:09:30"),
+            }))
+        };
+        let mut memory = Memory::default();
+        memory.remember(&fires(), at("03:09:00"));
+        // The last samples before a silence fall by themselves.
+        memory.remember(&judged(Finding::Clear), at("03:09:20"));
+        for now in ["03:09:45", "03:14:00", "03:40:00"] {
+            let shown = memory.remember(&blind(), at(now));
+            let [held] = shown.as_slice() else { panic!("{shown:?}") };
+            assert_eq!((held.pages_at, held.severity), (None, Severity::Warning), "{now}");
+            assert_eq!(held.evidence[0].says, "not seen since then: no series");
+            assert_eq!(held.evidence[0].at, Some(at("03:09:30")));
+        }
+        assert!(memory.resolved().is_empty());
+        let shown = memory.remember(&fires(), at("03:41:00"));
+        assert!(shown[0].evidence.iter().all(|row| !row.says.contains("not seen")), "it is seen again");
     }
 
     #[test]

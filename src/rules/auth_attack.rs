@@ -6,9 +6,9 @@ use jiff::SignedDuration;
 
 use crate::domain::{Anomaly, AnomalyId, Cause, Name, Origin, Severity, Timestamp, cause};
 
-use super::traffic::{MIN_RATE, Step, bindings, climb, subject};
+use super::traffic::{ANSWERS, MIN_RATE, Step, bindings, climb, subject};
 use super::workload::evidence;
-use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+use super::{Rule, Scene, Threshold, Unit, shown};
 
 const RATE: Threshold = Threshold {
     key: "auth-attack.rate",
@@ -42,7 +42,7 @@ pub(super) static RULE: Rule = Rule {
     name: "auth-attack",
     title: "Logins attacked",
     says: "Refused requests (401, 403, 429) against what was usual before. Who does it, the logs tell.",
-    needs: Needs::All(&[Origin::Prometheus]),
+    needs: ANSWERS,
     awaits: &[],
     thresholds: &[RATE, TIMES, AFTER, MIN_RATE],
     examine,
@@ -53,10 +53,11 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 }
 
 fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
-    let denied = &scene.snapshot.traffic.denied;
+    let traffic = &scene.snapshot.traffic;
+    let denied = &traffic.denied;
     let steps = [Step { severity: Severity::Warning, level: scene.threshold(&RATE), after: &AFTER }];
     // Fresh, with traffic, and above the rate at all.
-    let climb = climb(scene, denied, &steps)?;
+    let climb = climb(scene, traffic.errors_unseen.as_ref(), denied, &steps)?;
     let usual = usual(scene)?;
     let level = scene.threshold(&RATE).max(usual * scene.threshold(&TIMES));
     let onset = denied.above_since(level)?;

@@ -32,6 +32,7 @@ mod node_ailment;
 mod node_load;
 mod node_notready;
 mod overdue;
+mod own_traffic;
 mod pods_missing;
 mod prom_down;
 mod revision;
@@ -75,6 +76,8 @@ pub enum Needs {
     All(&'static [Origin]),
     /// Any one of these is enough.
     Any(&'static [Origin]),
+    /// Every one of these, and in what they say, something that may be missing.
+    Within(&'static [Origin], fn(&Snapshot) -> Option<Blind>),
 }
 
 /// A rule's answer. Not seeing is not health.
@@ -196,7 +199,7 @@ pub fn worst_first(one: &Anomaly, other: &Anomaly) -> std::cmp::Ordering {
 impl Needs {
     pub fn origins(&self) -> &'static [Origin] {
         match self {
-            Needs::All(origins) | Needs::Any(origins) => origins,
+            Needs::All(origins) | Needs::Any(origins) | Needs::Within(origins, _) => origins,
         }
     }
 
@@ -205,6 +208,7 @@ impl Needs {
         let mut blind = self.origins().iter().map(|origin| snapshot.blindness(*origin, now));
         match self {
             Needs::All(_) => blind.find_map(|blind| blind),
+            Needs::Within(_, missing) => blind.find_map(|blind| blind).or_else(|| missing(snapshot)),
             // When none is to be seen, the first is the one to repair.
             Needs::Any(_) => {
                 let all: Option<Vec<Blind>> = blind.collect();
@@ -241,9 +245,12 @@ impl Judgement {
             .collect()
     }
 
-    /// Whether a rule or a trigger cannot tell at all.
-    pub fn is_blind(&self, name: &str) -> bool {
-        self.all().any(|(watched, finding)| *watched.name == *name && matches!(finding, Finding::Blind(_)))
+    /// Why a rule or a trigger cannot tell at all, if it can't.
+    pub fn blind_to(&self, name: &str) -> Option<&Blind> {
+        self.all().find_map(|(watched, finding)| match finding {
+            Finding::Blind(blind) if *watched.name == *name => Some(blind),
+            _ => None,
+        })
     }
 
     fn all(&self) -> impl Iterator<Item = (Watched, &Finding)> {

@@ -7,6 +7,8 @@ use crate::domain::{
     BlindKind, Capacity, Cause, Deployment, Evidence, Kind, Name, ObjectRef, Origin, Timestamp, cause, text,
 };
 
+use super::own_traffic::Ill;
+use super::suspicion::Suspicion;
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
 use super::{Scene, Threshold, Unit, configuration, hpa_max, suspicion};
 
@@ -42,6 +44,11 @@ pub(super) const DATABASE_FILL: Threshold = Threshold {
 /// Above this, more replicas only take what is left of the database (audit, section 4).
 const DATABASE_HAS_ROOM: f64 = 0.7;
 
+/// How sure it is that a revision is bad when only its pods fail.
+const PROVEN: f64 = 0.97;
+/// The share of errors that leaves no doubt whose they are.
+const NEARLY_ALL: f64 = 0.95;
+
 /// What was found, ready for an anomaly.
 #[derive(Default)]
 pub(super) struct Behind {
@@ -66,21 +73,30 @@ impl Behind {
 }
 
 /// Everything that may be behind it, the likeliest first.
-pub(super) fn behind(scene: &Scene<'_>, namespace: &Name, onset: Timestamp) -> Behind {
+pub(super) fn behind(scene: &Scene<'_>, ill: &Ill<'_>) -> Behind {
     let mut behind = Behind::default();
-    changed(scene, namespace, onset, &mut behind);
+    let (namespace, onset) = (&ill.namespace, ill.climb.onset);
+    changed(scene, ill, &mut behind);
     database(scene, &mut behind);
     cache(scene, onset, &mut behind);
-    throttled(scene, namespace, &mut behind);
-    capacity(scene, namespace, &mut behind);
+    throttled(scene, namespace, ill.deployment, &mut behind);
+    capacity(scene, namespace, ill.deployment, &mut behind);
     behind.causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     behind
 }
 
 /// A rollout or an edit of its configuration shortly before.
-fn changed(scene: &Scene<'_>, namespace: &Name, onset: Timestamp, behind: &mut Behind) {
-    let mut serving: Vec<&Deployment> =
-        scene.snapshot.deployments.iter().filter(|deployment| serves(scene, deployment, namespace)).collect();
+fn changed(scene: &Scene<'_>, ill: &Ill<'_>, behind: &mut Behind) {
+    let onset = ill.climb.onset;
+    let mut serving: Vec<&Deployment> = match (ill.deployment, ill.workload) {
+        (Some(deployment), _) => vec![deployment],
+        // A workload that is no Deployment: no Deployment's revision has to do with it.
+        (None, Some(_)) => Vec::new(),
+        (None, None) => {
+            let all = scene.snapshot.deployments.iter();
+            all.filter(|deployment| serves(scene, deployment, &ill.namespace)).collect()
+        }
+    };
     serving.sort_by(|one, other| one.key.cmp(&other.key));
     let suspects = serving.iter().filter_map(|deployment| {
         let suspicion = suspicion::before(scene, deployment, onset)?;
@@ -88,14 +104,12 @@ fn changed(scene: &Scene<'_>, namespace: &Name, onset: Timestamp, behind: &mut B
     });
     let latest = suspects.max_by_key(|(_, suspicion)| suspicion.bad.created);
     if let Some((deployment, suspicion)) = latest {
-        let says = format!("{}: {}", deployment.key.name, suspicion.says);
-        behind.blame(
-            Origin::ReplicaSets,
-            Some(suspicion.bad.created),
-            cause::BAD_REVISION,
-            says,
-            suspicion.weight,
-        );
+        let proven = only_its_pods_fail(scene, deployment, &suspicion);
+        let proof = if proven { "; only its pods answer with errors" } else { "" };
+        let says = format!("{}: {}{proof}", deployment.key.name, suspicion.says);
+        // Above whatever slows or fails both revisions alike.
+        let weight = if proven { suspicion.weight.max(PROVEN) } else { suspicion.weight };
+        behind.blame(Origin::ReplicaSets, Some(suspicion.bad.created), cause::BAD_REVISION, says, weight);
         name(scene, deployment, behind);
         describe_suspicion(&suspicion, &mut behind.bindings);
         return;
@@ -114,6 +128,20 @@ fn changed(scene: &Scene<'_>, namespace: &Name, onset: Timestamp, behind: &mut B
     if let [only] = serving.as_slice() {
         name(scene, only, behind);
     }
+}
+
+/// Whether nearly all errors come from pods of the suspect while pods of an older revision serve beside them.
+fn only_its_pods_fail(scene: &Scene<'_>, deployment: &Deployment, suspicion: &Suspicion<'_>) -> bool {
+    let errors = scene.snapshot.traffic.errors_by_pod.iter().filter_map(|(key, share)| {
+        let pod = scene.snapshot.pods.get(key)?;
+        let owner = scene.workload_of(pod).1?;
+        (owner.key == deployment.key).then(|| (suspicion.bad.is_of(pod), *share))
+    });
+    let (own, all) = errors.fold((0.0, 0.0), |(own, all), (is_own, share)| {
+        (own + if is_own { share } else { 0.0 }, all + share)
+    });
+    let beside = scene.revisions(deployment).iter().skip(1).any(|older| older.available > 0);
+    beside && all > 0.0 && own >= NEARLY_ALL * all
 }
 
 fn name(scene: &Scene<'_>, deployment: &Deployment, behind: &mut Behind) {
@@ -211,7 +239,7 @@ fn cache(scene: &Scene<'_>, onset: Timestamp, behind: &mut Behind) {
 /// Estimates and clocks differ.
 const SLACK: SignedDuration = SignedDuration::from_mins(1);
 
-fn throttled(scene: &Scene<'_>, namespace: &Name, behind: &mut Behind) {
+fn throttled(scene: &Scene<'_>, namespace: &Name, only: Option<&Deployment>, behind: &mut Behind) {
     if scene.snapshot.blindness(Origin::Containers, scene.now).is_some() {
         return;
     }
@@ -225,7 +253,8 @@ fn throttled(scene: &Scene<'_>, namespace: &Name, behind: &mut Behind) {
     // Only what serves the traffic: a batch pod may wait as long as it likes.
     let mut serving = here.filter_map(|row| {
         let pod = scene.snapshot.pods.get(&row.pod)?;
-        scene.service_of(pod).map(|_| (pod, row))
+        let is_meant = only.is_none_or(|only| only.selector.matches(&pod.labels));
+        scene.service_of(pod).filter(|_| is_meant).map(|_| (pod, row))
     });
     let Some((pod, worst)) = serving.next() else { return };
     let others = serving.count();
@@ -248,11 +277,13 @@ fn throttled(scene: &Scene<'_>, namespace: &Name, behind: &mut Behind) {
     }
 }
 
-fn capacity(scene: &Scene<'_>, namespace: &Name, behind: &mut Behind) {
+fn capacity(scene: &Scene<'_>, namespace: &Name, only: Option<&Deployment>, behind: &mut Behind) {
     let has_room = scene.snapshot.exhausted.is_none()
         && scene.snapshot.capacity.as_ref().is_none_or(|capacity| capacity.fill() < DATABASE_HAS_ROOM);
-    let here =
-        |scaler: &&crate::domain::Autoscaler| namespace.is_empty() || scaler.key.namespace == *namespace;
+    let here = |scaler: &&crate::domain::Autoscaler| {
+        (namespace.is_empty() || scaler.key.namespace == *namespace)
+            && only.is_none_or(|only| scaler.target == only.key.name)
+    };
     let mut limited: Vec<_> = scene
         .snapshot
         .autoscalers

@@ -21,6 +21,7 @@ mod rights;
 mod scripted;
 mod server;
 mod settings;
+mod traffic;
 mod trouble;
 mod ways;
 

@@ -6,6 +6,7 @@ mod keys;
 mod pictures;
 mod pointer;
 mod scoring;
+mod silence;
 mod world;
 
 use covet_tui::app::App;

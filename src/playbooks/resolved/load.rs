@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Held;
-use crate::domain::{Series, between, text};
+use crate::domain::{Blind, Key, Origin, Series, WorkloadTraffic, between, text};
 use crate::playbooks::view::View;
 
 /// Share of the usable connections below which the pool is well (audit, section 4).
@@ -18,6 +18,8 @@ const KEPT: f64 = 0.7;
 const REFUSALS: f64 = 1.0;
 /// Share of the CPUs below which the database is well (audit, section 4).
 const DATABASE_LOAD: f64 = 0.7;
+/// A workload's older samples are history: it is no longer among those that stand out.
+const FRESH: Duration = Duration::from_secs(90);
 /// What is looked at to see whether memory still grows.
 const MEMORY_WINDOW: Duration = Duration::from_mins(30);
 /// Over less nothing is said of it: the rule's own shortest line.
@@ -26,19 +28,46 @@ const MEMORY_SHORTEST: Duration = Duration::from_mins(20);
 const MEMORY_FAR: Duration = Duration::from_hours(24);
 
 pub(super) fn latency(view: &View<'_>) -> Held {
-    below(&view.snapshot().traffic.p95, LATENCY, "p95", |value| format!("{value:.2} s"))
+    let traffic = &view.snapshot().traffic;
+    seen(view, traffic.latency_unseen.as_ref())?;
+    let show = |value| format!("{value:.2} s");
+    let whole = below(&traffic.p95, LATENCY, "p95", show)?;
+    let own = own(view, |workload| &workload.p95);
+    let own = own.map(|series| below(series, LATENCY, "its p95", show)).transpose()?;
+    Ok(whole.max(own.flatten()))
 }
 
 pub(super) fn errors(view: &View<'_>) -> Held {
-    below(&view.snapshot().traffic.error_ratio, ERRORS, "5xx", |value| format!("{:.1} %", value * 100.0))
+    let traffic = &view.snapshot().traffic;
+    seen(view, traffic.errors_unseen.as_ref())?;
+    let show = |value| format!("{:.1} %", value * 100.0);
+    let whole = below(&traffic.error_ratio, ERRORS, "5xx", show)?;
+    let own = own(view, |workload| &workload.error_ratio);
+    let own = own.map(|series| below(series, ERRORS, "its 5xx", show)).transpose()?;
+    Ok(whole.max(own.flatten()))
+}
+
+/// The line of the workload that the anomaly is about, while it stands out: the sum hides whoever is small.
+fn own<'a>(view: &View<'a>, series: fn(&WorkloadTraffic) -> &Series) -> Option<&'a Series> {
+    let of = |name: &str| view.facts.anomaly.bindings.get(name);
+    let (namespace, name) = (of("namespace")?, of("deployment")?);
+    let key = Key::new(namespace.as_str(), name.as_str());
+    let workload = view.facts.snapshot.traffic.workloads.iter().find(|workload| workload.key == key)?;
+    let line = series(workload);
+    let (at, _) = line.last()?;
+    (between(at, view.facts.now) <= FRESH).then_some(line)
 }
 
 pub(super) fn refusals(view: &View<'_>) -> Held {
-    below(&view.snapshot().traffic.denied, REFUSALS, "refused requests", |value| format!("{value:.1}/s"))
+    let traffic = &view.snapshot().traffic;
+    seen(view, traffic.errors_unseen.as_ref())?;
+    below(&traffic.denied, REFUSALS, "refused requests", |value| format!("{value:.1}/s"))
 }
 
 pub(super) fn traffic_kept(view: &View<'_>) -> Held {
-    let rate = view.snapshot().traffic.rate.points();
+    let traffic = &view.snapshot().traffic;
+    seen(view, traffic.errors_unseen.as_ref())?;
+    let rate = traffic.rate.points();
     let began = view.facts.anomaly.onset;
     let before: Vec<f64> = rate.iter().filter(|(at, _)| *at < began).map(|(_, value)| *value).collect();
     let (Some((_, now)), false) = (rate.last(), before.is_empty()) else { return Ok(None) };
@@ -99,6 +128,15 @@ pub(super) fn memory_steady(view: &View<'_>) -> Held {
         }
     }
     Ok(None)
+}
+
+/// The last number before a silence says nothing of now.
+fn seen(view: &View<'_>, unseen: Option<&Blind>) -> Result<(), String> {
+    let blind = view.snapshot().blindness(Origin::Prometheus, view.facts.now);
+    match blind.as_ref().or(unseen) {
+        Some(blind) => Err(blind.why.clone()),
+        None => Ok(()),
+    }
 }
 
 /// Since when every sample has been below a bound.

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::{nothing, threshold};
 use crate::app::App;
-use crate::domain::Series;
+use crate::domain::{Blind, BlindKind, Series, between, text};
 use crate::rules::Unit;
 use crate::ui::style::Look;
 use crate::ui::{chart, fit, sign};
@@ -19,11 +19,13 @@ const WINDOW: Duration = Duration::from_mins(30);
 pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let cells = usize::from(area.width);
     let traffic = &app.snapshot.traffic;
-    let Some((_, p95)) = traffic.p95.last() else {
-        return fit::put(&nothing("no traffic measured", look), area, 0, buffer);
-    };
     let limit = threshold(app, "high-latency", Unit::Seconds);
-    fit::put(&numbers(app, look, p95, limit, cells), area, 0, buffer);
+    let line = match (silence(app), traffic.p95.last()) {
+        (Some(words), _) => Line::from(fit::span(words, look.note.add_modifier(Modifier::BOLD))),
+        (None, Some((_, p95))) => numbers(app, look, p95, limit, cells),
+        (None, None) => return fit::put(&nothing("no traffic measured", look), area, 0, buffer),
+    };
+    fit::put(&line, area, 0, buffer);
     if area.height < 2 {
         return;
     }
@@ -48,6 +50,18 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     if marks > 0 {
         changes(app, look, Rect { y: area.bottom() - 1, height: 1, ..area }, buffer);
     }
+}
+
+/// Since when there has been nothing to show: the last numbers are not those of now.
+fn silence(app: &App) -> Option<String> {
+    let traffic = &app.snapshot.traffic;
+    let gone = |blind: &&Blind| blind.kind != BlindKind::NotConfigured;
+    let latency = traffic.latency_unseen.as_ref().filter(gone);
+    let blind = latency.or_else(|| traffic.errors_unseen.as_ref().filter(gone))?;
+    let clock = blind.since.strftime("%H:%M");
+    let age = text::span(between(blind.since, app.now));
+    let what = if latency.is_some() { "no series" } else { "no series of requests" };
+    Some(format!("{what} since {clock} ({age}): {}", blind.why))
 }
 
 fn numbers<'a>(app: &App, look: &Look, p95: f64, limit: Option<f64>, cells: usize) -> Line<'a> {
@@ -120,6 +134,9 @@ pub fn seconds(value: f64) -> String {
 
 pub fn gauge<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
     let traffic = &app.snapshot.traffic;
+    if let Some(words) = silence(app) {
+        return vec![Span::styled(format!("{} ", sign::BLIND), look.note), fit::span(words, look.note)];
+    }
     let Some((_, p95)) = traffic.p95.last() else { return vec![Span::styled("no traffic", look.dim)] };
     let limit = threshold(app, "high-latency", Unit::Seconds);
     let (sign, style) = state(p95, limit, look);

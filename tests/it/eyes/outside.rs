@@ -96,7 +96,7 @@ async fn strange(
     let expression = query.get("query").map(String::as_str).unwrap_or_default();
     let data = match uri.path() {
         "/api/v1/labels" => json!(["__name__", "code", "le"]),
-        "/api/v1/query" if expression.starts_with("count by (__name__)") => {
+        "/api/v1/query" if expression.starts_with("count by (__name__,") => {
             let metric = |name: &str| json!({"metric": {"__name__": name}, "value": [1.0, "1"]});
             json!({"resultType": "vector",
                 "result": [metric("http_requests_total"), metric("http_request_duration_seconds_bucket")]})

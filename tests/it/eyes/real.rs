@@ -141,10 +141,15 @@ fn prometheus() -> (u16, Started, tempfile::TempDir) {
     (port, server, folder)
 }
 
-fn prometheus_in(folder: &Path) -> (u16, Started) {
+pub fn prometheus_in(folder: &Path) -> (u16, Started) {
+    prometheus_scraping(folder, "")
+}
+
+/// The same, and these scrape configs beside its own.
+pub fn prometheus_scraping(folder: &Path, more: &str) -> (u16, Started) {
     let port = free_port();
     let config = format!(
-        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: itself\n  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: itself\n  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n{more}"
     );
     let file = folder.join("prometheus.yml");
     std::fs::write(&file, config).unwrap();

@@ -222,6 +222,19 @@ fn rollout_and_images_and_panels_have_their_own_conditions() {
     assert!(slow.plan().resolved.says.contains("p95 at 1.40"), "{}", slow.plan().resolved.says);
     slow.facts = vec![(Origin::Prometheus, Fact::Traffic(Box::new(traffic(0.2))))];
     assert!(slow.plan().resolved.reached);
+
+    let own = WorkloadTraffic { p95: traffic(3.1).p95, ..WorkloadTraffic::new(Key::new("shop", "web")) };
+    let hidden = Traffic { workloads: vec![own], ..traffic(0.2) };
+    let mut slow = slow.binding("namespace", "shop").binding("deployment", "web");
+    slow.facts = vec![(Origin::Prometheus, Fact::Traffic(Box::new(hidden)))];
+    let resolved = slow.plan().resolved;
+    assert!(!resolved.reached && resolved.says.contains("its p95 at 3.10"), "{}", resolved.says);
+
+    let gone = Blind { kind: BlindKind::Broken, why: "no series".into(), repair: None, since: ago(90) };
+    let silent = Traffic { latency_unseen: Some(gone), ..traffic(0.2) };
+    slow.facts = vec![(Origin::Prometheus, Fact::Traffic(Box::new(silent)))];
+    let resolved = slow.plan().resolved;
+    assert!(!resolved.reached && resolved.says.contains("no series"), "the last number: {}", resolved.says);
 }
 
 #[test]

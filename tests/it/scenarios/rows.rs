@@ -346,11 +346,33 @@ pub struct TrafficRow {
     #[serde(default)]
     pub denied: Vec<String>,
     pub denied_usual: Option<f64>,
+    /// Since when there have been no series: the last samples are from then.
+    pub gone: Option<String>,
+    /// By workload.
+    #[serde(default)]
+    pub workloads: Vec<WorkloadTrafficRow>,
     /// p95 a week ago, in seconds.
     pub last_week: Option<f64>,
     /// Pods of the workload `name`, and how much of their time the CPU limit stops them.
     #[serde(default)]
     pub throttled: Vec<(String, f64)>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadTrafficRow {
+    pub name: String,
+    #[serde(default = "shop")]
+    pub namespace: String,
+    pub rate: Option<f64>,
+    #[serde(default)]
+    pub errors: Vec<String>,
+    #[serde(default)]
+    pub p95: Vec<String>,
+    /// p95 a week ago, in seconds.
+    pub last_week: Option<f64>,
+    /// Since when it has had no series.
+    pub gone: Option<String>,
 }
 
 /// What CloudWatch has of a cluster's writer: each `20 for 10m`, oldest first; sampled every minute.

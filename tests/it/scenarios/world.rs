@@ -9,7 +9,7 @@ use covet_tui::domain::{
     Kind, Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
     Observation, Origin, PersistentVolumeClaim, Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series,
     Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource,
-    Walk,
+    Walk, WorkloadTraffic,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use super::monitoring::{self, AlertRow, MonitoringRow, NoiseRow};
 use super::rows::{
     ActivityRow, AutoscalerRow, CacheRow, CertificateRow, ClaimRow, ConfigRow, ControllerRow, CronJobRow,
     DatabaseRow, DeedRow, DeploymentRow, EndpointsRow, EventRow, HandshakeRow, IngressRow, JobRow, MemoryRow,
-    NodeRow, PodRow, RdsRow, ServiceRow, TrafficRow, WalkRow,
+    NodeRow, PodRow, RdsRow, ServiceRow, TrafficRow, WalkRow, WorkloadTrafficRow,
 };
 use super::workloads;
 
@@ -458,14 +458,38 @@ fn samples(parts: &[String], every: u64) -> Vec<(Timestamp, f64)> {
     all
 }
 
+/// The same, ended a while ago.
+fn ended(parts: &[String], gone: Option<&str>) -> Series {
+    let late = SignedDuration::try_from(gone.map(span).unwrap_or_default()).unwrap();
+    Series::new(samples(parts, 30).into_iter().map(|(at, value)| (at - late, value)))
+}
+
 fn traffic(row: &TrafficRow) -> Traffic {
+    let gone = row.gone.as_deref();
+    let unseen = gone.map(|gone| Blind {
+        kind: BlindKind::Broken,
+        why: format!("http_requests_total has no series in {} since then", row.namespace),
+        repair: Some("look for its targets".into()),
+        since: ago(gone),
+    });
+    let own = |row: &WorkloadTrafficRow| WorkloadTraffic {
+        error_ratio: ended(&row.errors, row.gone.as_deref()),
+        p95: ended(&row.p95, row.gone.as_deref()),
+        p95_last_week: row.last_week,
+        rate: row.rate.map(|rate| (row.gone.as_deref().map_or(now(), ago), rate)),
+        most: row.rate.unwrap_or_default(),
+        ..WorkloadTraffic::new(Key::new(row.namespace.as_str(), row.name.as_str()))
+    };
     Traffic {
         namespace: row.namespace.as_str().into(),
-        p95: Series::new(samples(&row.p95, 30)),
-        error_ratio: Series::new(samples(&row.errors, 30)),
+        errors_unseen: unseen.clone(),
+        latency_unseen: unseen,
+        workloads: row.workloads.iter().map(own).collect(),
+        p95: ended(&row.p95, gone),
+        error_ratio: ended(&row.errors, gone),
         denied_usual: row.denied_usual,
-        denied: Series::new(samples(&row.denied, 30)),
-        rate: Series::new([(now(), row.rate)]),
+        denied: ended(&row.denied, gone),
+        rate: Series::new([(gone.map_or(now(), ago), row.rate)]),
         p95_last_week: row.last_week,
         errors_by_pod: row
             .errors_by_pod

@@ -1,0 +1,165 @@
+//! Whose traffic is ill: one workload's beside others that are well, or that of a namespace as a whole. A sum hides
+//! whoever is small.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use crate::domain::{
+    Blind, BlindKind, Deployment, Key, Name, Origin, Series, Snapshot, Timestamp, WorkloadTraffic,
+};
+
+use super::traffic::{Climb, MIN_RATE, Step, rise};
+use super::{Scene, Threshold, Unit};
+
+/// One workload has fewer requests than all together: a few that fail say less.
+pub(super) const ALONE_AFTER: Threshold = Threshold {
+    key: "traffic.alone-after",
+    default: 60.0,
+    unit: Unit::Seconds,
+    says: "how long one workload alone fails or is slow before it is told",
+    source: "our own choice: half of the window of rates",
+};
+
+/// Older samples of one workload are history: it may no longer be among those that stand out.
+const FRESH: SignedDuration = SignedDuration::from_secs(90);
+/// Requests of a workload that are missed for so long are gone: two looks.
+const GONE: SignedDuration = SignedDuration::from_secs(30);
+/// Requests per second below which nobody misses a workload (audit, section 3).
+const MISSED: f64 = 0.5;
+
+/// Traffic that is ill: whose it is, and how far.
+pub(super) struct Ill<'a> {
+    pub namespace: Name,
+    pub climb: Climb,
+    /// The one workload that it is about.
+    pub workload: Option<&'a WorkloadTraffic>,
+    /// The Deployment behind it, as far as it is known by that name.
+    pub deployment: Option<&'a Deployment>,
+    /// Others of the namespace that are ill as well, the worst first.
+    pub others: Vec<&'a WorkloadTraffic>,
+}
+
+/// What is looked at in a workload's traffic.
+pub(super) struct Measure<'s> {
+    pub unseen: Option<&'s Blind>,
+    pub series: fn(&WorkloadTraffic) -> &Series,
+    pub steps: &'s dyn Fn(&WorkloadTraffic) -> [Step<'static>; 2],
+    /// Whether there is enough of it to say anything.
+    pub is_enough: &'s dyn Fn(&WorkloadTraffic, f64) -> bool,
+}
+
+/// Everything that is ill, one row for each namespace: `whole` is what all traffic together says.
+pub(super) fn ill<'a>(scene: &Scene<'a>, whole: Option<Climb>, measure: &Measure<'_>) -> Vec<Ill<'a>> {
+    let traffic = &scene.snapshot.traffic;
+    let mut by_namespace: BTreeMap<&Name, Vec<(Climb, &WorkloadTraffic)>> = BTreeMap::new();
+    for workload in &traffic.workloads {
+        if let Some(climb) = climbs(scene, workload, measure) {
+            by_namespace.entry(&workload.key.namespace).or_default().push((climb, workload));
+        }
+    }
+    let mut whole = whole;
+    let mut rows = Vec::new();
+    for (namespace, mut found) in by_namespace {
+        let weight = |(climb, workload): &(Climb, &WorkloadTraffic)| {
+            climb.value * workload.rate.map_or(1.0, |(_, rate)| rate)
+        };
+        found.sort_by(|one, other| {
+            other.0.severity.cmp(&one.0.severity).then(weight(other).total_cmp(&weight(one)))
+        });
+        let is_all = found.len() > 1 || serving(traffic.workloads.iter(), namespace) == 1;
+        // Where everything is ill, it is the namespace that is.
+        let sum = whole.take_if(|_| *namespace == traffic.namespace && is_all);
+        let is_sum = sum.is_some();
+        let mut found = found.into_iter();
+        let Some((own, worst)) = found.next() else { continue };
+        let others: Vec<&WorkloadTraffic> = found.map(|(_, workload)| workload).collect();
+        rows.push(Ill {
+            namespace: namespace.clone(),
+            climb: sum.unwrap_or(own),
+            workload: (!is_sum).then_some(worst),
+            deployment: deployment(scene, &worst.key).filter(|_| others.is_empty() || !is_sum),
+            others: if is_sum { std::iter::once(worst).chain(others).collect() } else { others },
+        });
+    }
+    if rows.is_empty() {
+        rows.extend(whole.map(|climb| Ill {
+            namespace: traffic.namespace.clone(),
+            climb,
+            workload: None,
+            deployment: None,
+            others: Vec::new(),
+        }));
+    }
+    rows
+}
+
+/// How many workloads of a namespace have requests at all.
+fn serving<'a>(workloads: impl Iterator<Item = &'a WorkloadTraffic>, namespace: &Name) -> usize {
+    let here = workloads.filter(|workload| workload.key.namespace == *namespace);
+    here.filter(|workload| workload.rate.is_none_or(|(_, rate)| rate > 0.0)).count()
+}
+
+fn climbs(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) -> Option<Climb> {
+    let series = (measure.series)(workload);
+    let (at, value) = series.last()?;
+    let is_idle = workload.rate.is_some_and(|(_, rate)| rate < scene.threshold(&MIN_RATE));
+    if measure.unseen.is_some()
+        || is_idle
+        || scene.now.duration_since(at) > FRESH
+        || scene.snapshot.blindness(Origin::Prometheus, scene.now).is_some()
+        || !(measure.is_enough)(workload, value)
+    {
+        return None;
+    }
+    let climb = rise(scene, series, &(measure.steps)(workload))?;
+    scene.has_lasted(climb.onset, &ALONE_AFTER).then_some(climb)
+}
+
+/// The Deployment of that name; or that a Service of that name selects.
+fn deployment<'a>(scene: &Scene<'a>, key: &Key) -> Option<&'a Deployment> {
+    let named = scene.snapshot.deployments.get(key);
+    named.or_else(|| {
+        let wanted = &scene.snapshot.services.get(key)?.selector.labels.0;
+        let mut selected = scene.snapshot.deployments.iter().filter(|deployment| {
+            deployment.key.namespace == key.namespace
+                && !wanted.is_empty()
+                && wanted.iter().all(|pair| deployment.selector.labels.0.contains(pair))
+        });
+        // Of several nobody can say which.
+        selected.next().filter(|_| selected.next().is_none())
+    })
+}
+
+/// A workload that had requests, whose series are gone, and that should run: the sum of the others hides it.
+pub(super) fn gone(snapshot: &Snapshot) -> Option<Blind> {
+    let workloads = &snapshot.traffic.workloads;
+    let latest = workloads.iter().filter_map(|workload| workload.rate).map(|(at, _)| at).max()?;
+    let mut missing = workloads.iter().filter_map(|workload| {
+        let (at, _) = workload.rate?;
+        let deployment = snapshot.deployments.get(&workload.key)?;
+        let is_missed = workload.most >= MISSED && latest.duration_since(at) >= GONE;
+        (is_missed && deployment.replicas > 0).then_some((at, workload, deployment))
+    });
+    let (at, workload, deployment) = missing.next()?;
+    let more = match missing.count() {
+        0 => String::new(),
+        count => format!(" (and {count} more)"),
+    };
+    Some(Blind {
+        kind: BlindKind::Broken,
+        why: format!(
+            "requests of {}{more}: no series since {}; {} of {} replicas are ready",
+            workload.key,
+            clock(at),
+            deployment.ready,
+            deployment.replicas
+        ),
+        repair: Some("look whether its pods run, and for its targets in Prometheus: up == 0".into()),
+        since: at,
+    })
+}
+
+fn clock(at: Timestamp) -> String {
+    at.strftime("%H:%M:%S").to_string()
+}
