@@ -40,6 +40,8 @@ pub(super) struct Entered {
     pub(super) action: Value,
     pub(super) before: Value,
     pub(super) undo: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) undoes: Option<EntryId>,
 }
 
 #[derive(Serialize)]
@@ -119,6 +121,7 @@ fn record(entered: Entered, intact: bool) -> Record {
         action: entered.action,
         before: entered.before,
         undo: entered.undo,
+        undoes: entered.undoes,
         closing: None,
         intact,
     }

@@ -137,7 +137,9 @@ fn from_the_suggestion_to_the_undo() {
     assert!(app.update(press(KeyCode::Enter), world::now()).is_empty());
     keys(&mut app, "py-app");
     let effects = app.update(press(KeyCode::Enter), world::now());
-    let [Effect::Confirm { request, preview, typed }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Confirm { request, preview, typed, undoes: None }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(typed, "covetpy-app");
     let (request, action, undo) = (*request, preview.action.clone(), preview.undo.clone());
     app.update(Event::Progress { request, says: "2 of 4 pods updated".into() }, world::now());
