@@ -109,7 +109,7 @@ impl Journal {
                 .map(|undo| format!("{}: {}", plain(&undo.says), plain(&undo.action.masked().as_command()))),
             way_back: outcome.undo.as_ref().and_then(WayBack::of),
         };
-        self.append(&Body::Closed { id: outcome.entry.clone(), closing })
+        self.append(&Body::Closed { id: outcome.entry.clone(), closing: Box::new(closing) })
     }
 
     /// Closes an orphan after a person was told of it.
@@ -122,7 +122,7 @@ impl Journal {
             undo: None,
             way_back: None,
         };
-        self.append(&Body::Closed { id: orphan.id.clone(), closing })
+        self.append(&Body::Closed { id: orphan.id.clone(), closing: Box::new(closing) })
     }
 
     /// Everything the journal in this directory remembers, oldest first; empty when there is none.

@@ -20,7 +20,7 @@ pub(super) enum Body {
     Closed {
         id: EntryId,
         #[serde(flatten)]
-        closing: Closing,
+        closing: Box<Closing>,
     },
 }
 
@@ -93,7 +93,7 @@ pub(super) fn read(text: &str) -> (Vec<Record>, Vec<(Orphan, String)>) {
             Ok(Body::Closed { id, closing }) => {
                 if let Some((record, _)) = records.iter_mut().rev().find(|(record, _)| record.id == id) {
                     record.intact &= intact;
-                    record.closing = Some(closing);
+                    record.closing = Some(*closing);
                 }
             }
             Err(_) => {}
