@@ -253,7 +253,7 @@ async fn suggestion(
                 found: found.unwrap_or_default(),
                 bindings: reading.bindings,
                 grounds: Some(Grounds::of(anomaly)),
-                title: None,
+                change: None,
                 undone: false,
                 covers: std::collections::BTreeSet::new(),
             };

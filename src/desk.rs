@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{Document, Effect, Event, Request};
 use crate::domain::{Change, ChangeKind, Fact, Observation, Origin, Timestamp};
 use crate::guard::{Actor, Preview, Refusal};
-use crate::journal::{Ending, Journal, Outcome};
+use crate::journal::{Ending, EntryId, Journal, Outcome};
 use crate::probes::LogLine;
 use crate::run::{Arms, Cockpit, Reach};
 
@@ -113,11 +113,16 @@ impl Desk {
                 (None, Some(_)) => self.not_connected(request),
                 (_, None) => self.refuse(request, read_only()),
             },
-            Effect::Confirm { request, preview, typed } => match (reach, cockpit.arms.clone()) {
+            Effect::Confirm { request, preview, typed, undoes } => match (reach, cockpit.arms.clone()) {
                 (Some(reach), Some(arms)) => {
                     let token = self.token(request);
-                    let deed =
-                        Deed { request, clock: cockpit.clock, observe: cockpit.observe.clone(), answers };
+                    let deed = Deed {
+                        request,
+                        undoes,
+                        clock: cockpit.clock,
+                        observe: cockpit.observe.clone(),
+                        answers,
+                    };
                     tokio::spawn(deed.carry_out(reach, arms, *preview, typed, token));
                 }
                 (None, Some(_)) => self.not_connected(request),
@@ -200,6 +205,8 @@ async fn follow(reach: Reach, request: Request, log: Log, answers: mpsc::Sender<
 /// One confirmed action on its way from the guard to its outcome.
 struct Deed {
     request: Request,
+    /// The action it takes back.
+    undoes: Option<EntryId>,
     clock: fn() -> Timestamp,
     observe: mpsc::Sender<Observation>,
     answers: mpsc::Sender<Event>,
@@ -220,7 +227,7 @@ impl Deed {
             Ok(warrant) => warrant,
             Err(refusal) => return self.answer(Event::Refused { request, refusal }).await,
         };
-        let entry = match arms.journal.lock().await.enter(warrant) {
+        let entry = match arms.journal.lock().await.enter_undo(warrant, self.undoes.clone()) {
             Ok(entry) => entry,
             Err(error) => {
                 let refusal =

@@ -8,7 +8,7 @@ use color_eyre::Result;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::app::{App, Colours, Options, Trouble, Truth};
+use crate::app::{App, Colours, Earlier, Options, Trouble, Truth};
 use crate::cli::{CheckArgs, ConfigCommand, Connection, DrillArgs, JournalCommand, Output};
 use crate::commands::{self, USAGE, fail, print};
 use crate::config::{self, Outside, Settings};
@@ -259,9 +259,17 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
         }
     };
     let triggers = library.triggers();
+    let context = session.settings.context.value.as_deref();
+    let earlier = match &arms {
+        Some(_) => {
+            let records = Journal::read(&folder).unwrap_or_default();
+            Earlier::of(&records, context.unwrap_or_default(), (session.clock)())
+        }
+        None => Earlier::default(),
+    };
     let app = App::new(
         Options {
-            context: session.settings.context.value.clone().unwrap_or_else(|| "in cluster".to_owned()),
+            context: context.unwrap_or("in cluster").to_owned(),
             namespace: session.settings.namespace.one().cloned(),
             protected: session.settings.is_protected(),
             armed: arms.is_some(),
@@ -271,6 +279,7 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
             bindings: session.settings.bindings(),
             systems: session.outside().systems(),
             orphans,
+            earlier,
             colours: Colours::detect(&*session.environment),
             drill: session.drill.clone(),
             truth: session.truth.clone(),

@@ -10,7 +10,7 @@ use super::text_view::TextView;
 use super::{App, Layer, TextLayer};
 use crate::domain::{Action, AnomalyId, Effect as Kind, Reading, Timestamp, Tone};
 use crate::guard::{Confirmation, Level, Preview, Refusal};
-use crate::journal::{Ending, Outcome};
+use crate::journal::{Ending, EntryId, Outcome};
 use crate::playbooks::{self, Grounds, MissingInput, PlannedStep, StepState};
 
 /// A change under way.
@@ -21,6 +21,8 @@ pub struct Act {
     pub action: Action,
     pub phase: Phase,
     pub scroll: usize,
+    /// The action it takes back.
+    pub undoes: Option<EntryId>,
 }
 
 /// Where a change comes from.
@@ -48,6 +50,14 @@ impl Act {
     /// Something outside may be changing because of it.
     pub fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running { .. })
+    }
+
+    /// When a person confirmed it.
+    fn began(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Running { since, .. } => Some(since),
+            _ => None,
+        }
     }
 
     /// It is previewed, and something stands in its way that nobody can confirm away.
@@ -89,6 +99,9 @@ impl App {
         }
         if let Some(why) = &planned.not_ours {
             return self.hand_on(why.clone(), planned.action.as_ref());
+        }
+        if let Some(done) = &planned.takes_back {
+            return self.take_back(id, done);
         }
         if let Some(action) = planned.action.clone() {
             return self.start(id, &planned, action);
@@ -190,7 +203,7 @@ impl App {
             self.act.take().and_then(|old| old.request()).map(Effect::Cancel).into_iter().collect();
         let request = self.request();
         let phase = Phase::Previewing { request, since: self.now };
-        self.act = Some(Act { origin, title, action: action.clone(), phase, scroll: 0 });
+        self.act = Some(Act { origin, title, action: action.clone(), phase, scroll: 0, undoes: None });
         self.show_act();
         effects.push(Effect::Preview { request, action });
         effects
@@ -260,7 +273,7 @@ impl App {
         };
         act.phase = running;
         act.scroll = 0;
-        vec![Effect::Confirm { request, preview, typed }]
+        vec![Effect::Confirm { request, preview, typed, undoes: act.undoes.clone() }]
     }
 
     pub(super) fn previewed(&mut self, request: Request, preview: Result<Preview, Refusal>) {
@@ -288,6 +301,7 @@ impl App {
         let Some(act) = self.act.as_mut().filter(|act| act.request() == Some(request)) else { return };
         let origin = act.origin.clone();
         let title = act.title.clone();
+        let began = act.began().unwrap_or(outcome.at);
         match &outcome.result {
             // The world moved: what would be done now is shown instead.
             Ending::Refused(refusal, Some(preview)) => {
@@ -308,7 +322,7 @@ impl App {
             let tone = if matches!(outcome.result, Ending::Performed(_)) { Tone::Good } else { Tone::Bad };
             self.say(tone, format!("{title}: {}", outcome.result.as_str()));
         }
-        self.remember(origin, title, outcome);
+        self.remember(origin, title, began, outcome);
     }
 
     /// Leaves the act: cancels what can be cancelled, keeps watching what runs.

@@ -137,7 +137,7 @@ impl Dossier {
             bindings: reading.bindings.clone(),
             covers: asked.as_ref().map(|asked| asked.covers.clone()).unwrap_or_default(),
             grounds: asked.map(|asked| asked.grounds),
-            title: None,
+            change: None,
             undone: false,
         };
         self.progress.steps.insert(step.to_owned(), done);

@@ -6,7 +6,7 @@ use crossterm::event::KeyEvent;
 use super::pointer::{Gesture, Target};
 use crate::domain::{Access, Action, Key, Name, ObjectRef, Observation, Reading, Tone};
 use crate::guard::{Preview, Refusal, Undo};
-use crate::journal::{Outcome, Record};
+use crate::journal::{EntryId, Outcome, Record};
 
 /// Names one thing asked for, so that its answer finds its way back and can be cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -137,6 +137,8 @@ pub enum Effect {
         request: Request,
         preview: Box<Preview>,
         typed: String,
+        /// The action it takes back.
+        undoes: Option<EntryId>,
     },
     /// Read which keys a ConfigMap has; answered by [`Event::Keys`], or not at all.
     ReadKeys {

@@ -8,6 +8,7 @@ mod colours;
 mod columns;
 mod copy;
 mod dossier;
+mod earlier;
 mod editing;
 mod event;
 mod form;
@@ -45,6 +46,7 @@ pub use cells::{Cell, days_left, node_rank, node_status};
 pub use colours::Colours;
 pub use columns::{Chooser, Column, columns};
 pub use dossier::{Asked, Dossier};
+pub use earlier::Earlier;
 pub use editing::Editing;
 pub use event::{Document, Effect, Event, Request};
 pub use form::{Field, Form};
@@ -89,6 +91,8 @@ pub struct Options {
     pub colours: Colours,
     /// Actions of an earlier session whose outcome nobody knows.
     pub orphans: Vec<Orphan>,
+    /// What earlier sessions did here.
+    pub earlier: Earlier,
     /// Why there is nothing to connect to, and what would help; then the drill is offered.
     pub trouble: Option<Trouble>,
 }
@@ -224,7 +228,9 @@ impl App {
     /// A cockpit that has seen nothing yet. Its first frame needs nothing else.
     pub fn new(mut options: Options, now: Timestamp) -> App {
         let toast = orphan_notice(&options.orphans, now);
-        let snapshot = Snapshot::watching(options.namespace.clone(), options.library.triggers());
+        let Earlier { deeds, undos } = std::mem::take(&mut options.earlier);
+        let mut snapshot = Snapshot::watching(options.namespace.clone(), options.library.triggers());
+        snapshot.deeds = deeds;
         let score = options.truth.take().map(|truth| Score::new(truth, now));
         App {
             options,
@@ -238,7 +244,7 @@ impl App {
             focus: Focus::Anomalies,
             layers: Vec::new(),
             act: None,
-            undos: Vec::new(),
+            undos,
             toast,
             filter: Line::default(),
             filtering: false,

@@ -1,20 +1,22 @@
-//! What was done and how it is taken back: the ways back of this session, the latest last. What took something
+//! What was done and how it is taken back: the ways back that are open, the latest last. What took something
 //! back can itself be taken back.
 
 use std::collections::BTreeMap;
 
-use super::App;
 use super::act::Origin;
 use super::event::Effect;
-use crate::domain::Tone;
+use super::{App, Layer};
+use crate::domain::{AnomalyId, Timestamp, Tone};
 use crate::guard::Undo;
-use crate::journal::{Ending, Outcome};
-use crate::playbooks::Done;
+use crate::journal::{Ending, EntryId, Outcome};
+use crate::playbooks::{Done, Made};
 
 /// Something that can be taken back.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Undoable {
     pub origin: Origin,
+    /// The action it takes back.
+    pub entry: EntryId,
     /// Of the step it takes back.
     pub title: String,
     pub undo: Undo,
@@ -22,7 +24,7 @@ pub struct Undoable {
 
 impl App {
     /// An action ended: what is known of its step, and the way back from it.
-    pub(super) fn remember(&mut self, origin: Origin, title: String, outcome: Outcome) {
+    pub(super) fn remember(&mut self, origin: Origin, title: String, began: Timestamp, outcome: Outcome) {
         if matches!(outcome.result, Ending::Refused(..)) {
             return;
         }
@@ -41,9 +43,11 @@ impl App {
         if let Some(undo) = outcome.undo.clone() {
             let of =
                 self.dossiers.get(&origin.anomaly).and_then(|dossier| dossier.progress.done(&origin.step));
-            let step = of.filter(|_| origin.undoing).and_then(|done| done.title.clone());
+            let step =
+                of.filter(|_| origin.undoing).and_then(|done| Some(done.change.as_ref()?.title.clone()));
             let title = step.unwrap_or_else(|| title.clone());
-            self.undos.push(Undoable { origin: origin.clone(), title, undo });
+            let entry = outcome.entry.clone();
+            self.undos.push(Undoable { origin: origin.clone(), entry, title, undo });
         }
         let Some(dossier) = self.dossiers.get_mut(&origin.anomaly) else { return };
         if origin.undoing {
@@ -55,8 +59,16 @@ impl App {
                 Ending::Performed(says) => says.clone(),
                 other => format!("{}: {}", other.as_str(), other.says()),
             };
-            let mut covers =
-                dossier.progress.done(&origin.step).map(|done| done.covers.clone()).unwrap_or_default();
+            let before = dossier.progress.done(&origin.step);
+            let mut covers = before.map(|done| done.covers.clone()).unwrap_or_default();
+            let times = before.and_then(|done| done.change.as_ref()).map_or(0, |made| made.times);
+            let made = Made {
+                title,
+                action: outcome.action.clone(),
+                began,
+                times: times + 1,
+                undoable: outcome.undo.is_some(),
+            };
             if let Some(step) = dossier.plan.as_ref().and_then(|plan| plan.step(&origin.step)).filter(|_| ok)
             {
                 covers.extend(step.covers.iter().cloned());
@@ -68,7 +80,7 @@ impl App {
                 found: Vec::new(),
                 bindings: BTreeMap::new(),
                 grounds: None,
-                title: Some(title),
+                change: Some(made),
                 undone: false,
                 covers,
             };
@@ -78,16 +90,45 @@ impl App {
         dossier.outcomes.insert(origin.step, outcome);
     }
 
-    /// Previews the way back of the latest action that has one.
+    /// Previews the way back of the action that is chosen in the journal, else of the latest that has one.
     pub(super) fn undo(&mut self) -> Vec<Effect> {
+        if let Some(Layer::Journal(journal)) = self.layers.last() {
+            let Some(record) = self.journal.iter().rev().nth(journal.cursor) else { return Vec::new() };
+            let known = self.undos.iter().rev().find(|known| known.entry == record.id).cloned();
+            if let Some(known) = known {
+                return self.preview_undo(known);
+            }
+            self.say(Tone::Dim, "no way back from this one is open");
+            return Vec::new();
+        }
         let Some(last) = self.undos.last().cloned() else {
             self.say(Tone::Dim, "nothing to undo");
             return Vec::new();
         };
+        self.preview_undo(last)
+    }
+
+    /// Previews the way back from the last time that a step was done.
+    pub(super) fn take_back(&mut self, anomaly: &AnomalyId, step: &str) -> Vec<Effect> {
+        let is_its = |known: &&Undoable| {
+            let origin = &known.origin;
+            !origin.undoing && origin.anomaly == *anomaly && origin.step == step
+        };
+        let Some(last) = self.undos.iter().rev().find(is_its).cloned() else {
+            self.say(Tone::Dim, "the way back from it is not known");
+            return Vec::new();
+        };
+        self.preview_undo(last)
+    }
+
+    fn preview_undo(&mut self, last: Undoable) -> Vec<Effect> {
         let origin = Origin { undoing: !last.origin.undoing, ..last.origin };
         let word = if origin.undoing { "Undo" } else { "Do again" };
         let title = format!("{word} “{}”", last.title);
         let effects = self.preview(origin, title, last.undo.action.clone());
+        if let Some(act) = self.act.as_mut().filter(|act| !act.is_running()) {
+            act.undoes = Some(last.entry.clone());
+        }
         effects
             .into_iter()
             .map(|effect| match effect {

@@ -76,6 +76,25 @@ impl Template {
             == Template { restarted_at: None, ..older.clone() };
         same && self.restarted_at != older.restarted_at
     }
+
+    /// The two differ by the memory of their containers alone, and this one gives more: what lacks memory in it did
+    /// so before.
+    pub fn only_adds_memory_to(&self, older: &Template) -> bool {
+        let otherwise = |template: &Template| {
+            let mut otherwise = Template { restarted_at: None, ..template.clone() };
+            for row in &mut otherwise.containers {
+                row.requests.memory_bytes = None;
+                row.limits.memory_bytes = None;
+            }
+            otherwise
+        };
+        // Without a limit it may have all there is.
+        let limit = |row: &TemplateContainer| row.limits.memory_bytes.unwrap_or(u64::MAX);
+        let limits = || self.containers.iter().map(limit).zip(older.containers.iter().map(limit));
+        otherwise(self) == otherwise(older)
+            && limits().all(|(new, old)| new >= old)
+            && limits().any(|(new, old)| new > old)
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -101,7 +101,7 @@ pub struct Pin {
     pub uid: Option<Name>,
     pub resource_version: Option<Name>,
     /// A hash of what people decide (spec, data, labels, annotations), not of status: a pod that restarts
-    /// meanwhile is no reason to refuse. Never written to the journal.
+    /// meanwhile is no reason to refuse. Written to the journal with a way back alone.
     #[serde(skip)]
     pub content: Option<Name>,
 }

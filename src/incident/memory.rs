@@ -9,6 +9,9 @@ use crate::rules::{Judgement, worst_first};
 
 /// How long an anomaly must be gone, or be milder, before it counts as that.
 const CLEARING: SignedDuration = SignedDuration::from_secs(30);
+/// For so long after it was first told, what comes to be known may move an onset back: sources answer one after
+/// another. After that, one that seems to be earlier is only another estimate.
+const SETTLING: SignedDuration = SignedDuration::from_secs(30);
 /// How long the resolved ones are remembered, and how many.
 const HISTORY: SignedDuration = SignedDuration::from_hours(1);
 const MOST: usize = 100;
@@ -31,6 +34,8 @@ pub struct Resolved {
 #[derive(Clone, Debug)]
 struct Kept {
     anomaly: Anomaly,
+    /// When it was first told.
+    told: Timestamp,
     /// The worst lately, and when it was last that bad.
     worst: (Severity, Timestamp),
     clearing_since: Option<Timestamp>,
@@ -115,12 +120,14 @@ impl Memory {
     fn keep(&mut self, mut anomaly: Anomaly, now: Timestamp) {
         let Some(kept) = self.kept.get_mut(&anomaly.id) else {
             let worst = (anomaly.severity, now);
-            self.kept.insert(anomaly.id.clone(), Kept { anomaly, worst, clearing_since: None, unseen: None });
+            let kept = Kept { anomaly, told: now, worst, clearing_since: None, unseen: None };
+            self.kept.insert(kept.anomaly.id.clone(), kept);
             return;
         };
         kept.clearing_since = None;
         kept.unseen = None;
-        if kept.anomaly.onset < anomaly.onset {
+        let settled = now.duration_since(kept.told) > SETTLING;
+        if kept.anomaly.onset < anomaly.onset || settled {
             let later = anomaly.onset.duration_since(kept.anomaly.onset);
             anomaly.pages_at = anomaly.pages_at.and_then(|at| at.checked_sub(later).ok());
             anomaly.onset = kept.anomaly.onset;
@@ -236,6 +243,20 @@ mod tests {
         assert!(memory.resolved().is_empty());
         let shown = memory.remember(&fires(), at("03:41:00"));
         assert!(shown[0].evidence.iter().all(|row| !row.says.contains("not seen")), "it is seen again");
+    }
+
+    #[test]
+    fn an_onset_that_was_told_does_not_wander() {
+        let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().expect("a moment");
+        let mut memory = Memory::default();
+        let mut shown = |began: &str, now: &str| {
+            memory.keep(crash(began, "02:00:00"), at(now));
+            memory.kept.values().map(|kept| kept.anomaly.onset).next()
+        };
+        assert_eq!(shown("03:00:20", "03:01:00"), Some(at("03:00:20")));
+        assert_eq!(shown("03:00:10", "03:01:05"), Some(at("03:00:10")), "the events came, too");
+        assert_eq!(shown("03:00:30", "03:01:10"), Some(at("03:00:10")));
+        assert_eq!(shown("02:59:50", "03:03:00"), Some(at("03:00:10")), "that is an estimate");
     }
 
     #[test]

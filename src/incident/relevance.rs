@@ -58,6 +58,8 @@ struct Sphere<'a> {
     around: Option<(&'a Name, &'static [Kind])>,
     /// It is about the nodes among the objects.
     of_nodes: bool,
+    /// The autoscaler it is about.
+    scaler: Option<&'a ObjectRef>,
 }
 
 impl<'a> Sphere<'a> {
@@ -93,12 +95,20 @@ impl<'a> Sphere<'a> {
             Subject::Object(object) => concerned(anomaly).map(|kinds| (&object.key.namespace, kinds)),
             _ => None,
         };
-        Self { objects, namespace, everything, around, of_nodes }
+        let scaler = match &anomaly.subject {
+            Subject::Object(object) if object.kind == Kind::HorizontalPodAutoscaler => Some(object),
+            _ => None,
+        };
+        Self { objects, namespace, everything, around, of_nodes, scaler }
     }
 
     fn contains(&self, change: &Change) -> bool {
         // That a node went is what its anomaly says already.
         if change.kind == ChangeKind::Node && self.of_nodes && self.objects.contains(&change.object) {
+            return false;
+        }
+        // So is what an autoscaler did itself.
+        if change.kind == ChangeKind::Scaling && self.scaler == Some(&change.object) {
             return false;
         }
         self.everything

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::line::{self, Body, Entered};
 use super::record::{Closing, Entry, EntryId, Orphan, Outcome, Record};
+use super::way_back::WayBack;
 use crate::domain::{Timestamp, mask, text};
 use crate::guard::Warrant;
 
@@ -59,6 +60,14 @@ impl Journal {
     /// # Errors
     /// When it could not be made durable: the action must not happen.
     pub fn enter(&mut self, warrant: Warrant) -> io::Result<Entry> {
+        self.enter_undo(warrant, None)
+    }
+
+    /// The same for what takes back an earlier action.
+    ///
+    /// # Errors
+    /// As [`Journal::enter`].
+    pub fn enter_undo(&mut self, warrant: Warrant, undoes: Option<EntryId>) -> io::Result<Entry> {
         let id = entry_id(warrant.at());
         let preview = warrant.preview();
         let action = preview.action.masked();
@@ -78,6 +87,7 @@ impl Journal {
             action: serde_json::to_value(&action)?,
             before,
             undo: preview.undo.as_ref().map(|undo| plain(&undo.says)),
+            undoes,
         }));
         self.append(&body)?;
         Ok(Entry::new(id, warrant))
@@ -97,15 +107,22 @@ impl Journal {
                 .undo
                 .as_ref()
                 .map(|undo| format!("{}: {}", plain(&undo.says), plain(&undo.action.masked().as_command()))),
+            way_back: outcome.undo.as_ref().and_then(WayBack::of),
         };
-        self.append(&Body::Closed { id: outcome.entry.clone(), closing })
+        self.append(&Body::Closed { id: outcome.entry.clone(), closing: Box::new(closing) })
     }
 
     /// Closes an orphan after a person was told of it.
     pub fn settle(&mut self, orphan: &Orphan, says: &str, at: Timestamp) -> io::Result<()> {
-        let closing =
-            Closing { at, result: "unknown".into(), says: plain(says), progress: Vec::new(), undo: None };
-        self.append(&Body::Closed { id: orphan.id.clone(), closing })
+        let closing = Closing {
+            at,
+            result: "unknown".into(),
+            says: plain(says),
+            progress: Vec::new(),
+            undo: None,
+            way_back: None,
+        };
+        self.append(&Body::Closed { id: orphan.id.clone(), closing: Box::new(closing) })
     }
 
     /// Everything the journal in this directory remembers, oldest first; empty when there is none.

@@ -20,7 +20,7 @@ pub(super) enum Body {
     Closed {
         id: EntryId,
         #[serde(flatten)]
-        closing: Closing,
+        closing: Box<Closing>,
     },
 }
 
@@ -40,6 +40,8 @@ pub(super) struct Entered {
     pub(super) action: Value,
     pub(super) before: Value,
     pub(super) undo: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) undoes: Option<EntryId>,
 }
 
 #[derive(Serialize)]
@@ -91,7 +93,7 @@ pub(super) fn read(text: &str) -> (Vec<Record>, Vec<(Orphan, String)>) {
             Ok(Body::Closed { id, closing }) => {
                 if let Some((record, _)) = records.iter_mut().rev().find(|(record, _)| record.id == id) {
                     record.intact &= intact;
-                    record.closing = Some(closing);
+                    record.closing = Some(*closing);
                 }
             }
             Err(_) => {}
@@ -119,6 +121,7 @@ fn record(entered: Entered, intact: bool) -> Record {
         action: entered.action,
         before: entered.before,
         undo: entered.undo,
+        undoes: entered.undoes,
         closing: None,
         intact,
     }

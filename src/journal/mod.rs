@@ -5,7 +5,9 @@ mod disk;
 mod line;
 mod record;
 mod render;
+mod way_back;
 
 pub use disk::Journal;
 pub use record::{Closing, Ending, Entry, EntryId, Orphan, Outcome, Record};
 pub use render::{list, show};
+pub use way_back::WayBack;

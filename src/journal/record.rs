@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::way_back::WayBack;
 use crate::domain::{Action, Effect, Timestamp};
 use crate::guard::{Actor, Hazard, Pin, Preview, Refusal, Undo, Warrant};
 
@@ -117,6 +118,8 @@ pub struct Record {
     pub before: Value,
     /// The way back as it was planned, in words.
     pub undo: Option<String>,
+    /// The action that this one took back.
+    pub undoes: Option<EntryId>,
     pub closing: Option<Closing>,
     /// The hash chain holds up to here.
     pub intact: bool,
@@ -131,6 +134,17 @@ pub struct Closing {
     pub says: String,
     pub progress: Vec<String>,
     pub undo: Option<String>,
+    /// The same for a later session, where it may be taken there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<WayBack>,
+}
+
+impl Record {
+    /// It took effect, as far as anybody saw.
+    pub fn was_done(&self) -> bool {
+        let done = |closing: &Closing| matches!(&*closing.result, "performed" | "unverified");
+        self.closing.as_ref().is_some_and(done)
+    }
 }
 
 /// An action whose cockpit died before it could say how it ended.

@@ -1,12 +1,13 @@
 //! The journal as people read it in a shell: a list, newest last, and one action in full.
 
-use super::record::Record;
+use super::record::{EntryId, Record};
 use crate::domain::text;
+use crate::guard::Actor;
 
 /// Moments to the second, in UTC.
 const CLOCK: &str = "%Y-%m-%d %H:%M:%S UTC";
 
-/// One line per action: id, result, who, what.
+/// One line per action: id, result, what, and who.
 pub fn list(records: &[Record]) -> Vec<String> {
     records
         .iter()
@@ -17,16 +18,23 @@ pub fn list(records: &[Record]) -> Vec<String> {
                 context => format!(" in {}", text::clean(context)),
             };
             format!(
-                "{}  {:<10}  {:<11}  {}  ({}{place}){}",
+                "{}  {:<10}  {:<11}  {}{}  ({}{place}){}",
                 record.id,
                 result,
                 format!("{:?}", record.effect).to_lowercase(),
                 text::clean(&record.title),
-                text::clean(&record.who.os_user),
+                record.undoes.as_ref().map(|of| format!(", the undo of {of}")).unwrap_or_default(),
+                who(record),
                 if record.intact { "" } else { "  ! altered or cut before this line" }
             )
         })
         .collect()
+}
+
+/// As the cluster knows them, else as the machine does.
+fn who(record: &Record) -> String {
+    let Actor { kube_user, os_user, .. } = &record.who;
+    text::clean(if kube_user.is_empty() { os_user } else { kube_user })
 }
 
 /// Everything about one action, as `label  value` lines. `id` may be shortened as long as it is unique.
@@ -43,6 +51,15 @@ pub fn show(records: &[Record], id: &str) -> Result<Vec<String>, String> {
         format!("{:<10}{}", "command", text::clean(&record.command)),
         format!("{:<10}{}", "who", record.who),
     ];
+    let by = |id: &EntryId| records.iter().find(|other| other.id == *id);
+    if let Some(of) = &record.undoes {
+        let title = by(of).map(|of| format!(": {}", text::clean(&of.title))).unwrap_or_default();
+        lines.push(format!("{:<10}{of}{title}", "undoes"));
+    }
+    let undone = records.iter().filter(|other| other.was_done() && other.undoes.as_ref() == Some(&record.id));
+    lines.extend(
+        undone.map(|other| format!("{:<10}by {} at {}", "undone", other.id, other.at.strftime(CLOCK))),
+    );
     if !record.who.context.is_empty() {
         lines.push(format!("{:<10}{}", "context", text::clean(&record.who.context)));
     }

@@ -45,12 +45,26 @@ pub struct Done {
     pub bindings: BTreeMap<String, String>,
     /// What it was read for; None for a change, which is never outdated.
     pub grounds: Option<Grounds>,
-    /// How a change was called when it was done: by now its words may mean another pod or revision. None for a read.
-    pub title: Option<String>,
+    /// How a change was made; None for a read.
+    pub change: Option<Made>,
     /// It was taken back.
     pub undone: bool,
     /// What it was done for, where its step is open again for more (see [`super::Step::each`]).
     pub covers: BTreeSet<String>,
+}
+
+/// A change as it was made.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Made {
+    /// How its step was called then: by now its words may mean another pod or revision.
+    pub title: String,
+    pub action: Action,
+    /// When a person confirmed it; [`Done::at`] is when it had ended.
+    pub began: Timestamp,
+    /// How often its step was done in a row for this anomaly and not taken back, this time included.
+    pub times: u32,
+    /// The way back from it is known.
+    pub undoable: bool,
 }
 
 /// A playbook bound to one anomaly: every step with its state, and the one to take next.
@@ -98,6 +112,8 @@ pub struct PlannedStep {
     pub access: Option<Access>,
     /// Why somebody else has to do it: this session may only look, or we lack the right. It stays what helps.
     pub not_ours: Option<String>,
+    /// The step it takes back; no step of the playbook itself does.
+    pub takes_back: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -2,6 +2,7 @@
 
 use crate::domain::{Strategy, TemplateContainer};
 
+use super::shortfall::is_killed_for_memory;
 use super::view::View;
 use super::{ChecklistItem, FollowUp};
 
@@ -87,6 +88,8 @@ impl Check {
             (!containers.is_empty()).then(|| containers.iter().all(fine))
         };
         match self {
+            // A container that is killed at its limit needs another.
+            Check::ResourcesSet if view.staying().any(is_killed_for_memory) => Some(false),
             Check::ResourcesSet => every(|row| {
                 row.requests.cpu_milli.is_some()
                     && row.requests.memory_bytes.is_some()

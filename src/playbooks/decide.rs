@@ -1,6 +1,7 @@
 //! Which step comes next, and why: exactly one. The order is that of the audit's section 4: let the last
 //! change settle and verify it, then what another playbook has to mend first, then what mends a known cause
-//! (in the order of the playbook), then what time makes necessary, then what is still to be read.
+//! (in the order of the playbook), then the way back from what was tried in vain, then what time makes necessary,
+//! then what is still to be read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use crate::domain::{Effect, between, text};
 
 use super::plan::last_change;
+use super::shortfall::{ENOUGH, fails_anew, shortfall};
 use super::view::{Reason, View};
 use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
 
@@ -30,6 +32,8 @@ pub(super) struct Decision {
     pub why: String,
     pub alternatives: Vec<usize>,
     pub parent: Option<String>,
+    /// The step to be taken back, instead of one to be taken.
+    pub back: Option<usize>,
 }
 
 /// At most so many other ways are shown.
@@ -49,6 +53,7 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
         .or_else(|| table.overdue())
         .or_else(|| table.held(false))
         .or_else(|| table.mending())
+        .or_else(|| table.way_back())
         .or_else(|| table.open_ended())
         .or_else(|| table.reading())
         .or_else(|| table.held(true))
@@ -100,12 +105,33 @@ impl Table<'_> {
                 format!("“{title}” is taking effect: judge it in {left}"),
             ));
         }
+        // What is seen has answered already.
+        if self.in_vain().is_some()
+            || self.view.done(&change.id).is_some_and(|done| fails_anew(self.view, None, done))
+        {
+            return None;
+        }
         if let Some(open) = checks.iter().copied().find(|index| self.is_available(*index)) {
             return Some(suggest(open, format!("see whether “{title}” worked")));
         }
         // Everything was verified: let it hold, unless it plainly does not.
         self.resolved.holds_since?;
         self.holding()
+    }
+
+    /// Why the last change did not suffice, if that is proven.
+    fn in_vain(&self) -> Option<String> {
+        let (change, _) = last_change(self.view, self.playbook)?;
+        shortfall(self.view, self.playbook, change, self.view.done(&change.id)?)
+    }
+
+    /// What was done often enough in vain is taken back.
+    fn way_back(&self) -> Option<Decision> {
+        let (change, _) = last_change(self.view, self.playbook)?;
+        let made = self.view.done(&change.id)?.change.as_ref()?;
+        let why = self.in_vain().filter(|_| made.undoable && made.times >= ENOUGH)?;
+        let why = format!("{}, nor did it the time before", short(&why));
+        Some(Decision { back: Some(self.position(&change.id)?), why, ..Decision::default() })
     }
 
     /// What verifies the last change, or anything: first what has not been verified at all.
@@ -153,13 +179,29 @@ impl Table<'_> {
         judged.into_iter().chain(found).find_map(|hold| {
             let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
             if self.is_confirmed(hold) {
-                let why = hold.why.show(self.values);
+                let known = self
+                    .view
+                    .causes
+                    .first()
+                    .filter(|cause| last && hold.for_causes.is_empty() && self.is_mended(cause));
+                let why = match known {
+                    Some(cause) => {
+                        format!("{}: what could be done about it is done or blocked", short(&cause.says))
+                    }
+                    None => hold.why.show(self.values),
+                };
                 return Some(Decision { parent: hold.to.clone(), ..suggest(index, why) });
             }
             // The doubt is removed by its step; once that has found nothing, it was no reason to hold.
             let cause = self.view.causes.iter().find(|cause| hold.for_causes.contains(&cause.name))?;
             self.is_available(index).then(|| suggest(index, cause.says.clone()))
         })
+    }
+
+    /// Whether some step of the playbook mends it.
+    fn is_mended(&self, cause: &Reason) -> bool {
+        let mends = |step: &Step| step.todo.effect() > Effect::Read && step.for_causes.contains(&cause.name);
+        self.playbook.steps.iter().any(mends)
     }
 
     fn is_judged(&self, hold: &Hold) -> bool {
@@ -254,7 +296,11 @@ impl Table<'_> {
                 told.push(&cause.says);
             }
         }
-        Some(told.into_iter().take(2).map(short).collect::<Vec<_>>().join("; "))
+        let in_vain = self.in_vain();
+        // It tells its cause with it.
+        told.retain(|says| in_vain.as_ref().is_none_or(|words| !words.contains(says)));
+        let told = in_vain.as_deref().into_iter().chain(told);
+        Some(told.take(2).map(short).collect::<Vec<_>>().join("; "))
     }
 
     /// What has not been read yet: first what a known cause asks for.

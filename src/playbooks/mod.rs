@@ -19,6 +19,7 @@ mod playbook;
 mod pods;
 mod reader;
 mod resolved;
+mod shortfall;
 mod template;
 mod values;
 mod verb;
@@ -26,7 +27,7 @@ mod verdict;
 mod view;
 
 pub use advice::{
-    ChecklistItem, Done, Facts, Input, MissingInput, Plan, PlannedStep, Progress, Resolution, StepState,
+    ChecklistItem, Done, Facts, Input, Made, MissingInput, Plan, PlannedStep, Progress, Resolution, StepState,
 };
 pub use bind::bind;
 pub use checklist::Check;

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Access, Action, Effect, Timestamp};
+use crate::domain::{Access, Action, Effect, Timestamp, between, text};
 
 use super::bind::{bind_in, inputs};
 use super::guards::{Case, Standing};
 use super::outdated::is_outdated;
+use super::shortfall::shortfall;
 use super::values::values;
 use super::verb::Arg;
 use super::view::View;
@@ -37,13 +38,20 @@ pub fn plan(playbook: &Playbook, facts: &Facts<'_>) -> Plan {
         resolved: &resolved,
         values: &values,
     });
-    if let Some(suggested) = decision.suggested {
+    let suggested = match decision.back {
+        Some(made) => {
+            steps.push(way_back(&view, &playbook.steps[made], steps[made].effect));
+            Some(steps.len() - 1)
+        }
+        None => decision.suggested,
+    };
+    if let Some(suggested) = suggested {
         steps[suggested].state = StepState::Suggested { why: decision.why.clone() };
     }
     Plan {
         playbook: playbook.id.clone(),
         title: playbook.title.clone(),
-        suggested: decision.suggested,
+        suggested,
         why: decision.why,
         alternatives: decision.alternatives,
         parent: decision.parent,
@@ -61,6 +69,29 @@ pub(super) fn last_change<'p>(view: &View<'_>, playbook: &'p Playbook) -> Option
         .filter(|step| step.todo.effect() > Effect::Read)
         .filter_map(|step| Some((step, view.done(&step.id).filter(|done| done.ok)?.at)))
         .max_by_key(|(_, at)| *at)
+}
+
+/// The step that takes back what another did.
+fn way_back(view: &View<'_>, of: &Step, effect: Effect) -> PlannedStep {
+    let made = view.done(&of.id).and_then(|done| done.change.as_ref());
+    let title = made.map_or_else(|| of.id.clone(), |made| made.title.clone());
+    PlannedStep {
+        id: "take-back".into(),
+        phase: of.phase,
+        title: format!("Take back “{title}”"),
+        why: "What did not help need not stay, and more of it is no remedy.".into(),
+        state: StepState::Available,
+        action: None,
+        inputs: Vec::new(),
+        covers: BTreeSet::new(),
+        effect,
+        undo: Some("do it again".into()),
+        auto: false,
+        notes: Vec::new(),
+        access: None,
+        not_ours: not_ours(view, effect, None),
+        takes_back: Some(of.id.clone()),
+    }
 }
 
 /// A step and, where something has to come first, the id of that step.
@@ -101,6 +132,7 @@ fn planned(
         notes,
         access,
         not_ours,
+        takes_back: None,
     };
     (planned, first)
 }
@@ -122,7 +154,7 @@ fn done_as(view: &View<'_>, step: &Step, state: &StepState) -> Option<String> {
     if !matches!(state, StepState::Done { .. }) {
         return None;
     }
-    view.facts.progress.done(&step.id)?.title.clone()
+    Some(view.facts.progress.done(&step.id)?.change.as_ref()?.title.clone())
 }
 
 fn state(
@@ -137,9 +169,11 @@ fn state(
     let changes = step.todo.effect() > Effect::Read;
     if let Some(done) = view.done(&step.id) {
         let more = (done.ok || !changes) && is_for_more(step, done, values);
-        if !more && (changes || !is_outdated(view, step, done, last)) {
+        let again = again(view, playbook, step, done, bound.as_ref().ok());
+        if !more && again.is_none() && (changes || !is_outdated(view, step, done, last)) {
             return (StepState::Done { at: done.at, ok: done.ok, says: done.says.clone() }, None);
         }
+        notes.extend(again);
     }
     if let Some(line) = unconfigured(view, step) {
         return (StepState::Blocked { why: format!("not configured: {line}") }, None);
@@ -183,6 +217,20 @@ fn state(
         return (StepState::NotAdvised { why }, Some(before.clone()));
     }
     (StepState::Available, None)
+}
+
+/// That a change did not suffice, where it is open again because it would be another one now.
+fn again(
+    view: &View<'_>,
+    playbook: &Playbook,
+    step: &Step,
+    done: &Done,
+    bound: Option<&Action>,
+) -> Option<String> {
+    let made = done.change.as_ref().filter(|made| made.is_open_again(bound))?;
+    shortfall(view, playbook, step, done)?;
+    let ago = text::span(between(done.at, view.facts.now));
+    Some(format!("“{}” was done {ago} ago and did not suffice", made.title))
 }
 
 /// Whether its `each` has words now that it was not done for.

@@ -171,6 +171,11 @@ fn undo(view: &View<'_>, to: u64) -> Option<String> {
             "revision {now} is only a restart of revision {to}: going back changes nothing"
         ));
     }
+    if lacks_memory_too(view, to) {
+        return Some(format!(
+            "revision {to} gives less memory and is the same otherwise: it would be killed as well"
+        ));
+    }
     if let Some(missing) = needs_the_same(view, to) {
         return Some(format!("revision {to} needs the same {missing}, which is missing"));
     }
@@ -191,6 +196,14 @@ fn is_restart_of(view: &View<'_>, to: u64) -> bool {
         return false;
     };
     newest.template.is_restart_of(&older.template)
+}
+
+/// What runs is killed for want of memory, and differs from that revision only by having more of it.
+fn lacks_memory_too(view: &View<'_>, to: u64) -> bool {
+    let out_of_memory = view.has(cause::OOM_KILLED) || view.has(cause::MEMORY_LEAK);
+    let older = view.revisions.iter().find(|set| set.revision == Some(to));
+    let pair = view.revisions.first().zip(older).filter(|_| out_of_memory);
+    pair.is_some_and(|(newest, older)| newest.template.only_adds_memory_to(&older.template))
 }
 
 /// The missing object, if the older revision refers to it just the same: going back would not help.

@@ -92,7 +92,9 @@ impl Probes {
             Action::NodeUsage => usage::nodes(cluster).await,
             Action::ListReplicaSets { deployment } => revisions::list(cluster, deployment, now).await,
             Action::CompareRevisions { object } => revisions::compare(cluster, object, now).await,
-            Action::RolloutStatus { object, timeout } => revisions::status(cluster, object, *timeout).await,
+            Action::RolloutStatus { object, timeout } => {
+                revisions::status(cluster, object, *timeout, now).await
+            }
             Action::ListEvents { about } => events::answer(cluster, about, now).await,
             Action::Describe { object } => describe::answer(cluster, object, now).await,
             Action::Logs { pods, container, previous, tail, since } => {

@@ -205,11 +205,12 @@ fn changes(old: &Value, new: &Value) -> Vec<(Tone, String)> {
     if lines.is_empty() { vec![(Tone::Dim, "nothing in the template".into())] } else { lines }
 }
 
-/// Looks until the rollout is done, stalls, or time is up.
+/// Looks until the rollout is done, stalls, its pods crash, or time is up.
 pub(super) async fn status(
     cluster: &Cluster,
     object: &ObjectRef,
     timeout: Duration,
+    now: Timestamp,
 ) -> Result<Answer, Trouble> {
     let deadline = Instant::now() + timeout;
     loop {
@@ -233,9 +234,38 @@ pub(super) async fn status(
                 answer.not_ok();
                 return Ok(answer);
             }
-            Rollout::Waiting(_) => tokio::time::sleep(LOOK).await,
+            Rollout::Waiting(says) => {
+                if let Some(crashed) = crashed_since(cluster, object, now).await {
+                    answer.summary(format!("not done: {says}; {crashed}"));
+                    answer.line(Tone::Bad, crashed);
+                    answer.not_ok();
+                    return Ok(answer);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
         }
     }
+}
+
+/// The pod of the newest revision that crashed again since then and is held back now: the rollout does not get there by
+/// itself while that goes on. Without its history none is known.
+async fn crashed_since(cluster: &Cluster, workload: &ObjectRef, then: Timestamp) -> Option<String> {
+    let revisions = load(cluster, workload).await.ok()?;
+    revisions.first()?.pods.iter().find_map(|pod| {
+        items(pod, "/status/containerStatuses").iter().find_map(|row| {
+            let end = row.pointer("/lastState/terminated")?;
+            let held_back = string(row, "/state/waiting/reason") == "CrashLoopBackOff";
+            let again = time(end, "/finishedAt").is_some_and(|at| at > then);
+            (held_back && again).then(|| {
+                let reason = string(end, "/reason");
+                format!("{} of {} crashed again: {reason}", name_of(row), name(pod))
+            })
+        })
+    })
+}
+
+fn name_of(container: &Value) -> &str {
+    string(container, "/name")
 }
 
 #[cfg(test)]

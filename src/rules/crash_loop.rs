@@ -75,6 +75,12 @@ const SETTLED_LIVES: u32 = 10;
 /// Clocks of nodes and ours may be this far apart.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 
+/// The API server keeps events for so long (kube-apiserver: `--event-ttl`, 1 h).
+const EVENTS_LIVE: SignedDuration = SignedDuration::from_hours(1);
+
+/// A container that ended for the first time is started again at once: after at most so long.
+const SECOND_START: SignedDuration = SignedDuration::from_secs(5);
+
 /// Evidence about single pods is cut after this many.
 const EXAMPLES: usize = 4;
 
@@ -250,15 +256,16 @@ fn pods_onset(scene: &Scene<'_>, group: &Group<'_>) -> Timestamp {
     group.sick.iter().map(|(pod, container)| began(scene, pod, container)).min().unwrap_or(scene.now)
 }
 
-/// When a container began to loop: the first event about it, else its last end less the back-off that its
-/// restarts must have taken (10 s, doubled up to 5 min), but not before the pod was there.
+/// When a container began to loop: its last end less the back-off that its restarts must have taken (10 s, doubled up
+/// to 5 min), but not after the first event about it, nor long before it, nor before the pod was there.
 fn began(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Timestamp {
     let telling = ["BackOff", "Unhealthy", "Killing", "Failed"];
     let events = scene.events(Kind::Pod, &pod.key).filter(|event| telling.contains(&&*event.reason));
     let first_event = events.map(|event| event.first).min();
     let end = container.termination();
+    let lived = end.and_then(Terminated::lived).and_then(|lived| SignedDuration::try_from(lived).ok());
+    let lived = lived.unwrap_or_default();
     let first_end = end.and_then(|end| {
-        let lived = end.lived().and_then(|lived| SignedDuration::try_from(lived).ok()).unwrap_or_default();
         let earlier = container.restarts.saturating_sub(u32::from(is_ended(container))).min(12);
         let backoffs = (0..earlier).fold(SignedDuration::ZERO, |sum, attempt| {
             // The kubelet restarts at once the first time.
@@ -269,6 +276,11 @@ fn began(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Timestamp {
     });
     // What lies further ahead than clocks differ is no moment of a beginning.
     let possible = |at: &Timestamp| at.duration_since(scene.now) <= CLOCKS_DIFFER;
+    // The kubelet tells it at the second end, unless the event is of a later series.
+    let told = first_event.filter(possible).zip(first_end);
+    let bound = told.filter(|(event, end)| event.duration_since(*end) <= EVENTS_LIVE);
+    let bound = bound.and_then(|(event, _)| event.checked_sub(lived.saturating_add(SECOND_START)).ok());
+    let first_end = first_end.map(|end| bound.map_or(end, |bound| end.max(bound)));
     let known = [first_event, first_end].into_iter().flatten().filter(possible).min();
     known.unwrap_or(pod.created).max(pod.created).min(scene.now)
 }

@@ -72,8 +72,8 @@ fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly> {
         let says = format!("{}: {} of target {}", metric.name, part(&metric.current), part(&metric.target));
         facts.push(evidence(Origin::Autoscalers, None, says));
     }
-    let ratio = scaler.metrics.iter().filter_map(|metric| metric.ratio).fold(0.0, f64::max);
-    let says = format!("{} needs more than its {} replicas", scaler.target, scaler.max);
+    let ratio = ratio(scaler);
+    let says = needs(scaler);
     let mut causes = vec![Cause { name: cause::AT_CAPACITY, says, weight: 0.6 }];
     let deployment = scene.snapshot.deployments.get(&target.key).filter(|_| kind == Kind::Deployment);
     let ready = deployment.map(|deployment| deployment.ready);
@@ -114,6 +114,39 @@ fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly> {
     })
 }
 
+/// How far the metric that asks for the most is above its target.
+fn ratio(scaler: &Autoscaler) -> f64 {
+    scaler.metrics.iter().filter_map(|metric| metric.ratio).fold(0.0, f64::max)
+}
+
+/// How many replicas its metrics ask for, by the autoscaler's own arithmetic; None where they ask for no more.
+fn asked(scaler: &Autoscaler) -> Option<u32> {
+    // 1.1 × 10 is a little more than 11.
+    let asked = (f64::from(scaler.current) * ratio(scaler) - 1e-6).ceil() as u32;
+    (asked > scaler.max).then_some(asked)
+}
+
+/// What its metrics ask for, but not more than twice as many at a time, as Kubernetes' own scale-up policy has it;
+/// where they are not known, half as many again, as the audit suggests for high-5xx.res.1.
+fn suggestion(scaler: &Autoscaler) -> u32 {
+    match asked(scaler) {
+        Some(asked) => asked.min(scaler.max.saturating_mul(2)),
+        None => scaler.max.saturating_add(scaler.max.div_ceil(2)),
+    }
+}
+
+fn needs(scaler: &Autoscaler) -> String {
+    let says = format!("{} needs more than its {} replicas", scaler.target, scaler.max);
+    let suggested = suggestion(scaler);
+    match asked(scaler) {
+        Some(asked) if asked > suggested => {
+            format!("{says}: {asked} by its metrics, of which {suggested} at first (twice as many at a time)")
+        }
+        Some(asked) => format!("{says}: {asked} by its metrics"),
+        None => says,
+    }
+}
+
 fn bindings(scaler: &Autoscaler) -> Bindings {
     let mut bindings = Bindings::from([
         ("namespace", scaler.key.namespace.to_string()),
@@ -121,8 +154,7 @@ fn bindings(scaler: &Autoscaler) -> Bindings {
         ("hpa_min", scaler.min.to_string()),
         ("hpa_max", scaler.max.to_string()),
         ("replicas_recorded", scaler.current.to_string()),
-        // Half as many again, as the audit suggests for high-5xx.res.1.
-        ("hpa_max_suggestion", scaler.max.saturating_add(scaler.max.div_ceil(2)).to_string()),
+        ("hpa_max_suggestion", suggestion(scaler).to_string()),
     ]);
     if &*scaler.target_kind == "Deployment" {
         bindings.insert("deployment", scaler.target.to_string());

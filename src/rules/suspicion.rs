@@ -3,7 +3,7 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{Deployment, Event, Key, Kind, Pod, Timestamp, between, text};
+use crate::domain::{Container, Deployment, Event, Key, Kind, Pod, Timestamp, between, text};
 
 use super::Scene;
 use super::revision::{Kept, Revision, of_deployment, rolled_out_at};
@@ -33,27 +33,54 @@ pub(super) fn suspect<'a>(
     sick: &[&Pod],
     onset: Timestamp,
 ) -> Option<Suspicion<'a>> {
-    let (bad, older) = revisions.split_first()?;
+    let bad = revisions.first()?;
+    let blameless = blameless(revisions, sick);
+    let suspects = &revisions[blameless..];
+    let (culprit, older) = suspects.split_first()?;
     let before = older.first()?;
     if sick.is_empty() || !sick.iter().all(|pod| bad.is_of(pod)) {
         return None;
     }
-    if bad.template.is_restart_of(before.template) || inherited_since(scene, revisions).is_some() {
+    let inherited = || inherited_since(scene, revisions).or_else(|| inherited_since(scene, suspects));
+    if culprit.template.is_restart_of(before.template) || inherited().is_some() {
         return None;
     }
-    let rolled_out = rolled_out_at(scene, revisions)?;
+    let rolled_out = rolled_out_at(scene, suspects)?;
     let beside = older.iter().find_map(|older| Some((older, older.serves_with(scene)?)));
-    let (says, weight) = match beside {
+    let (mut says, weight) = match beside {
         Some((older, pods)) => (format!("only {bad} is affected; {older} has {pods}"), 0.9),
         None if onset.duration_since(rolled_out) <= BLAME => {
             let after = text::after(between(rolled_out, onset));
             // Pods of the same revision that work speak for chance rather than for the revision.
             let weight = if bad.serving(scene) > 0 { 0.6 } else { 0.8 };
-            (format!("began {after} {bad} was rolled out"), weight)
+            (format!("began {after} {culprit} was rolled out"), weight)
         }
         None => return None,
     };
-    Some(Suspicion { bad: *bad, good: last_good(scene, older, rolled_out), says, weight })
+    if blameless > 0 {
+        says.push_str("; what came after it only gave more memory");
+    }
+    // One that gave even less memory is nothing to go back to.
+    let lacks_too =
+        |older: &Revision<'_>| is_out_of_memory(sick) && bad.template.only_adds_memory_to(older.template);
+    let older: Vec<Revision<'_>> = older.iter().filter(|older| !lacks_too(older)).copied().collect();
+    Some(Suspicion { bad: *bad, good: last_good(scene, &older, rolled_out), says, weight })
+}
+
+/// How many of the newest revisions only gave more memory than the one before, where memory is what is lacking: the
+/// change that brought it came earlier.
+fn blameless(revisions: &[Revision<'_>], sick: &[&Pod]) -> usize {
+    if !is_out_of_memory(sick) {
+        return 0;
+    }
+    let only_adds = |pair: &&[Revision<'_>]| pair[0].template.only_adds_memory_to(pair[1].template);
+    revisions.windows(2).take_while(only_adds).count()
+}
+
+/// Whether each of these pods had a container killed at its memory limit.
+fn is_out_of_memory(sick: &[&Pod]) -> bool {
+    let killed = |row: &Container| row.termination().is_some_and(|end| &*end.reason == "OOMKilled");
+    !sick.is_empty() && sick.iter().all(|pod| pod.containers.iter().any(killed))
 }
 
 /// Since when the revision before the newest, which is gone, crashed as well, long after its own rollout: whatever

@@ -80,6 +80,7 @@ async fn a_hundred_thousand_keys_in_a_read_only_session_write_nothing() {
         systems,
         theme: "dark".into(),
         colours: Colours::True,
+        earlier: Default::default(),
         orphans: Vec::new(),
         trouble: None,
     };

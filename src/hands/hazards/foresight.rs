@@ -7,12 +7,53 @@ use super::{Scene, blind};
 use crate::domain::{Action, Kind, text};
 use crate::guard::{Guard, Hazard};
 use crate::probes::cluster::Cluster;
-use crate::probes::object::{asks, milli_at, time};
+use crate::probes::object::{asks, items, milli_at, selector_query, string, time};
 use crate::probes::rollout::{Rollout, revisions, rollout};
 
 pub(super) async fn hazards(cluster: &Cluster, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (room, back) = tokio::join!(room(cluster, scene), gone_back_from(cluster, scene));
-    room.into_iter().chain(hides(scene)).chain(back).collect()
+    let (room, less, back) =
+        tokio::join!(room(cluster, scene), less(cluster, scene), gone_back_from(cluster, scene));
+    room.into_iter().chain(less).chain(hides(scene)).chain(back).collect()
+}
+
+/// A container that was killed at its memory limit gets less.
+async fn less(cluster: &Cluster, scene: &Scene<'_>) -> Option<Hazard> {
+    let limit = |row: &Value| Some(milli_at(row, "/resources/limits/memory")).filter(|limit| *limit > 0);
+    let rows = |object| items(object, "/spec/template/spec/containers");
+    let before = scene.before?;
+    let lowered: Vec<(&str, i128, i128, bool)> = rows(scene.after)
+        .iter()
+        .filter_map(|row| {
+            let old = rows(before).iter().find(|old| name_of(old) == name_of(row))?;
+            let (was, is) = (limit(old)?, limit(row)?);
+            let same = string(old, "/image") == string(row, "/image");
+            (is < was).then_some((name_of(row), was, is, same))
+        })
+        .collect();
+    if lowered.is_empty() {
+        return None;
+    }
+    let selector = before.pointer("/spec/selector").map(selector_query).filter(|query| !query.is_empty())?;
+    let pods = match cluster.list(Kind::Pod, &scene.object.key.namespace, &selector, "").await {
+        Ok(pods) => pods,
+        Err(trouble) => return Some(blind(Guard::Target, "whether it was killed for memory", &trouble)),
+    };
+    let killed = |name: &str| {
+        let mut rows = pods.iter().flat_map(|pod| items(pod, "/status/containerStatuses"));
+        rows.any(|row| {
+            let reason = |state| string(row, &format!("/{state}/terminated/reason"));
+            name_of(row) == name && (reason("state") == "OOMKilled" || reason("lastState") == "OOMKilled")
+        })
+    };
+    let (name, was, is, same) = lowered.into_iter().find(|(name, ..)| killed(name))?;
+    let [was, is] = [was, is].map(|limit| text::bytes((limit / 1000) as u64));
+    let says = format!("{name} was OOMKilled at its limit of {was}: this gives it {is}");
+    // Another image may need less.
+    Some(if same { Hazard::warn(Guard::Target, says) } else { Hazard::note(Guard::Target, says) })
+}
+
+fn name_of(container: &Value) -> &str {
+    string(container, "/name")
 }
 
 /// A pod that asks for more than any node has is placed nowhere, ever.

@@ -4,13 +4,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use covet_tui::domain::{Action, Key, Kind, ObjectRef, PatchKind};
+use covet_tui::app::Earlier;
+use covet_tui::domain::{Action, Key, Kind, ObjectRef, PatchKind, ResourceChange};
 use covet_tui::guard::{Armed, Confirmation, Draft};
 use covet_tui::journal::{Ending, EntryId, Journal, Outcome, list, show};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::bench::who;
+use super::bench::{APP, Bench, now, object, who};
+use super::changes::performed;
 use super::guarding::{moment, preview, scale};
 
 fn enter(journal: &mut Journal) -> EntryId {
@@ -56,7 +58,7 @@ fn an_action_is_remembered_from_confirmation_to_outcome() {
     let shown = show(&records, &first.0).unwrap().join("\n");
     assert!(shown.contains("kubectl scale deployment web") && shown.contains("ann@here"), "{shown}");
     assert!(
-        shown.contains("context   shop-eu") && lines[0].contains("(ann in shop-eu)"),
+        shown.contains("context   shop-eu") && lines[0].contains("(lab-admin in shop-eu)"),
         "{shown}\n{lines:?}"
     );
     assert!(show(&records, "2026").unwrap_err().contains("more than one"));
@@ -233,4 +235,48 @@ proptest! {
         prop_assert!(after.iter().all(|record| record.intact));
         prop_assert!(after.last().unwrap().closing.is_some());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_session_takes_back_what_an_earlier_one_did_unless_somebody_moved_it() {
+    let mut bench = Bench::new(None).await;
+    bench.settled().await;
+    let more = Action::SetResources {
+        object: object(Kind::Deployment, APP),
+        container: "covetpy".into(),
+        change: ResourceChange { memory_limit: Some("3Gi".into()), ..ResourceChange::default() },
+    };
+    let did = bench.act(more).await;
+    let earlier = |bench: &Bench, context: &str| {
+        let records = Journal::read(bench.folder.path()).unwrap();
+        Earlier::of(&records, context, now())
+    };
+    assert!(earlier(&bench, "elsewhere").undos.is_empty());
+    let Earlier { deeds, undos } = earlier(&bench, "shop-eu");
+    assert_eq!(
+        deeds.iter().map(|deed| deed.object.clone()).collect::<Vec<_>>(),
+        [object(Kind::Deployment, APP)]
+    );
+    let [known] = &undos[..] else { panic!("{undos:?}") };
+    assert_eq!((&known.entry, Some(&known.undo)), (&did.entry, did.undo.as_ref()));
+
+    let preview = bench.hands.preview_undo(&bench.armed, &known.undo, now()).await.unwrap();
+    let name = preview.action.target().unwrap();
+    let warrant = bench.armed.confirm(preview, &name, who(), now()).unwrap();
+    let entry = bench.journal.enter_undo(warrant, Some(did.entry.clone())).unwrap();
+    let back = bench.perform(entry).await;
+    performed(&back);
+
+    let records = Journal::read(bench.folder.path()).unwrap();
+    assert!(list(&records)[1].contains(&format!("the undo of {}", did.entry)), "{:?}", list(&records));
+    let shown = show(&records, &did.entry.0).unwrap().join("\n");
+    assert!(shown.contains(&format!("undone    by {}", back.entry)), "{shown}");
+    // Only the way forth is open now.
+    let undos = earlier(&bench, "shop-eu").undos;
+    assert_eq!(
+        undos.iter().map(|known| (&known.entry, known.origin.undoing)).collect::<Vec<_>>(),
+        [(&back.entry, true)]
+    );
+    let refusal = bench.hands.preview_undo(&bench.armed, &known.undo, now()).await.unwrap_err();
+    assert!(refusal.says.contains("changed since"), "{refusal}");
 }

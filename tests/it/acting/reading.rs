@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use covet_tui::domain::{Action, Kind, NetworkProbe, Reading, Sql};
+use covet_tui::domain::{Action, Kind, NetworkProbe, Reading, ResourceChange, Sql};
+use covet_tui::guard::Guard;
 use covet_tui::probes::LogLine;
 use covet_tui::probes::object::{name, restarts, string};
 use futures::StreamExt;
@@ -92,6 +93,21 @@ async fn a_crash_is_described_logged_and_explained() {
         bench.probes.read(&Action::Describe { object: object(Kind::Pod, &pod.name) }, now()).await;
     assert!(all(&described).contains("OOMKilled (exit code 137)"), "{}", all(&described));
     assert!(described.found.iter().any(|found| found.cause == "oom-killed"), "{:?}", described.found);
+    // Watching its rollout ends with the next crash, not with its patience.
+    let watched =
+        Action::RolloutStatus { object: object(Kind::Deployment, APP), timeout: Duration::from_mins(5) };
+    let watched =
+        tokio::time::timeout(Duration::from_mins(1), bench.probes.read(&watched, now())).await.unwrap();
+    assert!(!watched.ok && watched.summary.contains("crashed again: OOMKilled"), "{}", watched.summary);
+    // Less memory would not do.
+    let less = Action::SetResources {
+        object: object(Kind::Deployment, APP),
+        container: "covetpy".into(),
+        change: ResourceChange { memory_limit: Some("1Gi".into()), ..ResourceChange::default() },
+    };
+    let preview = bench.previewed(less).await;
+    let says = super::changes::hazard(&preview, Guard::Target);
+    assert!(says.contains("covetpy was OOMKilled at its limit of 2.0 GiB: this gives it 1.0 GiB"), "{says}");
     let healthy = bench.pods().await.into_iter().find(|pod| restarts(pod) == 0).unwrap();
     let none = Action::Logs {
         pods: vec![key(name(&healthy))],

@@ -1,5 +1,6 @@
 //! Playbooks: what they hold, what their linter says, and what they advise.
 
+mod again;
 mod asking;
 mod catalogue;
 mod decisions;

@@ -274,7 +274,9 @@ fn a_finished_step_shows_what_it_said() {
 fn a_change_is_called_as_it_was_called_when_it_was_done() {
     let mut world = rolled_back(5);
     let called = "Roll back to revision 6".to_owned();
-    world.progress.steps.get_mut("roll-back").unwrap().title = Some(called.clone());
+    world = world.made("roll-back", 5, 1);
+    let made = world.progress.steps.get_mut("roll-back").unwrap().change.as_mut().unwrap();
+    made.title = called.clone();
     world.anomaly.bindings.insert("good_revision", "9".into());
     assert_eq!(world.plan().step("roll-back").unwrap().title, called);
 }

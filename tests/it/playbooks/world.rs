@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use covet_tui::domain::*;
-use covet_tui::playbooks::{Done, Library, Progress};
+use covet_tui::playbooks::{Done, Library, Made, Progress};
 use jiff::SignedDuration;
 
 /// The present of these tests.
@@ -277,12 +277,27 @@ impl World {
             found: Vec::new(),
             bindings: BTreeMap::new(),
             grounds: None,
-            title: None,
+            change: None,
             undone: false,
             covers: Default::default(),
         };
         self.progress.steps.insert(step.into(), done);
         self
+    }
+
+    /// A change that was made as it is planned now, for the nth time; confirmed ten seconds before it ended.
+    pub fn made(self, step: &str, seconds_ago: i64, times: u32) -> Self {
+        let planned = self.plan().step(step).cloned().unwrap();
+        let change = Made {
+            title: planned.title,
+            action: planned.action.unwrap_or(Action::ListNodes),
+            began: ago(seconds_ago + 10),
+            times,
+            undoable: planned.undo.is_some(),
+        };
+        let mut world = self.did_at(step, seconds_ago, true);
+        world.progress.steps.get_mut(step).unwrap().change = Some(change);
+        world
     }
 
     pub fn did(self, step: &str) -> Self {

@@ -93,7 +93,7 @@ impl Drill {
                 ),
                 bindings: reading.bindings.clone(),
                 grounds: None,
-                title: None,
+                change: None,
                 undone: false,
                 covers: Default::default(),
             };

@@ -47,7 +47,7 @@ fn done() -> Done {
         found: Vec::new(),
         bindings: BTreeMap::new(),
         grounds: None,
-        title: None,
+        change: None,
         undone: false,
         covers: BTreeSet::new(),
     }

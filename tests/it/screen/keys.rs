@@ -1,9 +1,11 @@
 //! Keys in, state out: what a person relies on, whatever the world does meanwhile.
 
 use covet_tui::app::keys::{KEYS, Scope};
-use covet_tui::app::{App, Effect, Event, Focus, Health, Layer, Options, Panel};
-use covet_tui::domain::{ContainerState, Delta, Fact, Origin, Status};
-use covet_tui::guard::Armed;
+use covet_tui::app::{ActOrigin, App, Effect, Event, Focus, Health, Layer, Options, Panel, Undoable};
+use covet_tui::domain::{
+    Action, AnomalyId, ContainerState, Delta, Fact, Key, Kind, ObjectRef, Origin, Status,
+};
+use covet_tui::guard::{Armed, Undo};
 use covet_tui::journal::{Ending, EntryId, Outcome};
 use covet_tui::playbooks::StepState;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -137,7 +139,9 @@ fn from_the_suggestion_to_the_undo() {
     assert!(app.update(press(KeyCode::Enter), world::now()).is_empty());
     keys(&mut app, "py-app");
     let effects = app.update(press(KeyCode::Enter), world::now());
-    let [Effect::Confirm { request, preview, typed }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Confirm { request, preview, typed, undoes: None }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     assert_eq!(typed, "covetpy-app");
     let (request, action, undo) = (*request, preview.action.clone(), preview.undo.clone());
     app.update(Event::Progress { request, says: "2 of 4 pods updated".into() }, world::now());
@@ -296,6 +300,58 @@ fn every_panel_opens_and_closes() {
         assert_eq!(app.focus, Focus::Panel(panel));
         assert!(app.layers.is_empty());
     }
+}
+
+#[test]
+fn an_entry_of_the_journal_is_taken_back_where_a_way_is_open() {
+    let mut app = world::crashing(world::options());
+    app.update(Event::Journal(world::journal()), world::now());
+    let action =
+        Action::Scale { object: ObjectRef::new(Kind::Deployment, Key::new("covetpy", "web")), replicas: 2 };
+    let entry = world::journal()[0].id.clone();
+    let known = Undoable {
+        origin: ActOrigin { anomaly: AnomalyId("journal".into()), step: entry.0.clone(), undoing: false },
+        entry: entry.clone(),
+        title: "scale deployment/web from 2 to 3".into(),
+        undo: Undo { action, says: "scale back to 2".into(), left: Vec::new() },
+    };
+    app.undos = vec![known];
+    keys(&mut app, "J");
+    assert!(keys(&mut app, "u").is_empty(), "how the newest ended nobody knows");
+    let effects = keys(&mut app, "ju");
+    assert!(matches!(&effects[..], [Effect::PreviewUndo { .. }]), "{effects:?}");
+    let act = app.act.as_ref().unwrap();
+    assert_eq!((act.undoes.as_ref(), act.origin.undoing), (Some(&entry), true));
+    assert_eq!(act.title, "Undo “scale deployment/web from 2 to 3”");
+}
+
+#[test]
+fn what_was_done_in_vain_is_taken_back_by_the_suggestion() {
+    let mut app = world::crashing(world::options());
+    let id = app.selection.anomaly.clone().unwrap();
+    let origin = ActOrigin { anomaly: id.clone(), step: "raise-memory".into(), undoing: false };
+    let back = |replicas| Action::Scale {
+        object: ObjectRef::new(Kind::Deployment, Key::new("covetpy", "web")),
+        replicas,
+    };
+    app.undos = (1..=2)
+        .map(|time| Undoable {
+            origin: origin.clone(),
+            entry: EntryId(format!("time {time}")),
+            title: "Raise the memory".into(),
+            undo: Undo { action: back(time), says: "back".into(), left: Vec::new() },
+        })
+        .collect();
+    let plan = app.dossiers.get_mut(&id).unwrap().plan.as_mut().unwrap();
+    let chosen = plan.suggested.unwrap();
+    plan.steps[chosen].takes_back = Some("raise-memory".into());
+    let effects = keys(&mut app, "n");
+    let back = |effect: &Effect| match effect {
+        Effect::PreviewUndo { undo, .. } => Some(undo.action.clone()),
+        _ => None,
+    };
+    assert_eq!(effects.iter().find_map(back), Some(app.undos[1].undo.action.clone()), "{effects:?}");
+    assert!(app.act.as_ref().is_some_and(|act| act.origin.undoing));
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn progress() -> Progress {
         found,
         bindings: BTreeMap::new(),
         grounds: None,
-        title: None,
+        change: None,
         undone: false,
         covers: Default::default(),
     };
@@ -205,6 +205,7 @@ fn step(id: &str, phase: StepPhase, title: &str, effect: Effect, state: StepStat
         notes: Vec::new(),
         access: None,
         not_ours: None,
+        takes_back: None,
     }
 }
 
@@ -610,12 +611,14 @@ pub fn journal() -> Vec<Record> {
         action: serde_json::Value::Null,
         before: serde_json::Value::Null,
         undo: None,
+        undoes: None,
         closing: result.map(|result| Closing {
             at: ago(seconds - 9),
             result: result.into(),
             says: "done".into(),
             progress: Vec::new(),
             undo: None,
+            way_back: None,
         }),
         intact: true,
     };

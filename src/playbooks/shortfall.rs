@@ -1,0 +1,92 @@
+//! Whether what was changed did what it was changed for, by what is seen after it. It must not know what comes next.
+
+use jiff::SignedDuration;
+
+use crate::domain::{Action, Container, ContainerState, Pod, between, cause};
+
+use super::view::{Reason, View};
+use super::{Done, Made, Playbook, Step};
+
+/// A step is done so often; if that does not suffice, more of the same does not either.
+pub(super) const ENOUGH: u32 = 2;
+
+/// Why a change that was made did not suffice, in one line; None while that is not proven. It is when a cause that the
+/// change is for stands, and pods that it made fail of it, or an autoscaler is at the bounds that it set; or when the
+/// cause still stands after the time in which the trouble would have counted as resolved.
+pub(super) fn shortfall(view: &View<'_>, playbook: &Playbook, step: &Step, done: &Done) -> Option<String> {
+    let made = done.change.as_ref().filter(|_| done.ok)?;
+    let passed = between(done.at, view.facts.now);
+    if !view.facts.fires || passed < step.settle {
+        return None;
+    }
+    let stands = standing(view, step, done)?;
+    let proven = fails_anew(view, Some(&stands.name), done) || is_at_its_bounds(view, made);
+    let lasts = passed >= step.settle + playbook.resolved.for_;
+    (proven || lasts).then(|| format!("“{}” did not suffice: {}", made.title, stands.says))
+}
+
+/// The likeliest cause that the step is for, judged now or read after the change had settled.
+fn standing<'v>(view: &'v View<'_>, step: &Step, done: &Done) -> Option<&'v Reason> {
+    let facts = &view.facts;
+    let judged = |name: &str| facts.anomaly.causes.iter().any(|cause| cause.name == name);
+    let read = |name: &str| {
+        let since = facts.progress.steps.values().filter(|read| between(done.at, read.at) >= step.settle);
+        since.flat_map(|read| &read.found).any(|found| found.cause == name)
+    };
+    let is_its = |reason: &&Reason| step.for_causes.contains(&reason.name);
+    view.causes.iter().filter(is_its).find(|reason| judged(&reason.name) || read(&reason.name))
+}
+
+/// Whether pods of the newest revision fail that the change made, or in a run that began after it. Where the cause is
+/// named, of that cause, as far as a pod's status tells.
+pub(super) fn fails_anew(view: &View<'_>, of: Option<&str>, done: &Done) -> bool {
+    let Some(made) = &done.change else { return false };
+    // Moments of creation are whole seconds.
+    let by_it = |pod: &Pod| pod.created.duration_since(made.began) > -SignedDuration::from_secs(1);
+    let began = |row: &Container| row.termination().and_then(|end| end.started);
+    let since = |row: &Container| began(row).is_some_and(|began| began >= done.at);
+    let newest = view.staying().filter(|pod| view.is_newest(pod));
+    newest.into_iter().any(|pod| {
+        pod.containers.iter().any(|row| fails(row) && is_of(row, of) && (by_it(pod) || since(row)))
+    })
+}
+
+/// Whether a container dies again and again, or waits for what does not come by itself.
+fn fails(row: &Container) -> bool {
+    let waits = |reason: &str| !matches!(reason, "ContainerCreating" | "PodInitializing");
+    match &row.state {
+        ContainerState::Waiting { .. } => row.waiting().is_some_and(|reason| waits(reason)),
+        _ => row.restarts >= 2 && row.termination().is_some(),
+    }
+}
+
+fn is_of(row: &Container, of: Option<&str>) -> bool {
+    match of {
+        Some(cause::OOM_KILLED | cause::MEMORY_LEAK) => ended_for_memory(row),
+        _ => true,
+    }
+}
+
+/// Whether the last run of one of its containers ended at its memory limit.
+pub(super) fn is_killed_for_memory(pod: &Pod) -> bool {
+    pod.containers.iter().any(ended_for_memory)
+}
+
+fn ended_for_memory(row: &Container) -> bool {
+    row.termination().is_some_and(|end| &*end.reason == "OOMKilled")
+}
+
+/// Whether the autoscaler has come to the bounds that were set for it, and is judged to want more.
+fn is_at_its_bounds(view: &View<'_>, made: &Made) -> bool {
+    let Action::AutoscalerBounds { autoscaler, max, .. } = &made.action else { return false };
+    view.autoscaler.is_some_and(|scaler| {
+        scaler.key == *autoscaler && scaler.max == *max && scaler.current >= *max && scaler.desired >= *max
+    })
+}
+
+impl Made {
+    /// Whether the next time would be another change, and not one time too many.
+    pub(super) fn is_open_again(&self, bound: Option<&Action>) -> bool {
+        self.times < ENOUGH && bound != Some(&self.action)
+    }
+}
