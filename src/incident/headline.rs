@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Anomaly, Blind, BlindKind, Change, ChangeKind, Severity, Subject, Timestamp, between, text,
+    Alert, AlertState, Anomaly, Blind, BlindKind, Change, ChangeKind, Origin, Severity, Snapshot, Subject,
+    Timestamp, between, text,
 };
 use crate::rules::{Watched, rule};
 
@@ -122,7 +123,7 @@ pub fn headline(
     incidents: &[Incident],
     anomalies: &[Anomaly],
     blind: &[(Watched, Blind)],
-    everywhere: bool,
+    snapshot: &Snapshot,
     now: Timestamp,
 ) -> String {
     let unseen = unseen(blind);
@@ -139,7 +140,7 @@ pub fn headline(
             count => format!(" and {count} more"),
         };
         let word = if first.severity == Severity::Suspect { "suspicious" } else { "not right" };
-        return format!("{word}: {}{more}{unseen}", summary(first, everywhere));
+        return format!("{word}: {}{more}{unseen}", summary(first, snapshot.is_everywhere()));
     }
     let failing: Vec<&(Watched, Blind)> =
         blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();
@@ -148,8 +149,45 @@ pub fn headline(
     match (vital, failing.first()) {
         (Some((_, blind)), _) => format!("cannot tell: {}{unseen}", blind.why),
         (None, Some((_, blind))) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
-        (None, None) => format!("all calm{unseen}"),
+        (None, None) => match (alerting(snapshot, now), lost(snapshot)) {
+            (None, None) => format!("all calm{unseen}"),
+            (alerts, lost) => {
+                let known: Vec<String> = alerts.into_iter().chain(lost).collect();
+                format!("nothing wrong by our rules, but {}{unseen}", known.join("; "))
+            }
+        },
     }
+}
+
+/// What Alertmanager tells people of right now, where an alert is grave: `401 alerts fire, 1 of them critical`.
+fn alerting(snapshot: &Snapshot, now: Timestamp) -> Option<String> {
+    if snapshot.blindness(Origin::Alertmanager, now).is_some() {
+        return None;
+    }
+    let is_here = |alert: &&Alert| {
+        let namespace = alert.labels.get("namespace");
+        snapshot.scope.as_ref().is_none_or(|scope| namespace.is_none_or(|namespace| namespace == scope))
+    };
+    let grade = |alert: &Alert| alert.labels.get("severity").map(|grade| grade.to_lowercase());
+    let active = || snapshot.alerts.iter().filter(|alert| alert.state == AlertState::Active).filter(is_here);
+    let of = |grades: &[&str]| {
+        active().filter(|alert| grade(alert).is_some_and(|grade| grades.contains(&&*grade))).count()
+    };
+    let (grave, all) = (of(GRAVE), of(GRAVE) + of(&["warning"]));
+    (grave > 0).then(|| match all {
+        1 => "1 critical alert fires".to_owned(),
+        all => format!("{all} alerts fire, {grave} of them critical"),
+    })
+}
+
+/// Severities that wake somebody (Prometheus' and Alertmanager's own examples).
+const GRAVE: &[&str] = &["critical", "page", "error", "emergency"];
+
+/// A cache that answered before and does not any more: no rule is about it alone.
+fn lost(snapshot: &Snapshot) -> Option<String> {
+    let sight = snapshot.sight(Origin::Redis).filter(|sight| sight.seen.is_some())?;
+    let blind = sight.blind.as_ref().filter(|blind| blind.kind == BlindKind::Unreachable)?;
+    Some(format!("the cache does not answer any more: {}", blind.why))
 }
 
 /// What is not looked at, for an honest line's end.

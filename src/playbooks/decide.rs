@@ -244,10 +244,19 @@ impl Table<'_> {
     /// Time is up: what helps whatever the cause is.
     fn overdue(&self) -> Option<Decision> {
         let age = since(self.view, self.view.facts.anomaly.onset);
-        let why = format!("nothing else has helped in {}", text::span(age));
+        let tried = last_change(self.view, self.playbook).is_some();
+        let lasts = text::span(age);
+        let why = if tried {
+            format!("nothing else has helped in {lasts}")
+        } else {
+            format!("it has lasted for {lasts}, and this helps whatever the cause is")
+        };
         self.with_index()
             .filter(|(_, step)| step.anyway_after.is_some_and(|due| !due.is_zero() && age >= due))
-            .find_map(|(index, step)| self.take(index, step, &why))
+            .find_map(|(index, step)| {
+                let known = self.reason(step).filter(|_| !tried);
+                self.take(index, step, known.as_deref().unwrap_or(&why))
+            })
     }
 
     /// What is due as soon as nothing speaks against it, like giving back what was taken.

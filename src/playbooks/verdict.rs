@@ -49,7 +49,9 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
         }
         Action::Drain { options, .. } => drain(view, options.force),
         Action::PatchStatus { object, body } => renewal(view, object, body),
-        Action::Cordon { .. } => well(view),
+        Action::Cordon { .. } => well(view).or_else(|| {
+            view.node.filter(|node| node.unschedulable).map(|_| "it takes no new pods already".into())
+        }),
         Action::DeleteNode { .. } => {
             if is_given_up(view) {
                 None

@@ -113,13 +113,8 @@ fn state<'a>(app: &App, look: &Look, cells: usize) -> Vec<Span<'a>> {
 /// What is wrong, in one line.
 pub fn headline(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let verdict = &app.verdict;
-    let words = incident::headline(
-        &verdict.incidents,
-        &verdict.anomalies,
-        &verdict.blind,
-        app.snapshot.is_everywhere(),
-        app.now,
-    );
+    let words =
+        incident::headline(&verdict.incidents, &verdict.anomalies, &verdict.blind, &app.snapshot, app.now);
     let worst = verdict.incidents.iter().map(|incident| incident.severity).max();
     let worst = worst.or_else(|| verdict.anomalies.iter().map(|anomaly| anomaly.severity).max());
     let seen_something = Sources::of(&app.snapshot, app.now).live > 0;

@@ -166,7 +166,7 @@ fn verdict(snapshot: &Snapshot, at: Timestamp) -> String {
     let judgement = judge(snapshot, &Thresholds::default(), at);
     let anomalies = judgement.anomalies();
     let incidents = incidents(&anomalies, snapshot, at);
-    let line = headline(&incidents, &anomalies, &judgement.blind(), false, at);
+    let line = headline(&incidents, &anomalies, &judgement.blind(), snapshot, at);
     let changes = changes(snapshot, at, std::time::Duration::from_hours(2));
     format!(
         "{:?}\n{incidents:#?}\n{changes:#?}\n{line}",

@@ -137,7 +137,7 @@ fn differences(scenario: &Scenario) -> Vec<String> {
         }
     }
     if let Some(expected) = &scenario.headline {
-        let line = headline(&incidents, &anomalies, &judgement.blind(), false, now());
+        let line = headline(&incidents, &anomalies, &judgement.blind(), &snapshot, now());
         compare("headline", std::slice::from_ref(expected), &[line]);
     }
     if wrong.is_empty() {

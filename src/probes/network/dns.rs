@@ -125,7 +125,13 @@ async fn addresses(
         return;
     };
     let elsewhere = !wanted.is_empty() && !world.is_empty() && world.is_disjoint(&wanted);
-    if world.is_empty() {
+    let known_here = ours.as_ref().is_some_and(|ours| !ours.is_empty());
+    if world.is_empty() && known_here {
+        let own = ours.as_ref().map(list).unwrap_or_default();
+        answer.summary(format!(
+            "only this machine's resolver knows {name} ({own}): a private name, or a record that is gone"
+        ));
+    } else if world.is_empty() {
         answer.not_ok();
         let says = format!("{name} leads nowhere: the zone has no address for it");
         answer.found(cause::DNS_WRONG, &says);
