@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{Effect, between, text};
+use crate::domain::{Effect, between, cause, text};
 
 use super::plan::last_change;
 use super::shortfall::{ENOUGH, fails_anew, shortfall};
@@ -109,6 +109,10 @@ impl Table<'_> {
         if self.in_vain().is_some()
             || self.view.done(&change.id).is_some_and(|done| fails_anew(self.view, None, done))
         {
+            return None;
+        }
+        // Nothing goes on before that pod is deleted, however long it is watched.
+        if self.view.has(cause::LEFT_BEHIND) {
             return None;
         }
         if let Some(open) = checks.iter().copied().find(|index| self.is_available(*index)) {

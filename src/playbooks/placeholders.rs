@@ -85,6 +85,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("missing_kind", "the kind of the missing object"),
     ("missing_object", "the name of the missing object"),
     ("missing_key", "the missing key"),
+    ("missing_part", "whether the `object` or a `key` of it is missing"),
     ("max_surge", "the strategy's maxSurge"),
     ("max_unavailable", "the strategy's maxUnavailable"),
     ("progress_deadline", "the progress deadline in seconds"),

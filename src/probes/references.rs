@@ -51,6 +51,7 @@ pub(super) async fn check(
                 let (line, absent) = present(&found, need, now);
                 if !absent.is_empty() && !need.optional {
                     answer.bind("missing_key", absent[0].as_str());
+                    answer.bind("missing_part", "key");
                     answer.bind("missing_object", wanted);
                     missing.push(format!("{word} {wanted} has no key {}", absent.join(", ")));
                 }
@@ -68,6 +69,7 @@ pub(super) async fn check(
             Ok(None) if need.optional => answer.line(Tone::Dim, format!("{wanted}: absent, but optional")),
             Ok(None) => {
                 answer.bind("missing_object", wanted);
+                answer.bind("missing_part", "object");
                 missing.push(format!("{word} {wanted} does not exist"));
                 answer.line(Tone::Bad, format!("{wanted}: does not exist"));
             }

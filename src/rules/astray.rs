@@ -110,15 +110,23 @@ fn difference<'a>(service: &'a Service, deployment: &'a Deployment) -> Option<Di
     differing
 }
 
-/// Whether one was meant to be the other: all but two letters are the same.
+/// Whether one was meant to be the other: the same letters in another order, or all but two of several.
 fn is_near(one: &str, other: &str) -> bool {
+    let letters = |word: &str| {
+        let mut letters: Vec<char> = word.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    if letters(one) == letters(other) {
+        return true;
+    }
     let alike = |(one, other): &(char, char)| one == other;
     let before = one.chars().zip(other.chars()).take_while(alike).count();
     let rest = |word: &str| word.chars().count() - before;
     let (one_rest, other_rest) = (rest(one), rest(other));
     let after = one.chars().rev().zip(other.chars().rev()).take_while(alike).count();
     let after = after.min(one_rest).min(other_rest);
-    one_rest.max(other_rest) - after <= 2 && before + after >= 2
+    one_rest.max(other_rest) - after <= 2 && before + after >= 3
 }
 
 #[cfg(test)]
@@ -130,7 +138,9 @@ mod tests {
         for (one, other) in [("docks", "dock"), ("wbe", "web"), ("hulls", "hull"), ("cart-v1", "cart-v2")] {
             assert!(is_near(one, other), "{one} {other}");
         }
-        for (one, other) in [("green", "blue"), ("canary", "stable"), ("api", "web"), ("a", "b")] {
+        for (one, other) in
+            [("green", "blue"), ("canary", "stable"), ("api", "web"), ("api", "app"), ("a", "b")]
+        {
             assert!(!is_near(one, other), "{one} {other}");
         }
     }

@@ -127,6 +127,7 @@ pub(super) fn missing(container: &str, message: &str) -> Option<Why> {
         let mut why = Why::new(cause::MISSING_REFERENCE, label, says, 0.95);
         why.bindings.insert("missing_kind", kind.as_str().to_owned());
         why.bindings.insert("missing_key", key);
+        why.bindings.insert("missing_part", "key".into());
         return Some(why);
     }
     let (kind, object, key) = if let Some(found) = KEY.as_ref()?.captures(message) {
@@ -157,6 +158,7 @@ pub(super) fn missing(container: &str, message: &str) -> Option<Why> {
     };
     why.bindings.extend(own.map(|own| (own, object.clone())));
     why.bindings.insert("missing_object", object);
+    why.bindings.insert("missing_part", if key.is_some() { "key" } else { "object" }.into());
     why.bindings.extend(key.map(|key| ("missing_key", key)));
     Some(why)
 }

@@ -141,6 +141,7 @@ pub(super) fn failure<'a>(scene: &Scene<'a>, job: &'a Job, began: Timestamp) -> 
         let says = format!("it needs {} {}, which does not exist", object.kind, object.key.name);
         bindings.insert("missing_kind", object.kind.as_str().to_owned());
         bindings.insert("missing_object", object.key.name.to_string());
+        bindings.insert("missing_part", "object".into());
         let own = if object.kind == Kind::Secret { "secret" } else { "config_map" };
         bindings.insert(own, object.key.name.to_string());
         if !causes.iter().any(|cause| cause.name == cause::MISSING_REFERENCE) {
