@@ -151,7 +151,7 @@ pub fn nginx(folder: tempfile::TempDir, servers: &str) -> Started {
     let place = folder.path().display().to_string();
     let servers = servers.replace("PORT", &port.to_string());
     let conf = format!(
-        "daemon off;\nworker_processes 1;\npid {place}/pid;\nerror_log stderr;\nevents {{ worker_connections 64; }}\n\
+        "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log stderr;\nevents {{ worker_connections 64; }}\n\
          http {{ access_log off; client_body_temp_path {place}/a; proxy_temp_path {place}/b; fastcgi_temp_path {place}/c; \
          uwsgi_temp_path {place}/d; scgi_temp_path {place}/e;\n{servers}\n}}\n"
     );
