@@ -42,6 +42,24 @@ pub struct Holder {
     pub longest: Option<Duration>,
 }
 
+impl Holder {
+    /// As a person would call it.
+    pub fn who(&self) -> &Name {
+        who(&self.application, &self.role)
+    }
+}
+
+impl LockRoot {
+    /// As a person would call it.
+    pub fn who(&self) -> &Name {
+        who(&self.application, &self.role)
+    }
+}
+
+fn who<'a>(application: &'a Name, role: &'a Name) -> &'a Name {
+    if application.is_empty() { role } else { application }
+}
+
 /// The beginning of a lock chain.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LockRoot {

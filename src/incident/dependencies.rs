@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 use crate::domain::{Anomaly, Cause, Kind, ObjectRef, cause};
 
-use super::causations::has_cause;
+use super::conditions::has_cause;
 use super::links::Edge;
 
 /// How long after what it needs went a container may begin to crash.

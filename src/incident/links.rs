@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use super::causation::{Causation, Join, SLACK};
-use super::causations::{CAUSATIONS, has_cause};
+use super::causations::CAUSATIONS;
+use super::conditions::has_cause;
 use super::dependencies;
 use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
 

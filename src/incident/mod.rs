@@ -4,6 +4,7 @@
 mod causation;
 mod causations;
 mod changes;
+mod conditions;
 mod dependencies;
 mod edits;
 mod graph;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::SignedDuration;
 
-use super::causations::has_cause;
+use super::conditions::has_cause;
 use crate::domain::{
     Anomaly, Change, ChangeKind, Key, Kind, Name, ObjectRef, Snapshot, Subject, Template, cause,
 };

@@ -273,7 +273,7 @@ fn causes(
         // What has not ended is counted nowhere else.
         let running = seen.and_then(|seen| seen.holders.iter().find(|holder| is_runaway(holder)));
         if let Some(holder) = running {
-            let who = if holder.application.is_empty() { &holder.role } else { &holder.application };
+            let who = holder.who();
             let longest = holder.longest.map(text::span).unwrap_or_default();
             let sessions = text::count(holder.sessions as usize, "session");
             add(cause::LONG_QUERY, format!("{sessions} of {who} run statements, for up to {longest}"), 0.85);
@@ -308,7 +308,7 @@ fn is_runaway(holder: &Holder) -> bool {
 
 /// `pid 4711 (reports, idle in transaction for 6m) blocks 12 sessions`.
 pub(super) fn root_says(root: &LockRoot) -> String {
-    let who = if root.application.is_empty() { &root.role } else { &root.application };
+    let who = root.who();
     let since = root.transaction.map(|age| format!(" for {}", text::span(age))).unwrap_or_default();
     format!(
         "pid {} ({who}, {}{since}) blocks {}",

@@ -6,12 +6,12 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Activity, Anomaly, AnomalyId, Autoscaler, BlindKind, Capacity, Cause, Evidence, Holder, Key, Kind,
-    ObjectRef, Origin, Severity, Subject, Timestamp, cause, text,
+    Activity, Anomaly, AnomalyId, Autoscaler, Capacity, Cause, Evidence, Holder, Key, Kind, ObjectRef,
+    Origin, Severity, Subject, Timestamp, cause, text,
 };
 
 use super::workload::{Bindings, evidence, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, db_cpu, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, db_cpu, db_gone, shown};
 
 const WARNING: Threshold = Threshold {
     key: "db-pool.warning",
@@ -63,14 +63,6 @@ const PAGES_AFTER: Threshold = Threshold {
     source: "postgres_mixin: PostgresTooManyConnections, 10m",
 };
 
-const GONE: Threshold = Threshold {
-    key: "db-pool.gone",
-    default: 20.0,
-    unit: Unit::Seconds,
-    says: "how long a database that answered before does not answer before it is an outage",
-    source: "our own choice: several tries, longer than a failover of a proxy",
-};
-
 /// A leak shows some time after its release (audit, section 5: a leak of memory within a day, this is quicker).
 const BLAME: SignedDuration = SignedDuration::from_mins(30);
 
@@ -89,7 +81,7 @@ pub(super) static RULE: Rule = Rule {
         CRITICAL_AFTER,
         IDLE_IN_TRANSACTION,
         STUCK,
-        GONE,
+        db_gone::GONE,
         PAGES_AFTER,
     ],
     examine,
@@ -98,7 +90,7 @@ pub(super) static RULE: Rule = Rule {
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     // Old figures prove nothing; the rule is blind then.
     if scene.snapshot.blindness(Origin::Postgres, scene.now).is_some() {
-        return Vec::from_iter(gone(scene));
+        return Vec::from_iter(db_gone::gone(scene));
     }
     let exhausted = scene.snapshot.exhausted.as_ref();
     let capacity = scene.snapshot.capacity.as_ref();
@@ -108,36 +100,6 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
         return Vec::new();
     }
     Vec::from_iter(anomaly(scene, capacity, exhausted.map(|(since, words)| (*since, &**words))))
-}
-
-/// A database that answered and does not any more. One that was never reached may be none of this network's.
-fn gone(scene: &Scene<'_>) -> Option<Anomaly> {
-    let sight = scene.snapshot.sight(Origin::Postgres)?;
-    let blind = sight.blind.as_ref()?;
-    if sight.seen.is_none()
-        || blind.kind != BlindKind::Unreachable
-        || scene.is_cut_off()
-        || !scene.has_lasted(blind.since, &GONE)
-    {
-        return None;
-    }
-    let (touches, mut bindings) = owner(scene, blind.since);
-    bindings.insert("idle_age", "5m".into());
-    let says = quote(&blind.why);
-    shown(Anomaly {
-        id: AnomalyId(format!("{}/database/postgres", RULE.name).into()),
-        rule: RULE.name.into(),
-        subject: Subject::Database("postgres".into()),
-        severity: Severity::Critical,
-        score: 0.85,
-        onset: blind.since,
-        title: "the database does not answer any more".to_owned(),
-        evidence: vec![evidence(Origin::Postgres, Some(blind.since), says.clone())],
-        causes: vec![Cause { name: cause::DATABASE_UNREACHABLE, says, weight: 0.8 }],
-        touches,
-        bindings,
-        pages_at: None,
-    })
 }
 
 fn anomaly(
@@ -297,7 +259,7 @@ fn weigh(scene: &Scene<'_>, capacity: &Capacity, causes: &mut Vec<Cause>, facts:
 }
 
 fn holds(holder: &Holder) -> String {
-    let who = if holder.application.is_empty() { &holder.role } else { &holder.application };
+    let who = holder.who();
     let state = if holder.state.is_empty() { "state hidden" } else { &holder.state };
     let longest = holder.longest.map(|longest| format!(", for up to {}", text::span(longest)));
     format!(

@@ -1,5 +1,5 @@
 //! Rollouts that do not get on, by Deployment.
-//! Has a clock of its own for the last progress, because a patch of the strategy resets the condition (audit D111).
+//! Reads their own status and their newest pods; how bad it is, and when it last got on, is for others to say.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -19,6 +19,8 @@ use super::node_notready::JOINING;
 use super::pods_missing::{self, unplaced_since};
 use super::revision;
 use super::rollout_cause::{Obstacle, blames_revision, obstacles, unschedulable};
+use super::rollout_clock::last_progress;
+use super::rollout_grade::{is_blocked, is_outage, is_short, score, severity};
 use super::suspicion::suspect;
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
 use super::{Needs, Rule, Scene, Threshold, Unit, configuration, overdue, pages_at, shown};
@@ -190,27 +192,6 @@ fn is_past_deadline(deployment: &Deployment) -> Option<Timestamp> {
     exceeded.then(|| condition.since.unwrap_or(deployment.created))
 }
 
-/// When the rollout last got on: its controller saw it do so, the newest revision came, a pod of it was created, or
-/// one became ready. None while none of that is known.
-fn last_progress(scene: &Scene<'_>, deployment: &Deployment, pods: &[&Pod]) -> Option<Timestamp> {
-    let rolled_out = revision::rolled_out_at(scene, &revision::of_deployment(scene, deployment));
-    revision::moments(pods.iter().copied())
-        .chain(rolled_out)
-        .chain(deployment.progressed)
-        .chain(if pods.is_empty() { last_told_to_go(scene, deployment) } else { None })
-        .max()
-        .map(|progressed| progressed.min(scene.now))
-}
-
-/// When the last of the pods that are still there was told to go: until then it had them.
-fn last_told_to_go(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp> {
-    let sets = scene.revisions(deployment);
-    let is_its =
-        |pod: &&Pod| pod.owner.as_ref().is_some_and(|owner| sets.iter().any(|set| set.uid == owner.uid));
-    let leaving = scene.snapshot.pods.iter().filter(|pod| pod.deleting.is_some());
-    leaving.filter(is_its).filter_map(|pod| pod.deleting).max()
-}
-
 fn anomaly(
     scene: &Scene<'_>,
     deployment: &Deployment,
@@ -335,46 +316,6 @@ fn deadline_span(deployment: &Deployment) -> SignedDuration {
 
 fn lasted_the_deadline(scene: &Scene<'_>, deployment: &Deployment, progressed: Timestamp) -> bool {
     scene.now.duration_since(progressed) >= deadline_span(deployment)
-}
-
-fn severity(deployment: &Deployment, firing: bool, failing: bool) -> Severity {
-    let floor = deployment.replicas.saturating_sub(deployment.max_unavailable());
-    match () {
-        () if firing && deployment.available < floor => Severity::Critical,
-        () if firing || failing => Severity::Warning,
-        () => Severity::Suspect,
-    }
-}
-
-/// Less than half of it is left. That its strategy allows fewer than all is why it is told at all.
-fn is_outage(deployment: &Deployment) -> bool {
-    deployment.available.saturating_mul(2) < deployment.replicas
-}
-
-/// Fewer are available than its strategy allows.
-fn is_short(deployment: &Deployment) -> bool {
-    deployment.condition("Available").is_some_and(|row| row.status == Status::False)
-}
-
-/// Whether what stands in its way is known, and does not end by itself, as a slow start does.
-fn is_blocked(causes: &[Cause]) -> bool {
-    const SLOW: &[&str] = &[cause::READINESS, cause::STARTING_SLOWLY, cause::INIT_WAITS];
-    causes.first().is_some_and(|cause| cause.weight >= 0.7 && !SLOW.contains(&cause.name))
-}
-
-fn score(deployment: &Deployment, firing: bool, refused: bool, homeless: bool, causes: &[Cause]) -> f64 {
-    let floor = deployment.replicas.saturating_sub(deployment.max_unavailable());
-    let base = match () {
-        () if firing => 0.8,
-        () if refused => 0.75,
-        () if homeless => 0.65,
-        () => 0.6,
-    };
-    let proven = causes.first().is_some_and(|cause| cause.weight >= 0.7);
-    let within_gap = deployment.available >= floor;
-    let raises = [(proven, 0.1), (within_gap && !firing && !refused, -0.1)];
-    let sum: f64 = raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum();
-    (base + sum).clamp(0.0, 1.0)
 }
 
 fn counts(deployment: &Deployment) -> String {

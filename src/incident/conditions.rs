@@ -1,0 +1,71 @@
+//! What else must hold for one trouble to explain another: what both are about, and what each proves of itself.
+
+use crate::domain::{Anomaly, Severity, cause};
+
+/// What stands in its way would do so on any node.
+pub(super) fn is_its_own(rollout: &Anomaly) -> bool {
+    const OWN: &[&str] = &[
+        cause::QUOTA,
+        cause::WEBHOOK,
+        cause::POD_REFUSED,
+        cause::MISSING_REFERENCE,
+        cause::BAD_IMAGE_REFERENCE,
+        cause::IMAGE_NOT_FOUND,
+        cause::IMAGE_AUTH,
+        cause::COMMAND_ERROR,
+        cause::CONFIG_ERROR,
+        cause::SPEC_REFUSED,
+        cause::INIT_WAITS,
+    ];
+    rollout.causes.first().is_some_and(|first| OWN.contains(&first.name))
+}
+
+/// A DaemonSet's pod is down on the node that cannot set up the network of the other's.
+pub(super) fn network_of_its_node(plugin: &Anomaly, effect: &Anomaly) -> bool {
+    let node = |anomaly: &Anomaly| anomaly.bindings.get("node").cloned();
+    has_cause(effect, &[cause::NODE_NETWORK])
+        && plugin.bindings.get("workload_kind").is_some_and(|kind| kind == "DaemonSet")
+        && node(plugin).is_some()
+        && node(plugin) == node(effect)
+}
+
+/// Clients come to the door and turn away.
+pub(super) const TLS: &[&str] =
+    &[cause::EXPIRED, cause::NAME_MISMATCH, cause::HANDSHAKE_FAILED, cause::DEFAULT_CERTIFICATE];
+
+/// What makes requests slow on any number of replicas.
+pub(super) const ITS_OWN: &[&str] =
+    &[cause::BAD_REVISION, cause::CPU_THROTTLED, cause::CACHE_EVICTING, cause::CACHE_COLD, cause::CACHE_DOWN];
+
+/// Whether a crash is one for want of the database: it says so, or does not say, beside what uses the database.
+pub(super) fn lacks_database(database: &Anomaly, crash: &Anomaly) -> bool {
+    has_cause(crash, &[cause::DATABASE_EXHAUSTED, cause::DATABASE_UNREACHABLE])
+        || has_cause(crash, &[cause::LIVENESS_KILLED, cause::STARTUP_KILLED, cause::CRASH])
+            && are_neighbours(database, crash)
+}
+
+pub(super) fn unready_for_database(database: &Anomaly, rollout: &Anomaly) -> bool {
+    has_cause(rollout, &[cause::READINESS]) && are_neighbours(database, rollout)
+}
+
+fn are_neighbours(one: &Anomaly, other: &Anomaly) -> bool {
+    let touches = |anomaly: &Anomaly, namespace: &str| {
+        anomaly.touches.iter().any(|object| &*object.key.namespace == namespace)
+    };
+    let mut places = one.touches.iter().filter(|object| object.kind.is_namespaced());
+    places.any(|object| touches(other, &object.key.namespace))
+}
+
+/// Whether requests may reach what is ill: nothing of a batch worker's shows in the answers of others.
+pub(super) fn serves(cause: &Anomaly, _: &Anomaly) -> bool {
+    cause.bindings.get("serves").is_none_or(|serves| serves != "nobody")
+}
+
+pub(super) fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
+    anomaly.causes.iter().any(|cause| names.contains(&cause.name))
+}
+
+/// A node that evicts, rather than one that soon might.
+pub(super) fn is_out_of_disk(anomaly: &Anomaly) -> bool {
+    anomaly.severity == Severity::Critical && !has_cause(anomaly, &[cause::CLAIM_FULL])
+}
