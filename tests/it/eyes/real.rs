@@ -228,7 +228,12 @@ fn disks_filled(folder: &Path) {
     let container = "namespace=\"shop\",pod=\"a\",container=\"app\"";
     put("container_memory_working_set_bytes", container, &|_| 1e8);
     text += "# EOF\n";
-    let file = folder.join("disks.om");
+    backfill(folder, &text);
+}
+
+/// A past for a Prometheus that is about to start in this folder.
+pub(super) fn backfill(folder: &Path, text: &str) {
+    let file = folder.join("past.om");
     std::fs::write(&file, text).unwrap();
     let made = Command::new(program("promtool"))
         .args(["tsdb", "create-blocks-from", "openmetrics"])

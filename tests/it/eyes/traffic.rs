@@ -3,14 +3,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use covet_tui::domain::{BlindKind, WorkloadTraffic};
 use covet_tui::rules::{Thresholds, judge};
 
 use super::real::{prometheus_in, prometheus_scraping};
 use super::*;
-use crate::postgres::server::program;
 
 /// An hour of counters every fifteen seconds: metric and labels, requests per second, and how many minutes ago it ended.
 struct Counter(&'static str, &'static str, f64, i64);
@@ -50,14 +48,7 @@ fn written(folder: &Path) {
         }
     }
     text += "# EOF\n";
-    let file = folder.join("traffic.om");
-    std::fs::write(&file, text).unwrap();
-    let made = Command::new(program("promtool"))
-        .args(["tsdb", "create-blocks-from", "openmetrics"])
-        .args([&file, &folder.join("data")])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    super::real::backfill(folder, &text);
 }
 
 async fn watch(url: &str, namespace: &str, more: &[(&str, &str)]) -> Watcher {
