@@ -42,6 +42,7 @@ causes! {
     EPHEMERAL_LIMIT = "ephemeral-limit": "The kubelet evicts its pods: they write more than their limit of ephemeral storage.";
     CRASH = "crash": "It exits with an error; the status does not say why, its log may.";
     BAD_REVISION = "bad-revision": "Only the newest revision is affected, older ones were healthy.";
+    ROLLOUT_PAUSED = "rollout-paused": "Somebody paused its rollout, and a change waits.";
     // Why an image does not come.
     BAD_IMAGE_REFERENCE = "bad-image-reference": "The image reference is not a valid name.";
     IMAGE_NOT_FOUND = "image-not-found": "The registry does not have this repository or tag.";
@@ -111,6 +112,7 @@ causes! {
     DISK_FULL = "disk-full": "The disk is full of what is needed: it is too small.";
     CLAIM_FULL = "claim-full": "A persistent volume is full; the node is not.";
     // Why there is not enough of something.
+    AUTOSCALER_SIGHTLESS = "autoscaler-sightless": "The autoscaler gets no metric, or cannot find what it scales, and keeps the replicas as they are.";
     AT_CAPACITY = "at-capacity": "The autoscaler wants more replicas than it may have.";
     REPLICAS_NOT_READY = "replicas-not-ready": "Replicas exist but are not ready, so the others carry their load.";
     IDLE_IN_TRANSACTION = "idle-in-transaction": "Sessions keep transactions open and do nothing.";
@@ -156,6 +158,8 @@ causes! {
     NO_ROUTE = "no-route": "The controller has no rule for the host.";
     BAD_GATEWAY = "bad-gateway": "The load balancer gets no answer from the pods (502, 504).";
     NO_ENDPOINTS = "no-endpoints": "The Service has no ready endpoint.";
+    SCALED_TO_ZERO = "scaled-to-zero": "All that the Service leads to is scaled to 0.";
+    WORKLOAD_ABSENT = "workload-absent": "Nothing exists any more that the Service selects.";
     SERVICE_ABSENT = "service-absent": "The Ingress sends to a Service that does not exist.";
     SERVICE_SELECTOR = "service-selector": "The Service does not select the pods it is meant for.";
     SERVICE_PORT = "service-port": "The Service sends to a port on which no container listens.";

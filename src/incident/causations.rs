@@ -2,8 +2,8 @@
 
 use super::causation::{AT_ANY_TIME, Causation, Join, of_rollout, row, strictly, when};
 use super::conditions::{
-    ITS_OWN, TLS, has_cause, is_its_own, is_out_of_disk, lacks_database, network_of_its_node, serves,
-    unready_for_database,
+    ITS_OWN, NOBODY_ANSWERS, TLS, asks_prometheus, has_cause, is_its_own, is_out_of_disk, lacks_database,
+    network_of_its_node, serves, unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
 
@@ -262,6 +262,16 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         |_, effect| !has_cause(effect, ITS_OWN),
     ),
+    when(
+        row(
+            ("prom-down", "hpa-max"),
+            Join::Anything,
+            15,
+            0.6,
+            "the autoscaler's metric comes from Prometheus",
+        ),
+        asks_prometheus,
+    ),
     strictly(row(("hpa-max", "db-pool"), Join::Anything, 10, 0.6, "more replicas hold more connections")),
     row(("hpa-max", "high-5xx"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
     row(
@@ -330,7 +340,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
     ),
     when(
         row(("ingress-down", "high-5xx"), Join::Namespace, 15, 0.7, "the door answers for pods that do not"),
-        |cause, _| has_cause(cause, &[cause::NO_ENDPOINTS, cause::SERVICE_ABSENT, cause::BAD_GATEWAY]),
+        |cause, _| has_cause(cause, NOBODY_ANSWERS),
     ),
     when(
         of_rollout(row(

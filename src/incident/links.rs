@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::causation::{Causation, Join, SLACK};
 use super::causations::CAUSATIONS;
-use super::conditions::has_cause;
+use super::conditions::{has_cause, is_sightless};
 use super::dependencies;
 use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
 
@@ -43,6 +43,10 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
 
 fn holds(causation: &Causation, cause: &Anomaly, effect: &Anomaly) -> bool {
     let after = effect.onset.duration_since(cause.onset);
+    // One that cannot measure neither wants more nor is wanted more of.
+    if is_sightless(cause) || is_sightless(effect) && &*cause.rule != "prom-down" {
+        return false;
+    }
     after >= -causation.slack && after <= causation.window && (causation.when)(cause, effect)
 }
 

@@ -208,7 +208,7 @@ fn worst<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<((&'a Pod, &'a Cont
 fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Timestamp) -> Severity {
     let lasting = scene.has_lasted(onset, &WARNING_AFTER);
     let backing_off = group.sick.iter().any(|(_, container)| container.waiting().is_some());
-    if group.object.kind == Kind::Job {
+    if group.is_job() {
         // Trying again helps a Job that fails, not one that cannot start.
         let stuck = lasting && cannot_start(group);
         return if stuck { Severity::Warning } else { Severity::Suspect };
@@ -235,7 +235,7 @@ fn score(scene: &Scene<'_>, group: &Group<'_>, why: &Why, only_newest: bool) -> 
         () if waits(&["CrashLoopBackOff"]) => 0.6,
         () => 0.5,
     };
-    let is_job = group.object.kind == Kind::Job;
+    let is_job = group.is_job();
     let same_reason =
         |row: &&(&Pod, &Container)| super::crash_cause::why(scene, row.0, row.1).name == why.name;
     // Pods of one Job run the same attempt: two of them prove no more than one.
