@@ -33,6 +33,7 @@ causes! {
     SPEC_REFUSED = "spec-refused": "The kubelet refuses to start it as specified (security context, mounts).";
     CONFIG_ERROR = "config-error": "It starts and then rejects its configuration.";
     CONFIG_CHANGED = "config-changed": "A ConfigMap or Secret it uses was changed shortly before.";
+    NETWORK_POLICY = "network-policy": "A NetworkPolicy of its namespace was written shortly before.";
     SECRET_NOT_SYNCED = "secret-not-synced": "An ExternalSecret could not be synchronised, so its Secret is old or missing.";
     DATABASE_AUTH = "database-auth": "The database, or another service, rejects its credentials.";
     DATABASE_UNREACHABLE = "database-unreachable": "It cannot reach the database or another service it needs.";

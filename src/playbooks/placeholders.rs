@@ -75,6 +75,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("config_map", "the ConfigMap to look at"),
     ("config_maps", "all ConfigMaps of the template"),
     ("secret", "the Secret to look at"),
+    ("network_policy", "the NetworkPolicy that was written shortly before"),
     ("secrets", "all Secrets of the template"),
     ("external_secret", "the ExternalSecret that fills that Secret"),
     ("external_secrets", "all ExternalSecrets, each with the Secret it fills: `name→secret`"),

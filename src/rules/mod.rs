@@ -12,6 +12,7 @@ mod configuration;
 mod controller;
 mod crash_cause;
 mod crash_loop;
+mod crash_title;
 mod crash_words;
 mod cron_job;
 mod db_cpu;
