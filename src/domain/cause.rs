@@ -59,6 +59,13 @@ causes! {
     REGISTRY_DOWN = "registry-down": "The registry itself fails, or cannot be reached from here either.";
     IMAGE_PULL = "image-pull": "The image cannot be pulled; the status does not say why.";
     // Why new pods do not come up.
+    SCHEDULING_GATED = "scheduling-gated": "A scheduling gate keeps the pod from the scheduler.";
+    SPREAD_CONSTRAINT = "spread-constraint": "No node fits the pod's topology spread constraint.";
+    HOST_PORT = "host-port": "The host port that the pod asks for is taken on every node that would do.";
+    RESOURCE_ABSENT = "resource-absent": "No node offers a resource that the pod asks for, as device plugins do.";
+    VOLUME_ELSEWHERE = "volume-elsewhere": "Its volume can only be had on nodes that are not there or do not take the pod.";
+    POD_SECURITY = "pod-security": "The PodSecurity level of the namespace forbids the pods.";
+    READINESS_GATE = "readiness-gate": "Its containers are ready, and a readiness gate of the pod is not true.";
     UNSCHEDULABLE = "unschedulable": "No node has room for the pod, or none may take it.";
     NODES_AWAY = "nodes-away": "There is no node for the pod, or those there are take none: not ready, cordoned, about to go.";
     NO_NODE_MATCHES = "no-node-matches": "No node has the labels the pod asks for, or all have taints it does not tolerate.";

@@ -50,7 +50,10 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             0.7,
             "replicas lost with the node find no other",
         ),
-        |_, effect| effect.causes.is_empty() || has_cause(effect, &[cause::UNSCHEDULABLE, cause::NODES_AWAY]),
+        |_, effect| {
+            effect.causes.is_empty()
+                || has_cause(effect, &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::NODES_AWAY])
+        },
     )),
     row(("node-notready", "high-5xx"), Join::Namespace, 15, 0.9, "requests still go to pods on that node"),
     row(

@@ -8,6 +8,7 @@ pub(super) fn is_its_own(rollout: &Anomaly) -> bool {
         cause::QUOTA,
         cause::WEBHOOK,
         cause::POD_REFUSED,
+        cause::POD_SECURITY,
         cause::MISSING_REFERENCE,
         cause::BAD_IMAGE_REFERENCE,
         cause::IMAGE_NOT_FOUND,

@@ -8,7 +8,7 @@ use crate::domain::{Cause, CronJob, Job, Kind, Origin, Severity, between, cause,
 
 use super::job_failed::{Trouble, failure, refusal};
 use super::workload::{Bindings, evidence, quote};
-use super::{Scene, Threshold, Unit};
+use super::{Scene, Threshold, Unit, job_waits};
 
 pub(super) const FREQUENT: Threshold = Threshold {
     key: "job-failed.frequent",
@@ -49,7 +49,9 @@ pub(super) fn trouble<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -
         .or_else(|| traceless(scene, cron, runs))
         .or_else(|| piling_up(scene, cron, runs))
         .or_else(|| overdue(scene, cron, runs))
-        .or_else(|| runs.iter().find_map(|job| refusal(scene, job)))
+        .or_else(|| {
+            runs.iter().find_map(|job| refusal(scene, job).or_else(|| job_waits::trouble(scene, job)))
+        })
 }
 
 /// Its last run gave up, and none has succeeded since.
