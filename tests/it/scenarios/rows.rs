@@ -66,6 +66,9 @@ pub struct DeploymentRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub replicas: u32,
+    /// `spec.minReadySeconds`.
+    #[serde(default)]
+    pub min_ready: u32,
     #[serde(default)]
     pub paused: bool,
     /// Reason of Progressing; worked out from the pods when absent.
