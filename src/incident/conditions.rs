@@ -59,6 +59,7 @@ pub(super) const NOBODY_ANSWERS: &[&str] = &[
     cause::SCALED_TO_ZERO,
     cause::WORKLOAD_ABSENT,
     cause::SERVICE_ABSENT,
+    cause::BACKEND_PORT,
     cause::BAD_GATEWAY,
 ];
 

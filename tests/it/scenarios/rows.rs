@@ -544,6 +544,9 @@ pub struct ServiceRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub selector: BTreeMap<String, String>,
+    /// `http:80`.
+    #[serde(default)]
+    pub ports: Vec<String>,
     pub edited: Option<String>,
     pub by: Option<String>,
 }
@@ -587,6 +590,7 @@ pub struct IngressRow {
     pub hosts: Vec<String>,
     /// The Secret of its certificate, for all hosts.
     pub secret: Option<String>,
+    /// `web`, or `web:http` with the port.
     #[serde(default)]
     pub services: Vec<String>,
     #[serde(default = "IngressRow::addresses")]
