@@ -17,6 +17,7 @@ mod mask;
 mod monitoring;
 mod network;
 mod node;
+mod noted;
 mod observation;
 mod outside;
 mod pod;

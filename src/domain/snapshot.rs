@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Activity, Alert, AlertState, AnomalyId, Ask, Asked, Autoscaler, Blind, Cache, Capacity, Case,
-    Certificate, Change, ConfigObject, Controller, ControllerRevision, CronJob, Database, Delta, Deployment,
+    Certificate, Change, ConfigObject, Controller, ControllerRevision, CronJob, Database, Deployment,
     DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Job, Key, Kind, Labels, Lease,
     Monitoring, Name, Node, NodeDisk, Noise, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, Reach,
     ReplicaSet, Series, Service, Sight, Silence, Strain, Table, Timestamp, Traffic, Trigger, Usage,
@@ -79,6 +79,9 @@ pub struct Snapshot {
     pub reaches: BTreeMap<Name, Reach>,
     /// Since when a Service has had a slice without a ready endpoint, as far as seen.
     pub unserved: BTreeMap<Key, Timestamp>,
+    /// Deployments whose controller has not seen their specification: the last generation that it saw, and since when we
+    /// see that; None where it was so at first sight.
+    pub overtaken: BTreeMap<Key, (i64, Option<Timestamp>)>,
     /// Certificates that were renewed under our eyes, and when.
     pub renewed: BTreeMap<Key, Timestamp>,
     pub monitoring: Option<Monitoring>,
@@ -146,7 +149,10 @@ impl Snapshot {
             Fact::Answered(took) => self.answered_in = Some(took),
             Fact::Pods(delta) => self.pods.fold(delta),
             Fact::Nodes(delta) => self.nodes.fold(delta),
-            Fact::Deployments(delta) => self.deployments.fold(delta),
+            Fact::Deployments(delta) => {
+                self.note_overtaken(at, &delta);
+                self.deployments.fold(delta);
+            }
             Fact::ReplicaSets(delta) => self.replica_sets.fold(delta),
             Fact::StatefulSets(delta) => self.stateful_sets.fold(delta),
             Fact::DaemonSets(delta) => self.daemon_sets.fold(delta),
@@ -235,30 +241,6 @@ impl Snapshot {
             Fact::Noise(noise) => self.noise = *noise,
             Fact::Asked(answers) => answers.into_iter().for_each(|answer| self.learn_answer(answer)),
             Fact::Acted(change) => self.deeds.push(change),
-        }
-    }
-
-    /// Remembers when a Certificate was seen to be another: its own dates may lie in the past.
-    fn note_renewals(&mut self, at: Timestamp, delta: &Delta<Certificate>) {
-        let Delta::Seen(seen) = delta else { return };
-        for one in seen {
-            if self.certificates.get(&one.key).is_some_and(|known| known.not_after != one.not_after) {
-                self.renewed.insert(one.key.clone(), at);
-            }
-        }
-    }
-
-    /// Remembers when a Service lost its last ready endpoint: the API does not say.
-    fn note_unserved(&mut self, at: Timestamp, delta: &Delta<EndpointSlice>) {
-        let Delta::Seen(slices) = delta else { return };
-        for slice in slices {
-            let Some(service) = &slice.service else { continue };
-            let key = Key::new(slice.key.namespace.clone(), service.clone());
-            if slice.ready > 0 {
-                self.unserved.remove(&key);
-            } else {
-                self.unserved.entry(key).or_insert(at);
-            }
         }
     }
 

@@ -124,7 +124,8 @@ fn emptied(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
     })
 }
 
-/// The one Deployment with replicas that no other Service leads to and that differs in one label, by little.
+/// The Deployment with replicas that no other Service leads to and that differs in one label: the one of the Service's
+/// name, else the only one that differs by little.
 pub(super) fn meant<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<(&'a Deployment, Difference<'a>)> {
     let snapshot = scene.snapshot;
     let here = |key: &Key| key.namespace == service.key.namespace;
@@ -133,12 +134,14 @@ pub(super) fn meant<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<(&'a 
         others.any(|other| other.selector.matches(&deployment.selector.labels))
     };
     let deployments = snapshot.deployments.iter().filter(|one| here(&one.key));
-    let mut close = deployments.filter(|one| one.replicas > 0 && !is_led_to(one)).filter_map(|one| {
+    let close = deployments.filter(|one| one.replicas > 0 && !is_led_to(one)).filter_map(|one| {
         let difference = difference(service, one)?;
-        (one.key.name == service.key.name || is_near(difference.1, difference.2)).then_some((one, difference))
+        Some((one, difference))
     });
-    let found = close.next()?;
-    close.next().is_none().then_some(found)
+    let candidates: Vec<_> = close.collect();
+    let named = candidates.iter().find(|(one, _)| one.key.name == service.key.name);
+    let mut near = candidates.iter().filter(|(_, (_, wrong, right))| is_near(wrong, right));
+    named.or_else(|| near.next().filter(|_| near.next().is_none())).copied()
 }
 
 fn difference<'a>(service: &'a Service, deployment: &'a Deployment) -> Option<Difference<'a>> {

@@ -15,7 +15,7 @@ use super::disk_forecast::forecast;
 use super::node_load::load;
 use super::node_notready::{bindings, touches};
 use super::workload::{evidence, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, evicted, pages_at, shown};
 
 const WARNING_AFTER: Threshold = Threshold {
     key: "disk-full.warning-after",
@@ -154,7 +154,7 @@ fn of_node(scene: &Scene<'_>, node: &Node) -> Option<Anomaly> {
         let says = format!("{} evicted for it, e.g. {}", text::count(evicted.len(), "pod"), first.key);
         finding.facts.push(evidence(Origin::Pods, None, says));
     }
-    let causes = causes(disk, &finding);
+    let causes = causes(disk, &finding, &evicted);
     finding.facts.extend(disk.map(|disk| evidence(Origin::NodeDisks, None, disk.root.says())));
     let here = on_node(scene, node);
     let load = load(scene, &here);
@@ -289,13 +289,17 @@ fn below_since(series: &Series, bound: f64) -> Option<Timestamp> {
     series.points().iter().rev().take_while(|(_, free)| *free < bound).last().map(|(at, _)| *at)
 }
 
-fn causes(disk: Option<&NodeDisk>, finding: &Finding) -> Vec<Cause> {
+fn causes(disk: Option<&NodeDisk>, finding: &Finding, evicted: &[&Pod]) -> Vec<Cause> {
     let known = disk.map(NodeDisk::causes).unwrap_or_default();
     if !known.is_empty() {
         return known;
     }
     if let Some((disk, hog)) = disk.and_then(|disk| Some((disk, disk.hog()?))) {
         return vec![Cause { name: cause::POD_FILLS_DISK, says: disk.takes(hog), weight: 0.85 }];
+    }
+    if let Some((pod, amount)) = evicted::hog(evicted) {
+        let says = format!("{} used {amount} when it was evicted", pod.key);
+        return vec![Cause { name: cause::POD_FILLS_DISK, says, weight: 0.75 }];
     }
     let says = match finding.facts.first() {
         Some(fact) => fact.says.clone(),

@@ -4,7 +4,8 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, ObjectRef, Origin, Phase, Pod, Severity, Subject, Timestamp, cause, text,
+    Anomaly, AnomalyId, Cause, ObjectRef, Origin, Phase, Pod, Severity, Subject, Timestamp, cause, quantity,
+    text,
 };
 
 use super::crash_loop::RULE;
@@ -54,6 +55,21 @@ fn is_evicted(scene: &Scene<'_>, pod: &Pod) -> bool {
 pub(super) fn is_over_its_own_limits(pod: &Pod) -> bool {
     let words = pod.message.as_deref().unwrap_or_default().to_lowercase();
     OWN_LIMITS.iter().any(|limit| words.contains(limit))
+}
+
+/// Who of the evicted wrote the most, and how much, as the kubelet says: `Container app was using 71Gi, request is 0`.
+/// Small ones went for the sake of others.
+pub(super) fn hog<'a>(evicted: &[&'a Pod]) -> Option<(&'a Pod, String)> {
+    const LARGE: f64 = 1e9;
+    let used = |pod: &'a Pod| {
+        let (_, rest) = pod.message.as_deref()?.split_once(" was using ")?;
+        let amount = rest.split([',', ' ']).next()?;
+        let bytes = quantity(amount).filter(|bytes| *bytes >= LARGE)?;
+        Some((bytes, pod, quote(amount)))
+    };
+    let most =
+        evicted.iter().filter_map(|pod| used(pod)).max_by(|(one, ..), (other, ..)| one.total_cmp(other));
+    most.map(|(_, pod, amount)| (pod, amount))
 }
 
 /// When its last container ended, or a condition changed.

@@ -60,8 +60,27 @@ pub(super) fn ailment(scene: &Scene<'_>, node: &Node, freshest: Option<Timestamp
         Some(ready) if ready.status == Status::True => {
             overdue(scene, node, freshest).or_else(|| lacking(scene, node)).or_else(|| flapping(scene, node))
         }
-        Some(ready) if !is_unheard(node) => Some(not_ready(scene, node, ready)),
+        Some(ready) if !is_unheard(node) => {
+            let down = not_ready(scene, node, ready);
+            Some(match flapping(scene, node) {
+                Some(flaps) => again(down, flaps),
+                None => down,
+            })
+        }
         _ => Some(unheard(scene, node)),
+    }
+}
+
+/// One that is down once more has been ill since the first time: it will not be well before it stays.
+fn again(down: Ailment, flaps: Ailment) -> Ailment {
+    let mut causes: Vec<Cause> = flaps.causes.into_iter().chain(down.causes).collect();
+    causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    Ailment {
+        since: down.since.min(flaps.since),
+        label: format!("{}, and {}", down.label, flaps.label),
+        causes,
+        evidence: down.evidence.into_iter().chain(flaps.evidence).collect(),
+        ..down
     }
 }
 
@@ -213,7 +232,7 @@ fn flapping(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
     let says = format!("not ready {times} times since {}", text::span(between(since, scene.now)));
     Some(Ailment {
         since,
-        grade: Grade::Suspected,
+        grade: Grade::Ill,
         is_silent: false,
         label: "comes and goes".to_owned(),
         causes: vec![Cause { name: cause::NODE_FLAPPING, says: says.clone(), weight: 0.8 }],

@@ -186,7 +186,13 @@ fn ignored_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp
     if deployment.observed_generation >= deployment.generation {
         return None;
     }
-    deployment.written.filter(|written| scene.has_lasted(*written, &NO_PROGRESS))
+    // At first sight a scaling may be of this second, whatever its date.
+    let scaled = deployment.status_replicas != deployment.replicas;
+    let since = match scene.snapshot.overtaken.get(&deployment.key) {
+        Some((_, Some(seen))) => Some(*seen),
+        _ => deployment.written.filter(|_| !scaled),
+    };
+    since.filter(|since| scene.has_lasted(*since, &NO_PROGRESS))
 }
 
 /// Whether another rule says what ails this pod.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use covet_tui::domain::{Anomaly, CAUSES, Observation, Origin, Severity, text};
 use covet_tui::incident::{headline, incidents};
 use covet_tui::rules::{RULES, Thresholds, judge};
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use world::{World, now, span};
@@ -365,4 +366,26 @@ fn only_what_is_wrong_fires_while_a_world_comes_into_sight() {
     }
     assert!(judged > 10_000, "only {judged} judged");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// `managedFields` date a scaling by the first of its kind: what was scaled a second ago is not told as neglected since
+/// last week, and what stays so under our eyes is.
+#[test]
+fn a_controller_is_behind_since_that_was_seen() {
+    let world = |unseen: &str| -> World {
+        let row = r#"{ name = "web", replicas = 3, progressing = "NewReplicaSetAvailable", revisions = [{ n = 3, age = "9d" }]"#;
+        let text = format!("deployments = [{row}{unseen} }}]\npods = [{{ of = \"web@3\", count = 3 }}]");
+        toml::from_str(&text).unwrap()
+    };
+    let told = |snapshot: &covet_tui::domain::Snapshot, after: i64| {
+        let at = now() + SignedDuration::from_secs(after);
+        let found = judge(snapshot, &Thresholds::default(), at).anomalies();
+        found.iter().map(|anomaly| (anomaly.id.to_string(), anomaly.onset)).collect::<Vec<_>>()
+    };
+    let mut snapshot = world("").snapshot();
+    for observation in world(r#", unseen = "19m""#).observations() {
+        snapshot.fold(observation);
+    }
+    assert_eq!(told(&snapshot, 2), []);
+    assert_eq!(told(&snapshot, 200), [("rollout-stuck/deployment/shop/web".to_owned(), now())]);
 }
