@@ -129,6 +129,7 @@ causes! {
     ONE_POD = "one-pod": "One pod causes most of the errors.";
     CACHE_EVICTING = "cache-evicting": "The cache is full and evicts what is still needed.";
     CACHE_COLD = "cache-cold": "The cache answers too few of the lookups.";
+    CACHE_FULL = "cache-full": "The cache is full and may evict nothing: it refuses writes.";
     CACHE_DOWN = "cache-down": "The cache does not answer.";
     CPU_THROTTLED = "cpu-throttled": "Containers are stopped by their CPU limit.";
     // Why a certificate is a problem.

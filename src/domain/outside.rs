@@ -148,7 +148,19 @@ pub struct Cache {
     pub used_memory: u64,
     /// 0 means no limit.
     pub max_memory: u64,
+    /// It may evict nothing (maxmemory-policy noeviction).
+    pub keeps_all: bool,
+    /// Commands refused for want of memory (OOM), between the last two looks.
+    pub refused_per_second: f64,
     pub clients: u32,
+}
+
+impl Cache {
+    /// What would be written now is refused.
+    pub fn refuses_writes(&self) -> bool {
+        let is_full = self.max_memory > 0 && self.used_memory >= self.max_memory;
+        self.refused_per_second > 0.0 || self.keeps_all && is_full
+    }
 }
 
 /// The last TLS handshake with a host.

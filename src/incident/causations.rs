@@ -2,8 +2,8 @@
 
 use super::causation::{AT_ANY_TIME, Causation, Join, of_rollout, row, strictly, when};
 use super::conditions::{
-    ITS_OWN, TLS, has_cause, is_its_own, is_out_of_disk, lacks_database, network_of_its_node, serves,
-    unready_for_database,
+    ITS_OWN, TLS, has_cause, is_a_cache, is_its_own, is_out_of_disk, lacks_database, lacks_the_cache,
+    network_of_its_node, serves, unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
 
@@ -234,6 +234,21 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         row(("disk-full", "job-failed"), Join::Object(Kind::Pod), 60, 0.85, "its pods cannot write"),
         |_, effect| has_cause(effect, &[cause::NO_SPACE]),
     ),
+    when(
+        row(("cache-down", "high-latency"), Join::Anything, 10, 0.85, "requests go on without the cache"),
+        lacks_the_cache,
+    ),
+    when(
+        row(("cache-down", "high-5xx"), Join::Anything, 10, 0.85, "requests fail without the cache"),
+        lacks_the_cache,
+    ),
+    when(row(("crash-loop", "cache-down"), Join::Anything, 10, 0.9, "its own pod crashes"), is_a_cache),
+    when(row(("image-pull", "cache-down"), Join::Anything, 10, 0.9, "its own pod has no image"), is_a_cache),
+    when(
+        row(("rollout-stuck", "cache-down"), Join::Anything, 20, 0.9, "its own rollout is stuck"),
+        is_a_cache,
+    ),
+    when(row(("node-notready", "cache-down"), Join::Anything, 10, 0.85, "it is on that node"), is_a_cache),
     row(
         ("node-notready", "prom-down"),
         Join::Object(Kind::Node),

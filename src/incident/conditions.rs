@@ -1,6 +1,6 @@
 //! What else must hold for one trouble to explain another: what both are about, and what each proves of itself.
 
-use crate::domain::{Anomaly, Severity, cause};
+use crate::domain::{Anomaly, Kind, Severity, cause};
 
 /// What stands in its way would do so on any node.
 pub(super) fn is_its_own(rollout: &Anomaly) -> bool {
@@ -34,8 +34,14 @@ pub(super) const TLS: &[&str] =
     &[cause::EXPIRED, cause::NAME_MISMATCH, cause::HANDSHAKE_FAILED, cause::DEFAULT_CERTIFICATE];
 
 /// What makes requests slow on any number of replicas.
-pub(super) const ITS_OWN: &[&str] =
-    &[cause::BAD_REVISION, cause::CPU_THROTTLED, cause::CACHE_EVICTING, cause::CACHE_COLD, cause::CACHE_DOWN];
+pub(super) const ITS_OWN: &[&str] = &[
+    cause::BAD_REVISION,
+    cause::CPU_THROTTLED,
+    cause::CACHE_EVICTING,
+    cause::CACHE_COLD,
+    cause::CACHE_FULL,
+    cause::CACHE_DOWN,
+];
 
 /// Whether a crash is one for want of the database: it says so, or does not say, beside what uses the database.
 pub(super) fn lacks_database(database: &Anomaly, crash: &Anomaly) -> bool {
@@ -68,4 +74,18 @@ pub(super) fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
 /// A node that evicts, rather than one that soon might.
 pub(super) fn is_out_of_disk(anomaly: &Anomaly) -> bool {
     anomaly.severity == Severity::Critical && !has_cause(anomaly, &[cause::CLAIM_FULL])
+}
+
+/// What went is the cache's own workload, by its name; nobody draws us a map of what it serves.
+pub(super) fn is_a_cache(ill: &Anomaly, _: &Anomaly) -> bool {
+    const CACHES: &[&str] = &["redis", "valkey", "keydb", "dragonfly"];
+    ill.touches.iter().any(|object| {
+        matches!(object.kind, Kind::Deployment | Kind::StatefulSet)
+            && CACHES.iter().any(|name| object.key.name.contains(name))
+    })
+}
+
+/// The traffic that fails with the cache has it among its causes, or none at all.
+pub(super) fn lacks_the_cache(_: &Anomaly, traffic: &Anomaly) -> bool {
+    traffic.causes.is_empty() || has_cause(traffic, &[cause::CACHE_DOWN, cause::CACHE_FULL])
 }

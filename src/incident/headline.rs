@@ -149,12 +149,9 @@ pub fn headline(
     match (vital, failing.first()) {
         (Some((_, blind)), _) => format!("cannot tell: {}{unseen}", blind.why),
         (None, Some((_, blind))) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
-        (None, None) => match (alerting(snapshot, now), lost(snapshot)) {
-            (None, None) => format!("all calm{unseen}"),
-            (alerts, lost) => {
-                let known: Vec<String> = alerts.into_iter().chain(lost).collect();
-                format!("nothing wrong by our rules, but {}{unseen}", known.join("; "))
-            }
+        (None, None) => match alerting(snapshot, now) {
+            None => format!("all calm{unseen}"),
+            Some(alerts) => format!("nothing wrong by our rules, but {alerts}{unseen}"),
         },
     }
 }
@@ -182,13 +179,6 @@ fn alerting(snapshot: &Snapshot, now: Timestamp) -> Option<String> {
 
 /// Severities that wake somebody (Prometheus' and Alertmanager's own examples).
 const GRAVE: &[&str] = &["critical", "page", "error", "emergency"];
-
-/// A cache that answered before and does not any more: no rule is about it alone.
-fn lost(snapshot: &Snapshot) -> Option<String> {
-    let sight = snapshot.sight(Origin::Redis).filter(|sight| sight.seen.is_some())?;
-    let blind = sight.blind.as_ref().filter(|blind| blind.kind == BlindKind::Unreachable)?;
-    Some(format!("the cache does not answer any more: {}", blind.why))
-}
 
 /// What is not looked at, for an honest line's end.
 fn unseen(blind: &[(Watched, Blind)]) -> String {

@@ -418,6 +418,9 @@ pub struct CacheRow {
     /// In MiB; 0 is no limit.
     #[serde(default)]
     pub max: u64,
+    /// maxmemory-policy noeviction.
+    #[serde(default)]
+    pub keeps_all: bool,
 }
 
 #[derive(Debug, Deserialize)]

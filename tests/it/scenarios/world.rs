@@ -28,7 +28,7 @@ use super::workloads;
 pub struct World {
     /// The one namespace that is looked at.
     scope: Option<String>,
-    /// Origins that cannot be seen: `not-configured`, `refused` or `unreachable`.
+    /// Origins that cannot be seen: `not-configured`, `refused`, `unreachable` since it was seen, or `never-reached`.
     blind: BTreeMap<Origin, String>,
     /// Origins whose list is not complete yet.
     waiting: Vec<Origin>,
@@ -235,6 +235,9 @@ impl World {
         all.extend(self.database_looks());
         all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
+            if kind == "never-reached" {
+                all.retain(|observation| observation.origin != *origin);
+            }
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
         }
         all
@@ -428,6 +431,7 @@ fn cache_looks(row: &CacheRow) -> Vec<Observation> {
             evicted_per_second: row.evicted,
             used_memory: row.used << 20,
             max_memory: row.max << 20,
+            keeps_all: row.keeps_all,
             ..Cache::default()
         };
         Observation { at, origin: Origin::Redis, seen: Ok(Fact::Cache(cache)) }
@@ -692,7 +696,7 @@ fn blind(origin: Origin, kind: &str) -> Blind {
     let kind = match kind {
         "not-configured" => BlindKind::NotConfigured,
         "refused" => BlindKind::Refused,
-        "unreachable" => BlindKind::Unreachable,
+        "unreachable" | "never-reached" => BlindKind::Unreachable,
         other => panic!("{other} is not a kind of blindness"),
     };
     Blind { kind, why: format!("{} cannot be seen", origin.as_str()), repair: None, since: ago("3m") }
