@@ -121,6 +121,7 @@ causes! {
     HOT_QUERY = "hot-query": "One statement takes most of the database's time.";
     LOAD_SPREAD = "load-spread": "The database's time is spread over many statements.";
     MISSING_INDEX = "missing-index": "The statement reads a whole table where an index would do.";
+    EXPLAIN_DENIED = "explain-denied": "Our role may not read what the statement reads, so it may not explain it either.";
     INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
     LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
     DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";

@@ -54,7 +54,7 @@ pub use disk::{
     CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
 };
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
-pub use lock_tree::{Locked, lock_roots, lock_tree, longest_wait};
+pub use lock_tree::{Locked, lock_roots, lock_tree, lock_waiters, longest_wait};
 pub use mask::{is_telling, mask, masked};
 pub use monitoring::{Monitoring, MonitoringPod, Noise, Volume};
 pub use network::{Certificate, DENYLIST, EndpointSlice, Ingress, PersistentVolumeClaim, Service};

@@ -3,7 +3,7 @@
 use super::causation::{AT_ANY_TIME, Causation, Join, of_rollout, row, strictly, when};
 use super::conditions::{
     ITS_OWN, TLS, has_cause, is_a_cache, is_its_own, is_out_of_disk, lacks_database, lacks_the_cache,
-    network_of_its_node, serves, unready_for_database,
+    may_fail_requests, network_of_its_node, serves, unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
 
@@ -166,8 +166,20 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         0.85,
         "sessions that wait hold their slots, and pools open more",
     ),
-    row(("db-cpu", "high-5xx"), Join::Anything, 10, 0.85, "requests wait for the database until they fail"),
-    row(("db-cpu", "high-latency"), Join::Anything, 10, 0.85, "requests wait for the database"),
+    when(
+        row(
+            ("db-cpu", "high-5xx"),
+            Join::Anything,
+            10,
+            0.85,
+            "requests wait for the database until they fail",
+        ),
+        may_fail_requests,
+    ),
+    when(
+        row(("db-cpu", "high-latency"), Join::Anything, 10, 0.85, "requests wait for the database"),
+        may_fail_requests,
+    ),
     row(("db-cpu", "hpa-max"), Join::Anything, 10, 0.6, "slow requests keep replicas busy"),
     when(
         row(("db-cpu", "crash-loop"), Join::Anything, 10, 0.85, "containers die waiting for the database"),
@@ -203,8 +215,14 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         unready_for_database,
     ),
-    row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
-    row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
+    when(
+        row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
+        may_fail_requests,
+    ),
+    when(
+        row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
+        may_fail_requests,
+    ),
     row(
         ("db-pool", "hpa-max"),
         Join::Anything,

@@ -89,3 +89,20 @@ pub(super) fn is_a_cache(ill: &Anomaly, _: &Anomaly) -> bool {
 pub(super) fn lacks_the_cache(_: &Anomaly, traffic: &Anomaly) -> bool {
     traffic.causes.is_empty() || has_cause(traffic, &[cause::CACHE_DOWN, cause::CACHE_FULL])
 }
+
+/// A revision is to blame for this from here on: only its pods fail, or it began right after it.
+const STRONG: f64 = 0.9;
+
+/// Whether what fails may come from the database at all: a revision whose own pods fail is reason enough, unless its
+/// own sessions wait there, and waited first.
+pub(super) fn may_fail_requests(database: &Anomaly, traffic: &Anomaly) -> bool {
+    let own = traffic.causes.first().filter(|first| first.name == cause::BAD_REVISION);
+    if own.is_none_or(|own| own.weight < STRONG) || !has_cause(database, &[cause::LOCK_CHAIN]) {
+        return true;
+    }
+    let (waiting, workload) = (database.bindings.get("lock_waiters_of"), traffic.bindings.get("deployment"));
+    let is_its_own = waiting.zip(workload).is_none_or(|(waiting, workload)| {
+        waiting.split(',').any(|who| who.contains(workload.as_str()) || workload.contains(who))
+    });
+    is_its_own && database.onset <= traffic.onset
+}

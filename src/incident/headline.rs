@@ -126,7 +126,7 @@ pub fn headline(
     snapshot: &Snapshot,
     now: Timestamp,
 ) -> String {
-    let unseen = unseen(blind);
+    let unseen = unseen(blind, anomalies);
     if let Some(worst) = incidents.first() {
         let more = match incidents.len() - 1 {
             0 => String::new(),
@@ -180,12 +180,14 @@ fn alerting(snapshot: &Snapshot, now: Timestamp) -> Option<String> {
 /// Severities that wake somebody (Prometheus' and Alertmanager's own examples).
 const GRAVE: &[&str] = &["critical", "page", "error", "emergency"];
 
-/// What is not looked at, for an honest line's end.
-fn unseen(blind: &[(Watched, Blind)]) -> String {
-    if blind.is_empty() {
+/// What is not looked at, for an honest line's end. Who fires sees something.
+fn unseen(blind: &[(Watched, Blind)], anomalies: &[Anomaly]) -> String {
+    let fires = |rule: &str| anomalies.iter().any(|anomaly| *anomaly.rule == *rule);
+    let mut names: Vec<&str> =
+        blind.iter().map(|(rule, _)| &*rule.name).filter(|name| !fires(name)).collect();
+    names.dedup();
+    if names.is_empty() {
         return String::new();
     }
-    let mut names: Vec<&str> = blind.iter().map(|(rule, _)| &*rule.name).collect();
-    names.dedup();
     format!(" · not seeing {}", names.join(", "))
 }

@@ -463,6 +463,9 @@ pub struct ActivityRow {
     /// `4711 reports idle in transaction for 6m blocks 12`.
     #[serde(default)]
     pub roots: Vec<String>,
+    /// Applications whose sessions wait for locks.
+    #[serde(default)]
+    pub waiting: Vec<String>,
     /// Share and text of the statement that costs most.
     pub top: Option<(f64, String)>,
     #[serde(default)]

@@ -412,6 +412,7 @@ fn activity(row: &ActivityRow) -> Activity {
         stuck: row.stuck,
         holders: row.holders.iter().map(holder).collect(),
         roots: row.roots.iter().map(root).collect(),
+        waiting: row.waiting.iter().map(|name| name.as_str().into()).collect(),
         top: row.top.as_ref().map(|(share, text)| TopQuery {
             id: 42,
             text: text.as_str().into(),
