@@ -175,6 +175,13 @@ pub struct Handshake {
     pub served: Result<Served, Name>,
 }
 
+impl Handshake {
+    /// The host, and its port where that is not 443.
+    pub fn place(&self) -> Name {
+        if self.port == 443 { self.host.clone() } else { format!("{}:{}", self.host, self.port).into() }
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Served {
     pub not_before: Timestamp,

@@ -100,6 +100,8 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("ingress", "the Ingress in front"),
     ("balancer", "the address or name of its load balancer"),
     ("tls_index", "the place of the certificate among the Ingress's own, counted from 0"),
+    ("served_at", "the public host, with its port where that is not 443"),
+    ("certificate_kept", "where the certificate that is served is kept: a Secret, or files"),
     ("tls_secret", "the Secret that the Ingress takes the certificate from"),
     ("retry_after", "when the issuer lets us try again"),
     ("solver_index", "the place of the issuer's solver, counted from 0"),

@@ -501,6 +501,8 @@ pub struct CertificateRow {
 #[serde(deny_unknown_fields)]
 pub struct HandshakeRow {
     pub host: String,
+    #[serde(default = "HandshakeRow::port")]
+    pub port: u16,
     #[serde(default = "HandshakeRow::address")]
     pub address: String,
     /// Time left, and the whole life.
@@ -519,6 +521,9 @@ pub struct HandshakeRow {
 }
 
 impl HandshakeRow {
+    fn port() -> u16 {
+        443
+    }
     fn address() -> String {
         "192.0.2.1".into()
     }

@@ -212,9 +212,9 @@ impl World {
         if self.walks.is_empty() {
             see(Origin::Reach, Fact::Walks(Vec::new()));
         }
-        let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
+        let mut hosts: BTreeMap<(&str, u16), Vec<Handshake>> = BTreeMap::new();
         for row in &self.handshakes {
-            hosts.entry(&row.host).or_default().push(handshake(row));
+            hosts.entry((&row.host, row.port)).or_default().push(handshake(row));
         }
         for rows in hosts.into_values() {
             see(Origin::Tls, Fact::Handshakes(rows));
@@ -633,7 +633,7 @@ fn handshake(row: &HandshakeRow) -> Handshake {
     };
     Handshake {
         host: row.host.as_str().into(),
-        port: 443,
+        port: row.port,
         address: row.address.as_str().into(),
         at: now(),
         served: row.fails.as_deref().map_or(Ok(served), |why| Err(why.into())),
