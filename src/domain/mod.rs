@@ -61,8 +61,8 @@ pub use network::{Certificate, DENYLIST, EndpointSlice, Ingress, PersistentVolum
 pub use node::{Lease, Node, NodeCondition, Taint, aws_region};
 pub use observation::{Age, Blind, BlindKind, Delta, Fact, Observation, Origin};
 pub use outside::{
-    Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
-    WorkloadTraffic,
+    Alert, AlertGrade, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage,
+    UsageSource, WorkloadTraffic,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
 pub use quantity::quantity;

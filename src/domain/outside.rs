@@ -88,6 +88,28 @@ pub enum AlertState {
     Unprocessed,
 }
 
+/// How much an alert's label `severity` asks of people.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum AlertGrade {
+    /// For information, or nothing said.
+    Other,
+    Warning,
+    /// It wakes somebody.
+    Grave,
+}
+
+impl Alert {
+    pub fn grade(&self) -> AlertGrade {
+        /// Prometheus' and Alertmanager's own examples.
+        const GRAVE: &[&str] = &["critical", "page", "error", "emergency"];
+        match self.labels.get("severity").map(|grade| grade.to_lowercase()) {
+            Some(grade) if GRAVE.contains(&grade.as_str()) => AlertGrade::Grave,
+            Some(grade) if grade == "warning" => AlertGrade::Warning,
+            _ => AlertGrade::Other,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Silence {
     pub id: Name,

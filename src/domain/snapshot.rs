@@ -125,6 +125,14 @@ impl Snapshot {
         self.scope.is_none()
     }
 
+    /// The alerts of what is looked at, and those of no namespace.
+    pub fn alerts_in_scope(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(|alert| {
+            let namespace = alert.labels.get("namespace");
+            self.scope.as_ref().is_none_or(|scope| namespace.is_none_or(|namespace| namespace == scope))
+        })
+    }
+
     pub fn fold(&mut self, observation: Observation) {
         let Observation { at, origin, seen } = observation;
         let sight = self.sights.entry(origin).or_default();

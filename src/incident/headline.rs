@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Alert, AlertState, Anomaly, Blind, BlindKind, Change, ChangeKind, Origin, Severity, Snapshot, Subject,
-    Timestamp, between, text,
+    AlertGrade, AlertState, Anomaly, Blind, BlindKind, Change, ChangeKind, Origin, Severity, Snapshot,
+    Subject, Timestamp, between, text,
 };
 use crate::rules::{Watched, rule};
 
@@ -146,39 +146,33 @@ pub fn headline(
         blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();
     // Who doesn't see pods or nodes doesn't know whether anything works.
     let vital = failing.iter().find(|(rule, _)| matches!(&*rule.name, "crash-loop" | "node-notready"));
-    match (vital, failing.first()) {
-        (Some((_, blind)), _) => format!("cannot tell: {}{unseen}", blind.why),
-        (None, Some((_, blind))) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
-        (None, None) => match alerting(snapshot, now) {
-            None => format!("all calm{unseen}"),
-            Some(alerts) => format!("nothing wrong by our rules, but {alerts}{unseen}"),
-        },
+    let alerts = alerting(snapshot, now);
+    match (vital.or(failing.first()), alerts) {
+        (Some((_, blind)), _) if vital.is_some() => format!("cannot tell: {}{unseen}", blind.why),
+        (Some((_, blind)), None) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
+        (Some((_, blind)), Some(alerts)) => {
+            format!("nothing wrong by our rules, but {alerts}; {}{unseen}", blind.why)
+        }
+        (None, None) => format!("all calm{unseen}"),
+        (None, Some(alerts)) => format!("nothing wrong by our rules, but {alerts}{unseen}"),
     }
 }
 
 /// What Alertmanager tells people of right now, where an alert is grave: `401 alerts fire, 1 of them critical`.
-fn alerting(snapshot: &Snapshot, now: Timestamp) -> Option<String> {
+pub fn alerting(snapshot: &Snapshot, now: Timestamp) -> Option<String> {
     if snapshot.blindness(Origin::Alertmanager, now).is_some() {
         return None;
     }
-    let is_here = |alert: &&Alert| {
-        let namespace = alert.labels.get("namespace");
-        snapshot.scope.as_ref().is_none_or(|scope| namespace.is_none_or(|namespace| namespace == scope))
+    let of = |grade: AlertGrade| {
+        let active = snapshot.alerts_in_scope().filter(|alert| alert.state == AlertState::Active);
+        active.filter(|alert| alert.grade() == grade).count()
     };
-    let grade = |alert: &Alert| alert.labels.get("severity").map(|grade| grade.to_lowercase());
-    let active = || snapshot.alerts.iter().filter(|alert| alert.state == AlertState::Active).filter(is_here);
-    let of = |grades: &[&str]| {
-        active().filter(|alert| grade(alert).is_some_and(|grade| grades.contains(&&*grade))).count()
-    };
-    let (grave, all) = (of(GRAVE), of(GRAVE) + of(&["warning"]));
-    (grave > 0).then(|| match all {
+    let grave = of(AlertGrade::Grave);
+    (grave > 0).then(|| match grave + of(AlertGrade::Warning) {
         1 => "1 critical alert fires".to_owned(),
         all => format!("{all} alerts fire, {grave} of them critical"),
     })
 }
-
-/// Severities that wake somebody (Prometheus' and Alertmanager's own examples).
-const GRAVE: &[&str] = &["critical", "page", "error", "emergency"];
 
 /// What is not looked at, for an honest line's end. Who fires sees something.
 fn unseen(blind: &[(Watched, Blind)], anomalies: &[Anomaly]) -> String {
