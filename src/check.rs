@@ -14,7 +14,7 @@ use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
 use crate::probes::Probes;
 use crate::report::{
-    AnomalyRow, BlindRow, CauseRow, EvidenceRow, IncidentRow, Report, Suggestion, VERSION, Verdict,
+    AnomalyRow, BlindRow, CauseRow, EvidenceRow, FoundRow, IncidentRow, Report, Suggestion, VERSION, Verdict,
 };
 use crate::rules::{Judgement, Thresholds, judge};
 
@@ -103,13 +103,12 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
     let is_root = |anomaly: &&Anomaly| incidents.iter().any(|incident| incident.root == anomaly.id);
     let (roots, others): (Vec<&Anomaly>, Vec<&Anomaly>) = anomalies.iter().partition(is_root);
     let mut asked = Asked::until(Instant::now() + READS);
-    let mut suggestions: HashMap<&AnomalyId, Suggestion> = HashMap::new();
+    let mut told: HashMap<&AnomalyId, Advice> = HashMap::new();
     for anomaly in roots.into_iter().chain(others) {
-        let suggestion = suggestion(look, snapshot, anomaly, &mut asked).await;
-        suggestions.extend(suggestion.map(|suggestion| (&anomaly.id, suggestion)));
+        told.insert(&anomaly.id, advise(look, snapshot, anomaly, &mut asked).await);
     }
     let rows: Vec<AnomalyRow> =
-        anomalies.iter().map(|anomaly| row(anomaly, suggestions.remove(&anomaly.id))).collect();
+        anomalies.iter().map(|anomaly| row(anomaly, told.remove(&anomaly.id).unwrap_or_default())).collect();
     let blind: Vec<BlindRow> = judged
         .blind()
         .into_iter()
@@ -141,7 +140,14 @@ fn folded(incident: &Incident, now: Timestamp) -> IncidentRow {
     }
 }
 
-fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
+/// What the playbook makes of an anomaly.
+#[derive(Default)]
+struct Advice {
+    found: Vec<FoundRow>,
+    suggested: Option<Suggestion>,
+}
+
+fn row(anomaly: &Anomaly, Advice { found, suggested }: Advice) -> AnomalyRow {
     AnomalyRow {
         id: anomaly.id.to_string(),
         rule: anomaly.rule.to_string(),
@@ -169,6 +175,7 @@ fn row(anomaly: &Anomaly, suggested: Option<Suggestion>) -> AnomalyRow {
                 at: evidence.at,
             })
             .collect(),
+        found,
         suggested,
     }
 }
@@ -204,15 +211,10 @@ impl Asked {
 }
 
 /// What the playbook suggests after its own reads have been done, as in the cockpit.
-async fn suggestion(
-    look: &Look<'_>,
-    snapshot: &Snapshot,
-    anomaly: &Anomaly,
-    asked: &mut Asked,
-) -> Option<Suggestion> {
-    let playbook = look.library.get(&anomaly.rule)?;
+async fn advise(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly, asked: &mut Asked) -> Advice {
+    let Some(playbook) = look.library.get(&anomaly.rule) else { return Advice::default() };
     let mut progress = Progress::default();
-    let advise = |progress: &Progress, denied: &BTreeSet<Access>| {
+    let planned = |progress: &Progress, denied: &BTreeSet<Access>| {
         plan(
             playbook,
             &Facts {
@@ -228,7 +230,7 @@ async fn suggestion(
             },
         )
     };
-    let mut advice: Plan = advise(&progress, &asked.denied);
+    let mut advice: Plan = planned(&progress, &asked.denied);
     if let Some(probes) = look.probes {
         let due = || {
             let steps = advice.steps.iter().filter(|step| step.auto);
@@ -259,18 +261,29 @@ async fn suggestion(
             };
             progress.steps.insert(id.clone(), done);
         }
-        advice = advise(&progress, &asked.denied);
+        advice = planned(&progress, &asked.denied);
         if !look.read_only {
             asked.review(probes, &advice).await;
-            advice = advise(&progress, &asked.denied);
+            advice = planned(&progress, &asked.denied);
         }
     }
-    let step = &advice.steps[advice.suggested?];
-    Some(Suggestion {
-        step: step.id.clone(),
-        title: step.title.clone(),
-        why: advice.why.clone(),
-        command: step.action.as_ref().map(Action::as_command),
-        blocked: step.not_ours.clone(),
-    })
+    let found = playbook.steps.iter().filter_map(|step| Some((step, progress.steps.get(&step.id)?)));
+    let found = found.flat_map(|(step, done)| {
+        done.found.iter().map(|found| FoundRow {
+            step: step.id.clone(),
+            cause: found.cause.clone(),
+            says: found.says.clone(),
+        })
+    });
+    let suggested = advice.suggested.map(|index| {
+        let step = &advice.steps[index];
+        Suggestion {
+            step: step.id.clone(),
+            title: step.title.clone(),
+            why: advice.why.clone(),
+            command: step.action.as_ref().map(Action::as_command),
+            blocked: step.not_ours.clone(),
+        }
+    });
+    Advice { found: found.collect(), suggested }
 }

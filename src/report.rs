@@ -59,6 +59,8 @@ pub struct AnomalyRow {
     pub onset: Timestamp,
     pub causes: Vec<CauseRow>,
     pub evidence: Vec<EvidenceRow>,
+    /// What the playbook's own reads brought to light.
+    pub found: Vec<FoundRow>,
     pub suggested: Option<Suggestion>,
 }
 
@@ -74,6 +76,16 @@ pub struct EvidenceRow {
     pub from: &'static str,
     pub says: String,
     pub at: Option<Timestamp>,
+}
+
+/// A cause recognised in what was read: a log, events, an answer.
+#[derive(Serialize, Debug)]
+pub struct FoundRow {
+    /// The id of the step that read it.
+    pub step: String,
+    pub cause: String,
+    /// The words that gave it away.
+    pub says: String,
 }
 
 #[derive(Serialize, Debug)]
@@ -143,6 +155,9 @@ impl Report {
             }
             for evidence in &anomaly.evidence {
                 let _ = writeln!(out, "          seen     {}", evidence.says);
+            }
+            for found in &anomaly.found {
+                let _ = writeln!(out, "          found    {}: {}", found.cause, found.says);
             }
             if let Some(next) = &anomaly.suggested {
                 let _ = writeln!(out, "          next     {} ({})", next.title, next.step);

@@ -33,6 +33,7 @@ causes! {
     SPEC_REFUSED = "spec-refused": "The kubelet refuses to start it as specified (security context, mounts).";
     CONFIG_ERROR = "config-error": "It starts and then rejects its configuration.";
     CONFIG_CHANGED = "config-changed": "A ConfigMap or Secret it uses was changed shortly before.";
+    NETWORK_POLICY = "network-policy": "A NetworkPolicy of its namespace was written shortly before.";
     SECRET_NOT_SYNCED = "secret-not-synced": "An ExternalSecret could not be synchronised, so its Secret is old or missing.";
     DATABASE_AUTH = "database-auth": "The database, or another service, rejects its credentials.";
     DATABASE_UNREACHABLE = "database-unreachable": "It cannot reach the database or another service it needs.";
@@ -42,6 +43,7 @@ causes! {
     EPHEMERAL_LIMIT = "ephemeral-limit": "The kubelet evicts its pods: they write more than their limit of ephemeral storage.";
     CRASH = "crash": "It exits with an error; the status does not say why, its log may.";
     BAD_REVISION = "bad-revision": "Only the newest revision is affected, older ones were healthy.";
+    ROLLOUT_PAUSED = "rollout-paused": "Somebody paused its rollout, and a change waits.";
     // Why an image does not come.
     BAD_IMAGE_REFERENCE = "bad-image-reference": "The image reference is not a valid name.";
     IMAGE_NOT_FOUND = "image-not-found": "The registry does not have this repository or tag.";
@@ -57,6 +59,13 @@ causes! {
     REGISTRY_DOWN = "registry-down": "The registry itself fails, or cannot be reached from here either.";
     IMAGE_PULL = "image-pull": "The image cannot be pulled; the status does not say why.";
     // Why new pods do not come up.
+    SCHEDULING_GATED = "scheduling-gated": "A scheduling gate keeps the pod from the scheduler.";
+    SPREAD_CONSTRAINT = "spread-constraint": "No node fits the pod's topology spread constraint.";
+    HOST_PORT = "host-port": "The host port that the pod asks for is taken on every node that would do.";
+    RESOURCE_ABSENT = "resource-absent": "No node offers a resource that the pod asks for, as device plugins do.";
+    VOLUME_ELSEWHERE = "volume-elsewhere": "Its volume can only be had on nodes that are not there or do not take the pod.";
+    POD_SECURITY = "pod-security": "The PodSecurity level of the namespace forbids the pods.";
+    READINESS_GATE = "readiness-gate": "Its containers are ready, and a readiness gate of the pod is not true.";
     UNSCHEDULABLE = "unschedulable": "No node has room for the pod, or none may take it.";
     NODES_AWAY = "nodes-away": "There is no node for the pod, or those there are take none: not ready, cordoned, about to go.";
     NO_NODE_MATCHES = "no-node-matches": "No node has the labels the pod asks for, or all have taints it does not tolerate.";
@@ -111,6 +120,7 @@ causes! {
     DISK_FULL = "disk-full": "The disk is full of what is needed: it is too small.";
     CLAIM_FULL = "claim-full": "A persistent volume is full; the node is not.";
     // Why there is not enough of something.
+    AUTOSCALER_SIGHTLESS = "autoscaler-sightless": "The autoscaler gets no metric, or cannot find what it scales, and keeps the replicas as they are.";
     AT_CAPACITY = "at-capacity": "The autoscaler wants more replicas than it may have.";
     REPLICAS_NOT_READY = "replicas-not-ready": "Replicas exist but are not ready, so the others carry their load.";
     IDLE_IN_TRANSACTION = "idle-in-transaction": "Sessions keep transactions open and do nothing.";
@@ -158,6 +168,8 @@ causes! {
     NO_ROUTE = "no-route": "The controller has no rule for the host.";
     BAD_GATEWAY = "bad-gateway": "The load balancer gets no answer from the pods (502, 504).";
     NO_ENDPOINTS = "no-endpoints": "The Service has no ready endpoint.";
+    SCALED_TO_ZERO = "scaled-to-zero": "All that the Service leads to is scaled to 0.";
+    WORKLOAD_ABSENT = "workload-absent": "Nothing exists any more that the Service selects.";
     SERVICE_ABSENT = "service-absent": "The Ingress sends to a Service that does not exist.";
     SERVICE_SELECTOR = "service-selector": "The Service does not select the pods it is meant for.";
     SERVICE_PORT = "service-port": "The Service sends to a port on which no container listens.";

@@ -65,6 +65,8 @@ pub struct Template {
     pub references: Box<[ConfigReference]>,
     pub pull_secrets: Box<[Name]>,
     pub service_account: Option<Name>,
+    /// `spec.nodeSelector`.
+    pub node_selector: Labels,
     /// Annotation `kubectl.kubernetes.io/restartedAt`.
     pub restarted_at: Option<Name>,
 }

@@ -2,8 +2,8 @@
 
 use super::causation::{AT_ANY_TIME, Causation, Join, of_rollout, row, strictly, when};
 use super::conditions::{
-    ITS_OWN, TLS, has_cause, is_a_cache, is_its_own, is_out_of_disk, lacks_database, lacks_the_cache,
-    may_fail_requests, network_of_its_node, serves, unready_for_database,
+    ITS_OWN, NOBODY_ANSWERS, TLS, asks_prometheus, has_cause, is_a_cache, is_its_own, is_out_of_disk,
+    lacks_database, lacks_the_cache, may_fail_requests, network_of_its_node, serves, unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
 
@@ -50,7 +50,10 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             0.7,
             "replicas lost with the node find no other",
         ),
-        |_, effect| effect.causes.is_empty() || has_cause(effect, &[cause::UNSCHEDULABLE, cause::NODES_AWAY]),
+        |_, effect| {
+            effect.causes.is_empty()
+                || has_cause(effect, &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::NODES_AWAY])
+        },
     )),
     row(("node-notready", "high-5xx"), Join::Namespace, 15, 0.9, "requests still go to pods on that node"),
     row(
@@ -295,6 +298,16 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         |_, effect| !has_cause(effect, ITS_OWN),
     ),
+    when(
+        row(
+            ("prom-down", "hpa-max"),
+            Join::Anything,
+            15,
+            0.6,
+            "the autoscaler's metric comes from Prometheus",
+        ),
+        asks_prometheus,
+    ),
     strictly(row(("hpa-max", "db-pool"), Join::Anything, 10, 0.6, "more replicas hold more connections")),
     row(("hpa-max", "high-5xx"), Join::Namespace, 15, 0.7, "no more replicas may come to share the load"),
     row(
@@ -363,7 +376,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
     ),
     when(
         row(("ingress-down", "high-5xx"), Join::Namespace, 15, 0.7, "the door answers for pods that do not"),
-        |cause, _| has_cause(cause, &[cause::NO_ENDPOINTS, cause::SERVICE_ABSENT, cause::BAD_GATEWAY]),
+        |cause, _| has_cause(cause, NOBODY_ANSWERS),
     ),
     when(
         of_rollout(row(

@@ -8,6 +8,7 @@ pub(super) fn is_its_own(rollout: &Anomaly) -> bool {
         cause::QUOTA,
         cause::WEBHOOK,
         cause::POD_REFUSED,
+        cause::POD_SECURITY,
         cause::MISSING_REFERENCE,
         cause::BAD_IMAGE_REFERENCE,
         cause::IMAGE_NOT_FOUND,
@@ -32,6 +33,25 @@ pub(super) fn network_of_its_node(plugin: &Anomaly, effect: &Anomaly) -> bool {
 /// Clients come to the door and turn away.
 pub(super) const TLS: &[&str] =
     &[cause::EXPIRED, cause::NAME_MISMATCH, cause::HANDSHAKE_FAILED, cause::DEFAULT_CERTIFICATE];
+
+pub(super) fn is_sightless(autoscaler: &Anomaly) -> bool {
+    has_cause(autoscaler, &[cause::AUTOSCALER_SIGHTLESS])
+}
+
+/// An autoscaler whose metric is not metrics-server's to give: of most, Prometheus has it.
+pub(super) fn asks_prometheus(_: &Anomaly, autoscaler: &Anomaly) -> bool {
+    let given = |cause: &crate::domain::Cause| !cause.says.starts_with("FailedGetResourceMetric");
+    is_sightless(autoscaler) && autoscaler.causes.iter().all(given)
+}
+
+/// The door is open, and nobody is behind it.
+pub(super) const NOBODY_ANSWERS: &[&str] = &[
+    cause::NO_ENDPOINTS,
+    cause::SCALED_TO_ZERO,
+    cause::WORKLOAD_ABSENT,
+    cause::SERVICE_ABSENT,
+    cause::BAD_GATEWAY,
+];
 
 /// What makes requests slow on any number of replicas.
 pub(super) const ITS_OWN: &[&str] = &[

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::causation::{Causation, Join, SLACK};
 use super::causations::CAUSATIONS;
-use super::conditions::has_cause;
+use super::conditions::{has_cause, is_sightless};
 use super::dependencies;
 use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
 
@@ -43,6 +43,10 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
 
 fn holds(causation: &Causation, cause: &Anomaly, effect: &Anomaly) -> bool {
     let after = effect.onset.duration_since(cause.onset);
+    // One that cannot measure neither wants more nor is wanted more of.
+    if is_sightless(cause) || is_sightless(effect) && &*cause.rule != "prom-down" {
+        return false;
+    }
     after >= -causation.slack && after <= causation.window && (causation.when)(cause, effect)
 }
 
@@ -112,7 +116,7 @@ fn together(anomalies: &[Anomaly]) -> Vec<Edge> {
 }
 
 /// What several suffer from one and the same thing is one story: what one node's runtime or network cannot start, what
-/// lacks the same ConfigMap.
+/// lacks the same ConfigMap, or reads the same that was changed.
 fn shared(anomalies: &[Anomaly]) -> Vec<Edge> {
     let mut firsts: HashMap<(&str, &str, &str), usize> = HashMap::new();
     let mut ill: Vec<usize> = (0..anomalies.len()).collect();
@@ -135,6 +139,17 @@ fn shared(anomalies: &[Anomaly]) -> Vec<Edge> {
 /// What others may suffer from as well, by its kind, place and name.
 fn shared_thing(anomaly: &Anomaly) -> Option<((&str, &str, &str), &'static str)> {
     let of = |name: &str| anomaly.bindings.get(name).map(String::as_str);
+    let has = |cause: &str| has_cause(anomaly, &[cause]);
+    if has(cause::CONFIG_CHANGED) && !has(cause::BAD_REVISION) {
+        return Some((
+            ("changed", of("namespace")?, of("changed_object")?),
+            "it uses the same, which was changed",
+        ));
+    }
+    if has(cause::NETWORK_POLICY) {
+        let thing = ("NetworkPolicy", of("namespace")?, of("network_policy")?);
+        return Some((thing, "the same NetworkPolicy was written before it"));
+    }
     match anomaly.causes.first()?.name {
         name @ (cause::RUNTIME | cause::NODE_NETWORK) => {
             Some(((name, "", of("node")?), "the same node cannot start it either"))

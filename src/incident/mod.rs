@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Change, Name, Severity, Snapshot, Timestamp};
+use crate::domain::{Anomaly, AnomalyId, Change, Kind, Name, Severity, Snapshot, Subject, Timestamp};
 use crate::rules::worst_first;
 
 pub use changes::changes;
@@ -94,14 +94,22 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
         .filter(|members| members.iter().any(|member| opens(&anomalies[*member])))
         .filter_map(|members| incident(anomalies, &members, &edges, &all_changes, snapshot))
         .collect();
+    let elsewhere = |root: &Anomaly| is_elsewhere(root, snapshot);
     incidents.sort_by(|(one, one_root), (other, other_root)| {
-        other
-            .severity
-            .cmp(&one.severity)
+        elsewhere(one_root)
+            .cmp(&elsewhere(other_root))
+            .then(other.severity.cmp(&one.severity))
             .then(other.members.len().cmp(&one.members.len()))
             .then_with(|| worst_first(one_root, other_root))
     });
     incidents.into_iter().map(|(incident, _)| incident).collect()
+}
+
+/// A node's trouble, where one namespace is looked at that has nothing on it.
+fn is_elsewhere(root: &Anomaly, snapshot: &Snapshot) -> bool {
+    let Some(scope) = &snapshot.scope else { return false };
+    let is_node = matches!(&root.subject, Subject::Object(object) if object.kind == Kind::Node);
+    is_node && !root.touches.iter().any(|object| object.key.namespace == *scope)
 }
 
 fn incident<'a>(

@@ -11,6 +11,7 @@ use crate::domain::{Effect, between, cause, text};
 use super::plan::last_change;
 use super::shortfall::{ENOUGH, fails_anew, shortfall};
 use super::view::{Reason, View};
+use super::words::{short, tell_the_same};
 use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
 
 /// What a decision is made from.
@@ -187,11 +188,12 @@ impl Table<'_> {
                     .view
                     .causes
                     .first()
-                    .filter(|cause| last && hold.for_causes.is_empty() && self.is_mended(cause));
+                    .filter(|cause| last && hold.for_causes.is_empty() && cause.name != cause::CRASH);
                 let why = match known {
-                    Some(cause) => {
+                    Some(cause) if self.is_mended(cause) => {
                         format!("{}: what could be done about it is done or blocked", short(&cause.says))
                     }
+                    Some(cause) => format!("{}: no change of this playbook mends that", short(&cause.says)),
                     None => hold.why.show(self.values),
                 };
                 return Some(Decision { parent: hold.to.clone(), ..suggest(index, why) });
@@ -373,29 +375,6 @@ impl Table<'_> {
             .map(|(index, _)| index);
         changes.chain(reads).filter(open).take(ALTERNATIVES).collect()
     }
-}
-
-/// Whether two say the same: a condition is told by the rule, and again by whoever described the object.
-fn tell_the_same(one: &str, other: &str) -> bool {
-    const TELLING: std::ops::Range<usize> = 20..60;
-    let begins = |words: &str, all: &str| {
-        let beginning: String = words.chars().take(TELLING.end).collect();
-        beginning.chars().count() >= TELLING.start && all.contains(&beginning)
-    };
-    one == other || begins(one, other) || begins(other, one)
-}
-
-/// Long words of others keep their beginning and their end, where the point mostly is.
-fn short(says: &str) -> String {
-    const LONGEST: usize = 140;
-    const BEGINNING: usize = 50;
-    let count = says.chars().count();
-    if count <= LONGEST {
-        return says.to_owned();
-    }
-    let beginning: String = says.chars().take(BEGINNING).collect();
-    let end: String = says.chars().skip(count - (LONGEST - BEGINNING)).collect();
-    format!("{} … {}", beginning.trim_end(), end.trim_start())
 }
 
 fn suggest(index: usize, why: impl Into<String>) -> Decision {

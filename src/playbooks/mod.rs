@@ -25,6 +25,7 @@ mod values;
 mod verb;
 mod verdict;
 mod view;
+mod words;
 
 pub use advice::{
     ChecklistItem, Done, Facts, Input, Made, MissingInput, Plan, PlannedStep, Progress, Resolution, StepState,

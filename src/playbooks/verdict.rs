@@ -285,7 +285,8 @@ fn patch(view: &View<'_>, object: &ObjectRef, body: &Value) -> Option<String> {
     if none && no_surge {
         return Some("with both at 0 no rollout can move; the API server refuses it".into());
     }
-    if !view.has(cause::UNSCHEDULABLE) {
+    const MAKES_PLACE: &[&str] = &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::HOST_PORT];
+    if !MAKES_PLACE.iter().any(|cause| view.has(cause)) {
         return None;
     }
     if no_surge && !view.revisions.iter().skip(1).any(|set| set.replicas > 0) {

@@ -158,7 +158,7 @@ pub(super) async fn compare(
     answer.summary(&summary);
     answer.bind("bad_revision", newest.number.to_string());
     let before = good.or_else(|| served(&revisions));
-    if let Some(good) = before {
+    if let Some(good) = before.filter(|before| runs_otherwise(before, newest)) {
         answer.bind("good_revision", good.number.to_string());
     }
     table(&mut answer, &revisions, now);
@@ -180,6 +180,12 @@ fn served(revisions: &[Revision]) -> Option<&Revision> {
         (next < this || next.duration_since(this) >= TO_SERVE).then_some(&pair[1])
     });
     lasted.or_else(|| revisions.get(1))
+}
+
+/// Whether the pods of one are any different from those of the other, rather than labelled so: else the one is no way
+/// back from the other.
+fn runs_otherwise(one: &Revision, other: &Revision) -> bool {
+    template(&one.set).get("spec") != template(&other.set).get("spec")
 }
 
 /// The difference between two templates, as changed lines of YAML.

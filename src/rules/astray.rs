@@ -1,7 +1,10 @@
-//! Services that select no pod while a Deployment beside them is plainly meant: one label differs, by a few letters.
+//! Services that select no pod while a Deployment beside them is plainly meant: one label differs, by a few letters;
+//! or it was scaled to 0 lately.
 //! Many a Service is empty on purpose; those are not told.
 
 use std::collections::HashSet;
+
+use jiff::SignedDuration;
 
 use crate::domain::{
     Anomaly, AnomalyId, Cause, Deployment, Key, Kind, Name, ObjectRef, Origin, Service, Severity, Subject,
@@ -10,7 +13,7 @@ use crate::domain::{
 
 use super::ingress_down::{NO_ENDPOINTS, RULE};
 use super::workload::{Bindings, evidence};
-use super::{Scene, shown};
+use super::{Scene, backing, shown};
 
 /// Those that no Ingress leads to: of the others it is told where the users are.
 pub(super) fn examine(scene: &Scene<'_>, told: &[Anomaly]) -> Vec<Anomaly> {
@@ -35,7 +38,10 @@ pub(super) fn examine(scene: &Scene<'_>, told: &[Anomaly]) -> Vec<Anomaly> {
         .filter(|service| !is_told(&service.key))
         .collect();
     empty.sort_by(|one, other| one.key.cmp(&other.key));
-    empty.into_iter().filter_map(|service| anomaly(scene, service)).collect()
+    empty
+        .into_iter()
+        .filter_map(|service| anomaly(scene, service).or_else(|| emptied(scene, service)))
+        .collect()
 }
 
 /// The label that differs: its name, what the Service asks for, and what the pods have.
@@ -81,8 +87,45 @@ fn anomaly<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<Anomaly> {
     })
 }
 
+/// What somebody scales to 0 for the night stays there for longer.
+const LATELY: SignedDuration = SignedDuration::from_hours(1);
+
+/// A Service whose workload was scaled to 0 lately.
+fn emptied(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
+    let rests = backing::at_rest(scene, service)?;
+    let since = rests.since?.min(scene.now);
+    // KEDA scales to 0 by itself, and back.
+    let scaler = scene.autoscaler_of(&rests.deployment.key);
+    if scene.now.duration_since(since) > LATELY
+        || !scene.has_lasted(since, &NO_ENDPOINTS)
+        || scaler.is_some_and(|scaler| scaler.key.name.starts_with("keda-hpa-"))
+    {
+        return None;
+    }
+    let name = &service.key.name;
+    let says = rests.says(name);
+    let object = ObjectRef::new(Kind::Service, service.key.clone());
+    let mut bindings = rests.bindings();
+    bindings.insert("namespace", service.key.namespace.to_string());
+    bindings.insert("service", name.to_string());
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/service/{}", RULE.name, service.key).into()),
+        rule: RULE.name.into(),
+        subject: Subject::Object(object.clone()),
+        severity: Severity::Suspect,
+        score: 0.55,
+        onset: since,
+        title: format!("service {name}: {} is scaled to 0", rests.deployment.key.name),
+        evidence: vec![evidence(Origin::Deployments, Some(since), says.clone())],
+        causes: vec![Cause { name: cause::SCALED_TO_ZERO, says, weight: 0.9 }],
+        touches: vec![object, ObjectRef::new(Kind::Deployment, rests.deployment.key.clone())],
+        bindings,
+        pages_at: None,
+    })
+}
+
 /// The one Deployment with replicas that no other Service leads to and that differs in one label, by little.
-fn meant<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<(&'a Deployment, Difference<'a>)> {
+pub(super) fn meant<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<(&'a Deployment, Difference<'a>)> {
     let snapshot = scene.snapshot;
     let here = |key: &Key| key.namespace == service.key.namespace;
     let is_led_to = |deployment: &Deployment| {

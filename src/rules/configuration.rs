@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Cause, ConfigObject, ContainerState, Deployment, Edit, Evidence, Key, Kind, ObjectRef, Origin, Pod,
+    Cause, ConfigObject, ContainerState, Deployment, Edit, Evidence, Key, Kind, Name, ObjectRef, Origin, Pod,
     Template, Timestamp, between, cause, is_made_by_the_cluster, text,
 };
 
@@ -37,6 +37,7 @@ pub(super) fn blame(
     let Some(edited) = edited_before(scene, (template, owners), onset) else { return };
     facts.push(edited.fact);
     causes.push(edited.cause);
+    bindings.insert("changed_object", edited.object);
     // What a proven cause named stays: it is the one to mend.
     if !bindings.contains_key("missing_object") {
         bindings.extend([edited.binding]);
@@ -50,6 +51,8 @@ pub(super) struct Edited {
     pub cause: Cause,
     /// `config_map` or `secret`, and its name.
     pub binding: (&'static str, String),
+    /// `Secret web-db`.
+    pub object: String,
 }
 
 /// The last edit, before the onset, of what a template refers to; `owners` as for [`blame`].
@@ -74,6 +77,7 @@ pub(super) fn edited_before(
         fact: evidence(origin, Some(at), says.clone()),
         cause: Cause { name: cause::CONFIG_CHANGED, says, weight: 0.6 },
         binding: (binding, object.key.name.to_string()),
+        object: format!("{} {}", object.kind, object.key.name),
     })
 }
 
@@ -148,4 +152,46 @@ fn changed_before<'a>(
         .filter(|(_, edit)| !owners.iter().any(|owner| was_looping(scene, owner, edit.at)))
         .filter(|(_, edit)| !is_proven(scene, owners, edit.at))
         .max_by(|(one, edit), (other, later)| edit.at.cmp(&later.at).then_with(|| other.key.cmp(&one.key)))
+}
+
+/// How long before the onset a NetworkPolicy is suspected: what it cuts off is missed soon (audit, section 5: changes
+/// explain what follows within 15 minutes).
+const CUT_OFF: SignedDuration = SignedDuration::from_mins(15);
+
+/// What a container says that cannot reach what it needs, or nothing that is known.
+const LACKS_OTHERS: &[&str] = &[
+    cause::CRASH,
+    cause::DATABASE_UNREACHABLE,
+    cause::LIVENESS_KILLED,
+    cause::STARTUP_KILLED,
+    cause::READINESS,
+];
+
+/// Names the NetworkPolicy that was written just before, where what is wrong may be for want of a way to others and
+/// nothing else was changed.
+pub(super) fn blame_policy(
+    scene: &Scene<'_>,
+    namespace: &Name,
+    onset: Timestamp,
+    causes: &mut Vec<Cause>,
+    bindings: &mut Bindings,
+) {
+    if causes.is_empty() || !causes.iter().all(|cause| LACKS_OTHERS.contains(&cause.name)) {
+        return;
+    }
+    let policies = scene.snapshot.network_policies.iter().filter(|one| one.key.namespace == *namespace);
+    let written = policies.map(|one| (one.edited.as_ref().map_or(one.created, |edit| edit.at), one));
+    let before = written
+        .filter(|(at, _)| at.duration_since(onset) <= SLACK && onset.duration_since(*at) <= CUT_OFF)
+        .max_by(|(at, one), (later, other)| at.cmp(later).then_with(|| other.key.cmp(&one.key)));
+    let Some((at, policy)) = before else { return };
+    let name = &policy.key.name;
+    let when = if at <= onset {
+        format!("{} before it began", text::span(between(at, onset)))
+    } else {
+        "as it began".to_owned()
+    };
+    let says = format!("NetworkPolicy {name} was written {when}: it may cut off what is needed");
+    causes.push(Cause { name: cause::NETWORK_POLICY, says, weight: 0.6 });
+    bindings.insert("network_policy", name.to_string());
 }

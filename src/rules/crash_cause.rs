@@ -171,6 +171,11 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
         let limit = container.limits.memory_bytes;
         let at = limit.map_or_else(String::new, |limit| format!(" at its limit of {}", text::bytes(limit)));
         let says = format!("{name} was OOMKilled{at}{after}");
+        if limit.is_none() {
+            let node = pod.node.as_deref().unwrap_or("its node");
+            let says = format!("{says} although it has no limit: {node} itself ran out of memory");
+            return Why::new(cause::NODE_OOM, "OOMKilled without a limit", says, 0.9);
+        }
         let leaked = lived.is_some_and(|lived| lived >= LEAKED);
         let word = if leaked { cause::MEMORY_LEAK } else { cause::OOM_KILLED };
         return Why::new(word, "OOMKilled", says, 0.95);
@@ -218,7 +223,9 @@ fn ended(scene: &Scene<'_>, pod: &Pod, container: &Container, end: &Terminated) 
         _ => {
             let start = lived.is_some_and(|lived| lived < AT_START);
             let hint = if start { "; it did not get past its start" } else { "" };
-            let says = format!("{name} ended with exit {code}{after}{hint}");
+            let said = end.message.as_deref().map(quote).filter(|said| !said.is_empty());
+            let said = said.map(|said| format!(", saying: {said}")).unwrap_or_default();
+            let says = format!("{name} ended with exit {code}{after}{said}{hint}");
             Why::new(cause::CRASH, format!("exit {code}"), says, 0.4)
         }
     }

@@ -4,15 +4,16 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Container, ContainerState, Event, Evidence, Kind, Origin, Pod, Severity,
+    Anomaly, AnomalyId, Cause, Container, ContainerState, Event, Evidence, Kind, Name, Origin, Pod, Severity,
     Subject, Terminated, Timestamp, between, cause, text,
 };
 
 use super::crash_cause::{CANNOT_START, Why, why};
+use super::crash_title::{how, part, title};
 use super::room::{Suggestion, suggest_memory};
 use super::suspicion::inherited_since;
 use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, evicted, pages_at, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, evicted, pages_at, shown};
 
 const RESTARTS: Threshold = Threshold {
     key: "crash-loop.restarts",
@@ -94,8 +95,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
 
 /// Whether a container dies again and again, or cannot be started.
 pub(super) fn is_looping(scene: &Scene<'_>, _pod: &Pod, container: &Container) -> bool {
-    let waits =
-        |reason: &crate::domain::Name| &**reason == "CrashLoopBackOff" || CANNOT_START.contains(&&**reason);
+    let waits = |reason: &Name| &**reason == "CrashLoopBackOff" || CANNOT_START.contains(&&**reason);
     if container.waiting().is_some_and(waits) {
         return true;
     }
@@ -148,6 +148,8 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         causes.push(cause);
     }
     group.blame_configuration(scene, onset, &mut causes, &mut facts, &mut bindings);
+    let namespace = &group.object.key.namespace;
+    configuration::blame_policy(scene, namespace, onset, &mut causes, &mut bindings);
     if matches!(worst_why.name, cause::OOM_KILLED | cause::MEMORY_LEAK) {
         describe_memory(scene, group, worst.1, &mut bindings, &mut facts);
     }
@@ -155,7 +157,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     facts.push(evidence(Origin::Pods, None, standing_says(standing)));
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let score = score(scene, group, &worst_why, suspicion.is_some());
-    let title = title(&pods, standing, how(group), &worst_why.label);
+    let title = title(group, standing, &format!("{}{}", part(worst), worst_why.label));
     shown(Anomaly {
         id: AnomalyId(
             format!("{}/{}/{}", RULE.name, group.object.kind.for_kubectl(), group.object.key).into(),
@@ -172,20 +174,6 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         bindings,
         pages_at: pages_at(scene, onset, &PAGES_AFTER),
     })
-}
-
-fn title(pods: &[&Pod], standing: Standing, how: &str, label: &str) -> String {
-    let total = (standing.desired as usize).max(pods.len());
-    match total {
-        1 => format!("{how}: {label}"),
-        _ => format!("{} of {} {how}: {label}", pods.len(), text::count(total, "pod")),
-    }
-}
-
-/// Whether they die again and again, or none of them ever ran.
-fn how(group: &Group<'_>) -> &'static str {
-    let ran = group.sick.iter().any(|(_, row)| row.restarts > 0 || row.termination().is_some());
-    if ran { "crash-looping" } else { "cannot start" }
 }
 
 fn standing_says(standing: Standing) -> String {
@@ -208,7 +196,7 @@ fn worst<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<((&'a Pod, &'a Cont
 fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Timestamp) -> Severity {
     let lasting = scene.has_lasted(onset, &WARNING_AFTER);
     let backing_off = group.sick.iter().any(|(_, container)| container.waiting().is_some());
-    if group.object.kind == Kind::Job {
+    if group.is_job() {
         // Trying again helps a Job that fails, not one that cannot start.
         let stuck = lasting && cannot_start(group);
         return if stuck { Severity::Warning } else { Severity::Suspect };
@@ -235,7 +223,7 @@ fn score(scene: &Scene<'_>, group: &Group<'_>, why: &Why, only_newest: bool) -> 
         () if waits(&["CrashLoopBackOff"]) => 0.6,
         () => 0.5,
     };
-    let is_job = group.object.kind == Kind::Job;
+    let is_job = group.is_job();
     let same_reason =
         |row: &&(&Pod, &Container)| super::crash_cause::why(scene, row.0, row.1).name == why.name;
     // Pods of one Job run the same attempt: two of them prove no more than one.

@@ -8,7 +8,7 @@ use crate::domain::{Cause, CronJob, Job, Kind, Origin, Severity, between, cause,
 
 use super::job_failed::{Trouble, failure, refusal};
 use super::workload::{Bindings, evidence, quote};
-use super::{Scene, Threshold, Unit};
+use super::{Scene, Threshold, Unit, job_waits};
 
 pub(super) const FREQUENT: Threshold = Threshold {
     key: "job-failed.frequent",
@@ -37,6 +37,8 @@ pub(super) const OVERLAP: Threshold = Threshold {
 const RESTED: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Clocks and controllers are late.
 const LATE: Duration = Duration::from_mins(10);
+/// What fails now and then is over by then.
+const SETTLED: Duration = Duration::from_mins(5);
 
 /// What is wrong with a CronJob, given its runs.
 pub(super) fn trouble<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Trouble<'a>> {
@@ -47,7 +49,9 @@ pub(super) fn trouble<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -
         .or_else(|| traceless(scene, cron, runs))
         .or_else(|| piling_up(scene, cron, runs))
         .or_else(|| overdue(scene, cron, runs))
-        .or_else(|| runs.iter().find_map(|job| refusal(scene, job)))
+        .or_else(|| {
+            runs.iter().find_map(|job| refusal(scene, job).or_else(|| job_waits::trouble(scene, job)))
+        })
 }
 
 /// Its last run gave up, and none has succeeded since.
@@ -59,15 +63,17 @@ fn failing<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Tr
         return None;
     }
     let since_success = between(cron.last_successful.unwrap_or(cron.created), scene.now);
-    let patience = cron.longest_pause().map(|pause| pause.mul_f64(scene.threshold(&PAUSES)).max(LATE));
+    let patience = cron.longest_pause().map(|pause| pause.mul_f64(scene.threshold(&PAUSES)).max(SETTLED));
     let frequent = cron.longest_pause().is_some_and(|pause| pause.as_secs_f64() < scene.threshold(&FREQUENT));
     let lasting = patience.is_some_and(|patience| since_success >= patience);
     if frequent && !lasting {
         return None;
     }
     // It did not begin with the run that is still to be seen.
-    let missed = cron.last_successful.zip(cron.longest_pause().filter(|_| lasting));
-    let missed = missed.and_then(|(at, pause)| at.checked_add(SignedDuration::try_from(pause).ok()?).ok());
+    let missed = cron.longest_pause().filter(|_| lasting).and_then(|pause| {
+        let pause = SignedDuration::try_from(pause).ok()?;
+        cron.last_successful.unwrap_or(cron.created).checked_add(pause).ok()
+    });
     let mut trouble = failure(scene, last, missed.unwrap_or(last.created))?;
     trouble.since = missed.map_or(trouble.since, |missed| missed.min(trouble.since));
     trouble.title = match cron.last_successful {

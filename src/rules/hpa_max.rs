@@ -6,9 +6,9 @@ use crate::domain::{
 };
 
 use super::workload::{Bindings, describe_suspicion, evidence};
-use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown, suspicion};
+use super::{Needs, Rule, Scene, Threshold, Unit, hpa_sightless, pages_at, shown, suspicion};
 
-const WARNING_AFTER: Threshold = Threshold {
+pub(super) const WARNING_AFTER: Threshold = Threshold {
     key: "hpa-max.warning-after",
     default: 300.0,
     unit: Unit::Seconds,
@@ -27,7 +27,8 @@ pub(super) static RULE: Rule = Rule {
     name: "hpa-max",
     title: "Autoscalers at their maximum",
     says: "Autoscalers at their maximum that want more (ScalingLimited, TooManyReplicas, or a metric above its \
-           target). Silent at the maximum when that is enough, and where minimum and maximum are equal.",
+           target), and those that have not been able to measure for five minutes. Silent at the maximum when that is enough, \
+           and where minimum and maximum are equal.",
     needs: Needs::All(&[Origin::Autoscalers]),
     awaits: &[],
     thresholds: &[WARNING_AFTER, PAGES_AFTER],
@@ -35,7 +36,10 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    scene.snapshot.autoscalers.iter().filter_map(|scaler| anomaly(scene, scaler)).collect()
+    let scalers = scene.snapshot.autoscalers.iter();
+    scalers
+        .filter_map(|scaler| anomaly(scene, scaler).or_else(|| hpa_sightless::anomaly(scene, scaler)))
+        .collect()
 }
 
 /// Since when an autoscaler at its maximum has wanted more.
@@ -147,7 +151,7 @@ fn needs(scaler: &Autoscaler) -> String {
     }
 }
 
-fn bindings(scaler: &Autoscaler) -> Bindings {
+pub(super) fn bindings(scaler: &Autoscaler) -> Bindings {
     let mut bindings = Bindings::from([
         ("namespace", scaler.key.namespace.to_string()),
         ("hpa", scaler.key.name.to_string()),

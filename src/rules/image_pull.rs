@@ -95,7 +95,8 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let several = pods.len() >= 2;
     let raises = [(several, 0.1), (suspicion.is_some(), 0.1), (standing.share() < 1.0, 0.1)];
-    let base = if group.object.kind == Kind::Job { 0.5 } else { 0.7 };
+    // What tries again may get it yet, but not what does not exist.
+    let base = if group.is_job() && !known { 0.5 } else { 0.7 };
     let score: f64 = base + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let kind = group.object.kind.for_kubectl();
     let says = format!("{} cannot pull {}", text::count(pods.len(), "pod"), worst.1.image);
@@ -117,8 +118,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
 
 fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Timestamp) -> Severity {
     let rolling = group.deployment.is_some_and(|deployment| !deployment.is_rolled_out());
-    let serves =
-        !matches!(group.object.kind, Kind::Job) && group.sick.iter().any(|(pod, _)| pod.owner.is_some());
+    let serves = !group.is_job() && group.sick.iter().any(|(pod, _)| pod.owner.is_some());
     let blocks = rolling || (serves && standing.available < standing.desired);
     match () {
         () if blocks && scene.has_lasted(onset, &CRITICAL_AFTER) => Severity::Critical,

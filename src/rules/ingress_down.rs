@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 use super::workload::{Bindings, evidence, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, astray, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, astray, backing, shown};
 
 const FAILS: Threshold = Threshold {
     key: "ingress-down.fails",
@@ -37,8 +37,8 @@ pub(super) static RULE: Rule = Rule {
     name: "ingress-down",
     title: "Public hosts not reached",
     says: "Public hosts, walked to from outside three times a minute: DNS, TCP, TLS, HTTP; Services behind an Ingress \
-           without a ready endpoint; load balancers without an address; and Services that by one label miss the pods they \
-           are plainly meant for. Silent about what fails on this machine \
+           without a ready endpoint; load balancers without an address; Services that by one label miss the pods they \
+           are plainly meant for, or whose workload was scaled to 0 lately. Silent about what fails on this machine \
            alone, and about hosts that are served by something else meanwhile.",
     needs: Needs::All(&[Origin::Reach, Origin::Ingresses, Origin::EndpointSlices]),
     awaits: &[Origin::Ingresses],
@@ -94,8 +94,9 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
     let served = !reaches.is_empty() && failing.is_empty() && reaches.iter().all(|reach| is_answered(reach));
     let mut troubles: Vec<Trouble> = failing.iter().filter_map(|reach| of_walk(scene, reach)).collect();
     let empty = without_endpoints(scene, ingress);
+    let mut more = Bindings::new();
     let confirmed = troubles.iter().any(|one| one.severity == Severity::Critical);
-    for Unserved { service, since, is_absent } in &empty {
+    for Unserved { service, since, is_absent, is_empty } in &empty {
         let lasted = since.is_some_and(|since| scene.has_lasted(since, &NO_ENDPOINTS));
         let severity = match () {
             () if served => Severity::Suspect,
@@ -109,7 +110,10 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         let (name, says) = if *is_absent {
             (cause::SERVICE_ABSENT, format!("Service {service} does not exist"))
         } else {
-            (cause::NO_ENDPOINTS, format!("Service {service} has no ready endpoint"))
+            let nobody = is_empty.then(|| nobody_behind(scene, ingress, service, &mut more));
+            nobody
+                .flatten()
+                .unwrap_or_else(|| (cause::NO_ENDPOINTS, format!("Service {service} has no ready endpoint")))
         };
         // It explains what the door answers, and is seen where it happens.
         troubles.push(trouble(severity, at, (name, 0.95), says));
@@ -128,6 +132,7 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
     let first = there.first().or(absent.first()).map(|one| &one.service);
     let mut bindings = bindings(scene, ingress, reaches, first);
     bindings.extend(absent.first().map(|one| ("absent_service", one.service.to_string())));
+    bindings.extend(more);
     let touches = touches(scene, ingress, &bindings);
     anomaly(scene, subject, title, troubles, reaches, (bindings, touches))
 }
@@ -172,6 +177,8 @@ struct Unserved {
     /// Since when that is known.
     since: Option<Timestamp>,
     is_absent: bool,
+    /// Not even a pod that is not ready is behind it.
+    is_empty: bool,
 }
 
 /// Services behind an Ingress that do not exist, or whose slices hold no ready endpoint.
@@ -180,25 +187,45 @@ fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<Unserved> {
     if !snapshot.endpoint_slices.is_listed() {
         return Vec::new();
     }
-    let mut ready: BTreeMap<&Name, u32> = BTreeMap::new();
+    let mut ready: BTreeMap<&Name, (u32, u32)> = BTreeMap::new();
     for slice in snapshot.endpoint_slices.iter().filter(|slice| slice.key.namespace == ingress.key.namespace)
     {
         if let Some(service) = &slice.service {
-            *ready.entry(service).or_default() += slice.ready;
+            let (up, all) = ready.entry(service).or_default();
+            *up += slice.ready;
+            *all += slice.total;
         }
     }
     ingress
         .services
         .iter()
-        .filter(|service| ready.get(service).is_none_or(|ready| *ready == 0))
+        .filter(|service| ready.get(service).is_none_or(|(up, _)| *up == 0))
         .map(|service| {
             let key = Key::new(ingress.key.namespace.clone(), service.clone());
             let is_absent = snapshot.services.is_listed() && snapshot.services.get(&key).is_none();
             let written = ingress.edited.as_ref().map_or(ingress.created, |edit| edit.at);
             let since = snapshot.unserved.get(&key).copied().or(is_absent.then_some(written));
-            Unserved { service: service.clone(), since, is_absent }
+            let is_empty = ready.get(service).is_none_or(|(_, all)| *all == 0);
+            Unserved { service: service.clone(), since, is_absent, is_empty }
         })
         .collect()
+}
+
+/// Why a Service has nobody behind it, where that is not for its pods to say.
+fn nobody_behind(
+    scene: &Scene<'_>,
+    ingress: &Ingress,
+    service: &Name,
+    bindings: &mut Bindings,
+) -> Option<(&'static str, String)> {
+    let key = Key::new(ingress.key.namespace.clone(), service.clone());
+    let found = scene.snapshot.services.get(&key)?;
+    if let Some(rests) = backing::at_rest(scene, found) {
+        bindings.extend(rests.bindings());
+        return Some((cause::SCALED_TO_ZERO, rests.says(service)));
+    }
+    let gone = backing::is_nobody(scene, found) && astray::meant(scene, found).is_none();
+    gone.then(|| (cause::WORKLOAD_ABSENT, format!("nothing exists that Service {service} selects")))
 }
 
 /// `ingress shop: 2 of 2 hosts down at TCP: …`.
@@ -309,23 +336,11 @@ fn bindings(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach], empty: Opt
 }
 
 /// The Deployment whose pods a Service selects, or that bears its name.
-fn deployment_of<'a>(scene: &Scene<'a>, service: &Key) -> Option<&'a Name> {
+fn deployment_of<'a>(scene: &Scene<'a>, key: &Key) -> Option<&'a Name> {
     let snapshot = scene.snapshot;
-    let selector = snapshot.services.get(service).map(|service| &service.selector);
-    let selected =
-        snapshot.deployments.iter().filter(|one| one.key.namespace == service.namespace).filter(|one| {
-            let labels = one.selector.labels.0.iter();
-            selector.is_some_and(|selector| {
-                selector.matches(&one.selector.labels)
-                    || (!selector.labels.0.is_empty()
-                        && labels.clone().count() > 0
-                        && labels.clone().all(|(key, value)| selector.labels.get(key) == Some(value)))
-            })
-        });
-    selected
-        .map(|one| &one.key.name)
-        .min()
-        .or_else(|| snapshot.deployments.get(service).map(|one| &one.key.name))
+    let selected = snapshot.services.get(key).map(|service| backing::deployments(scene, service));
+    let first = selected.and_then(|selected| selected.first().copied());
+    first.or_else(|| snapshot.deployments.get(key)).map(|one| &one.key.name)
 }
 
 fn touches(scene: &Scene<'_>, ingress: &Ingress, bindings: &Bindings) -> Vec<ObjectRef> {

@@ -11,7 +11,9 @@ use crate::domain::{
 use super::crash_cause::{Why, why};
 use super::rollout_cause::refused;
 use super::workload::{Bindings, evidence, quote, referenced};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, controller, cron_job, run_again, shown};
+use super::{
+    Needs, Rule, Scene, Threshold, Unit, configuration, controller, cron_job, job_waits, run_again, shown,
+};
 
 const REMEMBERED: Threshold = Threshold {
     key: "job-failed.remembered",
@@ -23,12 +25,19 @@ const REMEMBERED: Threshold = Threshold {
 pub(super) static RULE: Rule = Rule {
     name: "job-failed",
     title: "Jobs that failed",
-    says: "Jobs that gave up (backoffLimit, deadline) or whose pods are refused; CronJobs whose last run failed, that were \
+    says: "Jobs that gave up (backoffLimit, deadline) whose pods are refused, or whose pods have \
+           not started for ten minutes; CronJobs whose last run failed, that were \
            suspended lately although they ran until then, whose runs pile up, or that have not run for several times their schedule's \
            longest pause. Silent about Jobs that run, retry or finished, and when a later run succeeded.",
     needs: Needs::All(&[Origin::Jobs, Origin::CronJobs]),
     awaits: &[Origin::Jobs, Origin::CronJobs, Origin::Pods],
-    thresholds: &[REMEMBERED, cron_job::FREQUENT, cron_job::PAUSES, cron_job::OVERLAP],
+    thresholds: &[
+        REMEMBERED,
+        cron_job::FREQUENT,
+        cron_job::PAUSES,
+        cron_job::OVERLAP,
+        job_waits::NOT_STARTED,
+    ],
     examine,
 };
 
@@ -66,7 +75,7 @@ pub(super) struct Trouble<'a> {
 
 fn of_job<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Anomaly> {
     let object = ObjectRef::new(Kind::Job, job.key.clone());
-    if let Some(trouble) = refusal(scene, job) {
+    if let Some(trouble) = refusal(scene, job).or_else(|| job_waits::trouble(scene, job)) {
         return anomaly(scene, object, trouble);
     }
     let (at, ..) = job.gave_up()?;

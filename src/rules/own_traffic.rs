@@ -10,7 +10,7 @@ use crate::domain::{
 };
 
 use super::traffic::{Climb, MIN_RATE, Step, rise};
-use super::{Scene, Threshold, Unit};
+use super::{Scene, Threshold, Unit, backing};
 
 /// One workload has fewer requests than all together: a few that fail say less.
 pub(super) const ALONE_AFTER: Threshold = Threshold {
@@ -120,14 +120,11 @@ fn climbs(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) 
 fn deployment<'a>(scene: &Scene<'a>, key: &Key) -> Option<&'a Deployment> {
     let named = scene.snapshot.deployments.get(key);
     named.or_else(|| {
-        let wanted = &scene.snapshot.services.get(key)?.selector.labels.0;
-        let mut selected = scene.snapshot.deployments.iter().filter(|deployment| {
-            deployment.key.namespace == key.namespace
-                && !wanted.is_empty()
-                && wanted.iter().all(|pair| deployment.selector.labels.0.contains(pair))
-        });
         // Of several nobody can say which.
-        selected.next().filter(|_| selected.next().is_none())
+        match backing::deployments(scene, scene.snapshot.services.get(key)?)[..] {
+            [only] => Some(only),
+            _ => None,
+        }
     })
 }
 

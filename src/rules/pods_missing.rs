@@ -12,10 +12,9 @@ use crate::domain::{
 };
 
 use super::revision::of_controller;
-use super::rollout_cause::{
-    Obstacle, about, blames_revision, gated, lingering, obstacle, refused, unschedulable,
-};
+use super::rollout_cause::{Obstacle, about, blames_revision, lingering, obstacle, refused};
 use super::rollout_stuck::{MISSING, NO_PROGRESS, NONE_LEFT, PAGES_AFTER, RULE, is_told};
+use super::scheduling::{gated, unschedulable};
 use super::suspicion::{Suspicion, suspect};
 use super::workload::{Bindings, Families, describe_suspicion, evidence, operated_by, service};
 use super::{Scene, configuration, controller, pages_at, shown};

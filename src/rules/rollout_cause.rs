@@ -3,11 +3,10 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Cause, Container, ContainerState, Deployment, Event, Evidence, Key, Kind, Name, ObjectRef, Origin, Pod,
+    Cause, Container, ContainerState, Deployment, Event, Evidence, Kind, Name, ObjectRef, Origin, Pod,
     ReplicaSet, Status, Timestamp, cause, text,
 };
 
-use super::Scene;
 use super::crash_cause::{missing, why};
 use super::crash_loop::is_looping;
 use super::image_cause::trouble;
@@ -17,6 +16,7 @@ use super::revision::Revision;
 use super::rollout_stuck::NO_PROGRESS;
 use super::suspicion::Suspicion;
 use super::workload::{Bindings, evidence, quote};
+use super::{Scene, scheduling};
 
 /// Evidence about single pods is cut after this many.
 const EXAMPLES: usize = 4;
@@ -119,6 +119,17 @@ pub(super) fn refused(words: &str, origin: Origin, at: Option<Timestamp>) -> Obs
     if let Some(why) = missing("its service account", words) {
         return obstacle(why.name, why.label, why.bindings);
     }
+    if let Some((kind, name)) = absent_class(words) {
+        let mut bindings = Bindings::from([("missing_part", "object".to_owned())]);
+        bindings.insert("missing_kind", kind.to_owned());
+        bindings.insert("missing_object", quote(name));
+        return obstacle(cause::MISSING_REFERENCE, format!("{kind} {} missing", quote(name)), bindings);
+    }
+    if let Some(forbidden) = pod_security(words) {
+        let mut told = obstacle(cause::POD_SECURITY, "PodSecurity forbids them".into(), Bindings::new());
+        told.cause.says = forbidden;
+        return told;
+    }
     let (name, label) = match () {
         () if lower.contains("must specify") && lower.contains("quota") => {
             (cause::QUOTA, "quota demands requests or limits")
@@ -139,6 +150,33 @@ pub(super) fn refused(words: &str, origin: Origin, at: Option<Timestamp>) -> Obs
     obstacle(name, label.to_owned(), Bindings::new())
 }
 
+/// A class that the pods name and that does not exist, in the words of the admission of pods.
+fn absent_class(words: &str) -> Option<(&'static str, &str)> {
+    let priority = words.split_once("no PriorityClass with name ").map(|(_, rest)| ("PriorityClass", rest));
+    let runtime = words.split_once("RuntimeClass \"").map(|(_, rest)| ("RuntimeClass", rest));
+    let (kind, rest) = priority.or(runtime.filter(|(_, rest)| rest.contains("not found")))?;
+    let name = rest.split(['"', ' ']).find(|word| !word.is_empty())?;
+    Some((kind, name))
+}
+
+/// What the namespace's PodSecurity level finds wrong, one thing after the other without its long explanation:
+/// `PodSecurity "restricted:latest" forbids: allowPrivilegeEscalation != false, runAsNonRoot != true`.
+fn pod_security(words: &str) -> Option<String> {
+    let (_, rest) = words.split_once("violates PodSecurity ")?;
+    let (level, rest) = rest.split_once(": ")?;
+    let (mut depth, mut plain) = (0_u32, String::new());
+    for letter in rest.chars() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => plain.push(letter),
+            _ => {}
+        }
+    }
+    let plain: Vec<&str> = plain.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    Some(quote(&format!("PodSecurity {level} forbids: {}", plain.join(", "))))
+}
+
 /// What stands in the way of one pod.
 pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
     let failing = pod.containers.iter().find(|container| is_failing(container));
@@ -157,25 +195,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
         obstacle.bindings = why.bindings;
         return obstacle;
     }
-    if let Some(says) = gated(pod) {
-        let cause = Cause { name: cause::UNSCHEDULABLE, says: says.to_owned(), weight: 0.7 };
-        return about(pod, None, cause, "held back by scheduling gates", says);
-    }
-    if pod.node.is_none() && pod.condition("PodScheduled").is_none() {
-        let says =
-            "no scheduler has looked at it: its schedulerName is wrong, or the scheduler does not work";
-        let cause = Cause { name: cause::SCHEDULER_SILENT, says: says.to_owned(), weight: 0.85 };
-        return about(pod, None, cause, "no scheduler takes the pods", says);
-    }
-    if let Some(message) = unschedulable(pod) {
-        let (name, label) = unplaced(scene, message);
-        let said =
-            if name == cause::VOLUME_STUCK { about_claims(scene, pod) } else { about_growing(scene, pod) };
-        let said = said.map(|said| format!("; {said}")).unwrap_or_default();
-        let says = format!("{}{said}", quote(message));
-        let cause = Cause { name, says: says.clone(), weight: 0.9 };
-        let mut obstacle = about(pod, None, cause, label, &says);
-        obstacle.bindings = requests(pod);
+    if let Some(obstacle) = scheduling::obstacle(scene, pod) {
         return obstacle;
     }
     let preparing =
@@ -222,8 +242,11 @@ fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obst
     let telling = scene.events(Kind::Pod, &pod.key).filter(|event| volumes.contains(&&*event.reason));
     let telling = telling.min_by_key(rank);
     let Some(event) = telling else {
-        let gated = container.is_none();
-        let (name, says, label) = if gated {
+        if let Some(says) = container.is_none().then(|| closed_gate(pod)).flatten() {
+            let cause = Cause { name: cause::READINESS_GATE, says: says.clone(), weight: 0.85 };
+            return about(pod, None, cause, "a readiness gate is not true", &says);
+        }
+        let (name, says, label) = if container.is_none() {
             (cause::READINESS, "its containers are ready but the pod is not", "pods do not become ready")
         } else {
             (cause::STARTING_SLOWLY, "its containers are still being created", "new pods start slowly")
@@ -248,6 +271,13 @@ fn creating(scene: &Scene<'_>, pod: &Pod, container: Option<&Container>) -> Obst
         _ => (cause::VOLUME_STUCK, "a volume cannot be mounted"),
     };
     about(pod, container, Cause { name, says: message.clone(), weight: 0.7 }, label, &message)
+}
+
+/// Which readiness gate of a pod is not true, in the kubelet's words.
+fn closed_gate(pod: &Pod) -> Option<String> {
+    let ready = pod.condition("Ready").filter(|row| row.status == Status::False)?;
+    let gated = ready.reason.as_deref() == Some("ReadinessGatesNotReady");
+    gated.then(|| quote(ready.message.as_deref().unwrap_or("a readiness gate is not true")))
 }
 
 /// Whether a sandbox was refused by what connects it: CNI plugins, address pools.
@@ -277,22 +307,18 @@ pub(super) fn about(
     }
 }
 
-/// A pod that its creator asked the scheduler to leave alone for now (Kueue, cluster autoscalers).
-pub(super) fn gated(pod: &Pod) -> Option<&str> {
-    let condition = pod.condition("PodScheduled").filter(|condition| condition.status == Status::False)?;
-    let gated = condition.reason.as_deref() == Some("SchedulingGated");
-    gated.then(|| condition.message.as_deref().unwrap_or("scheduling gates hold it back"))
-}
-
 /// Whether the obstacle could be the revision's own doing. A lack of room is, when it asks for more than before.
 pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obstacle>) -> bool {
     match obstacle.map(|obstacle| obstacle.cause.name) {
-        Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED) => false,
+        Some(cause::QUOTA | cause::WEBHOOK | cause::POD_REFUSED | cause::POD_SECURITY) => false,
         Some(cause::NODE_NETWORK | cause::RUNTIME) => false,
         // A disk that another node holds is nobody's template.
-        Some(cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::STUCK_TERMINATING) => false,
+        Some(
+            cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::VOLUME_ELSEWHERE | cause::STUCK_TERMINATING,
+        ) => false,
+        Some(cause::SCHEDULING_GATED | cause::READINESS_GATE) => false,
         Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT | cause::NODES_AWAY) => false,
-        Some(cause::UNSCHEDULABLE) => {
+        Some(cause::UNSCHEDULABLE | cause::SPREAD_CONSTRAINT | cause::HOST_PORT) => {
             let Some((good, _)) = &suspicion.good else { return false };
             let asks = |revision: &Revision<'_>| {
                 let rows = revision.template.containers.iter();
@@ -309,85 +335,4 @@ pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obsta
         }
         _ => true,
     }
-}
-
-/// What the scheduler said, when it found no node.
-pub(super) fn unschedulable(pod: &Pod) -> Option<&str> {
-    let condition = pod.condition("PodScheduled").filter(|condition| condition.status == Status::False)?;
-    let reason = condition.reason.as_deref()?;
-    (reason == "Unschedulable").then(|| condition.message.as_deref().unwrap_or("no node takes it"))
-}
-
-/// What stands in the way of a claim of the pod.
-fn about_claims(scene: &Scene<'_>, pod: &Pod) -> Option<String> {
-    pod.claims.iter().find_map(|claim| {
-        let key = Key::new(pod.key.namespace.clone(), claim.clone());
-        let event = scene.events(Kind::PersistentVolumeClaim, &key).next()?;
-        Some(format!("claim {claim}: {}: {}", event.reason, quote(&event.message)))
-    })
-}
-
-/// Why the cluster autoscaler adds no node for the pod.
-fn about_growing(scene: &Scene<'_>, pod: &Pod) -> Option<String> {
-    let mut events = scene.events(Kind::Pod, &pod.key);
-    events.find(|event| &*event.reason == "NotTriggerScaleUp").map(|event| quote(&event.message))
-}
-
-/// What the scheduler's words come down to. Where room is lacking anywhere, that is it: other nodes are always
-/// closed to some.
-fn unplaced(scene: &Scene<'_>, message: &str) -> (&'static str, &'static str) {
-    let lower = message.to_lowercase();
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
-    // One pod less on a node makes place for these.
-    let makes_place = ["insufficient", "too many pods", "topology spread", "anti-affinity", "free ports"];
-    let ill = || {
-        let away = |node: &crate::domain::Node| {
-            !node.is_ready() || node.taints.iter().any(|taint| taint.key.starts_with("node.kubernetes.io/"))
-        };
-        scene.snapshot.nodes.iter().any(away)
-    };
-    match () {
-        () if says(&makes_place) => (cause::UNSCHEDULABLE, "no node takes the pods"),
-        () if says(&[
-            "persistentvolume",
-            "volume node affinity",
-            "volume zone",
-            "volumebinding",
-            "binding volumes",
-        ]) =>
-        {
-            (cause::VOLUME_STUCK, "a volume cannot be had")
-        }
-        () if says(&["node affinity/selector"]) => {
-            (cause::NO_NODE_MATCHES, "no node matches what the pods ask for")
-        }
-        // Taints of nodes that are ill say nothing of the pod.
-        () if own_taint(&lower) || says(&["untolerated taint"]) && !ill() => {
-            (cause::NO_NODE_MATCHES, "no node lets the pods in: they do not tolerate its taint")
-        }
-        () => (cause::NODES_AWAY, "no node takes the pods"),
-    }
-}
-
-/// Whether the scheduler's words name a taint that somebody gave the nodes, not one of their illnesses:
-/// `3 node(s) had untolerated taint {dedicated: gpu}`.
-fn own_taint(lower: &str) -> bool {
-    let named = |part: &str| part.trim_start_matches("(s)").trim_start().starts_with('{');
-    let mut taints = lower.split("untolerated taint").skip(1).filter(|part| named(part)).peekable();
-    let ill = |part: &str| {
-        let taint = part.split_once('{').map_or("", |(_, rest)| rest);
-        let keys =
-            ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "tobedeletedbyclusterautoscaler"];
-        keys.iter().any(|key| taint.starts_with(key))
-    };
-    taints.peek().is_some() && taints.all(|part| !ill(part))
-}
-
-fn requests(pod: &Pod) -> Bindings {
-    let containers = || pod.containers.iter().filter(|container| !container.init);
-    let cpu: u64 =
-        containers().filter_map(|container| container.requests.cpu_milli).fold(0, u64::saturating_add);
-    let memory: u64 =
-        containers().filter_map(|container| container.requests.memory_bytes).fold(0, u64::saturating_add);
-    Bindings::from([("cpu_request", text::cores(cpu)), ("memory_request", text::quantity(memory))])
 }

@@ -23,7 +23,8 @@ pub(super) fn is_short(deployment: &Deployment) -> bool {
 
 /// Whether what stands in its way is known, and does not end by itself, as a slow start does.
 pub(super) fn is_blocked(causes: &[Cause]) -> bool {
-    const SLOW: &[&str] = &[cause::READINESS, cause::STARTING_SLOWLY, cause::INIT_WAITS];
+    const SLOW: &[&str] =
+        &[cause::READINESS, cause::STARTING_SLOWLY, cause::INIT_WAITS, cause::SCHEDULING_GATED];
     causes.first().is_some_and(|cause| cause.weight >= 0.7 && !SLOW.contains(&cause.name))
 }
 

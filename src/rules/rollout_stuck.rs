@@ -18,12 +18,13 @@ use super::image_pull::is_failing;
 use super::node_notready::JOINING;
 use super::pods_missing::{self, unplaced_since};
 use super::revision;
-use super::rollout_cause::{Obstacle, blames_revision, obstacles, unschedulable};
+use super::rollout_cause::{Obstacle, blames_revision, obstacles};
 use super::rollout_clock::last_progress;
 use super::rollout_grade::{is_blocked, is_outage, is_short, score, severity};
+use super::scheduling::unschedulable;
 use super::suspicion::suspect;
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, overdue, pages_at, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, overdue, pages_at, paused, shown};
 
 pub(super) const NO_PROGRESS: Threshold = Threshold {
     key: "rollout-stuck.no-progress",
@@ -66,8 +67,8 @@ pub(super) static RULE: Rule = Rule {
     title: "Rollouts stuck",
     says: "Deployments past their progress deadline; Deployments, StatefulSets and DaemonSets whose pods are refused, or \
            whose newest revision has not got on for three minutes; and workloads of which nothing has been available for as long, or too little \
-           for a quarter of an hour, pods that stand alone among them, when no other rule says why; and pods that do not go. Silent about rollouts that progress, \
-           are paused, wait at a partition or for somebody to delete pods, and about scaling.",
+           for a quarter of an hour, pods that stand alone among them, when no other rule says why; pods that do not go; and rollouts that were paused ten minutes ago and wait since. \
+           Silent about rollouts that progress, wait at a partition or for somebody to delete pods, and about scaling.",
     needs: Needs::All(&[
         Origin::Deployments,
         Origin::ReplicaSets,
@@ -88,6 +89,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let mut anomalies = of_deployments(scene);
+    anomalies.extend(paused::examine(scene));
     anomalies.extend(pods_missing::examine(scene));
     anomalies.extend(overdue::examine(scene, &anomalies));
     anomalies

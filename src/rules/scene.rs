@@ -230,8 +230,23 @@ impl<'a> Scene<'a> {
             kind => match Kind::parse(kind) {
                 // A static pod belongs to its node, but it is the pod a person would name.
                 Some(Kind::Node) | None => (ObjectRef::new(Kind::Pod, pod.key.clone()), None),
+                Some(Kind::Job) => (self.cron_job_of(named(Kind::Job, &owner.name)), None),
                 Some(kind) => (named(kind, &owner.name), None),
             },
+        }
+    }
+
+    /// The CronJob whose run it is: its runs tell one story. A Job that nothing repeats is its own. Where Jobs cannot
+    /// be seen, by the name that the controller gives its runs.
+    fn cron_job_of(&self, job: ObjectRef) -> ObjectRef {
+        let jobs = &self.snapshot.jobs;
+        let owner = jobs.get(&job.key).and_then(|found| found.owner.as_ref());
+        let owner =
+            owner.filter(|owner| &*owner.kind == Kind::CronJob.as_str()).map(|owner| owner.name.clone());
+        let guessed = || run_of(&job.key.name).filter(|_| !jobs.is_listed()).map(Name::from);
+        match owner.or_else(guessed) {
+            Some(name) => ObjectRef::new(Kind::CronJob, Key::new(job.key.namespace.clone(), name)),
+            None => job,
         }
     }
 
@@ -247,6 +262,12 @@ impl<'a> Scene<'a> {
         let name = set.strip_suffix(&**hash)?.strip_suffix('-')?;
         Some(name.into())
     }
+}
+
+/// `backup` of `backup-29538780`: a CronJob's runs are named after the minute that they are due, since 1970.
+fn run_of(job: &str) -> Option<&str> {
+    let (name, minute) = job.rsplit_once('-')?;
+    (minute.len() == 8 && minute.bytes().all(|byte| byte.is_ascii_digit())).then_some(name)
 }
 
 /// Whether any rule about pods needs a closer look at this one.

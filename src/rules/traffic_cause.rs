@@ -10,7 +10,7 @@ use crate::domain::{
 use super::own_traffic::Ill;
 use super::suspicion::Suspicion;
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
-use super::{Scene, Threshold, Unit, cache_down, configuration, hpa_max, suspicion};
+use super::{Scene, Threshold, Unit, backing, cache_down, configuration, hpa_max, suspicion};
 
 pub(super) const HIT_RATIO: Threshold = Threshold {
     key: "traffic.cache-hit-ratio",
@@ -159,12 +159,7 @@ fn name(scene: &Scene<'_>, deployment: &Deployment, behind: &mut Behind) {
 fn serves(scene: &Scene<'_>, deployment: &Deployment, namespace: &Name) -> bool {
     (namespace.is_empty() || deployment.key.namespace == *namespace)
         && deployment.replicas > 0
-        && scene.snapshot.services.iter().any(|service| {
-            let wanted = &service.selector.labels.0;
-            service.key.namespace == deployment.key.namespace
-                && !wanted.is_empty()
-                && wanted.iter().all(|pair| deployment.selector.labels.0.contains(pair))
-        })
+        && scene.snapshot.services.iter().any(|service| backing::is_behind(service, deployment))
 }
 
 fn database(scene: &Scene<'_>, behind: &mut Behind) {

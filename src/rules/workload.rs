@@ -126,6 +126,11 @@ impl<'a> Group<'a> {
         pods
     }
 
+    /// A Job, or the runs of a CronJob: it tries again, and nobody waits for an answer.
+    pub fn is_job(&self) -> bool {
+        matches!(self.object.kind, Kind::Job | Kind::CronJob)
+    }
+
     pub fn standing(&self, scene: &Scene<'a>) -> Standing {
         if let Some(deployment) = self.deployment {
             return Standing { desired: deployment.replicas, available: deployment.available };
@@ -191,6 +196,9 @@ impl<'a> Group<'a> {
         bindings.extend(service(scene, pod));
         if self.object.kind == Kind::Deployment {
             bindings.insert("deployment", self.object.key.name.to_string());
+        }
+        if self.object.kind == Kind::CronJob {
+            bindings.insert("cron_job", self.object.key.name.to_string());
         }
         if let Some(deployment) = self.deployment {
             describe_deployment(scene, deployment, &mut bindings);

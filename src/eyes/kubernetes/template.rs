@@ -1,5 +1,7 @@
 //! A pod template on the wire: its containers and what configuration they need.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::names::Names;
@@ -25,6 +27,7 @@ struct Spec {
     volumes: Option<Vec<Volume>>,
     image_pull_secrets: Option<Vec<Named>>,
     service_account_name: Option<String>,
+    node_selector: Option<BTreeMap<String, Option<String>>>,
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -128,6 +131,7 @@ pub(in crate::eyes) fn template(raw: Option<TemplateWire>, owner: &Key, names: &
             .filter_map(|secret| names.maybe(secret.name.as_ref()))
             .collect(),
         service_account: names.maybe(spec.service_account_name.as_ref()),
+        node_selector: names.labels(spec.node_selector.as_ref()),
         restarted_at: annotations.restarted_at.as_deref().map(super::names::own),
     }
 }

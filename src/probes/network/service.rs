@@ -151,6 +151,16 @@ async fn wrong_selector(
             .map(|(name, value)| (name.clone(), value.clone(), label(name).unwrap_or_default().to_owned()))
             .collect()
     };
+    if let Some(own) = deployments.iter().find(|one| differing(one).is_empty()) {
+        let at_rest = own.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
+        let (cause, state) = if at_rest {
+            (cause::SCALED_TO_ZERO, "is scaled to 0")
+        } else {
+            (cause::NO_ENDPOINTS, "has no pod")
+        };
+        looked.trouble(cause, format!("{}, which it selects, {state}", name(own)));
+        return Ok(());
+    }
     let close: Vec<&Value> = deployments.iter().filter(|one| differing(one).len() == 1).collect();
     let named = close.iter().find(|one| name(one) == &*own);
     let meant = named.copied().or_else(|| (close.len() == 1).then(|| close[0]));

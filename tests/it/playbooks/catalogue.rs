@@ -90,7 +90,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
         let wanted: &[&str] = match book {
             "prom-down" => &["targets", "more-memory", "health-again", "targets-again"],
             "alert-fatigue" => &["rule", "silences", "config", "calm"],
-            "crash-loop" => &["replace-left-behind", "loosen-liveness", "loosen-startup"],
+            "crash-loop" => &["network-policy", "replace-left-behind", "loosen-liveness", "loosen-startup"],
             "high-latency" => &[
                 "by-pod",
                 "pods",
@@ -115,13 +115,14 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "usage-again",
                 "trend-again",
             ],
-            "rollout-stuck" => &["newest-logs", "replace-left-behind"],
+            "rollout-stuck" => &["newest-logs", "replace-left-behind", "resume"],
             "image-pull" => &["manifest-as-cluster", "replace-left-behind", "roll-back", "rollout-done"],
             "cert-expiry" => &["ingress", "reload", "reload-daemons", "fix-solver"],
             "ingress-down" => &[
                 "walk",
                 "balancer",
                 "record",
+                "scale-up",
                 "fix-selector",
                 "fix-port",
                 "fix-readiness",

@@ -44,6 +44,8 @@ pub struct NodeRow {
     /// Pressure conditions that are True, and `NetworkUnavailable`.
     #[serde(default)]
     pub pressure: Vec<String>,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     #[serde(default = "NodeRow::memory")]
     pub memory: String,
 }
@@ -188,6 +190,9 @@ pub struct RevisionRow {
     pub memory: Option<String>,
     pub cpu: Option<u64>,
     pub hash: Option<String>,
+    /// `spec.nodeSelector`.
+    #[serde(default)]
+    pub selects: BTreeMap<String, String>,
     /// Nothing but a restart of the one before.
     #[serde(default)]
     pub restart: bool,
@@ -244,6 +249,8 @@ pub struct PodRow {
     pub empty_dir: bool,
     /// Condition Ready, when it does not follow from the containers.
     pub ready: Option<bool>,
+    /// What the kubelet says of a readiness gate that is not true.
+    pub gate: Option<String>,
     /// Names of its main and its init container.
     #[serde(default = "PodRow::app")]
     pub container: String,

@@ -133,6 +133,7 @@ pub fn job(row: &JobRow) -> Job {
         memory: None,
         cpu: None,
         hash: None,
+        selects: BTreeMap::new(),
         restart: false,
     };
     Job {
@@ -202,8 +203,13 @@ fn template(refs: &[String], namespace: &str, revision: &RevisionRow) -> Templat
         references: refs.iter().map(reference).collect(),
         pull_secrets: Box::default(),
         service_account: None,
+        node_selector: labels(&revision.selects),
         restarted_at: revision.restart.then(|| revision.age.as_str().into()),
     }
+}
+
+pub fn labels(pairs: &BTreeMap<String, String>) -> Labels {
+    Labels::new(pairs.iter().map(|(label, value)| (label.as_str().into(), value.as_str().into())).collect())
 }
 
 fn deployment_template(row: &DeploymentRow, revision: &RevisionRow) -> Template {
@@ -400,7 +406,16 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         message: evicted.then(|| row.message.as_str().into()),
         conditions: scheduled
             .into_iter()
-            .chain([condition("Ready", status(is_ready), "", "", ended.unwrap_or(created))])
+            .chain([match &row.gate {
+                Some(says) => condition(
+                    "Ready",
+                    Status::False,
+                    "ReadinessGatesNotReady",
+                    says,
+                    ended.unwrap_or(created),
+                ),
+                None => condition("Ready", status(is_ready), "", "", ended.unwrap_or(created)),
+            }])
             .chain(row.disrupted.as_deref().map(|reason| {
                 condition("DisruptionTarget", Status::True, reason, "", ended.unwrap_or(created))
             }))

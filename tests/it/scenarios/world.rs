@@ -529,7 +529,7 @@ fn node(row: &NodeRow) -> Node {
         key: Key::cluster(row.name.as_str()),
         uid: row.name.as_str().into(),
         resource_version: "1".into(),
-        labels: Labels::default(),
+        labels: super::workloads::labels(&row.labels),
         created: ago(&row.age),
         deleting: row.deleting.as_deref().map(ago),
         unschedulable: row.cordoned.is_some(),
