@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use covet_tui::config::{self, Flags};
 use covet_tui::domain::{Pick, Snapshot, Sql, Which, cause};
-use covet_tui::eyes::Eyes;
+use covet_tui::eyes::{Eyes, doctor, doctor_table};
 use covet_tui::guard::Level;
 use tokio::sync::mpsc;
 
@@ -69,6 +69,27 @@ async fn a_plan_that_is_refused_names_the_grant_that_lets_it_be_seen() {
     let id: i64 = boss.query_one(sql, &[]).await.unwrap().get(0);
     let plan = bench.read(Sql::ExplainQuery { query: Some(id) }).await;
     assert!(plan.ok && plan.found.is_empty(), "{plan:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_which_tables_our_role_gets_no_plan_of() {
+    let server = server("").await;
+    let boss = server.connect("boss", "shop").await;
+    boss.batch_execute("CREATE TABLE parcels (id int); CREATE TABLE routes (id int)").await.unwrap();
+    boss.batch_execute("INSERT INTO routes SELECT generate_series(1, 5000); ANALYZE").await.unwrap();
+    let url = server.url("blind", "shop");
+    let env = |name: &str| (name == "DATABASE_URL").then(|| url.clone());
+    let settings = config::load(&Flags::default(), &env, None).unwrap();
+    boss.batch_execute(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO blind; REVOKE SELECT ON parcels, routes FROM blind",
+    )
+    .await
+    .unwrap();
+    let rows = doctor_table(&doctor(&settings, now, false).await);
+    assert!(rows.contains("no plan of statements on 2 tables (routes, …): GRANT "), "{rows}");
+    boss.batch_execute("GRANT SELECT ON parcels, routes TO blind").await.unwrap();
+    let rows = doctor_table(&doctor(&settings, now, false).await);
+    assert!(!rows.contains("no plan of statements"), "{rows}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
