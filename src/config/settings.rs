@@ -292,7 +292,7 @@ impl Default for Settings {
             tls_hosts: Sourced::default(Vec::new()),
             tls_authority: Sourced::default(None),
             dns_system: Sourced::default(Vec::new()),
-            dns_public: Sourced::default(vec!["1.1.1.1".into(), "8.8.8.8".into()]),
+            dns_public: Sourced::default(super::net::dns::WORLD.map(str::to_owned).to_vec()),
             dns_authoritative: Sourced::default(Vec::new()),
             registry_endpoints: Sourced::default(Vec::new()),
             probe_url: Sourced::default(None),

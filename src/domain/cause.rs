@@ -170,6 +170,8 @@ causes! {
     NO_ENDPOINTS = "no-endpoints": "The Service has no ready endpoint.";
     SCALED_TO_ZERO = "scaled-to-zero": "All that the Service leads to is scaled to 0.";
     WORKLOAD_ABSENT = "workload-absent": "Nothing exists any more that the Service selects.";
+    BACKEND_PORT = "backend-port": "The Ingress sends to a port that its Service does not have.";
+    CERTIFICATE_ABSENT = "certificate-absent": "The Secret that should hold the certificate does not exist.";
     SERVICE_ABSENT = "service-absent": "The Ingress sends to a Service that does not exist.";
     SERVICE_SELECTOR = "service-selector": "The Service does not select the pods it is meant for.";
     SERVICE_PORT = "service-port": "The Service sends to a port on which no container listens.";

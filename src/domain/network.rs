@@ -38,11 +38,21 @@ pub struct Ingress {
     pub hosts: Box<[Name]>,
     /// `spec.tls[]`: hosts, and the Secret that holds their certificate.
     pub tls: Box<[(Box<[Name]>, Name)]>,
-    /// Backend services.
+    /// Backend services, each once.
     pub services: Box<[Name]>,
+    /// With the port that they are asked at.
+    pub backends: Box<[Backing]>,
     /// `status.loadBalancer.ingress[]`: IP or hostname, with `:port` when its `ports[]` name one (the lab's
     /// load balancer does not listen on 443).
     pub addresses: Box<[Name]>,
+}
+
+/// A Service behind an Ingress.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Backing {
+    pub service: Name,
+    /// Of the Service, by name or number; None where a resource of another kind is meant.
+    pub port: Option<Name>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

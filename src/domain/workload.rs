@@ -24,6 +24,8 @@ pub struct Deployment {
     pub paused: bool,
     /// `spec.progressDeadlineSeconds`; Kubernetes' default is 600 s.
     pub progress_deadline_seconds: u32,
+    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
+    pub min_ready_seconds: u32,
     pub template: Template,
     pub observed_generation: i64,
     pub status_replicas: u32,

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use tokio::time::timeout;
 
 use super::api_server::{Sessions, session};
-use super::kubernetes::other::Target;
+use super::kubernetes::ingress::Target;
 use super::tell::Tell;
 use super::tls::{nowhere, of_ingresses, parse};
 use crate::config::net::walk::{Way, walk};

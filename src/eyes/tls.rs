@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::api_server::{Sessions, session};
+use super::kubernetes::ingress::{Target, targets};
 use super::kubernetes::names::{Names, own, says};
-use super::kubernetes::other::{Target, targets};
 use super::kubernetes::page;
 use super::tell::Tell;
 use super::trouble::Trouble;

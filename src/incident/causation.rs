@@ -55,6 +55,12 @@ pub(super) const fn of_rollout(row: Causation) -> Causation {
     Causation { slack: row.window, ..row }
 }
 
+/// As [`of_rollout`], of what befell a node: what had stood still for longer before did so for another reason. As long as
+/// a rollout may stand still before it is told.
+pub(super) const fn of_node(row: Causation) -> Causation {
+    Causation { slack: SignedDuration::from_mins(3), ..row }
+}
+
 /// The cause was there first: estimates apart, the effect may not seem to begin earlier.
 pub(super) const fn strictly(row: Causation) -> Causation {
     Causation { slack: SignedDuration::ZERO, ..row }

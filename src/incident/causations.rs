@@ -1,9 +1,10 @@
 //! The table of causal links: which rule's anomaly can cause which (audit, section 5).
 
-use super::causation::{AT_ANY_TIME, Causation, Join, of_rollout, row, strictly, when};
+use super::causation::{AT_ANY_TIME, Causation, Join, of_node, of_rollout, row, strictly, when};
 use super::conditions::{
-    ITS_OWN, NOBODY_ANSWERS, TLS, asks_prometheus, has_cause, is_a_cache, is_its_own, is_out_of_disk,
-    lacks_database, lacks_the_cache, may_fail_requests, network_of_its_node, serves, unready_for_database,
+    ITS_OWN, NOBODY_ANSWERS, TLS, asks_prometheus, has_cause, is_a_cache, is_out_of_disk, lacks_database,
+    lacks_the_cache, may_come_of_a_node, may_fail_requests, network_of_its_node, serves,
+    unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
 
@@ -22,7 +23,14 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         0.95,
         "its newest pods crash, so the rollout cannot complete",
     )),
-    of_rollout(when(
+    of_rollout(row(
+        ("image-pull", "crash-loop"),
+        Join::Object(Kind::ReplicaSet),
+        AT_ANY_TIME,
+        0.6,
+        "another container of the same pods has no image",
+    )),
+    of_node(when(
         row(
             ("node-notready", "rollout-stuck"),
             Join::Object(Kind::Pod),
@@ -30,7 +38,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             0.9,
             "its newest pods are on that node",
         ),
-        |_, effect| !is_its_own(effect),
+        may_come_of_a_node,
     )),
     of_rollout(when(
         row(
@@ -42,7 +50,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         network_of_its_node,
     )),
-    of_rollout(when(
+    of_node(when(
         row(
             ("node-notready", "rollout-stuck"),
             Join::Object(Kind::Deployment),
@@ -91,7 +99,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         row(("disk-full", "crash-loop"), Join::Object(Kind::Pod), 60, 0.85, "its containers cannot write"),
         |_, effect| has_cause(effect, &[cause::NO_SPACE]),
     ),
-    of_rollout(when(
+    of_node(when(
         row(
             ("disk-full", "rollout-stuck"),
             Join::Object(Kind::Deployment),
@@ -99,7 +107,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             0.7,
             "its pods are evicted from the node without disk, or not placed there",
         ),
-        |cause, effect| cause.severity == Severity::Critical && !is_its_own(effect),
+        |cause, effect| cause.severity == Severity::Critical && may_come_of_a_node(cause, effect),
     )),
     when(
         row(

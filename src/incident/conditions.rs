@@ -2,23 +2,32 @@
 
 use crate::domain::{Anomaly, Kind, Severity, cause};
 
-/// What stands in its way would do so on any node.
-pub(super) fn is_its_own(rollout: &Anomaly) -> bool {
-    const OWN: &[&str] = &[
-        cause::QUOTA,
-        cause::WEBHOOK,
-        cause::POD_REFUSED,
-        cause::POD_SECURITY,
-        cause::MISSING_REFERENCE,
-        cause::BAD_IMAGE_REFERENCE,
-        cause::IMAGE_NOT_FOUND,
-        cause::IMAGE_AUTH,
-        cause::COMMAND_ERROR,
-        cause::CONFIG_ERROR,
-        cause::SPEC_REFUSED,
-        cause::INIT_WAITS,
+/// What stands in the way of a rollout may come of what befell a node; of its image, its specification or its program
+/// it does not.
+pub(super) fn may_come_of_a_node(_: &Anomaly, rollout: &Anomaly) -> bool {
+    const OF_NODES: &[&str] = &[
+        cause::UNSCHEDULABLE,
+        cause::SPREAD_CONSTRAINT,
+        cause::NO_NODE_MATCHES,
+        cause::NODES_AWAY,
+        cause::STARTING_SLOWLY,
+        cause::READINESS,
+        cause::READINESS_GATE,
+        cause::RUNTIME,
+        cause::NODE_NETWORK,
+        cause::NODE_OOM,
+        cause::IMAGE_DISK,
+        cause::IMAGE_NETWORK,
+        cause::IMAGE_PULL,
+        cause::VOLUME_STUCK,
+        cause::VOLUME_HELD,
+        cause::VOLUME_ELSEWHERE,
+        cause::STUCK_TERMINATING,
+        cause::LEFT_BEHIND,
+        cause::NO_SPACE,
+        cause::KILLED,
     ];
-    rollout.causes.first().is_some_and(|first| OWN.contains(&first.name))
+    rollout.causes.first().is_none_or(|first| OF_NODES.contains(&first.name))
 }
 
 /// A DaemonSet's pod is down on the node that cannot set up the network of the other's.
@@ -50,6 +59,7 @@ pub(super) const NOBODY_ANSWERS: &[&str] = &[
     cause::SCALED_TO_ZERO,
     cause::WORKLOAD_ABSENT,
     cause::SERVICE_ABSENT,
+    cause::BACKEND_PORT,
     cause::BAD_GATEWAY,
 ];
 

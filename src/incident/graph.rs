@@ -45,17 +45,17 @@ fn reaches(out: &HashMap<usize, Vec<usize>>, from: usize, to: usize) -> bool {
     false
 }
 
-/// Weakly connected components, each sorted, in the order of their first members.
-pub(super) fn components(count: usize, edges: &[Edge]) -> Vec<Vec<usize>> {
-    let mut leader: Vec<usize> = (0..count).collect();
-    for edge in edges {
+/// Weakly connected components of these members, each sorted, in the order of their first members.
+pub(super) fn components(members: &[usize], edges: &[Edge]) -> Vec<Vec<usize>> {
+    let mut leader: Vec<usize> = (0..members.iter().max().map_or(0, |last| last + 1)).collect();
+    for edge in edges.iter().filter(|edge| members.contains(&edge.cause) && members.contains(&edge.effect)) {
         let (one, other) = (find(&mut leader, edge.cause), find(&mut leader, edge.effect));
         leader[one.max(other)] = one.min(other);
     }
     let mut components: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for member in 0..count {
-        let first = find(&mut leader, member);
-        components.entry(first).or_default().push(member);
+    for member in members {
+        let first = find(&mut leader, *member);
+        components.entry(first).or_default().push(*member);
     }
     components.into_values().collect()
 }

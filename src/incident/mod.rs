@@ -89,11 +89,28 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
     let back = earliest.checked_sub(LOOK_BACK).unwrap_or(earliest);
     let window = Duration::try_from(now.duration_since(back)).unwrap_or_default();
     let all_changes = changes(snapshot, now, window.min(Duration::from_hours(24)));
-    let mut incidents: Vec<(Incident, &Anomaly)> = graph::components(anomalies.len(), &edges)
-        .into_iter()
-        .filter(|members| members.iter().any(|member| opens(&anomalies[*member])))
-        .filter_map(|members| incident(anomalies, &members, &edges, &all_changes, snapshot))
-        .collect();
+    let mut incidents: Vec<(Incident, &Anomaly)> = Vec::new();
+    let all: Vec<usize> = (0..anomalies.len()).collect();
+    let mut open = graph::components(&all, &edges);
+    while let Some(members) = open.pop() {
+        if !members.iter().any(|member| opens(&anomalies[*member])) {
+            continue;
+        }
+        let Some(found) = incident(anomalies, &members, &edges, &all_changes, snapshot) else { continue };
+        // What its root does not explain is a story of its own, whatever symptom both have in common.
+        let told = |member: &usize| {
+            let id = &anomalies[*member].id;
+            *id == found.0.root || found.0.symptoms.contains(id) || !opens(&anomalies[*member])
+        };
+        let untold: Vec<usize> = members.iter().copied().filter(|member| !told(member)).collect();
+        if untold.is_empty() {
+            incidents.push(found);
+            continue;
+        }
+        let within: Vec<usize> = members.iter().copied().filter(|member| !untold.contains(member)).collect();
+        open.extend(graph::components(&within, &edges));
+        open.extend(graph::components(&untold, &edges));
+    }
     let elsewhere = |root: &Anomaly| is_elsewhere(root, snapshot);
     incidents.sort_by(|(one, one_root), (other, other_root)| {
         elsewhere(one_root)
@@ -119,7 +136,8 @@ fn incident<'a>(
     changes: &[Change],
     snapshot: &Snapshot,
 ) -> Option<(Incident, &'a Anomaly)> {
-    let edges: Vec<&links::Edge> = edges.iter().filter(|edge| members.contains(&edge.cause)).collect();
+    let inner = |edge: &&links::Edge| members.contains(&edge.cause) && members.contains(&edge.effect);
+    let edges: Vec<&links::Edge> = edges.iter().filter(inner).collect();
     let follows_change = |member: usize| {
         let anomaly = &anomalies[member];
         relevance::before(anomaly, changes, snapshot).next().is_some()

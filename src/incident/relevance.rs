@@ -102,6 +102,13 @@ impl<'a> Sphere<'a> {
         Self { objects, namespace, everything, around, of_nodes, scaler }
     }
 
+    /// In a namespace of one of its objects; or in none, as nodes are.
+    fn is_near(&self, key: &Key) -> bool {
+        key.namespace.is_empty()
+            || self.namespace == Some(&key.namespace)
+            || self.objects.iter().any(|object| object.key.namespace == key.namespace)
+    }
+
     fn contains(&self, change: &Change) -> bool {
         // That a node went is what its anomaly says already.
         if change.kind == ChangeKind::Node && self.of_nodes && self.objects.contains(&change.object) {
@@ -112,7 +119,7 @@ impl<'a> Sphere<'a> {
             return false;
         }
         self.everything
-            || change.kind == ChangeKind::Ours
+            || change.kind == ChangeKind::Ours && self.is_near(&change.object.key)
             || self.objects.contains(&change.object)
             || self.namespace == Some(&change.object.key.namespace)
             || self.around.is_some_and(|(namespace, kinds)| {

@@ -190,7 +190,9 @@ impl Table<'_> {
                     .first()
                     .filter(|cause| last && hold.for_causes.is_empty() && cause.name != cause::CRASH);
                 let why = match known {
-                    Some(cause) if self.is_mended(cause) => {
+                    Some(cause)
+                        if self.is_mended(cause) && last_change(self.view, self.playbook).is_some() =>
+                    {
                         format!("{}: what could be done about it is done or blocked", short(&cause.says))
                     }
                     Some(cause) => format!("{}: no change of this playbook mends that", short(&cause.says)),

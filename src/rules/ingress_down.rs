@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 use super::workload::{Bindings, evidence, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, astray, backing, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, astray, backing, ingress_written, shown};
 
 const FAILS: Threshold = Threshold {
     key: "ingress-down.fails",
@@ -37,7 +37,7 @@ pub(super) static RULE: Rule = Rule {
     name: "ingress-down",
     title: "Public hosts not reached",
     says: "Public hosts, walked to from outside three times a minute: DNS, TCP, TLS, HTTP; Services behind an Ingress \
-           without a ready endpoint; load balancers without an address; Services that by one label miss the pods they \
+           without a ready endpoint, or without the port that it sends to; load balancers without an address; Services that by one label miss the pods they \
            are plainly meant for, or whose workload was scaled to 0 lately. Silent about what fails on this machine \
            alone, and about hosts that are served by something else meanwhile.",
     needs: Needs::All(&[Origin::Reach, Origin::Ingresses, Origin::EndpointSlices]),
@@ -117,6 +117,15 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         };
         // It explains what the door answers, and is seen where it happens.
         troubles.push(trouble(severity, at, (name, 0.95), says));
+    }
+    for (since, cause) in ingress_written::faults(scene, ingress, &mut more) {
+        let severity = match () {
+            () if served => Severity::Suspect,
+            () if confirmed && cause.name == cause::BACKEND_PORT => Severity::Critical,
+            () if scene.has_lasted(since, &NO_ENDPOINTS) => Severity::Warning,
+            () => Severity::Suspect,
+        };
+        troubles.push(Trouble { severity, since, origin: Origin::Ingresses, cause });
     }
     // Where the walk to it is still under way, it may turn out to be served all the same.
     let unserved = !served && !scene.snapshot.is_awaited(Origin::Reach, scene.now);
@@ -232,7 +241,9 @@ fn nobody_behind(
 fn title(named: &str, all: usize, failing: &[&&Reach], troubles: &[Trouble]) -> Option<String> {
     let first = failing.iter().filter_map(|reach| reach.last.failed()).min_by_key(|(layer, _)| *layer);
     if let Some((layer, says)) = first {
-        let inside = troubles.iter().find(|one| one.origin == Origin::EndpointSlices);
+        let is_plain =
+            |one: &&Trouble| one.origin == Origin::EndpointSlices || one.cause.name == cause::BACKEND_PORT;
+        let inside = troubles.iter().find(is_plain);
         // A name that leads nowhere says little where there is nobody to lead to.
         if let Some(inside) = inside.filter(|_| layer == Layer::Dns) {
             return Some(format!("{named}: {}", inside.cause.says));

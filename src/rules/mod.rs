@@ -30,6 +30,7 @@ mod hpa_sightless;
 mod image_cause;
 mod image_pull;
 mod ingress_down;
+mod ingress_written;
 mod job_failed;
 mod job_waits;
 mod mem_leak;

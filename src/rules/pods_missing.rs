@@ -149,7 +149,10 @@ fn turned_away(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Ti
 fn standing_still(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
     let controller =
         missing.controller.filter(|one| !missing.is_told && controller::is_rolling(scene, one))?;
+    // It goes no further before that one is ready, whatever becomes of the others meanwhile.
+    let held = missing.unready.iter().filter(|_| controller.is_ordered).map(|pod| unready_since(pod)).min();
     let progressed = controller::last_progress(scene, controller)?;
+    let progressed = held.map_or(progressed, |held| held.min(progressed));
     let waits = SignedDuration::from_secs(i64::from(controller.min_ready_seconds));
     let progressed = progressed.checked_add(waits).ok()?;
     if !scene.has_lasted(progressed, &NO_PROGRESS) {

@@ -165,12 +165,18 @@ fn is_rolling(deployment: &Deployment) -> bool {
     mixed || refused || !completed
 }
 
-/// Since when a completed rollout has lacked replicas, if it has for too long.
+/// Since when a completed rollout has lacked replicas, if it has for too long; or one under way has had none.
 fn missing_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp> {
-    if deployment.paused || deployment.replicas == 0 || is_rolling(deployment) {
+    if deployment.paused || deployment.replicas == 0 {
         return None;
     }
     let condition = deployment.condition("Available").filter(|row| row.status == Status::False)?;
+    if is_rolling(deployment) {
+        // Nobody is served, however often a pod is replaced by the next.
+        let lasts = condition.since.map(|since| scene.now.duration_since(since));
+        let long = lasts.is_some_and(|lasts| lasts >= deadline_span(deployment));
+        return condition.since.filter(|_| long && deployment.available == 0);
+    }
     let patience = if deployment.available == 0 { &NONE_LEFT } else { &MISSING };
     condition.since.filter(|since| scene.has_lasted(*since, patience))
 }
@@ -207,8 +213,12 @@ fn anomaly(
     // As in `status.unavailableReplicas`: with a surge, old pods may fill the number while no new one comes up.
     let wanted = deployment.replicas.max(deployment.status_replicas);
     let missing = deployment.available < wanted || deployment.updated < deployment.replicas;
+    // Pods that have to be ready for a while before they count do not stand still meanwhile.
+    let due = |progressed: Timestamp| {
+        progressed.checked_add(SignedDuration::from_secs(i64::from(deployment.min_ready_seconds))).ok()
+    };
     let standing_still =
-        missing && progressed.is_some_and(|progressed| scene.has_lasted(progressed, &NO_PROGRESS));
+        missing && progressed.and_then(due).is_some_and(|due| scene.has_lasted(due, &NO_PROGRESS));
     let unplaced = unready.iter().filter(|pod| unschedulable(pod).is_some()).map(|pod| unplaced_since(pod));
     let homeless = unplaced.min().filter(|since| scene.has_lasted(*since, &UNSCHEDULABLE));
     let gone = missing_since(scene, deployment);

@@ -129,6 +129,7 @@ fn deployment(number: usize) -> Deployment {
         },
         paused: false,
         progress_deadline_seconds: 600,
+        min_ready_seconds: 0,
         template: Template::default(),
         observed_generation: 1,
         status_replicas: count,

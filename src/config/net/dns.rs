@@ -100,6 +100,9 @@ impl Answered {
     }
 }
 
+/// Resolvers of the world, where nobody names others.
+pub const WORLD: [&str; 2] = ["1.1.1.1", "8.8.8.8"];
+
 impl Dns {
     pub fn of(settings: &Settings) -> Self {
         let all = |list: &[String]| list.iter().filter_map(|text| server(text)).collect();
@@ -109,6 +112,18 @@ impl Dns {
             authoritative: all(&settings.dns_authoritative),
             port: PORT,
         }
+    }
+
+    /// Whether nobody anywhere can look this name up: it is reserved for examples and tests (RFC 2606, RFC 6761), and no
+    /// resolver was named that might know it all the same.
+    pub fn is_example(&self, host: &str) -> bool {
+        const RESERVED: [&str; 7] =
+            ["test", "example", "invalid", "localhost", "example.com", "example.net", "example.org"];
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let within =
+            |zone: &&str| host.strip_suffix(*zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let world: Vec<SocketAddr> = WORLD.iter().filter_map(|text| server(text)).collect();
+        self.public == world && RESERVED.iter().any(within)
     }
 
     /// The machine's resolvers.

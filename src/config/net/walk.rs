@@ -86,6 +86,9 @@ async fn lead(way: &Way, dns: &Dns) -> Lead {
             let note = format!("this machine's resolver does not find {} ({why}), public ones do", way.host);
             Lead::To { addresses, note: Some(note) }
         }
+        Some(Err(_)) if dns.is_example(&way.host) => {
+            Lead::Doubt(format!("{} is a name reserved for examples: no resolver leads to it", way.host))
+        }
         Some(Err(says)) => Lead::Nowhere(format!("{}: {says}", way.host)),
         None => Lead::Doubt(format!("this machine's resolver does not find {}: {why}", way.host)),
     }

@@ -6,6 +6,7 @@ mod batch;
 mod claim;
 mod config_object;
 mod controller;
+pub(in crate::eyes) mod ingress;
 pub(in crate::eyes) mod names;
 pub(in crate::eyes) mod node;
 pub(in crate::eyes) mod other;
@@ -63,7 +64,7 @@ pub(super) fn open(scope: &Scope, sessions: &Sessions, tell: &Tell, tasks: &mut 
     });
     open.eye(O::Services, K::Service, other::service, Fact::Services, as_usual);
     open.eye(O::EndpointSlices, K::EndpointSlice, other::slice, Fact::EndpointSlices, as_usual);
-    open.eye(O::Ingresses, K::Ingress, other::ingress, Fact::Ingresses, as_usual);
+    open.eye(O::Ingresses, K::Ingress, ingress::ingress, Fact::Ingresses, as_usual);
     open.eye(
         O::PersistentVolumeClaims,
         K::PersistentVolumeClaim,

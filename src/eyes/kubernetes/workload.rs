@@ -23,6 +23,7 @@ struct Spec {
     strategy: Option<StrategyWire>,
     paused: Option<bool>,
     progress_deadline_seconds: Option<i64>,
+    min_ready_seconds: Option<i64>,
     template: Option<TemplateWire>,
 }
 
@@ -100,6 +101,7 @@ pub(in crate::eyes) fn deployment(wire: DeploymentWire, names: &mut Names) -> Op
         strategy: strategy(spec.strategy),
         paused: spec.paused == Some(true),
         progress_deadline_seconds: count(Some(spec.progress_deadline_seconds.unwrap_or(600))),
+        min_ready_seconds: count(spec.min_ready_seconds),
         template: template(spec.template, &key, names),
         // Who counted its replicas saw it, also where nobody wrote down what was seen.
         observed_generation: status

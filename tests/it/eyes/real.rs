@@ -163,6 +163,37 @@ async fn a_real_redis_that_is_full_and_one_that_goes_are_told_apart_from_a_healt
     assert_eq!(watcher.blind(Origin::Redis).unwrap().kind, BlindKind::Unreachable);
 }
 
+/// What stands before a server, and answers everything in the same way.
+async fn gate(answer: &'static str) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked).await;
+            let words = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = stream.write_all(words.as_bytes()).await;
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_that_answers_503_is_not_said_to_lack_pods() {
+    let port = gate("503 Service Unavailable").await;
+    let mut watcher = Watcher::open(&only("PROMETHEUS_URL", &format!("http://127.0.0.1:{port}"))).await;
+    watcher.until("blind", |snapshot| blind(snapshot, Origin::Prometheus).is_some()).await;
+    let told = watcher.blind(Origin::Prometheus).unwrap();
+    let advice = told.repair.unwrap_or_default();
+    assert!(
+        told.why.contains("it answers 503") && advice.contains("a proxy before it"),
+        "{}: {advice}",
+        told.why
+    );
+    assert!(!advice.contains("pods"), "{advice}");
+}
+
 fn prometheus() -> (u16, Started, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let (port, server) = prometheus_in(folder.path());

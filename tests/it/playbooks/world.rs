@@ -80,6 +80,7 @@ impl World {
             },
             paused: false,
             progress_deadline_seconds: 600,
+            min_ready_seconds: 0,
             template,
             observed_generation: 4,
             status_replicas: replicas,

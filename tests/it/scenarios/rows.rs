@@ -66,6 +66,9 @@ pub struct DeploymentRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub replicas: u32,
+    /// `spec.minReadySeconds`.
+    #[serde(default)]
+    pub min_ready: u32,
     #[serde(default)]
     pub paused: bool,
     /// Reason of Progressing; worked out from the pods when absent.
@@ -552,6 +555,9 @@ pub struct ServiceRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub selector: BTreeMap<String, String>,
+    /// `http:80`.
+    #[serde(default)]
+    pub ports: Vec<String>,
     pub edited: Option<String>,
     pub by: Option<String>,
 }
@@ -595,6 +601,7 @@ pub struct IngressRow {
     pub hosts: Vec<String>,
     /// The Secret of its certificate, for all hosts.
     pub secret: Option<String>,
+    /// `web`, or `web:http` with the port.
     #[serde(default)]
     pub services: Vec<String>,
     #[serde(default = "IngressRow::addresses")]

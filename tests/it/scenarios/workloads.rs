@@ -317,6 +317,7 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         },
         paused: row.paused,
         progress_deadline_seconds: 600,
+        min_ready_seconds: row.min_ready,
         template: deployment_template(row, newest_row),
         observed_generation: 3,
         status_replicas: total,

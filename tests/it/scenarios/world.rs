@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use covet_tui::domain::{
-    Activity, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition, ConfigObject,
-    Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact, Handshake, Holder, Ingress, Key,
-    Kind, Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node, NodeCondition, ObjectRef,
-    Observation, Origin, PersistentVolumeClaim, Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series,
-    Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource,
-    Walk, WorkloadTraffic,
+    Activity, Backing, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition,
+    ConfigObject, Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact, Handshake, Holder,
+    Ingress, Key, Kind, Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node,
+    NodeCondition, ObjectRef, Observation, Origin, PersistentVolumeClaim, Quantities, RdsLoad, RdsMetric,
+    RdsSeries, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp,
+    TopQuery, Traffic, UsageSource, Walk, WorkloadTraffic,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -579,7 +579,14 @@ fn service(row: &ServiceRow) -> Service {
         edited: edit(row.edited.as_deref(), row.by.as_deref()),
         labels: Labels::default(),
         selector: Selector { labels: Labels::new(pairs.collect()), has_expressions: false },
-        ports: Box::default(),
+        ports: row
+            .ports
+            .iter()
+            .map(|text| match text.split_once(':') {
+                Some((name, number)) => (Some(name.into()), number.parse().unwrap()),
+                None => (None, text.parse().unwrap()),
+            })
+            .collect(),
     }
 }
 
@@ -649,7 +656,15 @@ fn ingress(row: &IngressRow) -> Ingress {
         class: Some("nginx".into()),
         hosts: names(&row.hosts),
         tls: row.secret.iter().map(|secret| (names(&row.hosts), secret.as_str().into())).collect(),
-        services: names(&row.services),
+        services: row.services.iter().map(|text| text.split(':').next().unwrap_or(text).into()).collect(),
+        backends: row
+            .services
+            .iter()
+            .map(|text| match text.split_once(':') {
+                Some((service, port)) => Backing { service: service.into(), port: Some(port.into()) },
+                None => Backing { service: text.as_str().into(), port: None },
+            })
+            .collect(),
         addresses: names(&row.addresses),
     }
 }
