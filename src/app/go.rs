@@ -45,6 +45,7 @@ impl App {
             }
             Command::Changes => self.page_layer(Page::Changes),
             Command::Blindness => self.page_layer(Page::Blindness),
+            Command::Alerts => self.page_layer(Page::Alerts),
             Command::Score => self.page_layer(Page::Score),
             Command::Help => self.page_layer(Page::Help),
             Command::Palette => {

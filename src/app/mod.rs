@@ -139,6 +139,8 @@ pub enum Page {
     Help,
     Changes,
     Blindness,
+    /// What Alertmanager holds.
+    Alerts,
     /// How the drill goes, or went.
     Score,
 }

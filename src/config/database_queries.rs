@@ -52,6 +52,14 @@ pub const RIGHTS: &str = "/* covet:rights */ \
 SELECT current_user AS role, pg_has_role(current_user,'pg_read_all_stats','USAGE') AS sees_all, \
 EXISTS (SELECT 1 FROM pg_extension WHERE extname='pg_stat_statements') AS counts_statements";
 
+/// Tables of this database that our role may not read: it gets no plan of a statement that reads them.
+pub const UNREADABLE: &str = "/* covet:unreadable */ \
+SELECT count(*)::int8 AS tables, (array_agg(c.oid::regclass::text ORDER BY c.reltuples DESC))[1] AS largest, \
+current_user AS role, EXISTS (SELECT 1 FROM pg_roles WHERE rolname='pg_read_all_data') AS knows_readers \
+FROM pg_class c JOIN pg_namespace n ON n.oid=c.relnamespace WHERE c.relkind IN ('r','p') \
+AND n.nspname NOT IN ('pg_catalog','information_schema') AND n.nspname NOT LIKE 'pg\\_%' \
+AND NOT (has_table_privilege(c.oid,'SELECT') AND has_schema_privilege(n.oid,'USAGE'))";
+
 /// Q6 without texts: what each statement of this database has cost so far. Milliseconds.
 pub const STATEMENTS: &str = "/* covet:statements */ \
 SELECT queryid, sum(calls)::int8 AS calls, sum(total_exec_time)::float8 AS total_ms, sum(rows)::int8 AS rows, \

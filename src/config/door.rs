@@ -65,7 +65,15 @@ impl Door {
                 let answer = client.get(url).send().await.map_err(|error| unreachable(&error))?;
                 let status = answer.status();
                 let body = answer.text().await.map_err(|error| unreachable(&error))?;
-                if status.is_success() { Ok(body) } else { Err(refused(status.as_u16(), &body)) }
+                match status.as_u16() {
+                    _ if status.is_success() => Ok(body),
+                    // Nobody knows what stands behind a URL.
+                    503 => Err(ConnectError {
+                        repair: Some("it, or a proxy before it, has nothing that answers: look there".into()),
+                        ..refused(503, &body)
+                    }),
+                    code => Err(refused(code, &body)),
+                }
             }
             Door::Proxied { client, path: service } => {
                 let broken = |why: String| ConnectError::new(BlindKind::Broken, why, "");

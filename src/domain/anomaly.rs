@@ -51,7 +51,7 @@ pub enum Subject {
     /// A database server, by host or name.
     Database(Name),
     Cache(Name),
-    /// A public host name.
+    /// A public host name; with its port, where that is another than 443.
     Host(Name),
     /// The cluster as a whole.
     Cluster,
@@ -74,6 +74,15 @@ impl Subject {
             (Subject::Object(object), Some(namespace)) if everywhere => format!("{object} in {namespace}"),
             _ => self.to_string(),
         }
+    }
+}
+
+impl Subject {
+    /// The host that it is about, and its port where that is not the usual one.
+    pub fn host(&self) -> Option<(&str, Option<u16>)> {
+        let Subject::Host(host) = self else { return None };
+        let port = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+        Some(port.map_or((host, None), |(name, port)| (name, Some(port))))
     }
 }
 

@@ -131,6 +131,7 @@ causes! {
     HOT_QUERY = "hot-query": "One statement takes most of the database's time.";
     LOAD_SPREAD = "load-spread": "The database's time is spread over many statements.";
     MISSING_INDEX = "missing-index": "The statement reads a whole table where an index would do.";
+    EXPLAIN_DENIED = "explain-denied": "Our role may not read what the statement reads, so it may not explain it either.";
     INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
     LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
     DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
@@ -139,6 +140,7 @@ causes! {
     ONE_POD = "one-pod": "One pod causes most of the errors.";
     CACHE_EVICTING = "cache-evicting": "The cache is full and evicts what is still needed.";
     CACHE_COLD = "cache-cold": "The cache answers too few of the lookups.";
+    CACHE_FULL = "cache-full": "The cache is full and may evict nothing: it refuses writes.";
     CACHE_DOWN = "cache-down": "The cache does not answer.";
     CPU_THROTTLED = "cpu-throttled": "Containers are stopped by their CPU limit.";
     // Why a certificate is a problem.

@@ -16,6 +16,8 @@ pub struct Activity {
     pub roots: Vec<LockRoot>,
     /// How long the longest has been waiting for a lock.
     pub longest_wait: Option<Duration>,
+    /// Whose sessions wait for locks, each once: applications, or roles where none is named.
+    pub waiting: Vec<Name>,
     /// The statement that most of the time went to between two looks half a minute apart, if the server
     /// counts statements.
     pub top: Option<TopQuery>,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::LockRoot;
+use super::{LockRoot, Name};
 
 /// A session that waits for locks, or is waited for.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,6 +36,13 @@ pub fn lock_roots(sessions: &[Locked]) -> Vec<LockRoot> {
 /// How long the longest has been waiting: since its statement began, at most.
 pub fn longest_wait(sessions: &[Locked]) -> Option<Duration> {
     sessions.iter().filter(|locked| !locked.blocked_by.is_empty()).filter_map(|locked| locked.running).max()
+}
+
+/// Whose sessions wait, each once.
+pub fn lock_waiters(sessions: &[Locked]) -> Vec<Name> {
+    let waiters = sessions.iter().filter(|locked| !locked.blocked_by.is_empty());
+    let names: BTreeSet<&Name> = waiters.map(|locked| locked.session.who()).collect();
+    names.into_iter().cloned().collect()
 }
 
 /// The forest as it is drawn: depth and session, every session once.

@@ -55,15 +55,15 @@ pub use disk::{
     CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
 };
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
-pub use lock_tree::{Locked, lock_roots, lock_tree, longest_wait};
+pub use lock_tree::{Locked, lock_roots, lock_tree, lock_waiters, longest_wait};
 pub use mask::{is_telling, mask, masked};
 pub use monitoring::{Monitoring, MonitoringPod, Noise, Volume};
 pub use network::{Backing, Certificate, DENYLIST, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
 pub use node::{Lease, Node, NodeCondition, Taint, aws_region};
 pub use observation::{Age, Blind, BlindKind, Delta, Fact, Observation, Origin};
 pub use outside::{
-    Alert, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage, UsageSource,
-    WorkloadTraffic,
+    Alert, AlertGrade, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage,
+    UsageSource, WorkloadTraffic,
 };
 pub use pod::{Condition, Container, ContainerState, Owner, Phase, Pod, Quantities, Status, Terminated};
 pub use quantity::quantity;

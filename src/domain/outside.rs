@@ -88,6 +88,28 @@ pub enum AlertState {
     Unprocessed,
 }
 
+/// How much an alert's label `severity` asks of people.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum AlertGrade {
+    /// For information, or nothing said.
+    Other,
+    Warning,
+    /// It wakes somebody.
+    Grave,
+}
+
+impl Alert {
+    pub fn grade(&self) -> AlertGrade {
+        /// Prometheus' and Alertmanager's own examples.
+        const GRAVE: &[&str] = &["critical", "page", "error", "emergency"];
+        match self.labels.get("severity").map(|grade| grade.to_lowercase()) {
+            Some(grade) if GRAVE.contains(&grade.as_str()) => AlertGrade::Grave,
+            Some(grade) if grade == "warning" => AlertGrade::Warning,
+            _ => AlertGrade::Other,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct Silence {
     pub id: Name,
@@ -148,7 +170,19 @@ pub struct Cache {
     pub used_memory: u64,
     /// 0 means no limit.
     pub max_memory: u64,
+    /// It may evict nothing (maxmemory-policy noeviction).
+    pub keeps_all: bool,
+    /// Commands refused for want of memory (OOM), between the last two looks.
+    pub refused_per_second: f64,
     pub clients: u32,
+}
+
+impl Cache {
+    /// What would be written now is refused.
+    pub fn refuses_writes(&self) -> bool {
+        let is_full = self.max_memory > 0 && self.used_memory >= self.max_memory;
+        self.refused_per_second > 0.0 || self.keeps_all && is_full
+    }
 }
 
 /// The last TLS handshake with a host.
@@ -161,6 +195,13 @@ pub struct Handshake {
     pub at: Timestamp,
     /// The certificate, or why there was none, in words.
     pub served: Result<Served, Name>,
+}
+
+impl Handshake {
+    /// The host, and its port where that is not 443.
+    pub fn place(&self) -> Name {
+        if self.port == 443 { self.host.clone() } else { format!("{}:{}", self.host, self.port).into() }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]

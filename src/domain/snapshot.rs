@@ -69,6 +69,8 @@ pub struct Snapshot {
     /// Who does what on the database, and when that was seen.
     pub activity: Option<(Timestamp, Activity)>,
     pub cache: Option<Cache>,
+    /// Since when the cache has been refusing writes for want of memory, look after look.
+    pub cache_refuses: Option<Timestamp>,
     /// The database's instances by CloudWatch.
     pub rds: Option<RdsLoad>,
     /// The cache's hit ratio over the last hour, 0 to 1.
@@ -124,6 +126,14 @@ impl Snapshot {
     /// All namespaces are looked at: names alone tell nobody where something is.
     pub fn is_everywhere(&self) -> bool {
         self.scope.is_none()
+    }
+
+    /// The alerts of what is looked at, and those of no namespace.
+    pub fn alerts_in_scope(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(|alert| {
+            let namespace = alert.labels.get("namespace");
+            self.scope.as_ref().is_none_or(|scope| namespace.is_none_or(|namespace| namespace == scope))
+        })
     }
 
     pub fn fold(&mut self, observation: Observation) {
@@ -223,6 +233,7 @@ impl Snapshot {
                 if let Some(ratio) = cache.hit_ratio {
                     self.hit_ratio.push(at, ratio, HISTORY);
                 }
+                self.cache_refuses = cache.refuses_writes().then(|| self.cache_refuses.unwrap_or(at));
                 self.cache = Some(cache);
             }
             Fact::Handshakes(rows) => {

@@ -91,6 +91,9 @@ async fn ask_database(settings: &Settings, client: Option<&kube::Client>) -> Res
     for unseen in unseen {
         says.push_str(&format!("; not to be seen: {unseen}"));
     }
+    if let Some(unexplained) = postgres::unexplained(&session).await.map_err(failed)? {
+        says.push_str(&format!("; {unexplained}"));
+    }
     Ok(says)
 }
 

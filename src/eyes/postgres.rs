@@ -17,7 +17,7 @@ use crate::config::{
 };
 use crate::domain::{BlindKind, Capacity, Database, Fact, Origin};
 use activity::Watching;
-pub(super) use activity::unseen;
+pub(super) use activity::{unexplained, unseen};
 
 const EVERY: Duration = Duration::from_secs(5);
 

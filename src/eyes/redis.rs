@@ -19,6 +19,7 @@ struct Counters {
     hits: u64,
     misses: u64,
     evicted: u64,
+    refused: u64,
 }
 
 /// Looks for ever.
@@ -80,6 +81,7 @@ async fn look(
         hits: count("keyspace_hits"),
         misses: count("keyspace_misses"),
         evicted: count("evicted_keys"),
+        refused: refused(&info),
     };
     // After a restart the counters begin again: that pair tells nothing.
     let pair =
@@ -87,15 +89,25 @@ async fn look(
     *before = Some(now);
     let hits = pair.map_or(0, |old| now.hits - old.hits);
     let lookups = hits + pair.map_or(0, |old| now.misses - old.misses);
-    let evicted = pair.map_or(0.0, |old| {
-        (now.evicted - old.evicted) as f64 / between(old.at, now.at).as_secs_f64().max(0.001)
-    });
+    let per_second = |of: fn(&Counters) -> u64| {
+        pair.map_or(0.0, |old| {
+            of(&now).saturating_sub(of(&old)) as f64 / between(old.at, now.at).as_secs_f64().max(0.001)
+        })
+    };
     Ok(Cache {
         ping,
         hit_ratio: (lookups > 0).then(|| hits as f64 / lookups as f64),
-        evicted_per_second: evicted,
+        evicted_per_second: per_second(|counters| counters.evicted),
         used_memory: count("used_memory"),
         max_memory: count("maxmemory"),
+        keeps_all: info.get::<String>("maxmemory_policy").as_deref() == Some("noeviction"),
+        refused_per_second: per_second(|counters| counters.refused),
         clients: u32::try_from(count("connected_clients")).unwrap_or(u32::MAX),
     })
+}
+
+/// Commands answered with OOM since the server started: `errorstat_OOM:count=3`. Before Redis 6.2 nobody counts them.
+fn refused(info: &InfoDict) -> u64 {
+    let line = info.get::<String>("errorstat_OOM").unwrap_or_default();
+    line.strip_prefix("count=").and_then(|count| count.parse().ok()).unwrap_or_default()
 }

@@ -2,8 +2,9 @@
 
 use super::causation::{AT_ANY_TIME, Causation, Join, of_node, of_rollout, row, strictly, when};
 use super::conditions::{
-    ITS_OWN, NOBODY_ANSWERS, TLS, asks_prometheus, has_cause, is_out_of_disk, lacks_database,
-    may_come_of_a_node, network_of_its_node, serves, unready_for_database,
+    ITS_OWN, NOBODY_ANSWERS, TLS, asks_prometheus, has_cause, is_a_cache, is_out_of_disk, lacks_database,
+    lacks_the_cache, may_come_of_a_node, may_fail_requests, network_of_its_node, serves,
+    unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
 
@@ -176,8 +177,20 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         0.85,
         "sessions that wait hold their slots, and pools open more",
     ),
-    row(("db-cpu", "high-5xx"), Join::Anything, 10, 0.85, "requests wait for the database until they fail"),
-    row(("db-cpu", "high-latency"), Join::Anything, 10, 0.85, "requests wait for the database"),
+    when(
+        row(
+            ("db-cpu", "high-5xx"),
+            Join::Anything,
+            10,
+            0.85,
+            "requests wait for the database until they fail",
+        ),
+        may_fail_requests,
+    ),
+    when(
+        row(("db-cpu", "high-latency"), Join::Anything, 10, 0.85, "requests wait for the database"),
+        may_fail_requests,
+    ),
     row(("db-cpu", "hpa-max"), Join::Anything, 10, 0.6, "slow requests keep replicas busy"),
     when(
         row(("db-cpu", "crash-loop"), Join::Anything, 10, 0.85, "containers die waiting for the database"),
@@ -213,8 +226,14 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         unready_for_database,
     ),
-    row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
-    row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
+    when(
+        row(("db-pool", "high-5xx"), Join::Anything, 10, 0.85, "requests find no database connection"),
+        may_fail_requests,
+    ),
+    when(
+        row(("db-pool", "high-latency"), Join::Anything, 10, 0.85, "requests wait for a database connection"),
+        may_fail_requests,
+    ),
     row(
         ("db-pool", "hpa-max"),
         Join::Anything,
@@ -244,6 +263,21 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         row(("disk-full", "job-failed"), Join::Object(Kind::Pod), 60, 0.85, "its pods cannot write"),
         |_, effect| has_cause(effect, &[cause::NO_SPACE]),
     ),
+    when(
+        row(("cache-down", "high-latency"), Join::Anything, 10, 0.85, "requests go on without the cache"),
+        lacks_the_cache,
+    ),
+    when(
+        row(("cache-down", "high-5xx"), Join::Anything, 10, 0.85, "requests fail without the cache"),
+        lacks_the_cache,
+    ),
+    when(row(("crash-loop", "cache-down"), Join::Anything, 10, 0.9, "its own pod crashes"), is_a_cache),
+    when(row(("image-pull", "cache-down"), Join::Anything, 10, 0.9, "its own pod has no image"), is_a_cache),
+    when(
+        row(("rollout-stuck", "cache-down"), Join::Anything, 20, 0.9, "its own rollout is stuck"),
+        is_a_cache,
+    ),
+    when(row(("node-notready", "cache-down"), Join::Anything, 10, 0.85, "it is on that node"), is_a_cache),
     row(
         ("node-notready", "prom-down"),
         Join::Object(Kind::Node),

@@ -1,6 +1,6 @@
 //! What else must hold for one trouble to explain another: what both are about, and what each proves of itself.
 
-use crate::domain::{Anomaly, Severity, cause};
+use crate::domain::{Anomaly, Kind, Severity, cause};
 
 /// What stands in the way of a rollout may come of what befell a node; of its image, its specification or its program
 /// it does not.
@@ -64,8 +64,14 @@ pub(super) const NOBODY_ANSWERS: &[&str] = &[
 ];
 
 /// What makes requests slow on any number of replicas.
-pub(super) const ITS_OWN: &[&str] =
-    &[cause::BAD_REVISION, cause::CPU_THROTTLED, cause::CACHE_EVICTING, cause::CACHE_COLD, cause::CACHE_DOWN];
+pub(super) const ITS_OWN: &[&str] = &[
+    cause::BAD_REVISION,
+    cause::CPU_THROTTLED,
+    cause::CACHE_EVICTING,
+    cause::CACHE_COLD,
+    cause::CACHE_FULL,
+    cause::CACHE_DOWN,
+];
 
 /// Whether a crash is one for want of the database: it says so, or does not say, beside what uses the database.
 pub(super) fn lacks_database(database: &Anomaly, crash: &Anomaly) -> bool {
@@ -98,4 +104,35 @@ pub(super) fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
 /// A node that evicts, rather than one that soon might.
 pub(super) fn is_out_of_disk(anomaly: &Anomaly) -> bool {
     anomaly.severity == Severity::Critical && !has_cause(anomaly, &[cause::CLAIM_FULL])
+}
+
+/// What went is the cache's own workload, by its name; nobody draws us a map of what it serves.
+pub(super) fn is_a_cache(ill: &Anomaly, _: &Anomaly) -> bool {
+    const CACHES: &[&str] = &["redis", "valkey", "keydb", "dragonfly"];
+    ill.touches.iter().any(|object| {
+        matches!(object.kind, Kind::Deployment | Kind::StatefulSet)
+            && CACHES.iter().any(|name| object.key.name.contains(name))
+    })
+}
+
+/// The traffic that fails with the cache has it among its causes, or none at all.
+pub(super) fn lacks_the_cache(_: &Anomaly, traffic: &Anomaly) -> bool {
+    traffic.causes.is_empty() || has_cause(traffic, &[cause::CACHE_DOWN, cause::CACHE_FULL])
+}
+
+/// A revision is to blame for this from here on: only its pods fail, or it began right after it.
+const STRONG: f64 = 0.9;
+
+/// Whether what fails may come from the database at all: a revision whose own pods fail is reason enough, unless its
+/// own sessions wait there, and waited first.
+pub(super) fn may_fail_requests(database: &Anomaly, traffic: &Anomaly) -> bool {
+    let own = traffic.causes.first().filter(|first| first.name == cause::BAD_REVISION);
+    if own.is_none_or(|own| own.weight < STRONG) || !has_cause(database, &[cause::LOCK_CHAIN]) {
+        return true;
+    }
+    let (waiting, workload) = (database.bindings.get("lock_waiters_of"), traffic.bindings.get("deployment"));
+    let is_its_own = waiting.zip(workload).is_none_or(|(waiting, workload)| {
+        waiting.split(',').any(|who| who.contains(workload.as_str()) || workload.contains(who))
+    });
+    is_its_own && database.onset <= traffic.onset
 }

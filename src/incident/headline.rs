@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Alert, AlertState, Anomaly, Blind, BlindKind, Change, ChangeKind, Origin, Severity, Snapshot, Subject,
-    Timestamp, between, text,
+    AlertGrade, AlertState, Anomaly, Blind, BlindKind, Change, ChangeKind, Origin, Severity, Snapshot,
+    Subject, Timestamp, between, text,
 };
 use crate::rules::{Watched, rule};
 
@@ -126,7 +126,7 @@ pub fn headline(
     snapshot: &Snapshot,
     now: Timestamp,
 ) -> String {
-    let unseen = unseen(blind);
+    let unseen = unseen(blind, anomalies);
     if let Some(worst) = incidents.first() {
         let more = match incidents.len() - 1 {
             0 => String::new(),
@@ -146,56 +146,42 @@ pub fn headline(
         blind.iter().filter(|(_, blind)| blind.kind != BlindKind::NotConfigured).collect();
     // Who doesn't see pods or nodes doesn't know whether anything works.
     let vital = failing.iter().find(|(rule, _)| matches!(&*rule.name, "crash-loop" | "node-notready"));
-    match (vital, failing.first()) {
-        (Some((_, blind)), _) => format!("cannot tell: {}{unseen}", blind.why),
-        (None, Some((_, blind))) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
-        (None, None) => match (alerting(snapshot, now), lost(snapshot)) {
-            (None, None) => format!("all calm{unseen}"),
-            (alerts, lost) => {
-                let known: Vec<String> = alerts.into_iter().chain(lost).collect();
-                format!("nothing wrong by our rules, but {}{unseen}", known.join("; "))
-            }
-        },
+    let alerts = alerting(snapshot, now);
+    match (vital.or(failing.first()), alerts) {
+        (Some((_, blind)), _) if vital.is_some() => format!("cannot tell: {}{unseen}", blind.why),
+        (Some((_, blind)), None) => format!("nothing wrong where we can see: {}{unseen}", blind.why),
+        (Some((_, blind)), Some(alerts)) => {
+            format!("nothing wrong by our rules, but {alerts}; {}{unseen}", blind.why)
+        }
+        (None, None) => format!("all calm{unseen}"),
+        (None, Some(alerts)) => format!("nothing wrong by our rules, but {alerts}{unseen}"),
     }
 }
 
 /// What Alertmanager tells people of right now, where an alert is grave: `401 alerts fire, 1 of them critical`.
-fn alerting(snapshot: &Snapshot, now: Timestamp) -> Option<String> {
+pub fn alerting(snapshot: &Snapshot, now: Timestamp) -> Option<String> {
     if snapshot.blindness(Origin::Alertmanager, now).is_some() {
         return None;
     }
-    let is_here = |alert: &&Alert| {
-        let namespace = alert.labels.get("namespace");
-        snapshot.scope.as_ref().is_none_or(|scope| namespace.is_none_or(|namespace| namespace == scope))
+    let of = |grade: AlertGrade| {
+        let active = snapshot.alerts_in_scope().filter(|alert| alert.state == AlertState::Active);
+        active.filter(|alert| alert.grade() == grade).count()
     };
-    let grade = |alert: &Alert| alert.labels.get("severity").map(|grade| grade.to_lowercase());
-    let active = || snapshot.alerts.iter().filter(|alert| alert.state == AlertState::Active).filter(is_here);
-    let of = |grades: &[&str]| {
-        active().filter(|alert| grade(alert).is_some_and(|grade| grades.contains(&&*grade))).count()
-    };
-    let (grave, all) = (of(GRAVE), of(GRAVE) + of(&["warning"]));
-    (grave > 0).then(|| match all {
+    let grave = of(AlertGrade::Grave);
+    (grave > 0).then(|| match grave + of(AlertGrade::Warning) {
         1 => "1 critical alert fires".to_owned(),
         all => format!("{all} alerts fire, {grave} of them critical"),
     })
 }
 
-/// Severities that wake somebody (Prometheus' and Alertmanager's own examples).
-const GRAVE: &[&str] = &["critical", "page", "error", "emergency"];
-
-/// A cache that answered before and does not any more: no rule is about it alone.
-fn lost(snapshot: &Snapshot) -> Option<String> {
-    let sight = snapshot.sight(Origin::Redis).filter(|sight| sight.seen.is_some())?;
-    let blind = sight.blind.as_ref().filter(|blind| blind.kind == BlindKind::Unreachable)?;
-    Some(format!("the cache does not answer any more: {}", blind.why))
-}
-
-/// What is not looked at, for an honest line's end.
-fn unseen(blind: &[(Watched, Blind)]) -> String {
-    if blind.is_empty() {
+/// What is not looked at, for an honest line's end. Who fires sees something.
+fn unseen(blind: &[(Watched, Blind)], anomalies: &[Anomaly]) -> String {
+    let fires = |rule: &str| anomalies.iter().any(|anomaly| *anomaly.rule == *rule);
+    let mut names: Vec<&str> =
+        blind.iter().map(|(rule, _)| &*rule.name).filter(|name| !fires(name)).collect();
+    names.dedup();
+    if names.is_empty() {
         return String::new();
     }
-    let mut names: Vec<&str> = blind.iter().map(|(rule, _)| &*rule.name).collect();
-    names.dedup();
     format!(" · not seeing {}", names.join(", "))
 }

@@ -23,7 +23,7 @@ use crate::domain::{Anomaly, AnomalyId, Change, Kind, Name, Severity, Snapshot, 
 use crate::rules::worst_first;
 
 pub use changes::changes;
-pub use headline::{Title, headline, summary};
+pub use headline::{Title, alerting, headline, summary};
 pub use memory::{Memory, Resolved};
 
 /// From this score on an anomaly alone is an incident (audit, section 3).

@@ -139,9 +139,9 @@ impl Check {
                 if view.certificate().is_some_and(|key| snapshot.certificates.get(&key).is_some()) {
                     return Some(true);
                 }
-                let crate::domain::Subject::Host(host) = &view.facts.anomaly.subject else { return None };
+                let (host, _) = view.facts.anomaly.subject.host()?;
                 let names = |certificate: &crate::domain::Certificate| {
-                    certificate.dns_names.iter().any(|name| name == host)
+                    certificate.dns_names.iter().any(|name| **name == *host)
                 };
                 snapshot.certificates.is_listed().then(|| snapshot.certificates.iter().any(names))
             }

@@ -27,6 +27,7 @@ pub const RULES: &[&str] = &[
     "hpa-max",
     "db-pool",
     "db-cpu",
+    "cache-down",
     "high-latency",
     "high-5xx",
     "cert-expiry",

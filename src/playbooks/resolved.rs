@@ -45,6 +45,8 @@ pub enum Condition {
     /// Fewer sessions on a CPU than 70 % of the CPUs, where their number is known.
     DatabaseLoadBelow70Percent,
     NoInvalidIndex,
+    /// The cache answers, and does not refuse writes for want of memory.
+    CacheTakesWrites,
     /// p95 below its threshold of 1 s.
     LatencyNormal,
     /// Refused requests below one a second.
@@ -68,7 +70,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 26] = [
+    pub const ALL: [(&'static str, Condition); 27] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -85,6 +87,7 @@ impl Condition {
         ("no-stuck-transactions", Condition::NoStuckTransactions),
         ("database-load-below-70-percent", Condition::DatabaseLoadBelow70Percent),
         ("no-invalid-index", Condition::NoInvalidIndex),
+        ("cache-takes-writes", Condition::CacheTakesWrites),
         ("latency-normal", Condition::LatencyNormal),
         ("refusals-normal", Condition::RefusalsNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
@@ -232,6 +235,7 @@ impl Condition {
                 }
                 _ => Ok(None),
             },
+            Condition::CacheTakesWrites => load::cache(view),
             Condition::LatencyNormal => load::latency(view),
             Condition::RefusalsNormal => load::refusals(view),
             Condition::ErrorsBelow1Percent => load::errors(view),

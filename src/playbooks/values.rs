@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, Subject, aws_region, text};
+use crate::domain::{Deployment, IntOrPercent, Key, Kind, ReplicaSet, Strategy, aws_region, text};
 
 use super::placeholders::{LABEL, is_known};
 use super::view::View;
@@ -40,8 +40,8 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
     };
     put("now", Some(view.facts.now.to_string()));
     put("namespace", view.namespace());
-    if let Subject::Host(host) = &view.facts.anomaly.subject {
-        put("host", Some(host.to_string()));
+    if let Some((host, _)) = view.facts.anomaly.subject.host() {
+        put("host", Some(host.to_owned()));
         if let Some(certificate) = certificate_for(view, host) {
             put("certificate", Some(certificate.name.to_string()));
             put("namespace", Some(certificate.namespace.to_string()));

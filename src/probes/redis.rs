@@ -68,7 +68,9 @@ async fn stats(url: &str) -> Result<Answer, ConnectError> {
     answer.line(Tone::Plain, format!("{memory}, policy {policy}"));
     answer.line(Tone::Dim, format!("{} clients", of(&after, "connected_clients")));
     let says = format!("{hit}, {evicted:.1} evictions/s, {memory}");
-    if evicted > 0.0 && ratio.is_some_and(|ratio| ratio < POOR) {
+    if limit > 0 && used >= limit && policy == "noeviction" {
+        answer.found(cause::CACHE_FULL, format!("{memory}, policy noeviction: every write is refused"));
+    } else if evicted > 0.0 && ratio.is_some_and(|ratio| ratio < POOR) {
         answer.found(cause::CACHE_EVICTING, &says);
     } else if ratio.is_some_and(|ratio| ratio < POOR) {
         answer.found(cause::CACHE_COLD, &says);

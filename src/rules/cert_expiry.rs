@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     Anomaly, AnomalyId, Cause, Certificate, Handshake, Key, Kind, Name, ObjectRef, Origin, Severity, Subject,
-    Timestamp,
+    Timestamp, cause,
 };
 
 use super::cert_trouble::{Limit, Trouble, limit, minute, of_certificate, of_handshake};
@@ -63,6 +63,9 @@ pub(super) const LIMITED_AFTER: Threshold = Threshold {
     source: "our own choice",
 };
 
+/// Clients turn away now, not in some days.
+const REFUSED: &[&str] = &[cause::EXPIRED, cause::NAME_MISMATCH, cause::DEFAULT_CERTIFICATE];
+
 pub(super) static RULE: Rule = Rule {
     name: "cert-expiry",
     title: "Certificates expiring",
@@ -80,14 +83,11 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     certificates.sort_by(|one, other| one.key.cmp(&other.key));
     // Hosts are judged with the Certificate that stands for them, so that one trouble is told once.
     let mut served: BTreeMap<Option<usize>, Vec<&Handshake>> = BTreeMap::new();
-    let mut alone: Vec<(&Name, Vec<&Handshake>)> = Vec::new();
+    let mut alone: Vec<Vec<&Handshake>> = Vec::new();
     for ((host, _), rows) in &scene.snapshot.handshakes {
         match certificates.iter().position(|certificate| covers(certificate, host)) {
             Some(index) => served.entry(Some(index)).or_default().extend(rows),
-            None => match alone.iter_mut().find(|(known, _)| *known == host) {
-                Some((_, known)) => known.extend(rows),
-                None => alone.push((host, rows.iter().collect())),
-            },
+            None => alone.push(rows.iter().collect()),
         }
     }
     let of_certificates = certificates.iter().enumerate().filter_map(|(index, certificate)| {
@@ -95,8 +95,9 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
         let subject = Subject::Object(ObjectRef::new(Kind::Certificate, certificate.key.clone()));
         anomaly(scene, subject, Some(certificate), rows)
     });
+    // Another port is another server, with a certificate of its own.
     let of_hosts =
-        alone.iter().filter_map(|(host, rows)| anomaly(scene, Subject::Host((*host).clone()), None, rows));
+        alone.iter().filter_map(|rows| anomaly(scene, Subject::Host(rows.first()?.place()), None, rows));
     of_certificates.chain(of_hosts).collect()
 }
 
@@ -122,15 +123,19 @@ fn anomaly(
     for row in rows {
         let all_fail = failing == rows.len();
         for trouble in of_handshake(scene, row, certificate, all_fail) {
-            // Several addresses tell the same; one is enough.
-            let known = troubles.iter().any(|known| known.cause.name == trouble.cause.name);
-            if !known {
-                troubles.push(trouble);
+            // Several addresses tell the same; the worst is enough.
+            match troubles.iter_mut().find(|known| known.cause.name == trouble.cause.name) {
+                Some(known) if known.severity < trouble.severity => *known = trouble,
+                Some(_) => {}
+                None => troubles.push(trouble),
             }
         }
     }
     troubles.sort_by(|one, other| {
-        other.severity.cmp(&one.severity).then(other.cause.weight.total_cmp(&one.cause.weight))
+        let refused = |trouble: &Trouble| REFUSED.contains(&trouble.cause.name);
+        (other.severity, refused(other))
+            .cmp(&(one.severity, refused(one)))
+            .then(other.cause.weight.total_cmp(&one.cause.weight))
     });
     let first = troubles.first()?;
     let onset = troubles.iter().filter_map(|trouble| trouble.since).min().unwrap_or(scene.now).min(scene.now);
@@ -147,12 +152,19 @@ fn anomaly(
         if let Ok(served) = &row.served {
             let says = format!(
                 "{} at {} serves serial {} by {}",
-                row.host, row.address, served.serial, served.issuer
+                row.place(),
+                row.address,
+                served.serial,
+                served.issuer
             );
             facts.push(evidence(Origin::Tls, Some(row.at), says));
         }
     }
     let mut causes: Vec<Cause> = troubles.iter().map(|trouble| trouble.cause.clone()).collect();
+    if certificate.is_none() && causes.iter().any(|cause| cause.name == cause::EXPIRED) {
+        let says = "no Certificate object renews it".to_owned();
+        causes.push(Cause { name: cause::NOT_MANAGED, says, weight: 0.6 });
+    }
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     shown(Anomaly {
         id: AnomalyId(format!("{}/{}", RULE.name, named(&subject)).into()),
@@ -229,12 +241,20 @@ fn bindings(scene: &Scene<'_>, certificate: Option<&Certificate>, rows: &[&Hands
     }
     let host = rows.first().map(|row| &row.host).or_else(|| certificate?.dns_names.first());
     bindings.extend(host.map(|host| ("host", host.to_string())));
+    let place = rows.first().map(|row| row.place()).or_else(|| host.cloned());
+    let mut kept = match certificate {
+        Some(certificate) => Some(format!("Secret {}", certificate.secret)),
+        None => place.as_ref().map(|place| format!("the one that {place} serves from its own files")),
+    };
+    bindings.extend(place.map(|place| ("served_at", place.to_string())));
     if let Some((ingress, index, secret)) = served_by(scene, certificate, host) {
+        kept = Some(format!("Secret {secret}; served by Ingress {}", ingress.name));
         bindings.insert("namespace", ingress.namespace.to_string());
         bindings.insert("ingress", ingress.name.to_string());
         bindings.insert("tls_index", index.to_string());
         bindings.insert("tls_secret", secret.to_string());
     }
+    bindings.extend(kept.map(|kept| ("certificate_kept", kept)));
     bindings
 }
 

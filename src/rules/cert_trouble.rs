@@ -197,7 +197,7 @@ pub(super) fn of_handshake(
         Err(_) if is_out_of_reach(scene, &row.host) => return Vec::new(),
         Err(why) => {
             let at = if *row.address == *row.host { String::new() } else { format!(" at {}", row.address) };
-            let says = format!("no TLS handshake with {}{at}: {}", row.host, quote(why));
+            let says = format!("no TLS handshake with {}{at}: {}", row.place(), quote(why));
             let severity = if all_fail { Severity::Warning } else { Severity::Suspect };
             return vec![trouble(severity, Origin::Tls, Some(row.at), cause::HANDSHAKE_FAILED, says)];
         }
@@ -218,15 +218,15 @@ pub(super) fn of_handshake(
         return troubles;
     }
     if placeholder {
-        let says = format!("{} serves the ingress controller's placeholder ({})", row.host, served.issuer);
+        let says = format!("{} serves the ingress controller's placeholder ({})", row.place(), served.issuer);
         troubles.push(trouble(Severity::Critical, Origin::Tls, at, cause::DEFAULT_CERTIFICATE, says));
     } else if !served.name_matches {
-        let says = format!("{} serves a certificate for {}", row.host, served.names.join(", "));
+        let says = format!("{} serves a certificate for {}", row.place(), served.names.join(", "));
         troubles.push(trouble(Severity::Critical, Origin::Tls, at, cause::NAME_MISMATCH, says));
     } else if let Some(why) = &served.distrust
         && served.not_after > scene.now
     {
-        let says = format!("clients do not trust what {} serves: {}", row.host, quote(why));
+        let says = format!("clients do not trust what {} serves: {}", row.place(), quote(why));
         troubles.push(trouble(Severity::Warning, Origin::Tls, at, cause::UNTRUSTED, says));
     }
     troubles.extend(expiry(scene, row, served, certificate));
@@ -266,7 +266,7 @@ fn expiry(
         .filter(|certificate| may_be_loaded(scene, certificate, row))
         .and_then(|certificate| certificate.not_after)
         .is_some_and(|not_after| not_after.duration_since(served.not_after) > SignedDuration::from_hours(1));
-    let says = format!("{} {}", row.host, left(served.not_after, now));
+    let says = format!("{} {}", row.place(), left(served.not_after, now));
     let (warning, critical, page) = limits(scene, served);
     let from = |limit: SignedDuration| served.not_after.checked_sub(limit).ok();
     if newer && remaining < warning {

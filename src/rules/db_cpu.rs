@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Activity, Anomaly, AnomalyId, Capacity, Cause, Holder, LockRoot, Origin, Series, Severity, Subject,
-    Timestamp, TopQuery, cause, text,
+    Activity, Anomaly, AnomalyId, Blind, BlindKind, Capacity, Cause, Holder, LockRoot, Origin, Series,
+    Severity, Snapshot, Subject, Timestamp, TopQuery, cause, text,
 };
 
 use super::db_pool::{activity, activity_bindings, owner};
@@ -78,7 +78,7 @@ pub(super) static RULE: Rule = Rule {
     title: "Database overloaded or locked",
     says: "Sessions that wait for locks while the database has little else to do; and, where `[database] cpus` \
            says how many it has, more sessions on a CPU than CPUs; and, at RDS, a busy CPU by CloudWatch. One or two short waits are silent.",
-    needs: Needs::All(&[Origin::Postgres]),
+    needs: Needs::Within(&[Origin::Postgres], cpus_unknown),
     awaits: &[],
     thresholds: &[
         WARNING,
@@ -93,6 +93,19 @@ pub(super) static RULE: Rule = Rule {
     ],
     examine,
 };
+
+/// Who is not told how many CPUs there are, and has no CloudWatch to ask, sees locks and no load.
+fn cpus_unknown(snapshot: &Snapshot) -> Option<Blind> {
+    let (_, activity) = snapshot.activity.as_ref()?;
+    let (since, _) = *snapshot.connections.points().first()?;
+    let unknown = activity.cpus.is_none() && snapshot.rds.is_none();
+    unknown.then(|| Blind {
+        kind: BlindKind::NotConfigured,
+        why: "locks are watched, the load is not: nobody said how many CPUs the database has".into(),
+        repair: Some("set [database] cpus".into()),
+        since,
+    })
+}
 
 /// A statement that runs for this long is what a person looks at first (the audit's D30b cancels from a minute on).
 const RUNAWAY: Duration = Duration::from_mins(1);

@@ -344,6 +344,9 @@ pub(super) fn activity_bindings(activity: &Activity) -> Bindings {
         bindings.insert("lock_root_state", if &*root.state == "active" { "active" } else { "idle" }.into());
         bindings.insert("lock_waiters", root.blocked.to_string());
     }
+    if !activity.waiting.is_empty() {
+        bindings.insert("lock_waiters_of", activity.waiting.join(","));
+    }
     if let Some(top) = &activity.top {
         bindings.insert("top_query", top.id.to_string());
         bindings.insert("top_query_share", format!("{:.0}", top.share * 100.0));

@@ -5,6 +5,7 @@ mod alert_fatigue;
 mod astray;
 mod auth_attack;
 mod backing;
+mod cache_down;
 mod census;
 mod cert_expiry;
 mod cert_trouble;
@@ -145,6 +146,7 @@ pub static RULES: &[&Rule] = &[
     &mem_leak::RULE,
     &db_pool::RULE,
     &db_cpu::RULE,
+    &cache_down::RULE,
     &ingress_down::RULE,
     &cert_expiry::RULE,
     &prom_down::RULE,

@@ -10,7 +10,7 @@ use crate::domain::{
 use super::own_traffic::Ill;
 use super::suspicion::Suspicion;
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
-use super::{Scene, Threshold, Unit, backing, configuration, hpa_max, suspicion};
+use super::{Scene, Threshold, Unit, backing, cache_down, configuration, hpa_max, suspicion};
 
 pub(super) const HIT_RATIO: Threshold = Threshold {
     key: "traffic.cache-hit-ratio",
@@ -202,6 +202,13 @@ fn cache(scene: &Scene<'_>, onset: Timestamp, behind: &mut Behind) {
         }
         return;
     }
+    if let Some((since, cache)) = cache_down::refusing(scene)
+        && onset.duration_since(since) > -SLACK
+    {
+        behind.blame(Origin::Redis, Some(since), cause::CACHE_FULL, cache_down::refuses(cache), 0.8);
+        behind.bindings.extend(cache_down::memory(cache));
+        return;
+    }
     let Some(cache) = &scene.snapshot.cache else { return };
     let full = cache.max_memory > 0 && cache.used_memory as f64 >= 0.95 * cache.max_memory as f64;
     let Some(ratio) = cache.hit_ratio else { return };
@@ -222,9 +229,7 @@ fn cache(scene: &Scene<'_>, onset: Timestamp, behind: &mut Behind) {
             percent(ratio)
         );
         behind.blame(Origin::Redis, None, cause::CACHE_EVICTING, says, 0.85);
-        behind.bindings.insert("cache_memory", text::quantity(cache.max_memory));
-        let twice = cache.max_memory.saturating_mul(2);
-        behind.bindings.insert("cache_memory_suggestion", text::quantity(twice));
+        behind.bindings.extend(cache_down::memory(cache));
     } else {
         let says = format!("only {} of the cache's lookups hit{from}", percent(ratio));
         behind.blame(Origin::Redis, None, cause::CACHE_COLD, says, 0.7);

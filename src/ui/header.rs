@@ -8,6 +8,7 @@ use super::fit;
 use super::sign;
 use super::style::Look;
 use crate::app::App;
+use crate::app::keys::{Command, Scope, key_for};
 use crate::domain::{Age, BlindKind, Origin, Severity, Snapshot, Timestamp};
 use crate::incident;
 
@@ -128,6 +129,13 @@ pub fn headline(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
         (None, _) if !seen_something && app.is_starting() => "looking for the first time".to_owned(),
         (_, false) => words,
         (_, true) => "nothing is known to be wrong".to_owned(),
+    };
+    let words = match incident::alerting(&app.snapshot, app.now) {
+        Some(alerts) => {
+            let key = key_for(Command::Alerts, Scope::Main);
+            words.replacen(&alerts, &format!("{alerts} ({key} lists them)"), 1)
+        }
+        None => words,
     };
     let strong = style.add_modifier(ratatui::style::Modifier::BOLD);
     let badge = match worst {

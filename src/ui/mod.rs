@@ -3,6 +3,7 @@
 //! colour besides.
 
 mod act;
+mod alerts;
 mod anomalies;
 mod chart;
 mod columns;

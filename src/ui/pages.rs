@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::style::Look;
-use super::{fit, frame, score, sign};
+use super::{alerts, fit, frame, score, sign};
 use crate::app::keys::{KEYS, Scope};
 use crate::app::{App, Page};
 use crate::domain::{Age, BlindKind, Origin, between, text};
@@ -16,6 +16,7 @@ pub fn draw(app: &App, look: &Look, page: Page, scroll: usize, area: Rect, buffe
         Page::Help => ("Keys", ""),
         Page::Changes => ("What changed", "last 30 minutes"),
         Page::Blindness => ("What is seen, and what is not", ""),
+        Page::Alerts => ("Alerts", "as Alertmanager holds them"),
         Page::Score => score::heading(app),
     };
     let note = vec![Span::styled(note, look.dim)];
@@ -26,6 +27,7 @@ pub fn draw(app: &App, look: &Look, page: Page, scroll: usize, area: Rect, buffe
         Page::Help => help(look, cells),
         Page::Changes => changes(app, look, cells),
         Page::Blindness => blindness(app, look, cells),
+        Page::Alerts => alerts::lines(app, look, cells),
         Page::Score => score::lines(app, look, cells),
     };
     frame::scrolled(look, lines, scroll, area, inside, buffer);

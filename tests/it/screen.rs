@@ -1,5 +1,6 @@
 //! The whole screen in-process: events in, cells out, at the sizes people have.
 
+mod alerts;
 mod editing;
 mod extremes;
 mod keys;

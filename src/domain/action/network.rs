@@ -22,6 +22,9 @@ pub enum NetworkProbe {
         /// Where Ingresses with this host are looked for, for the addresses of their load balancers.
         namespace: Option<Name>,
         certificate: Option<Key>,
+        /// Whose dates and serial it is compared with where there is no Certificate; the key is never looked at.
+        #[serde(default)]
+        secret: Option<Key>,
     },
     /// What this machine's resolvers, public ones and the zone's own name servers say, side by side.
     DnsLookup {

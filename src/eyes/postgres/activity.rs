@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::config::{DatabaseRefusal, DatabaseRow, DatabaseSession, database_queries as queries};
 use crate::domain::{
-    Activity, Capacity, Holder, Locked, Name, Timestamp, TopQuery, between, lock_roots, longest_wait,
+    Activity, Capacity, Holder, Locked, Name, Timestamp, TopQuery, between, lock_roots, lock_waiters,
+    longest_wait, text,
 };
 
 /// Statements and indexes are looked at this often: the former are thousands of rows on a busy server.
@@ -78,6 +79,7 @@ impl Watching {
             stuck,
             roots: lock_roots(&locked).into_iter().take(MOST).collect(),
             longest_wait: longest_wait(&locked),
+            waiting: lock_waiters(&locked).into_iter().take(MOST).collect(),
             top: self.top.clone(),
             invalid_indexes: self.invalid.clone(),
             building,
@@ -131,6 +133,23 @@ pub(in crate::eyes) async fn unseen(session: &DatabaseSession) -> Result<Vec<Nam
     Ok(lacking(&allowed(session.ask(queries::RIGHTS).await)?))
 }
 
+/// Which statements get no plan on this connection, with the repair; None where all tables may be read.
+pub(in crate::eyes) async fn unexplained(
+    session: &DatabaseSession,
+) -> Result<Option<String>, DatabaseRefusal> {
+    let rows = allowed(session.ask(queries::UNREADABLE).await)?;
+    let Some((row, tables)) = rows.first().and_then(|row| Some((row, row.number::<usize>("tables")?))) else {
+        return Ok(None);
+    };
+    let (role, largest) = (queries::name(row, "role"), queries::name(row, "largest"));
+    let repair = match row.text("knows_readers") {
+        "t" => format!("GRANT pg_read_all_data TO \"{role}\""),
+        _ => format!("GRANT SELECT ON {largest} TO \"{role}\""),
+    };
+    let tables = text::count(tables, "table");
+    Ok((!largest.is_empty()).then(|| format!("no plan of statements on {tables} ({largest}, …): {repair}")))
+}
+
 fn lacking(rows: &[DatabaseRow]) -> Vec<Name> {
     let Some(row) = rows.first() else { return Vec::new() };
     let is = |column: &str| row.text(column) == "t";
@@ -167,9 +186,7 @@ fn holder(row: &DatabaseRow) -> Holder {
 fn index(row: &DatabaseRow) -> Name {
     match row.text("schema_name") {
         "public" => queries::name(row, "index_name"),
-        schema => {
-            format!("{}.{}", crate::domain::text::clean(schema), queries::name(row, "index_name")).into()
-        }
+        schema => format!("{}.{}", text::clean(schema), queries::name(row, "index_name")).into(),
     }
 }
 

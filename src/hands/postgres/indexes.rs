@@ -65,7 +65,6 @@ fn create_statement(index: &Index<'_>) -> Result<String, Refusal> {
 
 pub(super) async fn draft_create(
     hands: &Hands,
-    sql: &Sql,
     (table, columns, given): (&Name, &[Name], Option<&Name>),
     at: Timestamp,
 ) -> Result<Draft, Refusal> {
@@ -91,9 +90,12 @@ pub(super) async fn draft_create(
     }
     hazards.push(Hazard::note(Guard::Target, "it reads the whole table: more load until it is done"));
     let listed: Vec<&str> = columns.iter().map(|column| &**column).collect();
+    // What is copied from the preview makes the very index that the way back drops.
+    let named =
+        Sql::CreateIndex { table: table.clone(), columns: columns.into(), index: Some(own.as_str().into()) };
     Ok(drafted(
         hands,
-        sql.clone(),
+        named,
         at,
         Parts {
             title: format!("build index {own} on {table} ({})", listed.join(", ")),

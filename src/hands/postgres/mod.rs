@@ -34,7 +34,7 @@ pub(super) async fn draft(hands: &Hands, sql: Sql, at: Timestamp) -> Result<Draf
     match &sql {
         Sql::TerminateSessions { .. } | Sql::CancelQueries { .. } => sessions::draft(hands, &sql, at).await,
         Sql::CreateIndex { table, columns, index } => {
-            indexes::draft_create(hands, &sql, (table, columns, index.as_ref()), at).await
+            indexes::draft_create(hands, (table, columns, index.as_ref()), at).await
         }
         Sql::DropIndex { index } => indexes::draft_drop(hands, &sql, index, at).await,
         Sql::SetRoleSetting { .. } => roles::draft(hands, &sql, at).await,

@@ -1,6 +1,9 @@
 //! Ends or cancels exactly the sessions that were previewed: the pair of process id and start, and still in the
 //! state in which they were seen. Never superusers, walsenders, our own sessions, or a pool that works.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use tokio::time::{Duration, Instant};
 use tokio_postgres::types::Type;
@@ -14,6 +17,10 @@ use crate::hands::done::Done;
 use crate::hands::task::Task;
 use crate::probes::postgres::picked::{Picked, picked};
 
+/// So many sessions are listed one by one.
+const FEW: usize = 5;
+/// Of many, it is told now and then how far it is.
+const EACH: usize = 10;
 const RIGHT: &str = "GRANT pg_signal_backend TO our role, or make it a member of theirs";
 /// Pools give idle sessions up after ten minutes or later (HikariCP's idleTimeout, pgbouncer's server_idle_timeout).
 const KEPT_BY_POOLS: Duration = Duration::from_mins(10);
@@ -58,17 +65,25 @@ pub(super) async fn draft(hands: &Hands, sql: &Sql, at: Timestamp) -> Result<Dra
             .push(Hazard::stop(Guard::Permission, format!("our role may not signal {}: {RIGHT}", row.says)));
     }
     let verb = if cancels { "cancel" } else { "terminate" };
-    let title = format!(
-        "{verb} {} {}",
-        text::count(ours.len(), if cancels { "statement" } else { "session" }),
-        pick.which.says()
-    );
+    let title = match (cancels, pick.which) {
+        (true, Which::LongQueries) => {
+            let age = text::span(pick.older);
+            format!("{verb} {} that run for {age} or more", text::count(ours.len(), "statement"))
+        }
+        (true, which) => {
+            format!("{verb} {} of sessions {}", text::count(ours.len(), "statement"), which.says())
+        }
+        (false, which) => format!("{verb} {} {}", text::count(ours.len(), "session"), which.says()),
+    };
     let sessions: Vec<SessionTarget> = ours.iter().map(|row| row.target.clone()).collect();
     let action = if cancels {
         Sql::CancelQueries { pick: pick.clone(), sessions }
     } else {
         Sql::TerminateSessions { pick: pick.clone(), sessions }
     };
+    // Many are read by whose they are; their process ids stand among the targets.
+    let few = ours.len() <= FEW;
+    let lines = if few { ours.iter().map(|row| row.says.clone()).collect() } else { grouped(&ours) };
     let before = ours.iter().map(|row| json!({"session": row.target, "was": row.says})).collect();
     Ok(drafted(
         hands,
@@ -76,13 +91,43 @@ pub(super) async fn draft(hands: &Hands, sql: &Sql, at: Timestamp) -> Result<Dra
         at,
         Parts {
             title,
-            targets: ours.iter().map(|row| row.says.clone()).collect(),
-            diff: ours.iter().map(|row| (DiffTone::Removed, row.says.clone())).collect(),
+            targets: ours.iter().map(|row| if few { row.says.clone() } else { pid(row) }).collect(),
+            diff: lines.into_iter().map(|line| (DiffTone::Removed, line)).collect(),
             hazards,
             before,
             undo: None,
         },
     ))
+}
+
+fn pid(row: &Picked) -> String {
+    format!("pid {}", row.target.pid)
+}
+
+/// One line for each client and state, the most sessions first.
+fn grouped(sessions: &[Picked]) -> Vec<String> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&Picked>> = BTreeMap::new();
+    for row in sessions {
+        groups.entry((&row.who, &row.state)).or_default().push(row);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, rows)| Reverse(rows.len()));
+    let line = |((who, state), rows): ((&str, &str), Vec<&Picked>)| {
+        let ages = || rows.iter().map(|row| row.age);
+        let (youngest, oldest) = (ages().min().unwrap_or_default(), ages().max().unwrap_or_default());
+        let (youngest, oldest) = (text::span(youngest), text::span(oldest));
+        let age = if youngest == oldest { oldest } else { format!("{youngest} to {oldest}") };
+        let mut queries: Vec<&str> = rows.iter().map(|row| row.query.as_str()).collect();
+        queries.sort_unstable();
+        queries.dedup();
+        let more = match queries.len() {
+            0 | 1 => String::new(),
+            several => format!(" (and {} more)", text::count(several - 1, "statement")),
+        };
+        let query = queries.first().copied().unwrap_or_default();
+        format!("{} × {who}: {state} for {age}: {query}{more}", rows.len())
+    };
+    groups.into_iter().map(line).collect()
 }
 
 fn nobody(pick: &Pick, hazards: &[Hazard], idle: bool) -> Refusal {
@@ -143,7 +188,7 @@ async fn signal_all(
     task: &mut Task,
 ) -> Result<usize, Done> {
     let sql = statement(which, cancels);
-    let mut ended = 0;
+    let mut ended = 0_usize;
     for target in wanted {
         let so_far = format!("{ended} of {} done", wanted.len());
         if task.is_called_off() {
@@ -155,7 +200,11 @@ async fn signal_all(
         match run(session, &sql, &values).await {
             Ok(rows) if rows.first().is_some_and(|row| row.text("done") == "true") => {
                 ended += 1;
-                task.say(format!("pid {} was told", target.pid));
+                if wanted.len() <= FEW {
+                    task.say(format!("pid {} was told", target.pid));
+                } else if ended.is_multiple_of(EACH) || ended == wanted.len() {
+                    task.say(format!("{ended} of {} were told", wanted.len()));
+                }
             }
             Ok(_) => task.say(format!("pid {} is no longer as it was seen: left alone", target.pid)),
             Err(Failed::Said(refusal)) if ended == 0 => return Err(failed(refusal, RIGHT)),
@@ -203,13 +252,18 @@ async fn verify(
         };
         if left == 0 {
             let slots = slots(look).await.map(|slots| format!("; {slots}")).unwrap_or_default();
-            return Done::performed(format!("{} {verb}{slots}", text::count(ended, "session")), None);
+            let what = text::count(ended, if cancels { "statement" } else { "session" });
+            return Done::performed(format!("{what} {verb}{slots}"), None);
         }
         if Instant::now() >= deadline || task.is_called_off() {
             let says = format!("{ended} of {} told, {left} still there", wanted.len());
             return Done::unverified(says, None);
         }
-        task.say(format!("waiting for {} to go", text::count(left, "session")));
+        task.say(if cancels {
+            format!("waiting for {} to end", text::count(left, "statement"))
+        } else {
+            format!("waiting for {} to go", text::count(left, "session"))
+        });
         task.pause(Duration::from_millis(300)).await;
     }
 }

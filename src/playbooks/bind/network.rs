@@ -15,6 +15,7 @@ pub(super) fn bind(args: &Args<'_>) -> Bound<NetworkProbe> {
             host: args.text("host")?,
             namespace: place(args),
             certificate: maybe_key(args, "certificate"),
+            secret: maybe_key(args, "secret"),
         },
         "dns-lookup" => NetworkProbe::DnsLookup {
             name: args.text("name")?,

@@ -3,19 +3,23 @@
 use std::time::Duration;
 
 use super::Held;
-use crate::domain::{Ended, EndpointSlice, Name, Reach, Served, Status, Subject, between, text};
+use crate::domain::{Ended, EndpointSlice, Name, Reach, Served, Status, between, text};
 use crate::playbooks::view::View;
 
+/// Where a host is served that says no port.
+const HTTPS: u16 = 443;
 /// A certificate that is valid for longer than this is well (audit, section 4).
 const CERTIFICATE: Duration = Duration::from_hours(21 * 24);
 
 pub(super) fn certificate_valid(view: &View<'_>) -> Held {
     let snapshot = view.snapshot();
     let hosts = hosts(view);
+    let own = view.facts.anomaly.subject.host();
+    let is_meant = |port: u16| own.is_none_or(|(_, own)| own.unwrap_or(HTTPS) == port);
     let rows: Vec<_> = snapshot
         .handshakes
         .iter()
-        .filter(|((name, _), _)| hosts.iter().any(|host| **host == **name))
+        .filter(|((name, port), _)| hosts.iter().any(|host| **host == **name) && is_meant(*port))
         .flat_map(|(_, rows)| rows)
         .collect();
     let key = view.certificate();
@@ -50,8 +54,8 @@ fn enough(served: &Served) -> Duration {
 
 /// The public hosts that the anomaly is about, without wildcards.
 fn hosts(view: &View<'_>) -> Vec<Name> {
-    if let Subject::Host(host) = &view.facts.anomaly.subject {
-        return vec![host.clone()];
+    if let Some((host, _)) = view.facts.anomaly.subject.host() {
+        return vec![host.into()];
     }
     let snapshot = view.snapshot();
     let certificate = view.certificate().and_then(|key| snapshot.certificates.get(&key));

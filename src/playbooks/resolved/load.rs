@@ -58,6 +58,18 @@ fn own<'a>(view: &View<'a>, series: fn(&WorkloadTraffic) -> &Series) -> Option<&
     (between(at, view.facts.now) <= FRESH).then_some(line)
 }
 
+/// It is seen, and has room for what is written.
+pub(super) fn cache(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if let Some(blind) = snapshot.blindness(Origin::Redis, view.facts.now) {
+        return Err(format!("the cache is not to be seen: {}", blind.why));
+    }
+    match snapshot.cache_refuses {
+        Some(_) => Err("the cache refuses writes".into()),
+        None => Ok(None),
+    }
+}
+
 pub(super) fn refusals(view: &View<'_>) -> Held {
     let traffic = &view.snapshot().traffic;
     seen(view, traffic.errors_unseen.as_ref())?;

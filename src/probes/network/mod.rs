@@ -48,8 +48,9 @@ pub(super) async fn read(
         NetworkProbe::HttpProbe { url, times, connect_to } => {
             Ok(http::probe(&asking, url, *times, connect_to.as_deref()).await)
         }
-        NetworkProbe::TlsProbe { host, namespace, certificate } => {
-            Ok(tls::probe(&asking, host, namespace.as_deref(), certificate.as_ref()).await)
+        NetworkProbe::TlsProbe { host, namespace, certificate, secret } => {
+            let kept = (certificate.as_ref(), secret.as_ref());
+            Ok(tls::probe(&asking, host, namespace.as_deref(), kept).await)
         }
         NetworkProbe::DnsLookup { name, record, namespace } => {
             Ok(dns::lookup(&asking, name, record, namespace.as_deref()).await)

@@ -1,15 +1,19 @@
 //! What every address of a host serves, by SNI: dates, names, serial, issuer, chain, and whether clients trust it;
-//! compared with the dates of the Certificate that stands for it. Of its Secret nothing is read.
+//! compared with the dates of the Certificate that stands for it; or, without one, with those of the certificate in its
+//! Secret, of which nothing else is looked at.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Asking;
 use super::way_in::{self, WayIn};
-use crate::config::net::handshake::{Roots, shake};
+use crate::config::net::handshake::{self, Roots, shake};
 use crate::config::net::http::connect;
 use crate::config::net::walk::{Way, balancers};
 use crate::domain::{Key, Kind, ObjectRef, Served, Timestamp, Tone, between, cause, text};
@@ -26,7 +30,7 @@ pub(super) async fn probe(
     asking: &Asking<'_>,
     host: &str,
     namespace: Option<&str>,
-    certificate: Option<&Key>,
+    (certificate, secret): (Option<&Key>, Option<&Key>),
 ) -> Answer {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) => (name, port.parse().ok()),
@@ -37,12 +41,19 @@ pub(super) async fn probe(
         Ok(addresses) => addresses,
         Err(why) => return Answer::failed(&why),
     };
-    let wanted = match certificate {
-        Some(key) => wanted(asking, key).await,
+    let mut answer = Answer::new();
+    let mut wanted = match certificate {
+        Some(key) => of_certificate(asking, key).await,
         None => None,
     };
+    if let (None, Some(key)) = (&wanted, secret) {
+        match of_secret(asking, key, name).await {
+            Ok(kept) => wanted = Some(kept),
+            Err(why) => answer.line(Tone::Dim, format!("Secret {}: {why}", key.name)),
+        }
+    }
+    let wanted = wanted.as_ref();
     let roots = asking.roots().await;
-    let mut answer = Answer::new();
     let mut seen = Seen::default();
     for address in addresses.iter().take(MOST) {
         match one(name, *address, &roots, asking.now).await {
@@ -132,11 +143,34 @@ async fn one(name: &str, address: SocketAddr, roots: &Roots, now: Timestamp) -> 
     }
 }
 
-/// When the certificate in the Secret begins and ends, as cert-manager says.
-async fn wanted(asking: &Asking<'_>, key: &Key) -> Option<(Option<Timestamp>, Timestamp)> {
+/// The certificate that is to be served.
+struct Kept {
+    /// `the Secret web-tls`, with its serial where that is known.
+    place: String,
+    begins: Option<Timestamp>,
+    ends: Timestamp,
+}
+
+/// What is in the Secret, as cert-manager says.
+async fn of_certificate(asking: &Asking<'_>, key: &Key) -> Option<Kept> {
     let object = ObjectRef::new(Kind::Certificate, key.clone());
     let found: Value = asking.cluster.find(&object).await.ok().flatten()?;
-    Some((time(&found, "/status/notBefore"), time(&found, "/status/notAfter")?))
+    let (begins, ends) = (time(&found, "/status/notBefore"), time(&found, "/status/notAfter")?);
+    Some(Kept { place: "the Secret".into(), begins, ends })
+}
+
+/// What is in the Secret, by its certificate alone; or why that is not known.
+async fn of_secret(asking: &Asking<'_>, key: &Key, host: &str) -> Result<Kept, String> {
+    let object = ObjectRef::new(Kind::Secret, key.clone());
+    let found = asking.cluster.find(&object).await.map_err(|trouble| trouble.to_string())?;
+    let found = found.ok_or("it does not exist")?;
+    let data = found.pointer("/data/tls.crt").and_then(Value::as_str).ok_or("it has no tls.crt")?;
+    let pem =
+        base64::engine::general_purpose::STANDARD.decode(data).map_err(|_| "its tls.crt is not base64")?;
+    let der = CertificateDer::from_pem_slice(&pem).map_err(|_| "its tls.crt is no certificate in PEM")?;
+    let kept = handshake::read(&der, host)?;
+    let place = format!("the Secret {} (serial {})", key.name, kept.serial);
+    Ok(Kept { place, begins: Some(kept.not_before), ends: kept.not_after })
 }
 
 fn look(
@@ -144,7 +178,7 @@ fn look(
     seen: &mut Seen,
     (name, address): (&str, SocketAddr),
     served: &Served,
-    wanted: Option<(Option<Timestamp>, Timestamp)>,
+    wanted: Option<&Kept>,
     now: Timestamp,
 ) {
     let left = between(now, served.not_after);
@@ -172,7 +206,7 @@ fn look(
 fn troubles(
     name: &str,
     served: &Served,
-    wanted: Option<(Option<Timestamp>, Timestamp)>,
+    wanted: Option<&Kept>,
     now: Timestamp,
 ) -> Vec<(Option<&'static str>, String)> {
     let mut troubles = Vec::new();
@@ -193,12 +227,12 @@ fn troubles(
     } else if let Some(why) = served.distrust.as_ref().filter(|_| troubles.is_empty()) {
         troubles.push((Some(cause::UNTRUSTED), format!("clients do not trust it: {why}")));
     }
-    if let Some((begins, ends)) = wanted {
+    if let Some(Kept { place, begins, ends }) = wanted {
         let hour = Duration::from_hours(1);
-        let same = begins.is_none_or(|begins| begins == served.not_before) && ends == served.not_after;
-        if between(served.not_after, ends) > hour {
+        let same = begins.is_none_or(|begins| begins == served.not_before) && *ends == served.not_after;
+        if between(served.not_after, *ends) > hour {
             let says = format!(
-                "older than the one in the Secret, which is valid until {}: it was not loaded",
+                "older than the one in {place}, which is valid until {}: it was not loaded",
                 ends.strftime("%Y-%m-%d")
             );
             troubles.push((Some(cause::SERVED_STALE), says));

@@ -32,6 +32,9 @@ pub(super) async fn explain(
     let parameters = parameters(statement);
     let plan = match session.explain(statement, parameters).await {
         Ok(plan) => serde_json::from_str::<Value>(&plan).unwrap_or_default(),
+        Err(refusal) if refusal.code() == Some("42501") => {
+            return denied(session, &refusal.into_error().why, statement, answer).await;
+        }
         Err(refusal) if refusal.code().is_some_and(|code| code != "53300") => {
             let says = format!("the statement cannot be planned: {}", refusal.into_error());
             answer.line(Tone::Bad, &says);
@@ -47,6 +50,61 @@ pub(super) async fn explain(
         Some(scan) => judge(session, &scan, &mut answer).await?,
     }
     Ok(answer)
+}
+
+/// The server's no for want of a right, and the GRANT that would turn it into a yes.
+async fn denied(
+    session: &DatabaseSession,
+    why: &str,
+    statement: &str,
+    mut answer: Answer,
+) -> Result<Answer, DatabaseRefusal> {
+    let rows = session.ask(queries::RIGHTS).await?;
+    let role = rows.first().map(|row| queries::name(row, "role")).unwrap_or_default();
+    let object = refused_object(why);
+    let grant = object.as_ref().map(|(kind, name)| grant(kind, name, &role, statement));
+    let what = object.map_or_else(|| "what it reads".to_owned(), |(kind, name)| format!("{kind} {name}"));
+    let mut says = format!("our role {role} may not explain it, for it may not use {what}");
+    if let Some(grant) = &grant {
+        says.push_str(&format!(": {grant}"));
+        answer.bind("denied_grant", grant);
+    }
+    answer.bind("denied_object", &what);
+    answer.line(Tone::Bad, &says);
+    let owner = format!(
+        "or have its owner explain it (PostgreSQL 16 or newer): EXPLAIN (GENERIC_PLAN) {}",
+        queries::query(statement)
+    );
+    answer.line(Tone::Plain, owner);
+    answer.found(cause::EXPLAIN_DENIED, &says);
+    answer.not_ok();
+    answer.summary(says);
+    Ok(answer)
+}
+
+/// `permission denied for table orders`: what kind of thing, and its name.
+fn refused_object(why: &str) -> Option<(&str, &str)> {
+    let (_, rest) = why.split_once("permission denied for ")?;
+    let rest = rest.split([',', ';', '(']).next()?.trim();
+    rest.rsplit_once(' ')
+}
+
+fn grant(kind: &str, name: &str, role: &str, statement: &str) -> String {
+    let quoted =
+        |name: &str| identifier(name).unwrap_or_else(|_| format!("\"{}\"", name.replace('"', "\"\"")));
+    let (name, role) = (quoted(name), quoted(role));
+    match kind {
+        "schema" => format!("GRANT USAGE ON SCHEMA {name} TO {role}"),
+        "function" | "procedure" => format!("GRANT EXECUTE ON FUNCTION {name} TO {role}"),
+        // A plan of what writes needs the right to write, which a reader of ours should not have.
+        _ if writes(statement) => format!("let a role that may write to {name} explain it"),
+        _ => format!("GRANT SELECT ON {name} TO {role}"),
+    }
+}
+
+fn writes(statement: &str) -> bool {
+    let first = statement.split_whitespace().next().unwrap_or_default();
+    ["insert", "update", "delete", "merge"].iter().any(|word| first.eq_ignore_ascii_case(word))
 }
 
 async fn judge(session: &DatabaseSession, scan: &Scan, answer: &mut Answer) -> Result<(), DatabaseRefusal> {

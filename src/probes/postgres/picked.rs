@@ -1,5 +1,7 @@
 //! The sessions that a pick means, one by one: exactly those a hand would act upon.
 
+use std::time::Duration;
+
 use tokio_postgres::types::Type;
 
 use crate::config::{DatabaseRefusal, DatabaseRow, DatabaseSession, database_queries as queries};
@@ -12,7 +14,13 @@ pub(crate) struct Picked {
     pub target: SessionTarget,
     /// In one line: who it is, what it does and since when.
     pub says: String,
+    /// `app@shop shop-web`.
+    pub who: String,
     pub state: String,
+    /// How long it has been so.
+    pub age: Duration,
+    /// What it runs, or ran last.
+    pub query: String,
     /// Superusers are never touched.
     pub is_super: bool,
     /// Our role may signal it.
@@ -35,24 +43,22 @@ fn of(row: &DatabaseRow) -> Option<Picked> {
         backend_start: row.moment("backend_start")?,
         since: row.moment("since")?,
     };
-    let age = row.seconds("age_s").map(text::span).unwrap_or_default();
+    let age = row.seconds("age_s").unwrap_or_default();
+    let who = format!("{}@{} {}", name("usename"), name("datname"), name("application_name"));
+    let query = queries::query(row.text("query"));
     let from = match name("client_addr") {
         local if local.is_empty() => "a local socket".into(),
         address => address,
     };
-    let says = format!(
-        "pid {} {}@{} {} from {from}: {} for {age}: {}",
-        target.pid,
-        name("usename"),
-        name("datname"),
-        name("application_name"),
-        name("state"),
-        queries::query(row.text("query"))
-    );
+    let says =
+        format!("pid {} {who} from {from}: {} for {}: {query}", target.pid, name("state"), text::span(age));
     Some(Picked {
         target,
         says,
+        who,
         state: name("state").to_string(),
+        age,
+        query,
         is_super: row.text("is_super") == "true",
         may_signal: row.text("may_signal") == "true",
     })

@@ -135,6 +135,65 @@ async fn a_real_redis_is_watched_and_its_refusal_is_an_error() {
     assert!((watcher.snapshot.cache.unwrap().hit_ratio.unwrap() - 0.75).abs() < 1e-9);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_redis_that_is_full_and_one_that_goes_are_told_apart_from_a_healthy_one() {
+    let (port, server) = redis(&["--maxmemory", "4mb", "--maxmemory-policy", "noeviction"]).await;
+    let url = format!("redis://127.0.0.1:{port}");
+    let mut watcher = Watcher::open(&only("REDIS_URL", &url)).await;
+    watcher.until("seen", |snapshot| snapshot.cache.is_some()).await;
+    assert!(watcher.snapshot.cache.unwrap().keeps_all && watcher.snapshot.cache_refuses.is_none());
+
+    let mut user = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let value = "x".repeat(100_000);
+    let mut refused = 0;
+    for round in 0..100 {
+        let answer =
+            redis::cmd("SET").arg(format!("k{round}")).arg(&value).query_async::<()>(&mut user).await;
+        refused += usize::from(answer.is_err());
+    }
+    assert!(refused > 50, "{refused}");
+    watcher.until("full", |snapshot| snapshot.cache_refuses.is_some()).await;
+    let cache = watcher.snapshot.cache.unwrap();
+    assert!(cache.refused_per_second > 0.0, "{cache:?}");
+    redis::cmd("FLUSHALL").query_async::<()>(&mut user).await.unwrap();
+    watcher.until("room", |snapshot| snapshot.cache_refuses.is_none()).await;
+
+    drop(server);
+    watcher.until("gone", |snapshot| blind(snapshot, Origin::Redis).is_some()).await;
+    assert_eq!(watcher.blind(Origin::Redis).unwrap().kind, BlindKind::Unreachable);
+}
+
+/// What stands before a server, and answers everything in the same way.
+async fn gate(answer: &'static str) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 4096];
+            let _ = stream.read(&mut asked).await;
+            let words = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = stream.write_all(words.as_bytes()).await;
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_that_answers_503_is_not_said_to_lack_pods() {
+    let port = gate("503 Service Unavailable").await;
+    let mut watcher = Watcher::open(&only("PROMETHEUS_URL", &format!("http://127.0.0.1:{port}"))).await;
+    watcher.until("blind", |snapshot| blind(snapshot, Origin::Prometheus).is_some()).await;
+    let told = watcher.blind(Origin::Prometheus).unwrap();
+    let advice = told.repair.unwrap_or_default();
+    assert!(
+        told.why.contains("it answers 503") && advice.contains("a proxy before it"),
+        "{}: {advice}",
+        told.why
+    );
+    assert!(!advice.contains("pods"), "{advice}");
+}
+
 fn prometheus() -> (u16, Started, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let (port, server) = prometheus_in(folder.path());

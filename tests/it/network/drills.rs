@@ -25,6 +25,7 @@ fn served(host: &str) -> NetworkProbe {
         host: host.into(),
         namespace: Some(SPACE.into()),
         certificate: Some(key(CERTIFICATE)),
+        secret: None,
     }
 }
 
@@ -181,6 +182,7 @@ async fn a_limit_is_told_with_its_end_and_passes_by_itself() {
         host: HOST.into(),
         namespace: Some(SPACE.into()),
         certificate: Some(key("covetpy-tls-manual")),
+        secret: None,
     };
     let well = until_well(&bench, second).await;
     assert!(told(&well).contains("www.yourdomain.com"), "{}", told(&well));

@@ -99,7 +99,7 @@ pub async fn bench() -> Bench {
 impl Bench {
     fn tls(&self, name: &str) -> NetworkProbe {
         let host = format!("{name}.example:{}", self.nginx.port);
-        NetworkProbe::TlsProbe { host, namespace: None, certificate: None }
+        NetworkProbe::TlsProbe { host, namespace: None, certificate: None, secret: None }
     }
 
     fn http(&self, name: &str, path: &str, connect_to: Option<&str>) -> NetworkProbe {
@@ -147,6 +147,64 @@ async fn serial_dates_and_names_are_those_that_openssl_sees() {
     assert!(told(&reading).contains("names good.example") && told(&reading).contains("by Test Intermediate"));
 }
 
+/// An API server that knows one Secret, and lets it be read or not.
+async fn secret_of(status: &'static str, certificate: &Path) -> kube::Client {
+    use base64::Engine;
+    let pem = std::fs::read(certificate).unwrap();
+    let data = base64::engine::general_purpose::STANDARD.encode(pem);
+    let body = match status {
+        "200 OK" => format!(
+            r#"{{"apiVersion":"v1","kind":"Secret","metadata":{{"name":"kiosk-tls","namespace":"kiosk"}},"data":{{"tls.crt":"{data}","tls.key":"bm90IHNob3du"}}}}"#
+        ),
+        _ => r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"secrets is forbidden","code":403}"#.to_owned(),
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 4096];
+            let read = stream.read(&mut asked).await.unwrap_or_default();
+            let is_it = String::from_utf8_lossy(&asked[..read]).contains("/secrets/kiosk-tls ");
+            let (status, body) = if is_it { (status, body.as_str()) } else { ("404 Not Found", "{}") };
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let mut config = kube::Config::new(format!("http://127.0.0.1:{port}").parse().unwrap());
+    config.default_retry = false;
+    kube::Client::try_from(config).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_holds_a_newer_certificate_than_is_served_was_not_loaded() {
+    let bench = bench().await;
+    let folder = bench.nginx.folder.path();
+    let dns = Dns { system: vec![bench._zone.at()], ..Dns::default() };
+    let outside = Outside { dns, tls_authority: Some(folder.join("root.crt")), ..Outside::default() };
+    let secret = || Some(covet_tui::domain::Key::new("kiosk", "kiosk-tls"));
+    for (status, kept, served, stale) in [
+        ("200 OK", "good.crt", "expired", true),
+        ("200 OK", "good.crt", "soon", true),
+        ("200 OK", "expired.crt", "expired", false),
+        ("403 Forbidden", "good.crt", "expired", false),
+    ] {
+        let client = secret_of(status, &folder.join(kept)).await;
+        let probes = Probes::new(client, covet_tui::domain::Timestamp::now, outside.clone());
+        let host = format!("{served}.example:{}", bench.nginx.port);
+        let probe = NetworkProbe::TlsProbe { host, namespace: None, certificate: None, secret: secret() };
+        let reading = ask(&probes, probe).await;
+        let all = told(&reading);
+        assert_eq!(causes(&reading).contains(&"served-stale"), stale, "{status} {served}: {all}");
+        assert_eq!(all.contains("older than the one in the Secret kiosk-tls (serial "), stale, "{all}");
+        assert_eq!(all.contains("Secret kiosk-tls: "), status != "200 OK", "{all}");
+        assert!(!all.contains("bm90IHNob3du") && !all.contains("not shown"), "{all}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_without_tls_and_a_port_without_anybody_are_told_apart() {
     let bench = bench().await;
@@ -155,13 +213,19 @@ async fn a_port_without_tls_and_a_port_without_anybody_are_told_apart() {
         host: format!("good.example:{port}"),
         namespace: None,
         certificate: None,
+        secret: None,
     };
     let reading = ask(&bench.probes, host(plain.port)).await;
     assert_eq!(causes(&reading), ["handshake-failed"]);
     assert!(reading.summary.contains("handshake failed"), "{}", reading.summary);
     let reading = ask(&bench.probes, host(super::bench::free_port())).await;
     assert!(reading.summary.to_lowercase().contains("connection refused"), "{}", reading.summary);
-    let missing = NetworkProbe::TlsProbe { host: "gone.example".into(), namespace: None, certificate: None };
+    let missing = NetworkProbe::TlsProbe {
+        host: "gone.example".into(),
+        namespace: None,
+        certificate: None,
+        secret: None,
+    };
     let reading = ask(&bench.probes, missing).await;
     assert!(!reading.ok && reading.summary.contains("NXDOMAIN"), "{}", reading.summary);
 }

@@ -174,6 +174,37 @@ fn served_older_than_the_secret_is_a_matter_of_loading_not_of_renewing() {
     not_advised(&plan, "renew", "");
 }
 
+/// A certificate that is not cert-manager's: what is to be done is said, although no hand of ours can do it.
+#[test]
+fn a_certificate_that_nobody_renews_is_renewed_where_it_is_issued_and_replaced_where_it_is_kept() {
+    for (name, words) in [
+        (
+            cause::NOT_MANAGED,
+            "renew it where it is issued, then replace Secret kiosk-tls; served by Ingress tills",
+        ),
+        (cause::NAME_MISMATCH, "have one issued that names kiosk.example, then replace Secret kiosk-tls"),
+        (cause::UNTRUSTED, "put the intermediate certificates behind it, then replace Secret kiosk-tls"),
+        (
+            cause::SERVED_STALE,
+            "reload the ingress controller, or restart its pods (Secret kiosk-tls; served by",
+        ),
+    ] {
+        let world = World::new("cert-expiry", "kiosk", "web", 1, 1)
+            .cause(name, "so it is")
+            .binding("host", "kiosk.example")
+            .binding("served_at", "kiosk.example:8443")
+            .binding("certificate_kept", "Secret kiosk-tls; served by Ingress tills")
+            .read();
+        let plan = world.plan();
+        let step = plan.suggestion().unwrap();
+        assert_eq!(step.id, "served-well", "{name}");
+        assert!(plan.why.contains(words), "{name}: {}", plan.why);
+        assert!(step.title.contains("kiosk.example:8443"), "{}", step.title);
+        let command = step.action.as_ref().unwrap().as_command();
+        assert!(command.contains("-connect kiosk.example:8443 -servername kiosk.example "), "{command}");
+    }
+}
+
 #[test]
 fn a_challenge_that_cannot_be_seen_is_mended_before_anything_is_renewed() {
     let plan = certificate(cause::ISSUANCE_FAILING).cause(cause::CHALLENGE_PATH, "404").read().plan();

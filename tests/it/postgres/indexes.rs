@@ -21,6 +21,9 @@ fn drop_it() -> Sql {
 async fn an_index_is_built_undone_and_built_again() {
     let server = server("").await;
     let mut bench = server.bench("app");
+    let preview = bench.preview(on_email()).await.unwrap();
+    let statement = "CREATE INDEX CONCURRENTLY \"users_email_idx\" ON \"users\" (\"email\")";
+    assert!(preview.command.contains(statement), "{}", preview.command);
     let outcome = bench.act(on_email()).await;
     assert_eq!(outcome.result, Ending::Performed("index users_email_idx is built and valid".into()));
     let refused = bench.preview(on_email()).await.unwrap();

@@ -76,6 +76,37 @@ async fn a_leak_is_ended_exactly_and_the_pool_survives() {
     assert!(!written.contains("hunter2"), "the journal holds a secret");
 }
 
+/// Nobody reads thirteen paragraphs at night: whose they are stands in a line each, every process id below.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_sessions_are_previewed_and_ended_by_whose_they_are() {
+    let server = server("").await;
+    let mut bench = server.bench("eye");
+    let mut leaks = Vec::new();
+    for (who, count) in [("checkout", 9), ("reports", 4)] {
+        for n in 0..count {
+            let client = server.connect_as("app", "shop", who).await;
+            client.batch_execute(&format!("BEGIN; SELECT {}", n % 2)).await.unwrap();
+            leaks.push(client);
+        }
+    }
+    let preview = bench.preview(terminate(Which::IdleInTransaction, 0)).await.unwrap();
+    assert_eq!(preview.targets.len(), 13);
+    assert!(preview.targets.iter().all(|target| target.len() < 16 && target.starts_with("pid ")));
+    let lines: Vec<&str> = preview.diff.iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].starts_with("9 × app@shop checkout: idle in transaction for "), "{}", lines[0]);
+    assert!(lines[1].starts_with("4 × app@shop reports: idle in transaction for "), "{}", lines[1]);
+    let entry = bench.confirm(preview);
+    let outcome = bench.perform(entry, CancellationToken::new()).await;
+    let Ending::Performed(says) = &outcome.result else { panic!("{:?}", outcome.result) };
+    assert!(says.starts_with("13 sessions terminated"), "{says}");
+    let told: Vec<&String> = outcome.progress.iter().filter(|line| line.contains("told")).collect();
+    assert_eq!(told, ["10 of 13 were told", "13 of 13 were told"]);
+    for client in &leaks {
+        assert!(client.simple_query("SELECT 1").await.is_err(), "a leak survived");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_works_again_is_not_ended() {
     let server = server("").await;

@@ -78,7 +78,7 @@ async fn an_active_root_is_cancelled_and_its_session_stays() {
     let waiter = waits(&server, "UPDATE locks SET n=2 WHERE id=1").await;
     server.until(&boss, "wait_event_type='Lock'", 1).await;
     let outcome = bench.act(cancel()).await;
-    assert!(matches!(&outcome.result, Ending::Performed(says) if says.starts_with("1 session cancelled")));
+    assert!(matches!(&outcome.result, Ending::Performed(says) if says.starts_with("1 statement cancelled")));
     let (alive, code) = running.await.unwrap();
     assert!(alive, "the session stays");
     assert_eq!(code, Some(tokio_postgres::error::SqlState::QUERY_CANCELED));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use covet_tui::config::{self, Flags};
-use covet_tui::domain::{Pick, Snapshot, Sql, Which};
-use covet_tui::eyes::Eyes;
+use covet_tui::domain::{Pick, Snapshot, Sql, Which, cause};
+use covet_tui::eyes::{Eyes, doctor, doctor_table};
 use covet_tui::guard::Level;
 use tokio::sync::mpsc;
 
@@ -33,6 +33,63 @@ async fn a_role_that_may_not_signal_is_stopped_in_the_preview() {
     let preview = bench.preview(Sql::TerminateSessions { pick, sessions: Vec::new() }).await.unwrap();
     let stop = preview.hazards.iter().find(|hazard| hazard.level == Level::Stop).expect("a stop");
     assert!(stop.says.contains("pg_signal_backend"), "{}", stop.says);
+}
+
+/// What pg_monitor sees of a statement is its cost; its plan belongs to those who may read the tables.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_refused_names_the_grant_that_lets_it_be_seen() {
+    let server = server("").await;
+    let boss = server.connect("boss", "shop").await;
+    boss.batch_execute(
+        "CREATE TABLE parcels (id int, route text); CREATE SCHEMA vault; CREATE TABLE vault.keys (id int); \
+         GRANT USAGE ON SCHEMA vault TO app; GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public, vault TO app",
+    )
+    .await
+    .unwrap();
+    let app = server.connect_as("app", "shop", "web").await;
+    app.query("SELECT id FROM parcels WHERE route = $1", &[&"north"]).await.unwrap();
+    app.query("SELECT id FROM vault.keys", &[]).await.unwrap();
+    app.execute("UPDATE parcels SET route = 'x' WHERE id = $1", &[&7]).await.unwrap();
+    let bench = server.bench("eye");
+    for (statement, grant) in [
+        ("SELECT id FROM parcels%", "GRANT SELECT ON \"parcels\" TO \"eye\""),
+        ("SELECT id FROM vault.keys%", "GRANT USAGE ON SCHEMA \"vault\" TO \"eye\""),
+        ("UPDATE parcels%", "let a role that may write to \"parcels\" explain it"),
+    ] {
+        let sql = "SELECT queryid FROM pg_stat_statements WHERE query LIKE $1";
+        let id: i64 = boss.query_one(sql, &[&statement]).await.unwrap().get(0);
+        let plan = bench.read(Sql::ExplainQuery { query: Some(id) }).await;
+        let found: Vec<&str> = plan.found.iter().map(|found| found.cause.as_str()).collect();
+        assert_eq!((plan.ok, found), (false, vec![cause::EXPLAIN_DENIED]), "{plan:?}");
+        assert_eq!(plan.bindings["denied_grant"], grant);
+        assert!(plan.summary.contains(grant), "{}", plan.summary);
+    }
+    boss.batch_execute("GRANT SELECT ON parcels TO eye").await.unwrap();
+    let sql = "SELECT queryid FROM pg_stat_statements WHERE query LIKE 'SELECT id FROM parcels%'";
+    let id: i64 = boss.query_one(sql, &[]).await.unwrap().get(0);
+    let plan = bench.read(Sql::ExplainQuery { query: Some(id) }).await;
+    assert!(plan.ok && plan.found.is_empty(), "{plan:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_which_tables_our_role_gets_no_plan_of() {
+    let server = server("").await;
+    let boss = server.connect("boss", "shop").await;
+    boss.batch_execute("CREATE TABLE parcels (id int); CREATE TABLE routes (id int)").await.unwrap();
+    boss.batch_execute("INSERT INTO routes SELECT generate_series(1, 5000); ANALYZE").await.unwrap();
+    let url = server.url("blind", "shop");
+    let env = |name: &str| (name == "DATABASE_URL").then(|| url.clone());
+    let settings = config::load(&Flags::default(), &env, None).unwrap();
+    boss.batch_execute(
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO blind; REVOKE SELECT ON parcels, routes FROM blind",
+    )
+    .await
+    .unwrap();
+    let rows = doctor_table(&doctor(&settings, now, false).await);
+    assert!(rows.contains("no plan of statements on 2 tables (routes, …): GRANT "), "{rows}");
+    boss.batch_execute("GRANT SELECT ON parcels, routes TO blind").await.unwrap();
+    let rows = doctor_table(&doctor(&settings, now, false).await);
+    assert!(!rows.contains("no plan of statements"), "{rows}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -428,6 +428,9 @@ pub struct CacheRow {
     /// In MiB; 0 is no limit.
     #[serde(default)]
     pub max: u64,
+    /// maxmemory-policy noeviction.
+    #[serde(default)]
+    pub keeps_all: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -470,6 +473,9 @@ pub struct ActivityRow {
     /// `4711 reports idle in transaction for 6m blocks 12`.
     #[serde(default)]
     pub roots: Vec<String>,
+    /// Applications whose sessions wait for locks.
+    #[serde(default)]
+    pub waiting: Vec<String>,
     /// Share and text of the statement that costs most.
     pub top: Option<(f64, String)>,
     #[serde(default)]
@@ -505,6 +511,8 @@ pub struct CertificateRow {
 #[serde(deny_unknown_fields)]
 pub struct HandshakeRow {
     pub host: String,
+    #[serde(default = "HandshakeRow::port")]
+    pub port: u16,
     #[serde(default = "HandshakeRow::address")]
     pub address: String,
     /// Time left, and the whole life.
@@ -523,6 +531,9 @@ pub struct HandshakeRow {
 }
 
 impl HandshakeRow {
+    fn port() -> u16 {
+        443
+    }
     fn address() -> String {
         "192.0.2.1".into()
     }

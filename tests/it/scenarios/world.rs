@@ -28,7 +28,7 @@ use super::workloads;
 pub struct World {
     /// The one namespace that is looked at.
     scope: Option<String>,
-    /// Origins that cannot be seen: `not-configured`, `refused` or `unreachable`.
+    /// Origins that cannot be seen: `not-configured`, `refused`, `unreachable` since it was seen, or `never-reached`.
     blind: BTreeMap<Origin, String>,
     /// Origins whose list is not complete yet.
     waiting: Vec<Origin>,
@@ -212,9 +212,9 @@ impl World {
         if self.walks.is_empty() {
             see(Origin::Reach, Fact::Walks(Vec::new()));
         }
-        let mut hosts: BTreeMap<&str, Vec<Handshake>> = BTreeMap::new();
+        let mut hosts: BTreeMap<(&str, u16), Vec<Handshake>> = BTreeMap::new();
         for row in &self.handshakes {
-            hosts.entry(&row.host).or_default().push(handshake(row));
+            hosts.entry((&row.host, row.port)).or_default().push(handshake(row));
         }
         for rows in hosts.into_values() {
             see(Origin::Tls, Fact::Handshakes(rows));
@@ -235,6 +235,9 @@ impl World {
         all.extend(self.database_looks());
         all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
+            if kind == "never-reached" {
+                all.retain(|observation| observation.origin != *origin);
+            }
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
         }
         all
@@ -409,6 +412,7 @@ fn activity(row: &ActivityRow) -> Activity {
         stuck: row.stuck,
         holders: row.holders.iter().map(holder).collect(),
         roots: row.roots.iter().map(root).collect(),
+        waiting: row.waiting.iter().map(|name| name.as_str().into()).collect(),
         top: row.top.as_ref().map(|(share, text)| TopQuery {
             id: 42,
             text: text.as_str().into(),
@@ -428,6 +432,7 @@ fn cache_looks(row: &CacheRow) -> Vec<Observation> {
             evicted_per_second: row.evicted,
             used_memory: row.used << 20,
             max_memory: row.max << 20,
+            keeps_all: row.keeps_all,
             ..Cache::default()
         };
         Observation { at, origin: Origin::Redis, seen: Ok(Fact::Cache(cache)) }
@@ -635,7 +640,7 @@ fn handshake(row: &HandshakeRow) -> Handshake {
     };
     Handshake {
         host: row.host.as_str().into(),
-        port: 443,
+        port: row.port,
         address: row.address.as_str().into(),
         at: now(),
         served: row.fails.as_deref().map_or(Ok(served), |why| Err(why.into())),
@@ -707,7 +712,7 @@ fn blind(origin: Origin, kind: &str) -> Blind {
     let kind = match kind {
         "not-configured" => BlindKind::NotConfigured,
         "refused" => BlindKind::Refused,
-        "unreachable" => BlindKind::Unreachable,
+        "unreachable" | "never-reached" => BlindKind::Unreachable,
         other => panic!("{other} is not a kind of blindness"),
     };
     Blind { kind, why: format!("{} cannot be seen", origin.as_str()), repair: None, since: ago("3m") }

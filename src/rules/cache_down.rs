@@ -1,0 +1,104 @@
+//! A cache that answered and does not any more, or that is full and refuses every write. Whether anybody suffers is
+//! for the rules about traffic.
+
+use crate::domain::{
+    Anomaly, AnomalyId, BlindKind, Cache, Cause, Origin, Severity, Subject, Timestamp, cause, text,
+};
+
+use super::workload::{Bindings, evidence, quote};
+use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+
+const GONE: Threshold = Threshold {
+    key: "cache-down.gone",
+    default: 20.0,
+    unit: Unit::Seconds,
+    says: "how long a cache that answered before does not answer before it is an outage",
+    source: "our own choice: several tries, longer than a failover of Sentinel",
+};
+const FULL: Threshold = Threshold {
+    key: "cache-down.full",
+    default: 20.0,
+    unit: Unit::Seconds,
+    says: "how long it is at its maxmemory, when no refused write was counted",
+    source: "our own choice: buffers of clients come and go",
+};
+
+pub(super) static RULE: Rule = Rule {
+    name: "cache-down",
+    title: "Cache gone or full",
+    says: "A Redis that answered and refuses or drops connections now, and one at its maxmemory that may evict nothing \
+           and refuses writes. Silent about one that was never reached, and about one that evicts.",
+    needs: Needs::All(&[Origin::Redis]),
+    awaits: &[],
+    thresholds: &[GONE, FULL],
+    examine: |scene| Vec::from_iter(gone(scene).or_else(|| full(scene))),
+};
+
+/// A cache that answered and does not any more. One that was never reached may be none of this network's.
+fn gone(scene: &Scene<'_>) -> Option<Anomaly> {
+    let sight = scene.snapshot.sight(Origin::Redis)?;
+    let blind = sight.blind.as_ref()?;
+    if sight.seen.is_none()
+        || blind.kind != BlindKind::Unreachable
+        || scene.is_cut_off()
+        || !scene.has_lasted(blind.since, &GONE)
+    {
+        return None;
+    }
+    let title = "the cache does not answer any more".to_owned();
+    let cause = Cause { name: cause::CACHE_DOWN, says: quote(&blind.why), weight: 0.8 };
+    anomaly(blind.since, title, cause, Bindings::new())
+}
+
+/// Every write is refused, and reads go on.
+fn full(scene: &Scene<'_>) -> Option<Anomaly> {
+    let (since, cache) = refusing(scene)?;
+    let is_sure = cache.refused_per_second > 0.0 || scene.has_lasted(since, &FULL);
+    let title = format!("the cache is full ({}) and refuses writes", text::bytes(cache.max_memory));
+    let cause = Cause { name: cause::CACHE_FULL, says: refuses(cache), weight: 0.9 };
+    is_sure.then(|| anomaly(since, title, cause, memory(cache)))?
+}
+
+fn anomaly(since: Timestamp, title: String, cause: Cause, bindings: Bindings) -> Option<Anomaly> {
+    let subject = Subject::Cache("redis".into());
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/{subject}", RULE.name).into()),
+        rule: RULE.name.into(),
+        subject,
+        severity: Severity::Critical,
+        score: 0.85,
+        onset: since,
+        title,
+        evidence: vec![evidence(Origin::Redis, Some(since), cause.says.clone())],
+        causes: vec![cause],
+        touches: Vec::new(),
+        bindings,
+        pages_at: None,
+    })
+}
+
+/// Since when the cache that is seen now has refused every write.
+pub(super) fn refusing<'a>(scene: &Scene<'a>) -> Option<(Timestamp, &'a Cache)> {
+    let seen = scene.snapshot.blindness(Origin::Redis, scene.now).is_none();
+    scene.snapshot.cache_refuses.zip(scene.snapshot.cache.as_ref()).filter(|_| seen)
+}
+
+/// In words, why it refuses writes.
+pub(super) fn refuses(cache: &Cache) -> String {
+    let policy = if cache.keeps_all { " and may evict nothing (noeviction)" } else { "" };
+    let refused = match cache.refused_per_second {
+        0.0 => "every write is refused".to_owned(),
+        rate => format!("{rate:.1} writes a second are refused"),
+    };
+    let (used, limit) = (text::bytes(cache.used_memory), text::bytes(cache.max_memory));
+    format!("the cache is full, {used} of {limit}{policy}: {refused}")
+}
+
+/// What a step that gives it more memory needs to know.
+pub(super) fn memory(cache: &Cache) -> Bindings {
+    let twice = cache.max_memory.saturating_mul(2);
+    Bindings::from([
+        ("cache_memory", text::quantity(cache.max_memory)),
+        ("cache_memory_suggestion", text::quantity(twice)),
+    ])
+}
