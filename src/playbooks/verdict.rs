@@ -271,6 +271,9 @@ fn crashes_beside(view: &View<'_>, images: &[ImageChange]) -> Option<String> {
     Some(format!("{} of the same pods crashes, too: another image alone does not mend them", other.name))
 }
 
+/// What one pod less on a node makes place for.
+const MAKES_PLACE: &[&str] = &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::HOST_PORT];
+
 /// maxSurge 1 / maxUnavailable 0 needs more room, not less, and resets the progress condition, which hides
 /// the incident (audit D111).
 fn patch(view: &View<'_>, object: &ObjectRef, body: &Value) -> Option<String> {
@@ -285,7 +288,6 @@ fn patch(view: &View<'_>, object: &ObjectRef, body: &Value) -> Option<String> {
     if none && no_surge {
         return Some("with both at 0 no rollout can move; the API server refuses it".into());
     }
-    const MAKES_PLACE: &[&str] = &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::HOST_PORT];
     if !MAKES_PLACE.iter().any(|cause| view.has(cause)) {
         return None;
     }

@@ -100,9 +100,10 @@ fn meant(scene: &Scene<'_>, pod: &Pod) -> Option<Meant> {
     if fits.is_empty() {
         let unknown: Vec<_> =
             wanted.iter().filter(|pair| !nodes().any(|node| has(node, pair))).cloned().collect();
-        let says = match unknown.is_empty() {
-            true => format!("no node has all of {}", pairs(&mut wanted.iter())),
-            false => format!("no node has {}", pairs(&mut unknown.iter())),
+        let says = if unknown.is_empty() {
+            format!("no node has all of {}", pairs(&mut wanted.iter()))
+        } else {
+            format!("no node has {}", pairs(&mut unknown.iter()))
         };
         return Some(Meant { says, exists: false, is_away: false });
     }
