@@ -42,6 +42,7 @@ causes! {
     NO_SPACE = "no-space": "It cannot write: no space is left.";
     EPHEMERAL_LIMIT = "ephemeral-limit": "The kubelet evicts its pods: they write more than their limit of ephemeral storage.";
     CRASH = "crash": "It exits with an error; the status does not say why, its log may.";
+    OPERATED = "operated": "An operator, or a file on its node, makes its pods: they are mended there.";
     BAD_REVISION = "bad-revision": "Only the newest revision is affected, older ones were healthy.";
     ROLLOUT_PAUSED = "rollout-paused": "Somebody paused its rollout, and a change waits.";
     // Why an image does not come.
@@ -104,6 +105,7 @@ causes! {
     NODE_PRESSURE = "node-pressure": "The node runs out of disk, memory or process ids.";
     NODE_FLAPPING = "node-flapping": "The node goes and comes back.";
     RUNTIME = "runtime": "The node's container runtime is down or hangs (PLEG).";
+    NODE_PROBLEM = "node-problem": "node-problem-detector reports trouble of its kernel, file system, runtime or kubelet.";
     NODE_UNREADY = "node-unready": "The kubelet says it is not ready, for a reason we do not know.";
     CONTROL_PLANE = "control-plane": "Many nodes at once: the control plane or the network between, not the nodes.";
     NODE_OOM = "node-oom": "The kernel kills processes of the node for want of memory.";

@@ -28,6 +28,19 @@ pub struct Node {
     pub container_runtime: Option<Name>,
 }
 
+/// The conditions of node-problem-detector's own monitors (kernel, containerd, docker, health checkers).
+const PROBLEMS: &[&str] = &[
+    "KernelDeadlock",
+    "ReadonlyFilesystem",
+    "CorruptDockerOverlay2",
+    "KubeletUnhealthy",
+    "ContainerRuntimeUnhealthy",
+    "FrequentKubeletRestart",
+    "FrequentContainerdRestart",
+    "FrequentDockerRestart",
+    "FrequentUnregisterNetDevice",
+];
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Taint {
     pub key: Name,
@@ -77,11 +90,13 @@ impl Node {
         self.troubles().filter(|condition| condition.kind.ends_with("Pressure"))
     }
 
-    /// Conditions other than Ready that are True and should not be: pressures, and `NetworkUnavailable` (no route to
-    /// its pods).
+    /// Conditions other than Ready that are True and should not be: pressures, `NetworkUnavailable` (no route to its
+    /// pods), and what node-problem-detector reports.
     pub fn troubles(&self) -> impl Iterator<Item = &Condition> {
         self.conditions.iter().map(|node| &node.condition).filter(|condition| {
-            let is_bad = condition.kind.ends_with("Pressure") || &*condition.kind == "NetworkUnavailable";
+            let is_bad = condition.kind.ends_with("Pressure")
+                || &*condition.kind == "NetworkUnavailable"
+                || PROBLEMS.contains(&&*condition.kind);
             is_bad && condition.status == Status::True
         })
     }

@@ -84,6 +84,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("job", "the Job that failed"),
     ("cron_job", "the CronJob that runs it"),
     ("replica_set", "the ReplicaSet of the newest revision"),
+    ("kept_by", "who makes the pods, where that is no workload of Kubernetes' own"),
     ("resource", "the resource that no node offers"),
     ("missing_kind", "the kind of the missing object"),
     ("missing_object", "the name of the missing object"),

@@ -148,6 +148,10 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         causes.push(cause);
     }
     group.blame_configuration(scene, onset, &mut causes, &mut facts, &mut bindings);
+    if let Some(kept) = group.kept_by(scene) {
+        bindings.insert("kept_by", kept.says.clone());
+        causes.push(kept);
+    }
     let namespace = &group.object.key.namespace;
     configuration::blame_policy(scene, namespace, onset, &mut causes, &mut bindings);
     if matches!(worst_why.name, cause::OOM_KILLED | cause::MEMORY_LEAK) {

@@ -84,6 +84,10 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         facts.push(evidence(Origin::StatefulSets, None, cause.says.clone()));
         causes.push(cause);
     }
+    if let Some(kept) = group.kept_by(scene) {
+        bindings.insert("kept_by", kept.says.clone());
+        causes.push(kept);
+    }
     let mut touches = group.touches();
     check_pull_secrets(scene, group, &mut bindings, &mut facts, &mut causes, &mut touches);
     if let (true, Some(node)) = (causes[0].name == cause::IMAGE_DISK, &worst.0.node) {

@@ -38,6 +38,7 @@ mod memory_trend;
 mod node_ailment;
 mod node_load;
 mod node_notready;
+mod node_unseen;
 mod overdue;
 mod own_traffic;
 mod paused;

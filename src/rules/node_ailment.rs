@@ -113,7 +113,10 @@ fn lacking(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
         "MemoryPressure" => (cause::NODE_PRESSURE, "under memory pressure"),
         "PIDPressure" => (cause::NODE_PRESSURE, "short of process ids"),
         "NetworkUnavailable" => (cause::NODE_NETWORK, "without a route to its pods"),
-        _ => (cause::NODE_PRESSURE, "under pressure"),
+        "ReadonlyFilesystem" => (cause::NODE_PROBLEM, "cannot write to its file system"),
+        "KernelDeadlock" => (cause::NODE_PROBLEM, "its kernel hangs"),
+        kind if kind.ends_with("Pressure") => (cause::NODE_PRESSURE, "under pressure"),
+        _ => (cause::NODE_PROBLEM, "has a problem that its detector reports"),
     };
     let says = told(&troubles[0].kind, troubles[0].message.as_deref());
     let facts = troubles.iter().map(|trouble| {

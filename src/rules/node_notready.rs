@@ -13,7 +13,7 @@ use crate::domain::{
 use super::node_ailment::{Ailment, Grade, ailment, is_expected};
 use super::node_load::{Load, load, pods_here};
 use super::workload::{Bindings, evidence};
-use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, node_unseen, pages_at, shown};
 
 pub(super) const LEASE: Threshold = Threshold {
     key: "node-notready.lease",
@@ -22,7 +22,7 @@ pub(super) const LEASE: Threshold = Threshold {
     says: "how much older than the others' a node's lease is before it is suspected",
     source: "Kubernetes: --node-monitor-grace-period, 50s since 1.32",
 };
-const WARNING_AFTER: Threshold = Threshold {
+pub(super) const WARNING_AFTER: Threshold = Threshold {
     key: "node-notready.warning-after",
     default: 120.0,
     unit: Unit::Seconds,
@@ -107,7 +107,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
         .filter_map(|node| Some((node, ailment(scene, node, freshest)?)))
         .collect();
     if ill.is_empty() {
-        return Vec::new();
+        return node_unseen::examine(scene);
     }
     ill.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
     let mut pods: HashMap<&str, Vec<&Pod>> =

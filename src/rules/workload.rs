@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     Cause, ConfigReference, Container, Controller, Deployment, Evidence, Key, Kind, Name, ObjectRef, Origin,
-    Pod, Timestamp, text,
+    Pod, Timestamp, cause, text,
 };
 
 use super::revision::{self, Revision};
@@ -100,6 +100,30 @@ impl<'a> Group<'a> {
     /// Pods that a StatefulSet waits for although it is done with their revision.
     pub fn left_behind(&self, scene: &Scene<'a>) -> Option<Cause> {
         controller::left_behind(scene, self.controller?, &self.pods())
+    }
+
+    /// Who makes these pods, where that is not for a person to change in them: an operator of a kind of its own, or a
+    /// file on a node.
+    pub fn kept_by(&self, scene: &Scene<'a>) -> Option<Cause> {
+        let (pod, _) = self.sick.first()?;
+        let says = if pod.is_mirror {
+            let node = pod.node.as_deref().unwrap_or("its node");
+            format!(
+                "it is a static pod: its manifest is a file on {node} (/etc/kubernetes/manifests), and is mended there"
+            )
+        } else {
+            let set = scene.snapshot.replica_sets.get(&self.object.key);
+            let owner = match self.object.kind {
+                Kind::ReplicaSet => set?.owner.as_ref(),
+                Kind::Pod => pod.owner.as_ref().filter(|owner| &*owner.kind != Kind::Node.as_str()),
+                _ => None,
+            }?;
+            format!(
+                "{} {} makes its pods: mend its template, for what is changed in them is lost",
+                owner.kind, owner.name
+            )
+        };
+        Some(Cause { name: cause::OPERATED, says, weight: 0.35 })
     }
 
     /// Names the configuration that may be to blame.

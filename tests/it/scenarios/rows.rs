@@ -252,6 +252,11 @@ pub struct PodRow {
     pub empty_dir: bool,
     /// Condition Ready, when it does not follow from the containers.
     pub ready: Option<bool>,
+    /// Since when it has not been ready.
+    pub unready: Option<String>,
+    /// A static pod, whose manifest is a file on its node.
+    #[serde(default)]
+    pub mirror: bool,
     /// What the kubelet says of a readiness gate that is not true.
     pub gate: Option<String>,
     /// Names of its main and its init container.

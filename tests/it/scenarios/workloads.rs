@@ -415,7 +415,10 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
                     says,
                     ended.unwrap_or(created),
                 ),
-                None => condition("Ready", status(is_ready), "", "", ended.unwrap_or(created)),
+                None => {
+                    let since = row.unready.as_deref().map(ago).or(ended).unwrap_or(created);
+                    condition("Ready", status(is_ready), "", "", since)
+                }
             }])
             .chain(row.disrupted.as_deref().map(|reason| {
                 condition("DisruptionTarget", Status::True, reason, "", ended.unwrap_or(created))
@@ -423,7 +426,7 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
             .collect(),
         containers,
         has_empty_dir: row.empty_dir,
-        is_mirror: false,
+        is_mirror: row.mirror,
         claims: row.claims.iter().map(|name| name.as_str().into()).collect(),
         priority_class: row.priority.as_deref().map(Name::from),
     }
