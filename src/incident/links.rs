@@ -116,7 +116,7 @@ fn together(anomalies: &[Anomaly]) -> Vec<Edge> {
 }
 
 /// What several suffer from one and the same thing is one story: what one node's runtime or network cannot start, what
-/// lacks the same ConfigMap, or reads the same that was changed.
+/// lacks the same ConfigMap, what asks the same registry in vain, or reads the same that was changed.
 fn shared(anomalies: &[Anomaly]) -> Vec<Edge> {
     let mut firsts: HashMap<(&str, &str, &str), usize> = HashMap::new();
     let mut ill: Vec<usize> = (0..anomalies.len()).collect();
@@ -153,6 +153,12 @@ fn shared_thing(anomaly: &Anomaly) -> Option<((&str, &str, &str), &'static str)>
     match anomaly.causes.first()?.name {
         name @ (cause::RUNTIME | cause::NODE_NETWORK) => {
             Some(((name, "", of("node")?), "the same node cannot start it either"))
+        }
+        name @ (cause::IMAGE_NETWORK
+        | cause::IMAGE_TRUST
+        | cause::IMAGE_RATE_LIMIT
+        | cause::REGISTRY_DOWN) => {
+            Some(((name, "", of("registry")?), "it is the same registry that is asked"))
         }
         cause::MISSING_REFERENCE => {
             let thing = (of("missing_kind")?, of("namespace")?, of("missing_object")?);

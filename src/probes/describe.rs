@@ -47,7 +47,10 @@ fn is_bad(condition: &Value) -> bool {
     let good_when_false = kind.ends_with("Pressure")
         || kind.ends_with("Failure")
         || kind.ends_with("Unavailable")
-        || matches!(kind, "ScalingLimited" | "Issuing" | "DisruptionTarget");
+        || matches!(
+            kind,
+            "ScalingLimited" | "Issuing" | "DisruptionTarget" | "Failed" | "FailureTarget" | "Suspended"
+        );
     let status = string(condition, "/status");
     if good_when_false { status == "True" } else { status != "True" }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::answer::{Answer, ago, columns};
 use super::cluster::Cluster;
-use super::object::{is_finished, is_ready, items, key, restarts, string, tally, time};
+use super::object::{is_finished, is_ready, items, key, owner, restarts, string, tally, time};
 use super::trouble::Trouble;
 use crate::domain::{Kind, Name, Timestamp, Tone, text};
 
@@ -24,7 +24,10 @@ pub(super) async fn list(
     cluster
         .each(Kind::Pod, namespace, selector.unwrap_or_default(), &fields, |pod| {
             if waiting.is_empty() || waits(&pod, waiting) {
-                let well = is_ready(&pod) || is_finished(&pod);
+                // An evicted pod was replaced; a failed one of a Job is a try that failed.
+                let failed = string(&pod, "/status/phase") == "Failed"
+                    && owner(&pod).is_some_and(|owner| string(owner, "/kind") == "Job");
+                let well = is_ready(&pod) || is_finished(&pod) && !failed;
                 rows.push((well, status(&pod), row(&pod, now)));
             }
         })
@@ -37,7 +40,7 @@ pub(super) async fn list(
     answer.summary(match (rows.len(), unwell) {
         (0, _) => "no pods".to_owned(),
         (all, 0) => format!("{}, all well", text::count(all, "pod")),
-        (all, some) => format!("{some} of {} not ready: {}", text::count(all, "pod"), words.join(", ")),
+        (all, some) => format!("{some} of {} not well: {}", text::count(all, "pod"), words.join(", ")),
     });
     answer.bind("pods", rows.len().to_string());
     answer.bind("pods_unwell", unwell.to_string());

@@ -2,8 +2,8 @@
 //! Reads container states and events; whether the registry has the image is for a probe to find out.
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Container, Kind, ObjectRef, Origin, Pod, Severity, Subject, Timestamp, cause,
-    text,
+    Anomaly, AnomalyId, Cause, Container, Kind, Name, ObjectRef, Origin, Pod, Severity, Subject, Timestamp,
+    cause, text,
 };
 
 use super::image_cause::{PULLING_FAILS, Trouble, registry, trouble};
@@ -66,6 +66,9 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         (trouble.causes[0].name == cause::IMAGE_PULL, pod.created, &pod.key, &container.name)
     });
     let (worst, Trouble { mut causes, label, message }) = heard.into_iter().next()?;
+    if let Some(node) = lonely_node(scene, group).filter(|_| OF_THE_WAY.contains(&causes[0].name)) {
+        causes[0].says += &format!("; only from {node}, others have it");
+    }
     let suspicion = group.suspect(scene, onset);
     let mut bindings = group.bindings(scene, worst);
     bindings.insert("registry", registry(&worst.1.image).to_owned());
@@ -118,6 +121,21 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         bindings,
         pages_at: pages_at(scene, onset, &PAGES_AFTER),
     })
+}
+
+/// What a node's own way to the registry may be to blame for.
+const OF_THE_WAY: &[&str] = &[cause::IMAGE_NETWORK, cause::IMAGE_TRUST];
+
+/// The one node that does not get the image, where another runs it.
+fn lonely_node<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<&'a Name> {
+    let (first, container) = group.sick.first()?;
+    let node = first.node.as_ref()?;
+    let same = group.sick.iter().all(|(pod, _)| pod.node.as_ref() == Some(node));
+    let runs = |pod: &Pod| {
+        pod.node.as_ref().is_some_and(|other| other != node)
+            && pod.containers.iter().any(|row| row.image == container.image && row.ready)
+    };
+    (same && scene.snapshot.pods.iter().any(runs)).then_some(node)
 }
 
 fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Timestamp) -> Severity {
