@@ -5,6 +5,7 @@ mod budget;
 mod certificate;
 mod connections;
 pub(super) mod denylist;
+mod elsewhere;
 mod foresight;
 mod keeper;
 mod quota;
@@ -13,6 +14,7 @@ mod run;
 mod workload;
 
 pub(super) use budget::{blockers, budgets};
+pub(super) use elsewhere::elsewhere;
 pub(super) use run::before_a_run;
 
 use serde_json::Value;

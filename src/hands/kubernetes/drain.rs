@@ -1,6 +1,7 @@
 //! Emptying a node: cordon, then evict pod by pod within the disruption budgets, naming the one that blocks.
 //! Never without an end: a timeout and a person can stop it, and the node then stays cordoned.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -84,6 +85,7 @@ pub(super) async fn draft(
     let found = hands.cluster.get(&object).await.map_err(refusal)?;
     let sorted = Sorted::of(on(hands, node).await.map_err(refusal)?);
     let mut hazards = sorted.hazards(options);
+    hazards.extend(hazards::elsewhere(&hands.cluster, node, &sorted.go).await);
     hazards.extend(permissions(hands, &object, &sorted).await);
     if !flag(&found, "/spec/unschedulable") && !hazards.iter().any(|hazard| hazard.guard == Guard::Permission)
     {
@@ -207,9 +209,10 @@ enum Left {
 async fn empty(hands: &Hands, node: &Name, mut left: Vec<Value>, deadline: Instant, task: &mut Task) -> Left {
     let mut next_try = Instant::now();
     let mut blocking = String::new();
+    let mut waits = BTreeMap::new();
     loop {
         if Instant::now() >= next_try {
-            blocking = match round(hands, &left, task).await {
+            blocking = match round(hands, &left, &mut waits, task).await {
                 Ok(blocking) => blocking,
                 Err(trouble) => return Left::Some(left.len(), trouble.to_string()),
             };
@@ -257,8 +260,13 @@ fn is_abandoned(pod: &Value, now: Timestamp) -> bool {
     until.is_ok_and(|until| now.duration_since(until) > ABANDONED)
 }
 
-/// Asks for the eviction of everything that isn't going yet; says which budgets block.
-async fn round(hands: &Hands, left: &[Value], task: &mut Task) -> Result<String, Trouble> {
+/// Asks for the eviction of everything that isn't going yet; says which budgets block, and again only when that changes.
+async fn round(
+    hands: &Hands,
+    left: &[Value],
+    waits: &mut BTreeMap<Key, String>,
+    task: &mut Task,
+) -> Result<String, Trouble> {
     let mut blocking: Vec<String> = Vec::new();
     for pod in left {
         if task.is_called_off() {
@@ -275,7 +283,9 @@ async fn round(hands: &Hands, left: &[Value], task: &mut Task) -> Result<String,
                 let named = budgets(&hands.cluster, namespace).await.unwrap_or_default();
                 let named = blockers(&named, &seen);
                 let why = if named.is_empty() { trouble.says } else { named.join(", ") };
-                task.say(format!("{} waits: {why}", key(pod)));
+                if waits.insert(key(pod), why.clone()).as_ref() != Some(&why) {
+                    task.say(format!("{} waits: {why}", key(pod)));
+                }
                 blocking.push(why);
             }
             Err(trouble) if trouble.is(TroubleKind::Forbidden) => return Err(trouble),
