@@ -62,7 +62,7 @@ causes! {
     // Why new pods do not come up.
     SCHEDULING_GATED = "scheduling-gated": "A scheduling gate keeps the pod from the scheduler.";
     SPREAD_CONSTRAINT = "spread-constraint": "No node fits the pod's topology spread constraint.";
-    HOST_PORT = "host-port": "The host port that the pod asks for is taken on every node that would do.";
+    HOST_PORT = "host-port": "The port that it wants is taken: on its node, or on every node that would do.";
     RESOURCE_ABSENT = "resource-absent": "No node offers a resource that the pod asks for, as device plugins do.";
     VOLUME_ELSEWHERE = "volume-elsewhere": "Its volume can only be had on nodes that are not there or do not take the pod.";
     POD_SECURITY = "pod-security": "The PodSecurity level of the namespace forbids the pods.";

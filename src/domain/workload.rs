@@ -2,7 +2,7 @@
 
 use super::config_object::Edit;
 use super::pod::{Condition, Owner};
-use super::{Keeper, Key, Labels, Name, ObjectRef, Quantities, Selector, Timestamp};
+use super::{Keeper, Key, Labels, Name, ObjectRef, Quantities, Selector, Status, Timestamp};
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Deployment {
@@ -219,6 +219,15 @@ pub struct MetricReading {
 }
 
 impl Autoscaler {
+    /// The condition that says that it gets no metric, or does not find what it scales. One that is switched off by
+    /// scaling to 0 wants nothing.
+    pub fn cannot_measure(&self) -> Option<&Condition> {
+        ["AbleToScale", "ScalingActive"].into_iter().find_map(|kind| {
+            self.condition(kind)
+                .filter(|row| row.status == Status::False && row.reason.as_deref() != Some("ScalingDisabled"))
+        })
+    }
+
     /// That it wants more replicas than its maximum, in its own words (`ScalingLimited`, `TooManyReplicas`).
     pub fn held_at_its_maximum(&self) -> Option<&Condition> {
         let limited = self.condition("ScalingLimited").filter(|row| row.status == super::Status::True);

@@ -68,7 +68,7 @@ fn scaling(snapshot: &Snapshot, window: Window, rollouts: &[Change], changes: &m
             // A rollout scales too; that is told as a rollout.
             ("Deployment", "ScalingReplicaSet")
                 if !scaled.contains(&(&event.about.namespace, &event.about.name))
-                    && !rolled.contains(&event.about) =>
+                    && (!rolled.contains(&event.about) || is_at_rest(snapshot, &event.about)) =>
             {
                 Kind::Deployment
             }
@@ -95,6 +95,11 @@ fn scaling(snapshot: &Snapshot, window: Window, rollouts: &[Change], changes: &m
             });
         }
     }
+}
+
+/// Scaled to 0 as a whole, and not the older revisions of it only.
+fn is_at_rest(snapshot: &Snapshot, deployment: &Key) -> bool {
+    snapshot.deployments.get(deployment).is_some_and(|found| found.replicas == 0)
 }
 
 fn of_node(node: &Node, window: Window, changes: &mut Vec<Change>) {

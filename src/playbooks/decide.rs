@@ -37,6 +37,8 @@ pub(super) struct Decision {
     pub back: Option<usize>,
 }
 
+/// Causes beside which what it said last tells more.
+const SAYS_LITTLE: &[&str] = &[cause::CRASH, cause::BAD_REVISION];
 /// At most so many other ways are shown.
 const ALTERNATIVES: usize = 2;
 /// All conditions hold for this long without our doing: it passes by itself.
@@ -184,11 +186,9 @@ impl Table<'_> {
         judged.into_iter().chain(found).find_map(|hold| {
             let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
             if self.is_confirmed(hold) {
-                let known = self
-                    .view
-                    .causes
-                    .first()
-                    .filter(|cause| last && hold.for_causes.is_empty() && cause.name != cause::CRASH);
+                let known = self.view.causes.first().filter(|cause| {
+                    last && hold.for_causes.is_empty() && !SAYS_LITTLE.contains(&&*cause.name)
+                });
                 let why = match known {
                     Some(cause)
                         if self.is_mended(cause) && last_change(self.view, self.playbook).is_some() =>

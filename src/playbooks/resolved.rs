@@ -206,6 +206,9 @@ impl Condition {
                 Some(scaler) if scaler.desired >= scaler.max => {
                     Err(format!("{} of at most {} replicas wanted", scaler.desired, scaler.max))
                 }
+                Some(scaler) if scaler.cannot_measure().is_some() => {
+                    Err("the autoscaler cannot measure, or not scale".into())
+                }
                 // It has not looked at its bounds since they were changed.
                 Some(scaler) if scaler.held_at_its_maximum().is_some() => {
                     Err("the autoscaler still reports that its maximum holds it back".into())

@@ -194,7 +194,7 @@ pub(super) fn of_handshake(
 ) -> Vec<Trouble> {
     let served = match &row.served {
         Ok(served) => served,
-        Err(_) if is_out_of_reach(scene, &row.host) => return Vec::new(),
+        Err(_) if is_out_of_reach(scene, &row.host) || !wants_tls(scene, &row.host) => return Vec::new(),
         Err(why) => {
             let at = if *row.address == *row.host { String::new() } else { format!(" at {}", row.address) };
             let says = format!("no TLS handshake with {}{at}: {}", row.place(), quote(why));
@@ -236,7 +236,8 @@ pub(super) fn of_handshake(
 /// Whether nothing gets as far as a handshake, or nobody has tried the way there yet: that is no certificate's fault.
 fn is_out_of_reach(scene: &Scene<'_>, host: &Name) -> bool {
     let Some(reach) = scene.snapshot.reaches.get(host) else {
-        return scene.snapshot.is_awaited(Origin::Reach, scene.now);
+        return scene.snapshot.is_awaited(Origin::Reach, scene.now)
+            || scene.snapshot.blindness(Origin::Reach, scene.now).is_some();
     };
     match &reach.last.ended {
         Ended::Failed { layer, .. } => *layer < Layer::Tls,

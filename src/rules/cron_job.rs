@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Cause, CronJob, Job, Kind, Origin, Severity, between, cause, text};
+use crate::domain::{Cause, CronJob, Job, Kind, Origin, Pod, Severity, between, cause, text};
 
+use super::crash_loop::is_looping;
+use super::image_pull::is_failing;
 use super::job_failed::{Trouble, failure, refusal};
 use super::workload::{Bindings, evidence, quote};
 use super::{Scene, Threshold, Unit, job_waits};
@@ -143,6 +145,11 @@ fn resting<'a>(scene: &Scene<'a>, cron: &CronJob) -> Option<Trouble<'a>> {
 fn piling_up<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Trouble<'a>> {
     let running = || runs.iter().copied().filter(|job| job.active > 0);
     let (count, oldest) = (running().count(), running().min_by_key(|job| (job.created, &job.key))?);
+    // That none of its pods can start is another rule's to tell.
+    let waits = |pod: &&Pod| pod.containers.iter().any(|row| is_failing(row) || is_looping(scene, pod, row));
+    if scene.siblings(&oldest.uid).iter().any(waits) {
+        return None;
+    }
     let ended = cron.last_successful.is_some_and(|success| success > oldest.created);
     if (count as f64) < scene.threshold(&OVERLAP) || ended {
         return None;

@@ -1,8 +1,7 @@
 //! Autoscalers that cannot measure, or cannot find what they scale: the replicas stay as they are, whatever the load.
 
 use crate::domain::{
-    Anomaly, AnomalyId, Autoscaler, Cause, Condition, Key, Kind, ObjectRef, Origin, Severity, Status,
-    Subject, cause,
+    Anomaly, AnomalyId, Autoscaler, Cause, Key, Kind, ObjectRef, Origin, Severity, Subject, cause,
 };
 
 use super::hpa_max::{RULE, WARNING_AFTER, bindings};
@@ -10,7 +9,7 @@ use super::workload::{evidence, quote};
 use super::{Scene, shown};
 
 pub(super) fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly> {
-    let condition = obstacle(scaler)?;
+    let condition = scaler.cannot_measure()?;
     let since = condition.since.unwrap_or(scaler.created).min(scene.now);
     let kind = Kind::parse(&scaler.target_kind).unwrap_or(Kind::Deployment);
     let target = ObjectRef::new(kind, Key::new(scaler.key.namespace.clone(), scaler.target.clone()));
@@ -37,14 +36,5 @@ pub(super) fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly>
         touches: vec![object, target],
         bindings: bindings(scaler),
         pages_at: None,
-    })
-}
-
-/// The condition that says so. One that is switched off by scaling to 0 wants nothing.
-fn obstacle(scaler: &Autoscaler) -> Option<&Condition> {
-    ["AbleToScale", "ScalingActive"].into_iter().find_map(|kind| {
-        scaler
-            .condition(kind)
-            .filter(|row| row.status == Status::False && row.reason.as_deref() != Some("ScalingDisabled"))
     })
 }

@@ -98,7 +98,9 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     }
     let available =
         format!("{} of {} available", standing.available, text::count(standing.desired as usize, "replica"));
-    facts.push(evidence(Origin::Pods, None, available));
+    if !group.is_job() {
+        facts.push(evidence(Origin::Pods, None, available));
+    }
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let several = pods.len() >= 2;
     let raises = [(several, 0.1), (suspicion.is_some(), 0.1), (standing.share() < 1.0, 0.1)];

@@ -8,6 +8,7 @@ use crate::domain::{
     Subject, Timestamp, cause,
 };
 
+use super::backing::AtRest;
 use super::workload::{Bindings, evidence, quote};
 use super::{Needs, Rule, Scene, Threshold, Unit, astray, backing, ingress_written, shown};
 
@@ -97,6 +98,8 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
     let mut more = Bindings::new();
     let confirmed = troubles.iter().any(|one| one.severity == Severity::Critical);
     for Unserved { service, since, is_absent, is_empty } in &empty {
+        let rests = is_empty.then(|| at_rest(scene, ingress, service)).flatten();
+        let since = &rests.as_ref().and_then(|rests| rests.since).or(*since);
         let lasted = since.is_some_and(|since| scene.has_lasted(since, &NO_ENDPOINTS));
         let severity = match () {
             () if served => Severity::Suspect,
@@ -110,9 +113,11 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         let (name, says) = if *is_absent {
             (cause::SERVICE_ABSENT, format!("Service {service} does not exist"))
         } else {
-            let nobody = is_empty.then(|| nobody_behind(scene, ingress, service, &mut more));
-            nobody
-                .flatten()
+            more.extend(rests.as_ref().map(AtRest::bindings).unwrap_or_default());
+            let rests = rests.map(|rests| (cause::SCALED_TO_ZERO, rests.says(service)));
+            let gone = || is_empty.then(|| gone(scene, ingress, service)).flatten();
+            rests
+                .or_else(gone)
                 .unwrap_or_else(|| (cause::NO_ENDPOINTS, format!("Service {service} has no ready endpoint")))
         };
         // It explains what the door answers, and is seen where it happens.
@@ -220,19 +225,16 @@ fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<Unserved> {
         .collect()
 }
 
-/// Why a Service has nobody behind it, where that is not for its pods to say.
-fn nobody_behind(
-    scene: &Scene<'_>,
-    ingress: &Ingress,
-    service: &Name,
-    bindings: &mut Bindings,
-) -> Option<(&'static str, String)> {
+/// What the Service leads to, where that is scaled to 0.
+fn at_rest<'a>(scene: &Scene<'a>, ingress: &Ingress, service: &Name) -> Option<AtRest<'a>> {
+    let key = Key::new(ingress.key.namespace.clone(), service.clone());
+    backing::at_rest(scene, scene.snapshot.services.get(&key)?)
+}
+
+/// That nothing is there for the Service to lead to, nor anything that it may be meant for.
+fn gone(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<(&'static str, String)> {
     let key = Key::new(ingress.key.namespace.clone(), service.clone());
     let found = scene.snapshot.services.get(&key)?;
-    if let Some(rests) = backing::at_rest(scene, found) {
-        bindings.extend(rests.bindings());
-        return Some((cause::SCALED_TO_ZERO, rests.says(service)));
-    }
     let gone = backing::is_nobody(scene, found) && astray::meant(scene, found).is_none();
     gone.then(|| (cause::WORKLOAD_ABSENT, format!("nothing exists that Service {service} selects")))
 }

@@ -18,7 +18,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
     let message = unschedulable(pod)?;
     let (name, label) = unplaced(scene, message);
     let (name, label, said) = match name {
-        cause::VOLUME_STUCK => (name, label, about_claims(scene, pod)),
+        cause::VOLUME_STUCK => (name, label, unprovisioned(scene, pod).or_else(|| about_claims(scene, pod))),
         cause::NO_NODE_MATCHES | cause::NODES_AWAY => match meant(scene, pod) {
             Some(meant) if meant.is_away => {
                 (cause::NODES_AWAY, "the nodes they are meant for are away", Some(meant.says))
@@ -32,16 +32,23 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
     };
     let says = match said {
         Some(said) if matches!(name, cause::NO_NODE_MATCHES | cause::NODES_AWAY) => {
-            format!("{said}; {}", quote(message))
+            format!("{said}; {}", quote(gist(message)))
         }
-        Some(said) => format!("{}; {said}", quote(message)),
-        None => quote(message),
+        Some(said) => format!("{}; {said}", quote(gist(message))),
+        None => quote(gist(message)),
     };
     let cause = Cause { name, says: says.clone(), weight: 0.9 };
     let mut obstacle = about(pod, None, cause, label, &says);
     obstacle.bindings = requests(pod);
     obstacle.bindings.extend(absent_resource(message).map(|resource| ("resource", quote(resource))));
     Some(obstacle)
+}
+
+/// What keeps it from the nodes, without what preemption would not change.
+fn gist(message: &str) -> &str {
+    let ends = [". no new claims to deallocate", ". preemption:", ", preemption:"];
+    let end = ends.iter().filter_map(|end| message.find(end)).min().unwrap_or(message.len());
+    &message[..end]
 }
 
 /// Nothing is written about its place yet: no scheduler looked at it, or one did and waits for its volume.
@@ -150,7 +157,9 @@ pub(super) fn gated(pod: &Pod) -> Option<&str> {
 pub(super) fn unschedulable(pod: &Pod) -> Option<&str> {
     let condition = pod.condition("PodScheduled").filter(|condition| condition.status == Status::False)?;
     let reason = condition.reason.as_deref()?;
-    (reason == "Unschedulable").then(|| condition.message.as_deref().unwrap_or("no node takes it"))
+    // The scheduler's own word where it chose a node and could not bind the pod's volume there.
+    matches!(reason, "Unschedulable" | "SchedulerError")
+        .then(|| condition.message.as_deref().unwrap_or("no node takes it"))
 }
 
 /// What stands in the way of a claim of the pod.
@@ -208,16 +217,17 @@ fn unplaced(scene: &Scene<'_>, message: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// A resource that a device plugin offers and that every node lacks: `0/16 nodes are available: 16 Insufficient
-/// nvidia.com/gpu.` Of what every node has some, a node that is full says the same.
+/// A resource that a device plugin offers and that most nodes lack: `0/16 nodes are available: 14 Insufficient
+/// nvidia.com/gpu.` Where only the nodes that have it are full, they are few.
 fn absent_resource(message: &str) -> Option<&str> {
     let (available, reasons) = message.split_once(" nodes are available: ")?;
-    let all = available.rsplit('/').next()?.trim();
+    let all: u32 = available.rsplit('/').next()?.trim().parse().ok()?;
+    let most = |count: &str| count.parse::<u32>().is_ok_and(|count| count * 2 > all);
     reasons.split(", ").find_map(|reason| {
         let (count, rest) = reason.trim().split_once(' ')?;
         let (word, rest) = rest.split_once(' ')?;
         let resource = rest.split(' ').next()?.trim_end_matches('.');
-        (count == all && word.eq_ignore_ascii_case("insufficient") && resource.contains('/'))
+        (most(count) && word.eq_ignore_ascii_case("insufficient") && resource.contains('/'))
             .then_some(resource)
     })
 }
@@ -250,7 +260,7 @@ mod tests {
     use super::absent_resource;
 
     #[test]
-    fn a_resource_is_absent_where_every_node_lacks_it() {
+    fn a_resource_is_absent_where_most_nodes_lack_it() {
         let all =
             "0/16 nodes are available: 16 Insufficient nvidia.com/gpu. preemption: 0/16 nodes are available";
         assert_eq!(absent_resource(all), Some("nvidia.com/gpu"));

@@ -53,6 +53,8 @@ pub(super) fn suspect<'a>(
             let after = text::after(between(rolled_out, onset));
             // Pods of the same revision that work speak for chance rather than for the revision.
             let weight = if bad.serving(scene) > 0 { 0.6 } else { 0.8 };
+            // Nothing is seen that its pods would do otherwise than those before.
+            let weight = if culprit.template == before.template { weight - 0.35 } else { weight };
             (format!("began {after} {culprit} was rolled out"), weight)
         }
         None => return None,

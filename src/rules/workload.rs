@@ -112,6 +112,22 @@ impl<'a> Group<'a> {
                 "it is a static pod: its manifest is a file on {node} (/etc/kubernetes/manifests), and is mended there"
             )
         } else {
+            let name = &self.object.key.name;
+            match self.object.kind {
+                Kind::CronJob => {
+                    let says = format!(
+                        "CronJob {name} makes its Jobs: correct its template (spec.jobTemplate) and delete the Jobs that wait"
+                    );
+                    return Some(Cause { name: cause::OPERATED, says, weight: 0.35 });
+                }
+                Kind::Job => {
+                    let says = format!(
+                        "Job {name} cannot be changed: correct it where it is made, delete it and make it anew"
+                    );
+                    return Some(Cause { name: cause::OPERATED, says, weight: 0.35 });
+                }
+                _ => {}
+            }
             let set = scene.snapshot.replica_sets.get(&self.object.key);
             let owner = match self.object.kind {
                 Kind::ReplicaSet => set?.owner.as_ref(),
