@@ -3,7 +3,7 @@
 use super::causation::{AT_ANY_TIME, Causation, Join, of_node, of_rollout, row, strictly, when};
 use super::conditions::{
     ITS_OWN, NOBODY_ANSWERS, TLS, asks_prometheus, has_cause, is_a_cache, is_out_of_disk, lacks_database,
-    lacks_the_cache, may_come_of_a_node, may_fail_requests, network_of_its_node, serves,
+    lacks_pods, lacks_the_cache, may_come_of_a_node, may_fail_requests, network_of_its_node, serves,
     unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
@@ -362,21 +362,45 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             !has_cause(cause, TLS) && has_cause(effect, &[cause::ISSUANCE_FAILING, cause::NOT_RENEWED])
         },
     ),
-    of_rollout(row(
-        ("rollout-stuck", "ingress-down"),
-        Join::Object(Kind::Deployment),
-        20,
-        0.9,
-        "no replica of the rollout serves",
-    )),
-    row(("crash-loop", "ingress-down"), Join::Object(Kind::Deployment), 30, 0.9, "no pod is left to answer"),
-    row(("image-pull", "ingress-down"), Join::Object(Kind::Deployment), 30, 0.9, "no pod is left to answer"),
-    row(
-        ("node-notready", "ingress-down"),
-        Join::Object(Kind::Deployment),
-        15,
-        0.7,
-        "its pods are on that node",
+    when(
+        of_rollout(row(
+            ("rollout-stuck", "ingress-down"),
+            Join::Object(Kind::Deployment),
+            20,
+            0.9,
+            "no replica of the rollout serves",
+        )),
+        lacks_pods,
+    ),
+    when(
+        row(
+            ("crash-loop", "ingress-down"),
+            Join::Object(Kind::Deployment),
+            30,
+            0.9,
+            "no pod is left to answer",
+        ),
+        lacks_pods,
+    ),
+    when(
+        row(
+            ("image-pull", "ingress-down"),
+            Join::Object(Kind::Deployment),
+            30,
+            0.9,
+            "no pod is left to answer",
+        ),
+        lacks_pods,
+    ),
+    when(
+        row(
+            ("node-notready", "ingress-down"),
+            Join::Object(Kind::Deployment),
+            15,
+            0.7,
+            "its pods are on that node",
+        ),
+        lacks_pods,
     ),
     when(
         row(("db-pool", "ingress-down"), Join::Anything, 10, 0.85, "pods are not ready without the database"),

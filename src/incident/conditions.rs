@@ -53,6 +53,20 @@ pub(super) fn asks_prometheus(_: &Anomaly, autoscaler: &Anomaly) -> bool {
     is_sightless(autoscaler) && autoscaler.causes.iter().all(given)
 }
 
+/// Not wrong as it is written, whatever its pods do.
+pub(super) fn lacks_pods(_: &Anomaly, ingress: &Anomaly) -> bool {
+    const WRITTEN: &[&str] = &[
+        cause::SERVICE_SELECTOR,
+        cause::SERVICE_ABSENT,
+        cause::SERVICE_PORT,
+        cause::SCALED_TO_ZERO,
+        cause::WORKLOAD_ABSENT,
+        cause::BACKEND_PORT,
+        cause::CERTIFICATE_ABSENT,
+    ];
+    ingress.causes.first().is_none_or(|first| !WRITTEN.contains(&first.name))
+}
+
 /// The door is open, and nobody is behind it.
 pub(super) const NOBODY_ANSWERS: &[&str] = &[
     cause::NO_ENDPOINTS,

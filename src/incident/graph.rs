@@ -45,10 +45,19 @@ fn reaches(out: &HashMap<usize, Vec<usize>>, from: usize, to: usize) -> bool {
     false
 }
 
+/// The edges between these members, of so many anomalies.
+pub(super) fn within<'e>(count: usize, members: &[usize], edges: &'e [Edge]) -> Vec<&'e Edge> {
+    let mut inside = vec![false; count];
+    for member in members {
+        inside[*member] = true;
+    }
+    edges.iter().filter(|edge| inside[edge.cause] && inside[edge.effect]).collect()
+}
+
 /// Weakly connected components of these members, each sorted, in the order of their first members.
-pub(super) fn components(members: &[usize], edges: &[Edge]) -> Vec<Vec<usize>> {
-    let mut leader: Vec<usize> = (0..members.iter().max().map_or(0, |last| last + 1)).collect();
-    for edge in edges.iter().filter(|edge| members.contains(&edge.cause) && members.contains(&edge.effect)) {
+pub(super) fn components(count: usize, members: &[usize], edges: &[Edge]) -> Vec<Vec<usize>> {
+    let mut leader: Vec<usize> = (0..count).collect();
+    for edge in within(count, members, edges) {
         let (one, other) = (find(&mut leader, edge.cause), find(&mut leader, edge.effect));
         leader[one.max(other)] = one.min(other);
     }

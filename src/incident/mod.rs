@@ -14,6 +14,8 @@ mod memory;
 mod relevance;
 mod rollouts;
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -90,26 +92,35 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
     let window = Duration::try_from(now.duration_since(back)).unwrap_or_default();
     let all_changes = changes(snapshot, now, window.min(Duration::from_hours(24)));
     let mut incidents: Vec<(Incident, &Anomaly)> = Vec::new();
+    let follows: Vec<OnceCell<bool>> = anomalies.iter().map(|_| OnceCell::new()).collect();
+    let follows_change = |member: usize| {
+        let is_after = || relevance::before(&anomalies[member], &all_changes, snapshot).next().is_some();
+        *follows[member].get_or_init(is_after)
+    };
     let all: Vec<usize> = (0..anomalies.len()).collect();
-    let mut open = graph::components(&all, &edges);
+    let mut open = graph::components(all.len(), &all, &edges);
     while let Some(members) = open.pop() {
         if !members.iter().any(|member| opens(&anomalies[*member])) {
             continue;
         }
-        let Some(found) = incident(anomalies, &members, &edges, &all_changes, snapshot) else { continue };
-        // What its root does not explain is a story of its own, whatever symptom both have in common.
-        let told = |member: &usize| {
-            let id = &anomalies[*member].id;
-            *id == found.0.root || found.0.symptoms.contains(id) || !opens(&anomalies[*member])
+        let inner = graph::within(anomalies.len(), &members, &edges);
+        let root = graph::root(anomalies, &members, &inner, follows_change);
+        let Some(found) =
+            root.and_then(|root| incident(anomalies, &members, root, &inner, &all_changes, snapshot))
+        else {
+            continue;
         };
-        let untold: Vec<usize> = members.iter().copied().filter(|member| !told(member)).collect();
+        // What its root does not explain is a story of its own, whatever symptom both have in common.
+        let told: HashSet<&AnomalyId> = found.0.symptoms.iter().chain([&found.0.root]).collect();
+        let is_untold = |anomaly: &Anomaly| opens(anomaly) && !told.contains(&anomaly.id);
+        let (untold, within): (Vec<usize>, Vec<usize>) =
+            members.iter().partition(|member| is_untold(&anomalies[**member]));
         if untold.is_empty() {
             incidents.push(found);
             continue;
         }
-        let within: Vec<usize> = members.iter().copied().filter(|member| !untold.contains(member)).collect();
-        open.extend(graph::components(&within, &edges));
-        open.extend(graph::components(&untold, &edges));
+        open.extend(graph::components(all.len(), &within, &edges));
+        open.extend(graph::components(all.len(), &untold, &edges));
     }
     let elsewhere = |root: &Anomaly| is_elsewhere(root, snapshot);
     incidents.sort_by(|(one, one_root), (other, other_root)| {
@@ -132,24 +143,18 @@ fn is_elsewhere(root: &Anomaly, snapshot: &Snapshot) -> bool {
 fn incident<'a>(
     anomalies: &'a [Anomaly],
     members: &[usize],
-    edges: &[links::Edge],
+    (root, score): (usize, f64),
+    edges: &[&links::Edge],
     changes: &[Change],
     snapshot: &Snapshot,
 ) -> Option<(Incident, &'a Anomaly)> {
-    let inner = |edge: &&links::Edge| members.contains(&edge.cause) && members.contains(&edge.effect);
-    let edges: Vec<&links::Edge> = edges.iter().filter(inner).collect();
-    let follows_change = |member: usize| {
-        let anomaly = &anomalies[member];
-        relevance::before(anomaly, changes, snapshot).next().is_some()
-    };
-    let (root, score) = graph::root(anomalies, members, &edges, follows_change)?;
     let root_anomaly = &anomalies[root];
     let id = |member: &usize| anomalies[*member].id.clone();
     let in_order = |mut chosen: Vec<usize>| {
         chosen.sort_by(|one, other| worst_first(&anomalies[*one], &anomalies[*other]));
         chosen
     };
-    let symptoms = in_order(graph::descendants(root, &edges).into_keys().collect());
+    let symptoms = in_order(graph::descendants(root, edges).into_keys().collect());
     let others = in_order(members.iter().copied().filter(|member| *member != root).collect());
     let earliest =
         members.iter().min_by_key(|member| (anomalies[**member].onset, &anomalies[**member].id))?;

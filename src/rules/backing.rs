@@ -36,10 +36,10 @@ pub(super) struct AtRest<'a> {
 }
 
 impl AtRest<'_> {
-    /// `web, which Service web leads to, is scaled to 0 (it had 3)`.
+    /// `Service web leads to web alone, which is scaled to 0 (it had 3)`.
     pub fn says(&self, service: &str) -> String {
         let name = &self.deployment.key.name;
-        format!("{name}, which Service {service} leads to, is scaled to 0 (it had {})", self.before)
+        format!("Service {service} leads to {name} alone, which is scaled to 0 (it had {})", self.before)
     }
 
     pub fn bindings(&self) -> Bindings {

@@ -48,6 +48,7 @@ mod revision;
 mod rollout_cause;
 mod rollout_clock;
 mod rollout_grade;
+mod rollout_ignored;
 mod rollout_stuck;
 mod room;
 mod run_again;

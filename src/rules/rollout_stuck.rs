@@ -21,6 +21,7 @@ use super::revision;
 use super::rollout_cause::{Obstacle, blames_revision, obstacles};
 use super::rollout_clock::last_progress;
 use super::rollout_grade::{is_blocked, is_outage, is_short, score, severity};
+use super::rollout_ignored::{ignored_since, unobserved};
 use super::scheduling::unschedulable;
 use super::suspicion::suspect;
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
@@ -181,20 +182,6 @@ fn missing_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp
     condition.since.filter(|since| scene.has_lasted(*since, patience))
 }
 
-/// Since when the last change of its specification has not been acted on, if for too long.
-fn ignored_since(scene: &Scene<'_>, deployment: &Deployment) -> Option<Timestamp> {
-    if deployment.observed_generation >= deployment.generation {
-        return None;
-    }
-    // At first sight a scaling may be of this second, whatever its date.
-    let scaled = deployment.status_replicas != deployment.replicas;
-    let since = match scene.snapshot.overtaken.get(&deployment.key) {
-        Some((_, Some(seen))) => Some(*seen),
-        _ => deployment.written.filter(|_| !scaled),
-    };
-    since.filter(|since| scene.has_lasted(*since, &NO_PROGRESS))
-}
-
 /// Whether another rule says what ails this pod.
 pub(super) fn is_told(scene: &Scene<'_>, pod: &Pod) -> bool {
     pod.containers.iter().any(|container| is_failing(container) || is_looping(scene, pod, container))
@@ -316,18 +303,6 @@ fn anomaly(
 }
 
 /// The controller does not act.
-fn unobserved(scene: &Scene<'_>, since: Timestamp) -> Obstacle {
-    let ago = text::span(crate::domain::between(since, scene.now));
-    let says = format!("the Deployment controller has not acted on the change of {ago} ago");
-    Obstacle {
-        cause: Cause { name: cause::CONTROLLER_SILENT, says: says.clone(), weight: 0.9 },
-        label: "its controller does not act".to_owned(),
-        evidence: evidence(Origin::Deployments, Some(since), says),
-        bindings: Bindings::new(),
-        pod: None,
-    }
-}
-
 fn deadline_span(deployment: &Deployment) -> SignedDuration {
     SignedDuration::from_secs(i64::from(deployment.progress_deadline_seconds))
 }
