@@ -1,6 +1,6 @@
 //! What only somebody who looks on can know: since when a thing is as it is, where the API does not say.
 
-use super::{Certificate, Delta, Deployment, EndpointSlice, Key, Snapshot, Timestamp};
+use super::{Certificate, Delta, Deployment, EndpointSlice, Key, Node, Snapshot, Timestamp};
 
 impl Snapshot {
     /// Remembers when a Service lost its last ready endpoint: the API does not say.
@@ -13,6 +13,19 @@ impl Snapshot {
                 self.unserved.remove(&key);
             } else {
                 self.unserved.entry(key).or_insert(at);
+            }
+        }
+    }
+
+    /// Remembers when a node that was ready was not any more.
+    pub(super) fn note_falls(&mut self, at: Timestamp, delta: &Delta<Node>) {
+        const KEPT: usize = 16;
+        let Delta::Seen(nodes) = delta else { return };
+        for node in nodes.iter().filter(|node| !node.is_ready()) {
+            if self.nodes.get(&node.key).is_some_and(Node::is_ready) {
+                let falls = self.falls.entry(node.key.clone()).or_default();
+                falls.push(at);
+                falls.drain(..falls.len().saturating_sub(KEPT));
             }
         }
     }

@@ -81,6 +81,9 @@ pub struct Snapshot {
     pub reaches: BTreeMap<Name, Reach>,
     /// Since when a Service has had a slice without a ready endpoint, as far as seen.
     pub unserved: BTreeMap<Key, Timestamp>,
+    /// When nodes that were ready were seen not to be, the last few times of each: events of nodes are in a namespace that
+    /// may not be looked at.
+    pub falls: BTreeMap<Key, Vec<Timestamp>>,
     /// Deployments whose controller has not seen their specification: the last generation that it saw, and since when we
     /// see that; None where it was so at first sight.
     pub overtaken: BTreeMap<Key, (i64, Option<Timestamp>)>,
@@ -158,7 +161,10 @@ impl Snapshot {
         match fact {
             Fact::Answered(took) => self.answered_in = Some(took),
             Fact::Pods(delta) => self.pods.fold(delta),
-            Fact::Nodes(delta) => self.nodes.fold(delta),
+            Fact::Nodes(delta) => {
+                self.note_falls(at, &delta);
+                self.nodes.fold(delta);
+            }
             Fact::Deployments(delta) => {
                 self.note_overtaken(at, &delta);
                 self.deployments.fold(delta);

@@ -227,11 +227,14 @@ fn flapping(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
         .filter(|event| &*event.reason == "NodeNotReady" && scene.now.duration_since(event.last) <= window)
         .filter(|event| scene.now.duration_since(event.first) <= window)
         .collect();
-    let times: u32 = gone.iter().map(|event| event.count.max(1)).sum();
+    let told: u32 = gone.iter().map(|event| event.count.max(1)).sum();
+    let falls = scene.snapshot.falls.get(&node.key).into_iter().flatten();
+    let falls: Vec<Timestamp> = falls.copied().filter(|at| scene.now.duration_since(*at) <= window).collect();
+    let times = told.max(falls.len() as u32);
     if f64::from(times) < scene.threshold(&FLAPS) {
         return None;
     }
-    let since = gone.iter().map(|event| event.first).min()?;
+    let since = gone.iter().map(|event| event.first).chain(falls).min()?;
     let says = format!("not ready {times} times since {}", text::span(between(since, scene.now)));
     Some(Ailment {
         since,

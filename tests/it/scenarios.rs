@@ -389,3 +389,22 @@ fn a_controller_is_behind_since_that_was_seen() {
     assert_eq!(told(&snapshot, 2), []);
     assert_eq!(told(&snapshot, 200), [("rollout-stuck/deployment/shop/web".to_owned(), now())]);
 }
+
+/// Where one namespace is looked at, events of nodes are not to be had: what was seen counts as well.
+#[test]
+fn a_node_that_falls_again_and_again_under_our_eyes_flaps() {
+    let world = |node: &str| -> World {
+        let others = r#"{ name = "n1" }, { name = "n2" }, { name = "n3" }"#;
+        let pods = "pods = [{ of = \"daemonset/agent\", node = \"w5\" }]";
+        toml::from_str(&format!("nodes = [{others}, {node}]\n{pods}")).unwrap()
+    };
+    let down = r#"{ name = "w5", ready = "false", message = "container runtime is down", since = "1s" }"#;
+    let mut snapshot = world(r#"{ name = "w5" }"#).snapshot();
+    for state in [down, r#"{ name = "w5" }"#, down, r#"{ name = "w5" }"#, down] {
+        for observation in world(state).observations() {
+            snapshot.fold(observation);
+        }
+    }
+    let found = judge(&snapshot, &Thresholds::default(), now()).anomalies();
+    assert!(found.iter().any(|row| row.title.contains("comes and goes")), "{found:#?}");
+}
