@@ -2,9 +2,8 @@
 
 use super::causation::{AT_ANY_TIME, Causation, Join, of_node, of_rollout, row, strictly, when};
 use super::conditions::{
-    ITS_OWN, NOBODY_ANSWERS, TLS, asks_prometheus, has_cause, is_a_cache, is_out_of_disk, lacks_database,
-    lacks_pods, lacks_the_cache, may_come_of_a_node, may_fail_requests, network_of_its_node, serves,
-    unready_for_database,
+    ITS_OWN, asks_prometheus, has_cause, is_a_cache, is_out_of_disk, lacks_database, lacks_the_cache,
+    may_come_of_a_node, may_fail_requests, network_of_its_node, serves, unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
 
@@ -338,77 +337,6 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             "probes time out and the kubelet kills",
         ),
         |_, effect| has_cause(effect, &[cause::LIVENESS_KILLED]),
-    ),
-    when(
-        row(
-            ("cert-expiry", "ingress-down"),
-            Join::Host,
-            // Its days were counted long before clients refuse it.
-            60 * 24 * 100,
-            0.95,
-            "clients refuse the certificate",
-        ),
-        |_, effect| has_cause(effect, TLS),
-    ),
-    when(
-        row(
-            ("ingress-down", "cert-expiry"),
-            Join::Host,
-            60 * 24,
-            0.7,
-            "the authority cannot reach the host to check it",
-        ),
-        |cause, effect| {
-            !has_cause(cause, TLS) && has_cause(effect, &[cause::ISSUANCE_FAILING, cause::NOT_RENEWED])
-        },
-    ),
-    when(
-        of_rollout(row(
-            ("rollout-stuck", "ingress-down"),
-            Join::Object(Kind::Deployment),
-            20,
-            0.9,
-            "no replica of the rollout serves",
-        )),
-        lacks_pods,
-    ),
-    when(
-        row(
-            ("crash-loop", "ingress-down"),
-            Join::Object(Kind::Deployment),
-            30,
-            0.9,
-            "no pod is left to answer",
-        ),
-        lacks_pods,
-    ),
-    when(
-        row(
-            ("image-pull", "ingress-down"),
-            Join::Object(Kind::Deployment),
-            30,
-            0.9,
-            "no pod is left to answer",
-        ),
-        lacks_pods,
-    ),
-    when(
-        row(
-            ("node-notready", "ingress-down"),
-            Join::Object(Kind::Deployment),
-            15,
-            0.7,
-            "its pods are on that node",
-        ),
-        lacks_pods,
-    ),
-    when(
-        row(("db-pool", "ingress-down"), Join::Anything, 10, 0.85, "pods are not ready without the database"),
-        |_, effect| has_cause(effect, &[cause::NO_ENDPOINTS]),
-    ),
-    when(
-        row(("ingress-down", "high-5xx"), Join::Namespace, 15, 0.7, "the door answers for pods that do not"),
-        |cause, _| has_cause(cause, NOBODY_ANSWERS),
     ),
     when(
         of_rollout(row(

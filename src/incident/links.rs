@@ -8,6 +8,7 @@ use super::causation::{Causation, Join, SLACK};
 use super::causations::CAUSATIONS;
 use super::conditions::{has_cause, is_sightless};
 use super::dependencies;
+use super::doors::DOORS;
 use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
 
 /// One anomaly, by its place in the list, explains another.
@@ -26,7 +27,7 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     }
     let of = |rule: &str| by_rule.get(rule).map_or(&[][..], Vec::as_slice);
     let mut edges: Vec<Edge> = Vec::new();
-    for causation in CAUSATIONS {
+    for causation in CAUSATIONS.iter().chain(DOORS) {
         for (cause, effect) in joined(causation.join, anomalies, of(causation.cause), of(causation.effect)) {
             if holds(causation, &anomalies[cause], &anomalies[effect]) {
                 edges.push(Edge { cause, effect, why: causation.why, weight: causation.weight });

@@ -6,6 +6,7 @@ mod causations;
 mod changes;
 mod conditions;
 mod dependencies;
+mod doors;
 mod edits;
 mod graph;
 mod headline;

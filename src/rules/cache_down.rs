@@ -1,9 +1,7 @@
 //! A cache that answered and does not any more, or that is full and refuses every write. Whether anybody suffers is
 //! for the rules about traffic.
 
-use crate::domain::{
-    Anomaly, AnomalyId, BlindKind, Cache, Cause, Origin, Severity, Subject, Timestamp, cause, text,
-};
+use crate::domain::{Anomaly, AnomalyId, Cache, Cause, Origin, Severity, Subject, Timestamp, cause, text};
 
 use super::workload::{Bindings, evidence, quote};
 use super::{Needs, Rule, Scene, Threshold, Unit, shown};
@@ -36,15 +34,7 @@ pub(super) static RULE: Rule = Rule {
 
 /// A cache that answered and does not any more. One that was never reached may be none of this network's.
 fn gone(scene: &Scene<'_>) -> Option<Anomaly> {
-    let sight = scene.snapshot.sight(Origin::Redis)?;
-    let blind = sight.blind.as_ref()?;
-    if sight.seen.is_none()
-        || blind.kind != BlindKind::Unreachable
-        || scene.is_cut_off()
-        || !scene.has_lasted(blind.since, &GONE)
-    {
-        return None;
-    }
+    let blind = scene.lost(Origin::Redis).filter(|blind| scene.has_lasted(blind.since, &GONE))?;
     let title = "the cache does not answer any more".to_owned();
     let cause = Cause { name: cause::CACHE_DOWN, says: quote(&blind.why), weight: 0.8 };
     anomaly(blind.since, title, cause, Bindings::new())

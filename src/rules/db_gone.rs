@@ -1,6 +1,6 @@
 //! A database that answered and does not any more: no figure of its own says so.
 
-use crate::domain::{Anomaly, AnomalyId, BlindKind, Cause, Origin, Severity, Subject, cause};
+use crate::domain::{Anomaly, AnomalyId, Cause, Origin, Severity, Subject, cause};
 
 use super::db_pool::{RULE, owner};
 use super::workload::{evidence, quote};
@@ -16,15 +16,7 @@ pub(super) const GONE: Threshold = Threshold {
 
 /// A database that answered and does not any more. One that was never reached may be none of this network's.
 pub(super) fn gone(scene: &Scene<'_>) -> Option<Anomaly> {
-    let sight = scene.snapshot.sight(Origin::Postgres)?;
-    let blind = sight.blind.as_ref()?;
-    if sight.seen.is_none()
-        || blind.kind != BlindKind::Unreachable
-        || scene.is_cut_off()
-        || !scene.has_lasted(blind.since, &GONE)
-    {
-        return None;
-    }
+    let blind = scene.lost(Origin::Postgres).filter(|blind| scene.has_lasted(blind.since, &GONE))?;
     let (touches, mut bindings) = owner(scene, blind.since);
     bindings.insert("idle_age", "5m".into());
     let says = quote(&blind.why);

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Autoscaler, BlindKind, Container, ControllerRevision, Deployment, Event, Key, Kind, Name, ObjectRef,
-    Origin, Phase, Pod, ReplicaSet, Service, Snapshot, Timestamp,
+    Autoscaler, Blind, BlindKind, Container, ControllerRevision, Deployment, Event, Key, Kind, Name,
+    ObjectRef, Origin, Phase, Pod, ReplicaSet, Service, Snapshot, Timestamp,
 };
 
 use super::room::roomiest;
@@ -87,6 +87,14 @@ impl<'a> Scene<'a> {
     pub fn is_cut_off(&self) -> bool {
         let blind = self.snapshot.sight(Origin::ApiServer).and_then(|sight| sight.blind.as_ref());
         blind.is_some_and(|blind| blind.kind == BlindKind::Unreachable)
+    }
+
+    /// Why an origin that answered does not any more, though we reach others. One that was never reached may be none of
+    /// this network's.
+    pub fn lost(&self, origin: Origin) -> Option<&'a Blind> {
+        let sight = self.snapshot.sight(origin).filter(|sight| sight.seen.is_some())?;
+        let blind = sight.blind.as_ref().filter(|blind| blind.kind == BlindKind::Unreachable)?;
+        (!self.is_cut_off()).then_some(blind)
     }
 
     pub fn threshold(&self, threshold: &Threshold) -> f64 {

@@ -209,7 +209,8 @@ impl World {
         }
         see(Origin::Triggers, Fact::Asked(Vec::new()));
         see(Origin::Tls, Fact::Handshakes(Vec::new()));
-        if self.walks.is_empty() {
+        // Who finds nobody to ask says that, and tells of no walks.
+        if self.walks.is_empty() && !self.blind.contains_key(&Origin::Reach) {
             see(Origin::Reach, Fact::Walks(Vec::new()));
         }
         let mut hosts: BTreeMap<(&str, u16), Vec<Handshake>> = BTreeMap::new();
