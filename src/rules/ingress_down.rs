@@ -124,6 +124,10 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         troubles.push(trouble(severity, at, (name, 0.95), says));
     }
     for (since, cause) in ingress_written::faults(scene, ingress, &mut more) {
+        // Whoever keeps certificates elsewhere serves a good one all the same.
+        if served && cause.name == cause::CERTIFICATE_ABSENT {
+            continue;
+        }
         let severity = match () {
             () if served => Severity::Suspect,
             () if confirmed && cause.name == cause::BACKEND_PORT => Severity::Critical,
