@@ -123,9 +123,11 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         // It explains what the door answers, and is seen where it happens.
         troubles.push(trouble(severity, at, (name, 0.95), says));
     }
+    // Where the walk to it is still under way, it may turn out to be served all the same.
+    let unserved = !served && !scene.snapshot.is_awaited(Origin::Reach, scene.now);
     for (since, cause) in ingress_written::faults(scene, ingress, &mut more) {
         // Whoever keeps certificates elsewhere serves a good one all the same.
-        if served && cause.name == cause::CERTIFICATE_ABSENT {
+        if !unserved && cause.name == cause::CERTIFICATE_ABSENT {
             continue;
         }
         let severity = match () {
@@ -136,8 +138,6 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         };
         troubles.push(Trouble { severity, since, origin: Origin::Ingresses, cause });
     }
-    // Where the walk to it is still under way, it may turn out to be served all the same.
-    let unserved = !served && !scene.snapshot.is_awaited(Origin::Reach, scene.now);
     if ingress.addresses.is_empty() && unserved && scene.has_lasted(ingress.created, &NO_ADDRESS) {
         let says = "the Ingress has no load balancer address".to_owned();
         let severity = if failing.is_empty() { Severity::Warning } else { Severity::Critical };
