@@ -178,6 +178,13 @@ impl Deployment {
             && self.available >= self.updated
     }
 
+    /// Its newest revision was rolled out to the end once, and no pod of an older one is left: what is missing now is
+    /// missing of that revision.
+    pub fn was_completed(&self) -> bool {
+        let progressing = self.condition("Progressing").and_then(|row| row.reason.as_deref());
+        progressing == Some("NewReplicaSetAvailable") && self.status_replicas <= self.updated
+    }
+
     /// How many replicas may be missing by the strategy.
     pub fn max_unavailable(&self) -> u32 {
         match self.strategy {

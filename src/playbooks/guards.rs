@@ -22,6 +22,8 @@ pub enum Guard {
     GitopsOwner,
     /// The disruption budget has no room (g3).
     PdbHeadroom,
+    /// Pods of an older revision are there to make way.
+    OlderPods,
     /// The Deployment is paused: the API server refuses restarts and undos (g5).
     Paused,
     /// Another rollout is in flight (g5).
@@ -42,6 +44,8 @@ pub enum Guard {
     FewNodes,
     /// There has to be a healthy earlier revision.
     HealthyRevision,
+    /// Where the newest revision was rolled out and serves, an older one does not bring what is missing.
+    RevisionServes,
     /// The replicas' new size has to fit on a node.
     NodeRoom,
     /// What is critical is not made quieter by advice (audit, section 4: critical SLO thresholds).
@@ -59,10 +63,11 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 20] = [
+    pub const ALL: [(&'static str, Guard); 22] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
+        ("older-pods", Guard::OlderPods),
         ("paused", Guard::Paused),
         ("another-rollout", Guard::AnotherRollout),
         ("database-headroom", Guard::DatabaseHeadroom),
@@ -73,6 +78,7 @@ impl Guard {
         ("whitelisted", Guard::Whitelisted),
         ("few-nodes", Guard::FewNodes),
         ("healthy-revision", Guard::HealthyRevision),
+        ("revision-serves", Guard::RevisionServes),
         ("node-room", Guard::NodeRoom),
         ("no-critical-rule", Guard::NoCriticalRule),
         ("index-affordable", Guard::IndexAffordable),
@@ -130,6 +136,9 @@ impl Guard {
             Guard::Paused if view.deployment.is_some_and(|deployment| deployment.paused) => {
                 Standing::Blocked("the Deployment is paused: resume it first".into())
             }
+            Guard::OlderPods if !has_older_pods(view) => {
+                Standing::NotAdvised("no pod of an older revision is left that could make way".into())
+            }
             Guard::AnotherRollout => another_rollout(view),
             Guard::DatabaseHeadroom => database(view),
             Guard::LastReadyReplica => last_ready(case),
@@ -146,6 +155,7 @@ impl Guard {
             Guard::HealthyRevision if !case.values.contains_key("good_revision") => {
                 Standing::Blocked("no earlier revision is known to be healthy".into())
             }
+            Guard::RevisionServes => revision_serves(view),
             Guard::NoCriticalRule => critical(case),
             Guard::NodeRoom if !case.values.contains_key("memory_suggestion") => {
                 Standing::NotAdvised("no node is known to have room for more memory".into())
@@ -158,7 +168,7 @@ impl Guard {
             Guard::ReplicaFresh => replica(case.values),
             Guard::NoRunActive => run_active(case),
             Guard::Explained => explained(case),
-            Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => Standing::Fine,
+            Guard::OlderPods | Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => Standing::Fine,
         }
     }
 }
@@ -231,6 +241,26 @@ fn budget(case: &Case<'_>) -> Standing {
         }
         (false, _) => Standing::NotAdvised(format!("PDB {} allows no disruption now", full.join(", "))),
     }
+}
+
+fn has_older_pods(view: &View<'_>) -> bool {
+    view.deployment.is_some_and(|deployment| deployment.status_replicas > deployment.updated)
+}
+
+fn revision_serves(view: &View<'_>) -> Standing {
+    let serving = match (view.deployment, view.controller) {
+        (Some(deployment), _) if deployment.was_completed() => deployment.available,
+        (None, Some(controller)) if !controller.seems_to_roll() => controller.available,
+        _ => 0,
+    };
+    if serving == 0 || view.has(cause::BAD_REVISION) {
+        return Standing::Fine;
+    }
+    let serve = match serving {
+        1 => "one pod of the newest revision serves".to_owned(),
+        many => format!("{many} pods of the newest revision serve"),
+    };
+    Standing::NotAdvised(format!("{serve}: an older one does not bring what is missing"))
 }
 
 fn another_rollout(view: &View<'_>) -> Standing {

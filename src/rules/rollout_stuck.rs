@@ -106,6 +106,7 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
         .map(|deployment| counted(scene, deployment, &census))
         .filter(|deployment| {
             is_rolling(deployment)
+                || refused_since(deployment).is_some()
                 || missing_since(scene, deployment).is_some()
                 || ignored_since(scene, deployment).is_some()
                 || is_short(deployment)
@@ -158,12 +159,16 @@ fn is_rolling(deployment: &Deployment) -> bool {
     if deployment.paused || deployment.replicas == 0 || deployment.is_rolled_out() {
         return false;
     }
-    let mixed = deployment.status_replicas > deployment.updated;
-    let refused = deployment.condition("ReplicaFailure").is_some_and(|row| row.status == Status::True);
-    let completed = deployment
-        .condition("Progressing")
-        .is_some_and(|row| row.reason.as_deref() == Some("NewReplicaSetAvailable"));
-    mixed || refused || !completed
+    !deployment.was_completed()
+}
+
+/// Since when its pods have not even been accepted.
+fn refused_since(deployment: &Deployment) -> Option<Timestamp> {
+    if deployment.paused || deployment.replicas == 0 || deployment.is_rolled_out() {
+        return None;
+    }
+    let condition = deployment.condition("ReplicaFailure").filter(|row| row.status == Status::True)?;
+    Some(condition.since.unwrap_or(deployment.created))
 }
 
 /// Since when a completed rollout has lacked replicas, if it has for too long; or one under way has had none.
@@ -201,8 +206,10 @@ fn anomaly(
 ) -> Option<Anomaly> {
     let unready: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_ready()).collect();
     let deadline = is_past_deadline(deployment);
-    let progressed = last_progress(scene, deployment, pods);
-    let refused = deployment.condition("ReplicaFailure").is_some_and(|row| row.status == Status::True);
+    let refused = refused_since(deployment);
+    // What was complete did not have to get on before it was told to grow.
+    let grows = refused.filter(|_| !is_rolling(deployment));
+    let progressed = last_progress(scene, deployment, pods).map(|at| grows.map_or(at, |since| since.max(at)));
     // As in `status.unavailableReplicas`: with a surge, old pods may fill the number while no new one comes up.
     let wanted = deployment.replicas.max(deployment.status_replicas);
     let missing = deployment.available < wanted || deployment.updated < deployment.replicas;
@@ -223,7 +230,7 @@ fn anomaly(
         && progressed.is_some_and(|progressed| scene.has_lasted(progressed, &NONE_LEFT))
         && !unready.iter().any(|pod| is_told(scene, pod));
     if deadline.is_none()
-        && !refused
+        && refused.is_none()
         && !standing_still
         && !needs
         && homeless.is_none()
@@ -237,7 +244,7 @@ fn anomaly(
     }
     let progressed = progressed.unwrap_or(deployment.created);
     let rolls = is_rolling(deployment);
-    let began = ignored.or(gone).or(homeless.filter(|_| !rolls)).unwrap_or(progressed);
+    let began = ignored.or(gone).or(homeless.or(grows).filter(|_| !rolls)).unwrap_or(progressed);
     obstacles.extend(ignored.map(|since| unobserved(scene, since)));
     let suspicion = suspect(scene, &revision::of_deployment(scene, deployment), &unready, began);
     let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
@@ -287,11 +294,11 @@ fn anomaly(
         rule: RULE.name.into(),
         subject: Subject::Object(ObjectRef::new(Kind::Deployment, deployment.key.clone())),
         severity: match () {
-            () if long_gone && !is_outage(deployment) => Severity::Warning,
+            () if (long_gone || grows.is_some()) && !is_outage(deployment) => Severity::Warning,
             () if standing_still && deployment.available == 0 && is_blocked(&causes) => Severity::Critical,
-            () => severity(deployment, firing, refused || homeless.is_some() && is_short(deployment)),
+            () => severity(deployment, firing, refused.is_some() || homeless.is_some() && is_short(deployment)),
         },
-        score: score(deployment, firing, refused, homeless.is_some(), &causes),
+        score: score(deployment, firing, refused.is_some(), homeless.is_some(), &causes),
         onset: began,
         title,
         evidence: facts,

@@ -132,9 +132,13 @@ impl<'a> Player<'a> {
             verdict.incidents.iter().map(|incident| incident.title.what.clone()).collect();
         let alone = verdict.anomalies.iter().filter(|anomaly| verdict.incident_of(&anomaly.id).is_none());
         says.extend(alone.map(|anomaly| format!("({}: {})", anomaly.rule, anomaly.title)));
-        let says = if says.is_empty() { "all calm".to_owned() } else { says.join(" | ") };
+        let calm = says.is_empty();
+        let says = if calm { "all calm".to_owned() } else { says.join(" | ") };
         if says != self.told {
             self.tell(format!("sees {says}"));
+            if !calm && self.table.clock.now() < self.score().truth.strikes {
+                self.wrong.push(format!("an alarm before anything was wrong: {says}"));
+            }
             self.told = says;
         }
     }

@@ -12,6 +12,10 @@ use covet_tui::rules::Thresholds;
 use super::*;
 
 async fn looked(settings: &Settings, read_only: bool) -> Report {
+    looked_for(settings, read_only, Duration::from_secs(90)).await
+}
+
+async fn looked_for(settings: &Settings, read_only: bool, wait: Duration) -> Report {
     let library = Library::built_in();
     let (out, mut observations) = mpsc::channel(1024);
     let _eyes = Eyes::open(settings, &library.triggers(), Timestamp::now, out).await;
@@ -26,7 +30,7 @@ async fn looked(settings: &Settings, read_only: bool) -> Report {
         read_only,
         scope: settings.namespace.one(),
         probes: Some(&Probes::new(client, Timestamp::now, outside.clone())),
-        wait: Some(Duration::from_secs(90)),
+        wait: Some(wait),
     };
     check::look(&look, &mut observations).await
 }
@@ -66,5 +70,15 @@ async fn a_look_tells_whether_the_suggested_change_is_ours() {
         "{}",
         report.table()
     );
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_wrong_nothing_is_even_suspected() {
+    let lab = lab::start(lab::Options { seed: 31, ..lab::Options::default() }).await.unwrap();
+    for kubeconfig in [lab.kubeconfig(), lab.view_kubeconfig()] {
+        let report = looked_for(&settings(&lab, kubeconfig, &[]), false, Duration::from_secs(5)).await;
+        assert!(report.anomalies.is_empty(), "{}", report.table());
+    }
     lab.stop().await;
 }

@@ -81,7 +81,7 @@ fn refused_pods_lead_to_the_replica_set_that_says_why() {
         let plan = world.plan();
         let step = plan.suggestion().unwrap();
         assert_eq!(step.id, "newest-set", "{name}");
-        assert!(plan.why.contains("or roll back"), "{}", plan.why);
+        assert!(plan.why.contains("older revision"), "{}", plan.why);
         let object = ObjectRef::new(Kind::ReplicaSet, Key::new("shop", "web-r10"));
         assert_eq!(step.action, Some(Action::Describe { object }));
     }
