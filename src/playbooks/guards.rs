@@ -168,7 +168,9 @@ impl Guard {
             Guard::ReplicaFresh => replica(case.values),
             Guard::NoRunActive => run_active(case),
             Guard::Explained => explained(case),
-            Guard::OlderPods | Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => Standing::Fine,
+            Guard::OlderPods | Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => {
+                Standing::Fine
+            }
         }
     }
 }

@@ -88,7 +88,7 @@ pub(super) struct Trouble {
     pub causes: Vec<Cause>,
     /// For a title: `no such tag`.
     pub label: &'static str,
-    /// The kubelet's own words, harmless and short.
+    /// The kubelet's own words, harmless and short, without what it says of every image.
     pub message: String,
 }
 
@@ -96,7 +96,11 @@ pub(super) struct Trouble {
 pub(super) fn trouble(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Trouble {
     let reason = container.waiting().map_or("", |reason| reason);
     let words = words(scene, pod, container);
-    let message = if words.is_empty() { "no reason is given".to_owned() } else { quote(&words) };
+    let message = if words.is_empty() {
+        "no reason is given".to_owned()
+    } else {
+        quote(kernel(&words, &container.image))
+    };
     let name = match reason {
         "InvalidImageName" => cause::BAD_IMAGE_REFERENCE,
         "ErrImageNeverPull" => cause::IMAGE_NEVER_PULLED,
@@ -137,6 +141,39 @@ fn class(message: &str) -> Option<&'static str> {
         .find(|(_, phrases)| phrases.iter().any(|phrase| lower.contains(phrase)))
         .map(|(name, _)| *name)
 }
+
+/// What is left of a message without the wrappings that every layer between the kubelet and the registry puts around it
+/// (kubelet, CRI, containerd), each of which names the image anew.
+fn kernel<'w>(words: &'w str, image: &str) -> &'w str {
+    let named = format!("\"{image}\": ");
+    let bare = format!("{image}: ");
+    let mut rest = words.trim();
+    loop {
+        let unwrapped = WRAPPINGS.iter().find_map(|wrapping| {
+            let inner = rest.strip_prefix(wrapping)?;
+            match wrapping.ends_with(' ') {
+                true => inner.strip_prefix(named.as_str()),
+                false => inner.strip_prefix(": "),
+            }
+        });
+        let status =
+            || rest.strip_prefix("rpc error: code = ")?.split_once(" desc = ").map(|(_, inner)| inner);
+        match unwrapped.or_else(status).or_else(|| rest.strip_prefix(bare.as_str())) {
+            Some(inner) if !inner.is_empty() => rest = inner,
+            _ => return rest,
+        }
+    }
+}
+
+/// With a space at its end: the image follows.
+const WRAPPINGS: &[&str] = &[
+    "Back-off pulling image ",
+    "Failed to pull image ",
+    "failed to pull and unpack image ",
+    "failed to resolve reference ",
+    "ErrImagePull",
+    "Error response from daemon",
+];
 
 /// The waiting message, or what the last failed pull said: a back-off message need not repeat it.
 fn words(scene: &Scene<'_>, pod: &Pod, container: &Container) -> String {
@@ -186,6 +223,26 @@ mod tests {
         assert_eq!(registry("localhost:5000/web"), "localhost:5000");
         assert_eq!(registry("acme/web:v1"), "docker.io");
         assert_eq!(registry("nginx"), "docker.io");
+    }
+
+    #[test]
+    fn what_is_left_of_a_message_is_what_only_it_says() {
+        let image = "ghcr.io/a/b:v9";
+        let wrapped = |inner: &str| {
+            format!(
+                "Back-off pulling image \"{image}\": ErrImagePull: rpc error: code = NotFound desc = failed to pull and \
+                 unpack image \"{image}\": failed to resolve reference \"{image}\": {inner}"
+            )
+        };
+        assert_eq!(kernel(&wrapped("ghcr.io/a/b:v9: not found"), image), "not found");
+        assert_eq!(
+            kernel(&wrapped("failed to do request: i/o timeout"), image),
+            "failed to do request: i/o timeout"
+        );
+        let empty = format!("Back-off pulling image \"{image}\"");
+        assert_eq!(kernel(&empty, image), empty, "what says nothing else stays");
+        assert_eq!(kernel("manifest unknown", image), "manifest unknown");
+        assert_eq!(kernel("", image), "");
     }
 
     #[test]

@@ -296,7 +296,9 @@ fn anomaly(
         severity: match () {
             () if (long_gone || grows.is_some()) && !is_outage(deployment) => Severity::Warning,
             () if standing_still && deployment.available == 0 && is_blocked(&causes) => Severity::Critical,
-            () => severity(deployment, firing, refused.is_some() || homeless.is_some() && is_short(deployment)),
+            () => {
+                severity(deployment, firing, refused.is_some() || homeless.is_some() && is_short(deployment))
+            }
         },
         score: score(deployment, firing, refused.is_some(), homeless.is_some(), &causes),
         onset: began,
