@@ -50,7 +50,7 @@ impl App {
         let before: Vec<AnomalyId> =
             self.verdict.anomalies.iter().map(|anomaly| anomaly.id.clone()).collect();
         let judgement = rules::judge(&self.snapshot, &self.options.thresholds, self.now);
-        self.verdict.anomalies = self.verdict.memory.remember(&judgement, self.now);
+        self.verdict.anomalies = self.verdict.memory.remember(&judgement, &self.snapshot, self.now);
         self.verdict.incidents = incident::incidents(&self.verdict.anomalies, &self.snapshot, self.now);
         self.verdict.blind = judgement.blind();
         self.verdict.changes = incident::changes(&self.snapshot, self.now, WINDOW);

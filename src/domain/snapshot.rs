@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::{
     Activity, Alert, AlertState, AnomalyId, Ask, Asked, Autoscaler, Blind, Cache, Capacity, Case,
     Certificate, Change, ConfigObject, Controller, ControllerRevision, CronJob, Database, Deployment,
-    DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Job, Key, Kind, Labels, Lease,
-    Monitoring, Name, Node, NodeDisk, Noise, Observation, Origin, PersistentVolumeClaim, Pod, RdsLoad, Reach,
-    ReplicaSet, Series, Service, Sight, Silence, Strain, Table, Timestamp, Traffic, Trigger, Usage,
-    UsageSource,
+    DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Job, Key, Keyed, Kind, Labels, Lease,
+    Monitoring, Name, Node, NodeDisk, Noise, ObjectRef, Observation, Origin, PersistentVolumeClaim, Pod,
+    RdsLoad, Reach, ReplicaSet, Series, Service, Sight, Silence, Strain, Table, Timestamp, Traffic, Trigger,
+    Usage, UsageSource,
 };
 
 /// Alerts that always fire, so that their absence says something.
@@ -366,6 +366,25 @@ impl Snapshot {
             Kind::StatefulSet => self.stateful_sets.get(key),
             Kind::DaemonSet => self.daemon_sets.get(key),
             _ => None,
+        }
+    }
+
+    /// Whether a workload, a node or an Ingress is known not to be there (any more): its kind is listed, and it is not.
+    /// Pods come and go under one name and are never said to be.
+    pub fn is_absent(&self, object: &ObjectRef) -> bool {
+        fn lacks<T: Keyed>(table: &Table<T>, key: &Key) -> bool {
+            table.is_listed() && table.get(key).is_none()
+        }
+        let key = &object.key;
+        match object.kind {
+            Kind::Deployment => lacks(&self.deployments, key),
+            Kind::StatefulSet => lacks(&self.stateful_sets, key),
+            Kind::DaemonSet => lacks(&self.daemon_sets, key),
+            Kind::Job => lacks(&self.jobs, key),
+            Kind::CronJob => lacks(&self.cron_jobs, key),
+            Kind::Node => lacks(&self.nodes, key),
+            Kind::Ingress => lacks(&self.ingresses, key),
+            _ => false,
         }
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Blind, Cause, Evidence, Origin, Severity, Timestamp, cause};
+use crate::domain::{
+    Anomaly, AnomalyId, Blind, Cause, Evidence, Origin, Severity, Snapshot, Subject, Timestamp, cause,
+};
 use crate::rules::{Judgement, worst_first};
 
 /// How long an anomaly must be gone, or be milder, before it counts as that.
@@ -39,6 +41,8 @@ struct Kept {
     /// The worst lately, and when it was last that bad.
     worst: (Severity, Timestamp),
     clearing_since: Option<Timestamp>,
+    /// What it is about was deleted: there is nothing left that could come back.
+    deleted: bool,
     /// Why its rule can no longer tell.
     unseen: Option<Blind>,
 }
@@ -71,8 +75,9 @@ impl Memory {
     }
 
     /// The anomalies to show now: those of the judgement with their first onset, those that vanished less than
-    /// the clearing window ago, and those whose rule has gone blind since. The worst first.
-    pub fn remember(&mut self, judgement: &Judgement, now: Timestamp) -> Vec<Anomaly> {
+    /// the clearing window ago while their subject is still there, and those whose rule has gone blind since. The worst
+    /// first.
+    pub fn remember(&mut self, judgement: &Judgement, snapshot: &Snapshot, now: Timestamp) -> Vec<Anomaly> {
         let seen = judgement.anomalies();
         let ids: BTreeSet<AnomalyId> = seen.iter().map(|anomaly| anomaly.id.clone()).collect();
         for anomaly in seen {
@@ -88,6 +93,9 @@ impl Memory {
                 Some(_) => None,
                 None => kept.clearing_since.or(Some(now)),
             };
+            let is_absent =
+                |subject: &Subject| matches!(subject, Subject::Object(object) if snapshot.is_absent(object));
+            kept.deleted = kept.unseen.is_none() && is_absent(&kept.anomaly.subject);
         }
         self.resolve(now);
         let mut shown: Vec<Anomaly> = self.kept.values().map(Kept::shown).collect();
@@ -120,7 +128,7 @@ impl Memory {
     fn keep(&mut self, mut anomaly: Anomaly, now: Timestamp) {
         let Some(kept) = self.kept.get_mut(&anomaly.id) else {
             let worst = (anomaly.severity, now);
-            let kept = Kept { anomaly, told: now, worst, clearing_since: None, unseen: None };
+            let kept = Kept { anomaly, told: now, worst, clearing_since: None, deleted: false, unseen: None };
             self.kept.insert(kept.anomaly.id.clone(), kept);
             return;
         };
@@ -144,8 +152,9 @@ impl Memory {
 
     fn resolve(&mut self, now: Timestamp) {
         let clearing = self.clearing;
-        let over =
-            |kept: &Kept| kept.clearing_since.is_some_and(|since| now.duration_since(since) >= clearing);
+        let over = |kept: &Kept| {
+            kept.clearing_since.is_some_and(|since| kept.deleted || now.duration_since(since) >= clearing)
+        };
         let gone: Vec<AnomalyId> =
             self.kept.iter().filter(|(_, kept)| over(kept)).map(|(id, _)| id.clone()).collect();
         for id in gone {
@@ -164,7 +173,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::{Evidence, Origin, Subject};
+
     use crate::rules::{Finding, rule};
 
     fn crash(began: &str, changed: &str) -> Anomaly {
@@ -198,7 +207,11 @@ mod tests {
         let (fires, calm) = (|| judged(Finding::Firing(vec![crash()])), || judged(Finding::Clear));
         let mut memory = Memory::default();
         let mut pages = |judgement: Judgement, now: &str| {
-            memory.remember(&judgement, at(now)).iter().map(|anomaly| anomaly.pages_at).collect::<Vec<_>>()
+            memory
+                .remember(&judgement, &Snapshot::default(), at(now))
+                .iter()
+                .map(|anomaly| anomaly.pages_at)
+                .collect::<Vec<_>>()
         };
         assert_eq!(pages(fires(), "03:10:00"), [pages_at]);
         assert_eq!(pages(calm(), "03:10:10"), [None], "still shown, and over");
@@ -230,18 +243,18 @@ mod tests {
             }))
         };
         let mut memory = Memory::default();
-        memory.remember(&fires(), at("03:09:00"));
+        memory.remember(&fires(), &Snapshot::default(), at("03:09:00"));
         // The last samples before a silence fall by themselves.
-        memory.remember(&judged(Finding::Clear), at("03:09:20"));
+        memory.remember(&judged(Finding::Clear), &Snapshot::default(), at("03:09:20"));
         for now in ["03:09:45", "03:14:00", "03:40:00"] {
-            let shown = memory.remember(&blind(), at(now));
+            let shown = memory.remember(&blind(), &Snapshot::default(), at(now));
             let [held] = shown.as_slice() else { panic!("{shown:?}") };
             assert_eq!((held.pages_at, held.severity), (None, Severity::Warning), "{now}");
             assert_eq!(held.evidence[0].says, "not seen since then: no series");
             assert_eq!(held.evidence[0].at, Some(at("03:09:30")));
         }
         assert!(memory.resolved().is_empty());
-        let shown = memory.remember(&fires(), at("03:41:00"));
+        let shown = memory.remember(&fires(), &Snapshot::default(), at("03:41:00"));
         assert!(shown[0].evidence.iter().all(|row| !row.says.contains("not seen")), "it is seen again");
     }
 

@@ -2,8 +2,8 @@
 //! and a memory that neither blinks nor forgets.
 
 use covet_tui::domain::{
-    Anomaly, AnomalyId, Blind, BlindKind, Container, ContainerState, Delta, Fact, Observation, Pod, Severity,
-    Snapshot, Subject, Terminated, Timestamp,
+    Anomaly, AnomalyId, Blind, BlindKind, Container, ContainerState, Delta, Deployment, Fact, Key, Kind,
+    ObjectRef, Observation, Origin, Pod, Severity, Snapshot, Subject, Terminated, Timestamp,
 };
 use covet_tui::incident::{Memory, changes, headline, incidents};
 use covet_tui::rules::{Finding, Judgement, RULES, Thresholds, judge, rule};
@@ -296,35 +296,65 @@ fn after(seconds: i64) -> Timestamp {
 fn memory_keeps_the_first_onset_and_clears_after_its_window() {
     let mut memory = Memory::default();
     let firing = |seconds| judgement(Finding::Firing(vec![anomaly(after(seconds), Severity::Warning)]));
-    assert_eq!(memory.remember(&firing(0), now())[0].onset, now());
-    let later = memory.remember(&firing(40), after(40));
+    assert_eq!(memory.remember(&firing(0), &Snapshot::default(), now())[0].onset, now());
+    let later = memory.remember(&firing(40), &Snapshot::default(), after(40));
     assert_eq!(later.len(), 1);
     assert_eq!(later[0].onset, now());
     assert_eq!(later[0].pages_at, Some(after(600)));
     let id = later[0].id.clone();
-    assert_eq!(memory.remember(&judgement(Finding::Clear), after(50)).len(), 1);
+    assert_eq!(memory.remember(&judgement(Finding::Clear), &Snapshot::default(), after(50)).len(), 1);
     assert_eq!(memory.clearing_since(&id), Some(after(50)));
     // Back within the window: the same anomaly.
-    assert_eq!(memory.remember(&firing(60), after(60))[0].onset, now());
+    assert_eq!(memory.remember(&firing(60), &Snapshot::default(), after(60))[0].onset, now());
     assert_eq!(memory.clearing_since(&id), None);
-    memory.remember(&judgement(Finding::Clear), after(70));
-    assert_eq!(memory.remember(&judgement(Finding::Clear), after(99)).len(), 1);
-    assert_eq!(memory.remember(&judgement(Finding::Clear), after(100)).len(), 0);
+    memory.remember(&judgement(Finding::Clear), &Snapshot::default(), after(70));
+    assert_eq!(memory.remember(&judgement(Finding::Clear), &Snapshot::default(), after(99)).len(), 1);
+    assert_eq!(memory.remember(&judgement(Finding::Clear), &Snapshot::default(), after(100)).len(), 0);
     assert_eq!(memory.resolved().len(), 1);
     assert_eq!(memory.resolved()[0].at, after(70));
     // A new one is new.
-    assert_eq!(memory.remember(&firing(200), after(200))[0].onset, after(200));
+    assert_eq!(memory.remember(&firing(200), &Snapshot::default(), after(200))[0].onset, after(200));
 }
 
 #[test]
 fn memory_resolves_nothing_that_cannot_be_seen() {
     let mut memory = Memory::default();
-    memory.remember(&judgement(Finding::Firing(vec![anomaly(now(), Severity::Critical)])), now());
+    let firing = judgement(Finding::Firing(vec![anomaly(now(), Severity::Critical)]));
+    memory.remember(&firing, &Snapshot::default(), now());
     let why = Blind { kind: BlindKind::Unreachable, why: "gone".into(), repair: None, since: now() };
     for seconds in [10, 100, 1000] {
-        assert_eq!(memory.remember(&judgement(Finding::Blind(why.clone())), after(seconds)).len(), 1);
+        let blind = judgement(Finding::Blind(why.clone()));
+        assert_eq!(memory.remember(&blind, &Snapshot::default(), after(seconds)).len(), 1);
     }
     assert_eq!(memory.resolved().len(), 0);
+}
+
+#[test]
+fn what_was_deleted_is_over_at_once() {
+    let object = ObjectRef::new(Kind::Deployment, Key::new("shop", "web"));
+    let firing = judgement(Finding::Firing(vec![Anomaly {
+        subject: Subject::Object(object),
+        ..anomaly(now(), Severity::Critical)
+    }]));
+    let told = |deltas: Vec<Delta<Deployment>>| {
+        let told = |delta| Observation {
+            at: now(),
+            origin: Origin::Deployments,
+            seen: Ok(Fact::Deployments(delta)),
+        };
+        fold(deltas.into_iter().map(told))
+    };
+    let mut memory = Memory::default();
+    assert_eq!(memory.remember(&firing, &told(vec![]), now()).len(), 1);
+    let half_listed = told(vec![Delta::Relisting]);
+    assert_eq!(
+        memory.remember(&judgement(Finding::Clear), &half_listed, after(1)).len(),
+        1,
+        "nobody knows yet"
+    );
+    let without = told(vec![Delta::Relisting, Delta::Listed]);
+    assert_eq!(memory.remember(&judgement(Finding::Clear), &without, after(2)).len(), 0);
+    assert_eq!(memory.resolved().len(), 1);
 }
 
 #[test]
@@ -332,7 +362,7 @@ fn severity_rises_at_once_and_falls_after_a_while() {
     let mut memory = Memory::default();
     let mut at = |seconds, severity| {
         let firing = judgement(Finding::Firing(vec![anomaly(now(), severity)]));
-        memory.remember(&firing, after(seconds))[0].severity
+        memory.remember(&firing, &Snapshot::default(), after(seconds))[0].severity
     };
     assert_eq!(at(0, Severity::Warning), Severity::Warning);
     assert_eq!(at(1, Severity::Critical), Severity::Critical);

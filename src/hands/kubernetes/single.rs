@@ -202,11 +202,15 @@ async fn find_out(
 }
 
 pub(super) async fn moved(hands: &Hands, warrant: &Warrant, object: &ObjectRef) -> Done {
-    let refusal = Refusal::new(format!("{object} changed since you saw it; nothing was written"))
-        .repair("look at the new preview");
     let now = (hands.clock)();
-    let fresh = super::draft(hands, warrant.action().clone(), now).await.ok();
-    Done::moved(refusal, fresh.map(|draft| warrant.seal(draft)))
+    match super::draft(hands, warrant.action().clone(), now).await {
+        Ok(fresh) => {
+            let refusal = Refusal::new(format!("{object} changed since you saw it; nothing was written"));
+            Done::moved(refusal.repair("look at the new preview"), Some(warrant.seal(fresh)))
+        }
+        // It is gone, or it can no longer be done to it.
+        Err(refusal) => Done::refused(refusal),
+    }
 }
 
 /// Whether the object is still what was pinned.
