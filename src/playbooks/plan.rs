@@ -209,9 +209,14 @@ fn state(
     let known = |id: &str| playbook.steps.iter().find(|step| step.id == id);
     let answered = |id: &str| {
         let done = view.done(id).filter(|done| done.says_something());
-        let is_cordoned = view.node.is_some_and(|node| node.unschedulable)
-            && known(id).is_some_and(|step| step.todo.verb.name == "cordon");
-        is_cordoned || done.is_some_and(|done| known(id).is_none_or(|step| !is_for_more(step, done, values)))
+        // The world answers, whoever did it.
+        let is_so = view.node.is_some_and(|node| node.unschedulable)
+            && known(id).is_some_and(|step| match step.todo.verb.name {
+                "cordon" => true,
+                "drain" => view.movable().iter().all(|pod| pod.deleting.is_some()),
+                _ => false,
+            });
+        is_so || done.is_some_and(|done| known(id).is_none_or(|step| !is_for_more(step, done, values)))
     };
     if let Some(before) = step.after.iter().find(|id| !answered(id)) {
         let title = known(before).map(|step| step.title.show(values));

@@ -346,12 +346,9 @@ fn running(view: &View<'_>) -> Option<String> {
 /// Silent for long, everything on it told to go, and nothing with a volume among it that could be written twice.
 fn is_given_up(view: &View<'_>) -> bool {
     let silent = between(view.facts.anomaly.onset, view.facts.now) >= GIVEN_UP;
-    let leaving = |pod: &&Pod| {
-        let stays = pod.is_mirror || pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "DaemonSet");
-        stays || (pod.deleting.is_some() && pod.claims.is_empty())
-    };
+    let leaving = |pod: &Pod| pod.deleting.is_some() && pod.claims.is_empty();
     let cordoned = view.node.is_some_and(|node| node.unschedulable);
-    view.has(cause::KUBELET_SILENT) && cordoned && silent && view.on_node().iter().all(leaving)
+    view.has(cause::KUBELET_SILENT) && cordoned && silent && view.movable().into_iter().all(leaving)
 }
 
 /// Nothing that is silent for so long comes back by itself.
@@ -370,6 +367,13 @@ fn drain(view: &View<'_>, force: bool) -> Option<String> {
     if many_nodes(view) {
         let (down, all) = view.nodes_down();
         return Some(format!("{down} of {all} nodes at once: suspect the control plane, move nothing"));
+    }
+    let movable = view.movable();
+    if !movable.is_empty() && movable.iter().all(|pod| pod.deleting.is_some()) {
+        return Some(format!(
+            "what runs on it was told to go already ({}): it waits for the machine to come back, or to be given up",
+            text::count(movable.len(), "pod")
+        ));
     }
     let bare = view.on_node().iter().filter(|pod| pod.owner.is_none() && !pod.is_mirror).count();
     if force && bare > 0 {

@@ -154,6 +154,13 @@ impl<'a> View<'a> {
         pods
     }
 
+    /// Of those, what a drain moves: neither pods of DaemonSets nor static ones.
+    pub fn movable(&self) -> Vec<&'a Pod> {
+        let stays =
+            |pod: &Pod| pod.is_mirror || pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "DaemonSet");
+        self.on_node().into_iter().filter(|pod| !stays(pod)).collect()
+    }
+
     pub fn namespace(&self) -> Option<String> {
         let anomaly = self.facts.anomaly;
         anomaly.bindings.get("namespace").cloned().or_else(|| match &anomaly.subject {

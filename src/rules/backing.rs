@@ -1,8 +1,10 @@
 //! Which workloads a Service leads to, by their selectors: also when no pod of theirs is there to be asked.
 
-use crate::domain::{Deployment, Key, Kind, Labels, ObjectRef, Service, Timestamp};
+use crate::domain::{Deployment, Event, Key, Labels, Service, Timestamp};
 
 use super::Scene;
+use super::rollout_stuck::{NO_PROGRESS, is_told};
+use super::scheduling::unschedulable;
 use super::workload::Bindings;
 
 /// The Deployments of its namespace whose pods a Service selects, by name.
@@ -57,13 +59,7 @@ pub(super) fn at_rest<'a>(scene: &Scene<'a>, service: &Service) -> Option<AtRest
     if behind.iter().any(|one| one.replicas > 0) || is_led_elsewhere(scene, service) {
         return None;
     }
-    let object = ObjectRef::new(Kind::Deployment, deployment.key.clone());
-    let scaled = scene
-        .snapshot
-        .events
-        .iter()
-        .filter(|event| event.about == object.key && &*event.reason == "ScalingReplicaSet")
-        .max_by_key(|event| event.last);
+    let scaled = scalings(scene, deployment).max_by_key(|event| event.last);
     let told = scaled.and_then(|event| from(&event.message)).filter(|before| *before > 0);
     let least = || scene.autoscaler_of(&deployment.key).map(|scaler| scaler.min.max(1));
     Some(AtRest {
@@ -81,6 +77,37 @@ fn is_led_elsewhere(scene: &Scene<'_>, service: &Service) -> bool {
     let mut pods = snapshot.pods.iter().filter(|pod| here(&pod.key) && pod.deleting.is_none());
     sets.any(|set| here(&set.key) && selects(service, &set.selector.labels))
         || pods.any(|pod| !pod.is_finished() && service.selector.matches(&pod.labels))
+}
+
+/// Whether all that a Service leads to has just been installed, or scaled up from 0, and starts without trouble: so far
+/// nobody was served, and nobody expects to be.
+pub(super) fn is_coming_up(scene: &Scene<'_>, service: &Service) -> bool {
+    let behind = deployments(scene, service);
+    let pods = scene.snapshot.pods.iter().filter(|pod| pod.key.namespace == service.key.namespace);
+    let mut pods = pods.filter(|pod| pod.deleting.is_none() && service.selector.matches(&pod.labels));
+    !behind.is_empty()
+        && behind.iter().all(|deployment| began_from_nothing(scene, deployment))
+        && pods.all(|pod| pod.restarts() == 0 && !is_told(scene, pod) && unschedulable(pod).is_none())
+}
+
+fn began_from_nothing(scene: &Scene<'_>, deployment: &Deployment) -> bool {
+    if !scene.has_lasted(deployment.created, &NO_PROGRESS) {
+        return true;
+    }
+    let Some(newest) = scene.revisions(deployment).first() else { return false };
+    let lately = scalings(scene, deployment).filter(|event| !scene.has_lasted(event.last, &NO_PROGRESS));
+    let (up, down): (Vec<&Event>, Vec<&Event>) =
+        lately.partition(|event| event.message.starts_with("Scaled up"));
+    let from_zero =
+        |event: &&Event| from(&event.message) == Some(0) && event.message.contains(&*newest.key.name);
+    // A revision that takes the place of another comes from 0 as well.
+    let replaces = down.iter().any(|event| !event.message.contains(&*newest.key.name));
+    up.iter().any(from_zero) && !replaces
+}
+
+fn scalings<'s>(scene: &'s Scene<'_>, deployment: &'s Deployment) -> impl Iterator<Item = &'s Event> {
+    let about = move |event: &&Event| event.about == deployment.key && &*event.reason == "ScalingReplicaSet";
+    scene.snapshot.events.iter().filter(about)
 }
 
 /// Whether nothing is there that a Service with a selector could lead to, nor ever will be by itself.

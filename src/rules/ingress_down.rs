@@ -42,7 +42,14 @@ pub(super) static RULE: Rule = Rule {
            are plainly meant for, or whose workload was scaled to 0 lately. Silent about what fails on this machine \
            alone, and about hosts that are served by something else meanwhile.",
     needs: Needs::All(&[Origin::Reach, Origin::Ingresses, Origin::EndpointSlices]),
-    awaits: &[Origin::Ingresses],
+    awaits: &[
+        Origin::Ingresses,
+        Origin::Services,
+        Origin::Deployments,
+        Origin::ReplicaSets,
+        Origin::Pods,
+        Origin::Events,
+    ],
     thresholds: &[FAILS, NO_ENDPOINTS, NO_ADDRESS],
     examine,
 };
@@ -98,6 +105,9 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
     let mut more = Bindings::new();
     let confirmed = troubles.iter().any(|one| one.severity == Severity::Critical);
     for Unserved { service, since, is_absent, is_empty } in &empty {
+        if !confirmed && is_coming_up(scene, ingress, service) {
+            continue;
+        }
         let rests = is_empty.then(|| at_rest(scene, ingress, service)).flatten();
         let since = &rests.as_ref().and_then(|rests| rests.since).or(*since);
         let lasted = since.is_some_and(|since| scene.has_lasted(since, &NO_ENDPOINTS));
@@ -233,6 +243,11 @@ fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<Unserved> {
 fn at_rest<'a>(scene: &Scene<'a>, ingress: &Ingress, service: &Name) -> Option<AtRest<'a>> {
     let key = Key::new(ingress.key.namespace.clone(), service.clone());
     backing::at_rest(scene, scene.snapshot.services.get(&key)?)
+}
+
+fn is_coming_up(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> bool {
+    let key = Key::new(ingress.key.namespace.clone(), service.clone());
+    scene.snapshot.services.get(&key).is_some_and(|service| backing::is_coming_up(scene, service))
 }
 
 /// That nothing is there for the Service to lead to, nor anything that it may be meant for.

@@ -10,6 +10,8 @@ use super::revision::{Kept, Revision, of_deployment, rolled_out_at};
 
 /// A revision that was in service this long has proven itself (Kubernetes' own progress deadline).
 const PROVEN: SignedDuration = SignedDuration::from_mins(10);
+/// One that was in service for less has hardly been tried: pods take some seconds to start.
+const TRIED: SignedDuration = SignedDuration::from_secs(20);
 
 /// How long after its rollout a revision can be blamed when no older one runs beside it (audit, section 5:
 /// changes explain what follows within 15 minutes; a crash may take a while to show).
@@ -66,7 +68,13 @@ pub(super) fn suspect<'a>(
     let lacks_too =
         |older: &Revision<'_>| is_out_of_memory(sick) && bad.template.only_adds_memory_to(older.template);
     let older: Vec<Revision<'_>> = older.iter().filter(|older| !lacks_too(older)).copied().collect();
-    Some(Suspicion { bad: *bad, good: last_good(scene, &older, rolled_out), says, weight })
+    let good = last_good(scene, &older, rolled_out).or_else(|| {
+        let good = last_tried(scene, &older, rolled_out)?;
+        says.push_str("; ");
+        says.push_str(&good.1);
+        Some(good)
+    });
+    Some(Suspicion { bad: *bad, good, says, weight })
 }
 
 /// How many of the newest revisions only gave more memory than the one before, where memory is what is lacking: the
@@ -108,15 +116,18 @@ pub(super) fn was_looping(scene: &Scene<'_>, owner: &Key, at: Timestamp) -> bool
 }
 
 fn back_offs<'a>(scene: &Scene<'a>, owner: &Key) -> impl Iterator<Item = &'a Event> {
+    warnings(scene, owner)
+        .filter(|event| &*event.reason == "BackOff" && event.message.contains("restarting failed container"))
+}
+
+/// What was said against the pods of this ReplicaSet within the last hour; only by their names, for they may be gone.
+fn warnings<'a>(scene: &Scene<'a>, owner: &Key) -> impl Iterator<Item = &'a Event> {
     let is_its_pod = move |key: &Key| {
         let rest = key.name.strip_prefix(&*owner.name);
         key.namespace == owner.namespace && rest.is_some_and(|rest| rest.starts_with('-'))
     };
     scene.snapshot.events.iter().filter(move |event| {
-        &*event.reason == "BackOff"
-            && &*event.about_kind == Kind::Pod.as_str()
-            && event.message.contains("restarting failed container")
-            && is_its_pod(&event.about)
+        event.warning && &*event.about_kind == Kind::Pod.as_str() && is_its_pod(&event.about)
     })
 }
 
@@ -167,6 +178,22 @@ fn last_good<'a>(
         until = until.min(revision.created);
     }
     None
+}
+
+/// The revision right before, where none is proven: it ran, and no event says a word against its pods.
+fn last_tried<'a>(
+    scene: &Scene<'a>,
+    older: &[Revision<'a>],
+    rolled_out: Timestamp,
+) -> Option<(Revision<'a>, String)> {
+    let before = older.first()?;
+    let Kept::Set(set) = before.kept else { return None };
+    let ran = rolled_out.duration_since(before.created);
+    if ran < TRIED || has_crashed(scene, before) || warnings(scene, &set.key).next().is_some() {
+        return None;
+    }
+    let ran = text::span(between(before.created, rolled_out));
+    Some((*before, format!("{before} ran for {ran}, and nothing is known against it")))
 }
 
 fn has_crashed(scene: &Scene<'_>, revision: &Revision<'_>) -> bool {

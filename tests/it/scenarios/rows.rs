@@ -10,6 +10,10 @@ fn yes() -> bool {
 fn one() -> u32 {
     1
 }
+fn thirty_days() -> String {
+    "30d".into()
+}
+
 fn ten_days() -> String {
     "10d".into()
 }
@@ -66,6 +70,8 @@ pub struct DeploymentRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub replicas: u32,
+    #[serde(default = "thirty_days")]
+    pub age: String,
     /// `spec.minReadySeconds`.
     #[serde(default)]
     pub min_ready: u32,

@@ -301,7 +301,7 @@ fn deployment(row: &DeploymentRow, sets: &[ReplicaSet]) -> Deployment {
         uid: uid("Deployment", &row.namespace, &row.name),
         resource_version: "1".into(),
         labels: Labels::default(),
-        created: ago("30d"),
+        created: ago(&row.age),
         generation: if row.unseen.is_some() { 4 } else { 3 },
         written: row.unseen.as_deref().map(ago),
         revision: newest.revision,
