@@ -243,12 +243,13 @@ impl Deed {
                 let _ = answers.send(Event::Progress { request, says }).await;
             }
         });
+        let began = (self.clock)();
         let outcome = reach.hands.perform(entry, progress, token).await;
         if let Err(error) = arms.journal.lock().await.close(&outcome) {
             self.answer(Event::Notice(format!("the outcome could not be written to the journal: {error}")))
                 .await;
         }
-        if let Some(change) = as_change(&outcome, &reach.who) {
+        if let Some(change) = as_change(&outcome, began, &reach.who) {
             let seen = Ok(Fact::Acted(change));
             let _ = self.observe.send(Observation { at: outcome.at, origin: Origin::Cockpit, seen }).await;
         }
@@ -260,13 +261,14 @@ impl Deed {
     }
 }
 
-/// What the timeline says of an outcome; nothing of an action that did not happen.
-fn as_change(outcome: &Outcome, who: &Actor) -> Option<Change> {
+/// What the timeline says of an outcome; nothing of an action that did not happen. It counts from when it was begun: to
+/// see it through may take minutes, and what it does it does before that.
+fn as_change(outcome: &Outcome, began: Timestamp, who: &Actor) -> Option<Change> {
     let says = match &outcome.result {
         Ending::Performed(says) | Ending::Unverified(says) => says.clone(),
         Ending::Unknown(says) => format!("unknown outcome: {says}"),
         Ending::Refused(..) | Ending::Failed(_) => return None,
     };
     let object = outcome.action.object()?;
-    Some(Change { at: outcome.at, kind: ChangeKind::Ours, object, says, by: Some(who.to_string().into()) })
+    Some(Change { at: began, kind: ChangeKind::Ours, object, says, by: Some(who.to_string().into()) })
 }

@@ -39,7 +39,7 @@ fn deed(record: &Record) -> Option<Change> {
     let closing = record.closing.as_ref()?;
     let by = Some(record.who.to_string().into());
     Some(Change {
-        at: closing.at,
+        at: record.at,
         kind: ChangeKind::Ours,
         object: action.object()?,
         says: closing.says.clone(),

@@ -1,6 +1,12 @@
 //! What only somebody who looks on can know: since when a thing is as it is, where the API does not say.
 
-use super::{Certificate, Delta, Deployment, EndpointSlice, Key, Node, Snapshot, Timestamp};
+use super::{
+    Certificate, Change, ChangeKind, ConfigObject, Delta, Deployment, EndpointSlice, Key, Kind, Name, Node,
+    ObjectRef, Snapshot, Table, Taint, Timestamp, is_made_by_the_cluster,
+};
+
+/// The keeper of the taints that follow from a node's state.
+const BY_THE_CLUSTER: &str = "node.kubernetes.io/";
 
 impl Snapshot {
     /// Remembers when a Service lost its last ready endpoint: the API does not say.
@@ -30,6 +36,59 @@ impl Snapshot {
         }
     }
 
+    /// Remembers what people did to nodes, as far as their objects do not keep it: taints, the end of a cordon, and that
+    /// one was taken away.
+    pub(super) fn note_nodes(&mut self, at: Timestamp, delta: &Delta<Node>) {
+        let mut seen = Vec::new();
+        let mut tell = |name: &Name, says: String| {
+            let object = ObjectRef::new(Kind::Node, Key::cluster(name.clone()));
+            seen.push(Change { at, kind: ChangeKind::Node, object, says, by: None });
+        };
+        match delta {
+            Delta::Seen(nodes) => {
+                for node in nodes {
+                    let (name, Some(known)) = (&node.key.name, self.nodes.get(&node.key)) else { continue };
+                    for (taint, verb) in differing(&known.taints, &node.taints) {
+                        tell(name, format!("node {name} {verb} {}:{}", taint.key, taint.effect));
+                    }
+                    if known.unschedulable && !node.unschedulable {
+                        tell(name, format!("node {name} uncordoned"));
+                    }
+                }
+            }
+            Delta::Gone(keys) => {
+                for key in keys.iter().filter(|key| self.nodes.get(key).is_some()) {
+                    tell(&key.name, format!("node {} removed", key.name));
+                }
+            }
+            Delta::Relisting | Delta::Listed => {}
+        }
+        self.note_changes(seen);
+    }
+
+    /// Remembers that a ConfigMap or a Secret was deleted: nothing is left of it that could tell.
+    pub(super) fn note_deleted(&mut self, at: Timestamp, of: Deleted, delta: &Delta<ConfigObject>) {
+        let Delta::Gone(keys) = delta else { return };
+        let table = of(self);
+        let known = keys.iter().filter_map(|key| table.get(key));
+        let known = known.filter(|object| !is_made_by_the_cluster(&object.key.name));
+        let deleted = known.map(|object| Change {
+            at,
+            kind: ChangeKind::Config,
+            object: ObjectRef::new(object.kind, object.key.clone()),
+            says: format!("{} {} deleted", object.kind, object.key.name),
+            by: None,
+        });
+        let deleted = deleted.collect();
+        self.note_changes(deleted);
+    }
+
+    fn note_changes(&mut self, seen: Vec<Change>) {
+        const KEPT: usize = 500;
+        self.seen_changes.extend(seen);
+        self.seen_changes.drain(..self.seen_changes.len().saturating_sub(KEPT));
+    }
+
     /// Remembers since when a controller is behind: what `managedFields` tell of a write may be older, for a scaling is
     /// dated by the first of its kind.
     pub(super) fn note_overtaken(&mut self, at: Timestamp, delta: &Delta<Deployment>) {
@@ -55,4 +114,17 @@ impl Snapshot {
             }
         }
     }
+}
+
+/// Which table.
+type Deleted = fn(&Snapshot) -> &Table<ConfigObject>;
+
+/// Taints that somebody set or took away.
+fn differing<'t>(before: &'t [Taint], after: &'t [Taint]) -> impl Iterator<Item = (&'t Taint, &'static str)> {
+    let lacks = |all: &[Taint], one: &Taint| {
+        !all.iter().any(|other| (&other.key, &other.effect) == (&one.key, &one.effect))
+    };
+    let set = after.iter().filter(move |one| lacks(before, one)).map(|one| (one, "tainted"));
+    let gone = before.iter().filter(move |one| lacks(after, one)).map(|one| (one, "no longer tainted"));
+    set.chain(gone).filter(|(taint, _)| !taint.key.starts_with(BY_THE_CLUSTER))
 }

@@ -105,6 +105,8 @@ pub struct Snapshot {
     pub disks: BTreeMap<Name, (Timestamp, NodeDisk)>,
     /// By node: the free share of its disk over the last hour.
     pub disk_free: BTreeMap<Name, Series>,
+    /// What changed under our eyes and no object tells, oldest first.
+    pub seen_changes: Vec<Change>,
     /// What this cockpit did, oldest first.
     pub deeds: Vec<Change>,
     pub answered_in: Option<Duration>,
@@ -163,6 +165,7 @@ impl Snapshot {
             Fact::Pods(delta) => self.pods.fold(delta),
             Fact::Nodes(delta) => {
                 self.note_falls(at, &delta);
+                self.note_nodes(at, &delta);
                 self.nodes.fold(delta);
             }
             Fact::Deployments(delta) => {
@@ -185,8 +188,14 @@ impl Snapshot {
             }
             Fact::Ingresses(delta) => self.ingresses.fold(delta),
             Fact::PersistentVolumeClaims(delta) => self.claims.fold(delta),
-            Fact::ConfigMaps(delta) => self.config_maps.fold(delta),
-            Fact::Secrets(delta) => self.secrets.fold(delta),
+            Fact::ConfigMaps(delta) => {
+                self.note_deleted(at, |snapshot| &snapshot.config_maps, &delta);
+                self.config_maps.fold(delta);
+            }
+            Fact::Secrets(delta) => {
+                self.note_deleted(at, |snapshot| &snapshot.secrets, &delta);
+                self.secrets.fold(delta);
+            }
             Fact::NetworkPolicies(delta) => self.network_policies.fold(delta),
             Fact::ResourceQuotas(delta) => self.quotas.fold(delta),
             Fact::LimitRanges(delta) => self.limit_ranges.fold(delta),

@@ -1,12 +1,12 @@
 //! What changed: rollouts, edits, scaling, nodes and our own deeds, from what objects say of themselves.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Change, ChangeKind, Key, Kind, Name, Node, ObjectRef, Snapshot, Status, Timestamp, text,
+    Change, ChangeKind, Event, Key, Kind, Name, Node, ObjectRef, Snapshot, Status, Timestamp, text,
 };
 
 use super::edits::edits;
@@ -36,6 +36,7 @@ pub fn changes(snapshot: &Snapshot, now: Timestamp, window: Duration) -> Vec<Cha
         snapshot.deeds.iter().filter(|deed| window.contains(deed.at)).cloned().collect();
     let rollouts = rollouts(snapshot, window);
     changes.extend(edits(snapshot, window));
+    changes.extend(snapshot.seen_changes.iter().filter(|change| window.contains(change.at)).cloned());
     scaling(snapshot, window, &rollouts, &mut changes);
     changes.extend(rollouts);
     for node in snapshot.nodes.iter() {
@@ -57,7 +58,16 @@ pub fn changes(snapshot: &Snapshot, now: Timestamp, window: Duration) -> Vec<Cha
 fn scaling(snapshot: &Snapshot, window: Window, rollouts: &[Change], changes: &mut Vec<Change>) {
     let scaled: HashSet<(&Name, &Name)> =
         snapshot.autoscalers.iter().map(|scaler| (&scaler.key.namespace, &scaler.target)).collect();
-    let rolled: HashSet<&Key> = rollouts.iter().map(|rollout| &rollout.object.key).collect();
+    let mut scalings: HashMap<&Key, Vec<&Event>> = HashMap::new();
+    for event in snapshot.events.iter().filter(|event| &*event.reason == "ScalingReplicaSet") {
+        scalings.entry(&event.about).or_default().push(event);
+    }
+    let by_a_rollout = |event: &Event| {
+        let near = |other: Timestamp| event.last.duration_since(other).abs() <= ROLLING;
+        let mut others = scalings.get(&event.about).into_iter().flatten();
+        rollouts.iter().any(|rollout| rollout.object.key == event.about && near(rollout.at))
+            || others.any(|other| replica_set(other) != replica_set(event) && near(other.last))
+    };
     let mut told: HashSet<&Key> = HashSet::new();
     for event in snapshot.events.iter().filter(|event| window.contains(event.last)) {
         let kind = match (&*event.about_kind, &*event.reason) {
@@ -68,7 +78,7 @@ fn scaling(snapshot: &Snapshot, window: Window, rollouts: &[Change], changes: &m
             // A rollout scales too; that is told as a rollout.
             ("Deployment", "ScalingReplicaSet")
                 if !scaled.contains(&(&event.about.namespace, &event.about.name))
-                    && (!rolled.contains(&event.about) || is_at_rest(snapshot, &event.about)) =>
+                    && (!by_a_rollout(event) || is_at_rest(snapshot, &event.about)) =>
             {
                 Kind::Deployment
             }
@@ -95,6 +105,14 @@ fn scaling(snapshot: &Snapshot, window: Window, rollouts: &[Change], changes: &m
             });
         }
     }
+}
+
+/// Scalings so close to a revision, or to that of another ReplicaSet, are a rollout's.
+const ROLLING: SignedDuration = SignedDuration::from_mins(2);
+
+/// `web-5d9c` of `Scaled up replica set web-5d9c from 3 to 9`.
+fn replica_set(event: &Event) -> Option<&str> {
+    event.message.split_once("replica set ")?.1.split(' ').next()
 }
 
 /// Scaled to 0 as a whole, and not the older revisions of it only.

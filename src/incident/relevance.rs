@@ -13,6 +13,8 @@ use crate::domain::{
 const BLAME: SignedDuration = SignedDuration::from_mins(15);
 /// Onsets are estimates, and clocks differ.
 const SLACK: SignedDuration = SignedDuration::from_secs(60);
+/// Of our own deeds we know the moment; the API server tells whole seconds only.
+const OURS: SignedDuration = SignedDuration::from_secs(2);
 
 /// Relevant changes that may have caused an anomaly.
 pub(super) fn before<'a>(
@@ -23,8 +25,7 @@ pub(super) fn before<'a>(
     let sphere = Sphere::of(anomaly, snapshot);
     changes.iter().filter(move |change| {
         let before = anomaly.onset.duration_since(change.at);
-        // Of our own deeds we know the moment.
-        let slack = if change.kind == ChangeKind::Ours { SignedDuration::ZERO } else { SLACK };
+        let slack = if change.kind == ChangeKind::Ours { OURS } else { SLACK };
         before >= -slack && before <= BLAME && sphere.contains(change)
     })
 }
@@ -60,10 +61,14 @@ struct Sphere<'a> {
     of_nodes: bool,
     /// The autoscaler it is about.
     scaler: Option<&'a ObjectRef>,
+    /// It may lack others of its namespace, whatever was done to them.
+    lacks_others: bool,
+    /// It finds no node, whichever of these was closed.
+    lacks_nodes: Option<&'a Snapshot>,
 }
 
 impl<'a> Sphere<'a> {
-    fn of(anomaly: &'a Anomaly, snapshot: &Snapshot) -> Self {
+    fn of(anomaly: &'a Anomaly, snapshot: &'a Snapshot) -> Self {
         let mut objects: HashSet<ObjectRef> = anomaly.touches.iter().cloned().collect();
         for object in &anomaly.touches {
             let references = template(snapshot, object).into_iter().flat_map(|template| &template.references);
@@ -99,14 +104,18 @@ impl<'a> Sphere<'a> {
             Subject::Object(object) if object.kind == Kind::HorizontalPodAutoscaler => Some(object),
             _ => None,
         };
-        Self { objects, namespace, everything, around, of_nodes, scaler }
+        let lacks_others = has_cause(anomaly, LACKS_OTHERS);
+        let lacks_nodes = has_cause(anomaly, LACKS_NODES).then_some(snapshot);
+        Self { objects, namespace, everything, around, of_nodes, scaler, lacks_others, lacks_nodes }
     }
 
-    /// In a namespace of one of its objects; or in none, as nodes are.
-    fn is_near(&self, key: &Key) -> bool {
-        key.namespace.is_empty()
-            || self.namespace == Some(&key.namespace)
-            || self.objects.iter().any(|object| object.key.namespace == key.namespace)
+    /// What was done to a neighbour concerns who needs it, and what was done to a node who finds none.
+    fn is_near(&self, object: &ObjectRef) -> bool {
+        let here = |namespace: &Name| self.objects.iter().any(|object| object.key.namespace == *namespace);
+        match object.kind {
+            Kind::Node => self.lacks_nodes.is_some_and(|snapshot| !is_open(snapshot, &object.key)),
+            _ => self.lacks_others && here(&object.key.namespace),
+        }
     }
 
     fn contains(&self, change: &Change) -> bool {
@@ -119,7 +128,8 @@ impl<'a> Sphere<'a> {
             return false;
         }
         self.everything
-            || change.kind == ChangeKind::Ours && self.is_near(&change.object.key)
+            || self.is_near(&change.object)
+                && (change.kind == ChangeKind::Ours || change.kind == ChangeKind::Node)
             || self.objects.contains(&change.object)
             || self.namespace == Some(&change.object.key.namespace)
             || self.around.is_some_and(|(namespace, kinds)| {
@@ -156,18 +166,35 @@ fn claims(snapshot: &Snapshot, pod: &ObjectRef) -> impl Iterator<Item = ObjectRe
         .map(move |name| ObjectRef::new(Kind::PersistentVolumeClaim, Key::new(space.clone(), name)))
 }
 
+/// Whether a node is there, and takes whatever comes.
+fn is_open(snapshot: &Snapshot, node: &Key) -> bool {
+    let node = snapshot.nodes.get(node);
+    node.is_some_and(|node| node.is_ready() && !node.unschedulable && node.taints.is_empty())
+}
+
+/// Troubles behind which others of the namespace may be, or the ways to them.
+const LACKS_OTHERS: &[&str] = &[
+    cause::CRASH,
+    cause::DATABASE_UNREACHABLE,
+    cause::READINESS,
+    cause::LIVENESS_KILLED,
+    cause::STARTUP_KILLED,
+    cause::NO_ENDPOINTS,
+    cause::SERVICE_ABSENT,
+    cause::BAD_GATEWAY,
+];
+/// Pods for which there is no node.
+const LACKS_NODES: &[&str] = &[
+    cause::UNSCHEDULABLE,
+    cause::NODES_AWAY,
+    cause::NO_NODE_MATCHES,
+    cause::SPREAD_CONSTRAINT,
+    cause::VOLUME_ELSEWHERE,
+    cause::HOST_PORT,
+];
+
 /// What of a namespace may be behind such a trouble: its ways, or its limits.
 fn concerned(anomaly: &Anomaly) -> Option<&'static [Kind]> {
-    const LACKS_OTHERS: &[&str] = &[
-        cause::CRASH,
-        cause::DATABASE_UNREACHABLE,
-        cause::READINESS,
-        cause::LIVENESS_KILLED,
-        cause::STARTUP_KILLED,
-        cause::NO_ENDPOINTS,
-        cause::SERVICE_ABSENT,
-        cause::BAD_GATEWAY,
-    ];
     if has_cause(anomaly, &[cause::QUOTA]) {
         return Some(&[Kind::ResourceQuota, Kind::LimitRange]);
     }

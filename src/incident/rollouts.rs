@@ -67,9 +67,9 @@ pub(super) fn rollouts(snapshot: &Snapshot, window: Window) -> Vec<Change> {
 /// Whether this cockpit did something to the workload just before.
 fn is_ours(snapshot: &Snapshot, rollout: &Change) -> bool {
     let just_before = |deed: &Change| {
+        // Two clocks, and one of them tells whole seconds only.
         let after = rollout.at.duration_since(deed.at);
-        // The deed is told when it is done, which is after the revision came.
-        after >= -SignedDuration::from_secs(30) && after <= SignedDuration::from_secs(30)
+        after >= -SignedDuration::from_secs(2) && after <= SignedDuration::from_secs(30)
     };
     snapshot.deeds.iter().any(|deed| deed.object == rollout.object && just_before(deed))
 }
@@ -84,10 +84,16 @@ fn of_controllers(snapshot: &Snapshot, window: Window) -> Vec<Change> {
     }
     let mut changes = Vec::new();
     for mut family in families.into_values() {
-        family.sort_by_key(|row| row.revision);
+        let Some(newest) = family.iter().copied().max_by_key(|row| row.revision) else { continue };
+        let Some(latest) = family.iter().map(|row| row.created).max() else { continue };
+        // One that was brought back got a new number, and what it was called at first is not known any more.
+        let is_back = newest.created < latest;
+        family.sort_by_key(|row| (row.created, row.revision));
         let came: Vec<_> = family.iter().map(|row| (Some(row.revision), row.created)).collect();
         for (place, row) in family.iter().enumerate().filter(|(_, row)| window.contains(row.created)) {
-            if is_passing((Some(row.revision), row.created), &came) {
+            if is_back && row.revision == newest.revision
+                || is_passing((Some(row.revision), row.created), &came)
+            {
                 continue;
             }
             let what = match place.checked_sub(1).and_then(|before| family.get(before)) {
@@ -96,10 +102,7 @@ fn of_controllers(snapshot: &Snapshot, window: Window) -> Vec<Change> {
             };
             changes.extend(revised(row, row.created, &format!("revision {}: {what}", row.revision)));
         }
-        let (Some(newest), Some(latest)) = (family.last(), family.iter().map(|row| row.created).max()) else {
-            continue;
-        };
-        let back = (newest.created < latest).then(|| {
+        let back = is_back.then(|| {
             let pods = snapshot.pods.iter().filter(|pod| {
                 pod.owner.as_ref().map(|owner| &owner.uid) == newest.owner.as_ref().map(|owner| &owner.uid)
                     && newest.is_of(&pod.labels)

@@ -242,6 +242,22 @@ fn a_silent_node_is_given_up_only_when_nothing_with_a_volume_is_left_on_it() {
 }
 
 #[test]
+fn what_was_told_to_go_already_is_not_drained() {
+    let mut world = silent(4, 1).began(400);
+    world.nodes[0].unschedulable = true;
+    let here = |pod: &&mut Pod| pod.node.as_deref() == Some("node-1");
+    let there = world.pods.iter().filter(|pod| pod.node.as_deref() == Some("node-1")).count();
+    assert!(there > 0);
+    assert_eq!(world.suggested().0, "drain");
+    world.pods.iter_mut().filter(here).for_each(|pod| pod.deleting = Some(ago(60)));
+    let plan = world.plan();
+    assert!(why_not(&plan, "drain").contains("told to go already"), "{}", why_not(&plan, "drain"));
+    assert_ne!(plan.suggestion().unwrap().id, "drain");
+    // The controller did what the drain was for.
+    assert_eq!(world.began(900).suggested().0, "give-up");
+}
+
+#[test]
 fn it_gets_pods_again_only_when_well_for_two_minutes_and_cordoned_by_us() {
     let back = |since: i64, ours: bool| {
         let mut world = silent(4, 0).began(900);
