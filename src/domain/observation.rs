@@ -1,5 +1,6 @@
 //! What eyes say: facts, or why they cannot see.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -212,6 +213,8 @@ pub enum Fact {
     Cache(Cache),
     RdsLoad(Box<RdsLoad>),
     /// All addresses of one host and port.
+    /// All hosts that are looked at, with their ports: what was seen of any other is over.
+    Hosts(BTreeSet<(Name, u16)>),
     Handshakes(Vec<Handshake>),
     /// One walk to each public host.
     Walks(Vec<Walk>),

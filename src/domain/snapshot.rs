@@ -8,8 +8,8 @@ use super::{
     Certificate, Change, ConfigObject, Controller, ControllerRevision, CronJob, Database, Deployment,
     DisruptionBudget, EndpointSlice, Event, Fact, Handshake, Ingress, Job, Key, Keyed, Kind, Labels, Lease,
     Monitoring, Name, Node, NodeDisk, Noise, ObjectRef, Observation, Origin, PersistentVolumeClaim, Pod,
-    RdsLoad, Reach, ReplicaSet, Series, Service, Sight, Silence, Strain, Table, Timestamp, Traffic, Trigger,
-    Usage, UsageSource,
+    RdsLoad, Reach, ReplicaSet, Series, Service, Sight, Silence, Strain, Subject, Table, Timestamp, Traffic,
+    Trigger, Usage, UsageSource,
 };
 
 /// Alerts that always fire, so that their absence says something.
@@ -251,6 +251,7 @@ impl Snapshot {
                 self.cache_refuses = cache.refuses_writes().then(|| self.cache_refuses.unwrap_or(at));
                 self.cache = Some(cache);
             }
+            Fact::Hosts(hosts) => self.handshakes.retain(|host, _| hosts.contains(host)),
             Fact::Handshakes(rows) => {
                 if let Some(first) = rows.first() {
                     self.handshakes.insert((first.host.clone(), first.port), rows);
@@ -369,6 +370,25 @@ impl Snapshot {
         self.deployments.get(&Key::new(pod.key.namespace.clone(), owner.name.clone()))
     }
 
+    /// When a ReplicaSet that was brought back was scaled up for that, after `since`: by the event, and by its pods where
+    /// that is over (an hour) or was not seen. Pods alone would not do: each that is evicted has a younger one for it.
+    pub fn brought_back_at(&self, set: &ReplicaSet, since: Timestamp) -> Option<Timestamp> {
+        let named = |event: &Event| {
+            let mut words = event.message.split_whitespace();
+            event.message.starts_with("Scaled up") && words.any(|word| word == &*set.key.name)
+        };
+        let told = self.events.iter().filter(|event| {
+            &*event.reason == "ScalingReplicaSet"
+                && event.about.namespace == set.key.namespace
+                && set.owner.as_ref().is_some_and(|owner| owner.name == event.about.name)
+                && named(event)
+        });
+        // The same words were said when it came for the first time.
+        let told = told.map(|event| if event.first >= since { event.first } else { event.last });
+        let pods = self.owned_by(&set.uid).into_iter().map(|pod| pod.created);
+        told.chain(pods).filter(|at| *at >= since).min()
+    }
+
     /// The StatefulSet or DaemonSet of that name.
     pub fn controller(&self, kind: Kind, key: &Key) -> Option<&Controller> {
         match kind {
@@ -378,9 +398,20 @@ impl Snapshot {
         }
     }
 
+    /// Whether what an anomaly is about is known not to be there any more, so that nothing of it can come back.
+    pub fn is_over(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Object(object) => self.is_absent(object),
+            Subject::Host(_) => subject.host().is_some_and(|(host, _)| {
+                !self.reaches.contains_key(host) && !self.handshakes.keys().any(|(known, _)| &**known == host)
+            }),
+            _ => false,
+        }
+    }
+
     /// Whether a workload, a node or an Ingress is known not to be there (any more): its kind is listed, and it is not.
     /// Pods come and go under one name and are never said to be.
-    pub fn is_absent(&self, object: &ObjectRef) -> bool {
+    fn is_absent(&self, object: &ObjectRef) -> bool {
         fn lacks<T: Keyed>(table: &Table<T>, key: &Key) -> bool {
             table.is_listed() && table.get(key).is_none()
         }

@@ -40,7 +40,13 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
         let mut unlisted = nowhere(session.is_some());
         if let Some(session) = &session {
             match of_ingresses(&session.client, settings.namespace.one()).await {
-                Ok(found) => known = found.into_iter().collect(),
+                Ok(found) => {
+                    let before = std::mem::replace(&mut known, found.into_iter().collect());
+                    let lost = known.is_empty() && !before.is_empty();
+                    if lost && tell.fact(Origin::Reach, Fact::Walks(Vec::new())).await.is_err() {
+                        return;
+                    }
+                }
                 Err(trouble) => unlisted = trouble.explain(),
             }
         }

@@ -36,6 +36,7 @@ const AT_ONCE: usize = 8;
 pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell) {
     let trusted = trusted(&settings).await;
     let mut listed: Vec<Target> = Vec::new();
+    let mut before: BTreeSet<(Name, u16)> = BTreeSet::new();
     loop {
         // The hosts of the settings don't wait for a cluster.
         let session = match timeout(SOON, session(&mut sessions)).await {
@@ -52,6 +53,13 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
         }
         let all = all_targets(&settings, &listed);
         let found = !all.is_empty();
+        let hosts: BTreeSet<(Name, u16)> =
+            all.iter().map(|target| (target.host.as_str().into(), target.port)).collect();
+        let lost = !before.is_subset(&hosts);
+        before.clone_from(&hosts);
+        if lost && tell.fact(Origin::Tls, Fact::Hosts(hosts)).await.is_err() {
+            return;
+        }
         if !found && tell.blind(Origin::Tls, why).await.is_err() {
             return;
         }

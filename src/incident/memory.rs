@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Blind, Cause, Evidence, Origin, Severity, Snapshot, Subject, Timestamp, cause,
+    Anomaly, AnomalyId, Blind, Cause, Evidence, Origin, Severity, Snapshot, Timestamp, cause,
 };
 use crate::rules::{Judgement, worst_first};
 
@@ -87,15 +87,14 @@ impl Memory {
             if ids.contains(id) {
                 continue;
             }
-            kept.unseen = judgement.blind_to(&kept.anomaly.rule).cloned();
+            // Where its subject is gone, that is seen, whatever else its rule cannot see.
+            kept.deleted = snapshot.is_over(&kept.anomaly.subject);
+            kept.unseen = judgement.blind_to(&kept.anomaly.rule).filter(|_| !kept.deleted).cloned();
             // What seemed over in the last samples before the silence may have been the silence itself.
             kept.clearing_since = match kept.unseen {
                 Some(_) => None,
                 None => kept.clearing_since.or(Some(now)),
             };
-            let is_absent =
-                |subject: &Subject| matches!(subject, Subject::Object(object) if snapshot.is_absent(object));
-            kept.deleted = kept.unseen.is_none() && is_absent(&kept.anomaly.subject);
         }
         self.resolve(now);
         let mut shown: Vec<Anomaly> = self.kept.values().map(Kept::shown).collect();
@@ -173,6 +172,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::domain::Subject;
 
     use crate::rules::{Finding, rule};
 

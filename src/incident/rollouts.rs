@@ -179,13 +179,7 @@ fn undo(snapshot: &Snapshot, window: Window, newest: &ReplicaSet, family: &[&Rep
     let others = family.iter().copied().filter(|set| set.uid != newest.uid);
     let replaced = others.max_by_key(|set| (set.revision, set.created))?;
     let after = family.iter().map(|set| set.created).max()?;
-    let at = snapshot
-        .pods
-        .iter()
-        .filter(|pod| pod.owner.as_ref().is_some_and(|owner| owner.uid == newest.uid))
-        .map(|pod| pod.created)
-        .filter(|created| *created >= after && window.contains(*created))
-        .min()?;
+    let at = snapshot.brought_back_at(newest, after).filter(|at| window.contains(*at))?;
     rollout(newest, newest.revision, at, Some(replaced), "undo to revision")
 }
 

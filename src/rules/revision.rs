@@ -81,8 +81,12 @@ pub(super) fn rolled_out_at<'a>(scene: &Scene<'a>, revisions: &[Revision<'a>]) -
     if !newest.is_brought_back(revisions) {
         return Some(newest.created);
     }
-    let pods = newest.living(scene).into_iter().map(|pod| pod.created);
-    Some(pods.min().unwrap_or(newest.created))
+    let latest = revisions.iter().map(|revision| revision.created).max()?;
+    let at = match newest.kept {
+        Kept::Set(set) => scene.snapshot.brought_back_at(set, latest),
+        Kept::Row(_) => newest.living(scene).into_iter().map(|pod| pod.created).min(),
+    };
+    Some(at.unwrap_or(newest.created))
 }
 
 impl<'a> Revision<'a> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Held;
-use crate::domain::{Ended, EndpointSlice, Name, Reach, Served, Status, between, text};
+use crate::domain::{Ended, EndpointSlice, Key, Kind, Name, Reach, Served, Status, Subject, between, text};
 use crate::playbooks::view::View;
 
 /// Where a host is served that says no port.
@@ -76,6 +76,9 @@ fn hosts(view: &View<'_>) -> Vec<Name> {
 pub(super) fn hosts_reached(view: &View<'_>) -> Held {
     let snapshot = view.snapshot();
     let hosts = hosts(view);
+    if hosts.is_empty() && service(view).is_some() {
+        return Ok(None);
+    }
     let reaches: Vec<_> = hosts.iter().filter_map(|host| snapshot.reaches.get(host)).collect();
     if let Some((layer, says)) = reaches.iter().find_map(|reach| reach.last.failed()) {
         return Err(format!("{layer} still fails: {says}"));
@@ -87,13 +90,26 @@ pub(super) fn hosts_reached(view: &View<'_>) -> Held {
     Ok(reaches.iter().filter_map(|reach| reach.well_since).max())
 }
 
-/// Every Service behind the Ingress has a ready endpoint.
+/// The Service that it is about, where there is no way in from outside.
+fn service<'v>(view: &View<'v>) -> Option<&'v Key> {
+    match &view.facts.anomaly.subject {
+        Subject::Object(object) if object.kind == Kind::Service => Some(&object.key),
+        _ => None,
+    }
+}
+
+/// The Service, or every Service behind the Ingress, has a ready endpoint.
 pub(super) fn endpoints_ready(view: &View<'_>) -> Held {
     let snapshot = view.snapshot();
-    let Some(ingress) = view.ingress().and_then(|key| snapshot.ingresses.get(&key)) else { return Ok(None) };
-    for service in &ingress.services {
+    let ingress = view.ingress().and_then(|key| snapshot.ingresses.get(&key));
+    let (namespace, services): (&Name, &[Name]) = match (ingress, service(view)) {
+        (Some(ingress), _) => (&ingress.key.namespace, &ingress.services),
+        (None, Some(service)) => (&service.namespace, std::slice::from_ref(&service.name)),
+        (None, None) => return Ok(None),
+    };
+    for service in services {
         let of_service = |slice: &&EndpointSlice| {
-            slice.key.namespace == ingress.key.namespace && slice.service.as_ref() == Some(service)
+            slice.key.namespace == *namespace && slice.service.as_ref() == Some(service)
         };
         let ready: u32 = snapshot.endpoint_slices.iter().filter(of_service).map(|slice| slice.ready).sum();
         if ready == 0 {
