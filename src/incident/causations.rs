@@ -3,7 +3,8 @@
 use super::causation::{AT_ANY_TIME, Causation, Join, of_node, of_rollout, row, strictly, when};
 use super::conditions::{
     ITS_OWN, asks_prometheus, has_cause, is_a_cache, is_out_of_disk, lacks_database, lacks_the_cache,
-    may_come_of_a_node, may_fail_requests, network_of_its_node, serves, unready_for_database,
+    lost_with_a_node, may_come_of_a_node, may_fail_requests, network_of_its_node, serves,
+    unready_for_database,
 };
 use crate::domain::{Kind, Severity, cause};
 
@@ -57,10 +58,7 @@ pub(super) static CAUSATIONS: &[Causation] = &[
             0.7,
             "replicas lost with the node find no other",
         ),
-        |_, effect| {
-            effect.causes.is_empty()
-                || has_cause(effect, &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::NODES_AWAY])
-        },
+        lost_with_a_node,
     )),
     row(("node-notready", "high-5xx"), Join::Namespace, 15, 0.9, "requests still go to pods on that node"),
     row(

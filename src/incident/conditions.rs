@@ -4,7 +4,7 @@ use crate::domain::{Anomaly, Kind, Severity, cause};
 
 /// What stands in the way of a rollout may come of what befell a node; of its image, its specification or its program
 /// it does not.
-pub(super) fn may_come_of_a_node(_: &Anomaly, rollout: &Anomaly) -> bool {
+pub(super) fn may_come_of_a_node(node: &Anomaly, rollout: &Anomaly) -> bool {
     const OF_NODES: &[&str] = &[
         cause::UNSCHEDULABLE,
         cause::SPREAD_CONSTRAINT,
@@ -27,7 +27,21 @@ pub(super) fn may_come_of_a_node(_: &Anomaly, rollout: &Anomaly) -> bool {
         cause::NO_SPACE,
         cause::KILLED,
     ];
-    rollout.causes.first().is_none_or(|first| OF_NODES.contains(&first.name))
+    let first = rollout.causes.first();
+    first.is_none_or(|first| OF_NODES.contains(&first.name)) && !lacked_room_before(node, rollout)
+}
+
+/// What found no room before the node fell had none with it either.
+fn lacked_room_before(node: &Anomaly, rollout: &Anomaly) -> bool {
+    const LACKS_ROOM: &[&str] = &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::NO_NODE_MATCHES];
+    let lacks_room = rollout.causes.first().is_some_and(|first| LACKS_ROOM.contains(&first.name));
+    lacks_room && rollout.onset < node.onset
+}
+
+/// Whether a workload finds no room for replicas that were lost with a node.
+pub(super) fn lost_with_a_node(node: &Anomaly, rollout: &Anomaly) -> bool {
+    const LACKS_NODES: &[&str] = &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::NODES_AWAY];
+    (rollout.causes.is_empty() || has_cause(rollout, LACKS_NODES)) && !lacked_room_before(node, rollout)
 }
 
 /// A DaemonSet's pod is down on the node that cannot set up the network of the other's.

@@ -103,7 +103,9 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     }
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let several = pods.len() >= 2;
-    let raises = [(several, 0.1), (suspicion.is_some(), 0.1), (standing.share() < 1.0, 0.1)];
+    // As long as every replica serves, nobody suffers yet: who does comes first.
+    let whole = !group.is_job() && standing.desired > 0 && standing.share() >= 1.0;
+    let raises = [(several, 0.1), (suspicion.is_some(), 0.1), (standing.share() < 1.0, 0.1), (whole, -0.2)];
     // What tries again may get it yet, but not what does not exist.
     let base = if group.is_job() && !known { 0.5 } else { 0.7 };
     let score: f64 = base + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();

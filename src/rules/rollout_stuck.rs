@@ -244,7 +244,9 @@ fn anomaly(
     }
     let progressed = progressed.unwrap_or(deployment.created);
     let rolls = is_rolling(deployment);
-    let began = ignored.or(gone).or(homeless.or(grows).filter(|_| !rolls)).unwrap_or(progressed);
+    // Whichever came first: the pods that found no node, or that it was too few.
+    let lacking = [gone, homeless.filter(|_| !rolls)].into_iter().flatten().min();
+    let began = ignored.or(lacking).or(grows).unwrap_or(progressed);
     obstacles.extend(ignored.map(|since| unobserved(scene, since)));
     let suspicion = suspect(scene, &revision::of_deployment(scene, deployment), &unready, began);
     let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));

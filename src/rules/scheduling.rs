@@ -28,7 +28,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
             }
             meant => (name, label, meant.map(|meant| meant.says).or_else(|| about_growing(scene, pod))),
         },
-        _ => (name, label, about_growing(scene, pod)),
+        _ => (name, label, cordoned(scene, message).or_else(|| about_growing(scene, pod))),
     };
     let says = match said {
         Some(said) if matches!(name, cause::NO_NODE_MATCHES | cause::NODES_AWAY) => {
@@ -169,6 +169,22 @@ fn about_claims(scene: &Scene<'_>, pod: &Pod) -> Option<String> {
         let event = scene.events(Kind::PersistentVolumeClaim, &key).next()?;
         Some(format!("claim {claim}: {}: {}", event.reason, quote(&event.message)))
     })
+}
+
+/// Nodes that are well and that somebody closed, where the scheduler had to leave some out for that.
+fn cordoned(scene: &Scene<'_>, message: &str) -> Option<String> {
+    const NAMED: usize = 3;
+    if !message.contains("unschedulable") {
+        return None;
+    }
+    let closed = scene.snapshot.nodes.iter().filter(|node| node.unschedulable && node.is_ready());
+    let mut names: Vec<&str> = closed.map(|node| &*node.key.name).collect();
+    names.sort_unstable();
+    let are = if names.len() > 1 { "are" } else { "is" };
+    let more = names.len().checked_sub(NAMED).filter(|more| *more > 0);
+    let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+    let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| format!("{named}{more} {are} well and cordoned"))
 }
 
 /// Why the cluster autoscaler adds no node for the pod.
