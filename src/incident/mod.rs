@@ -16,7 +16,7 @@ mod relevance;
 mod rollouts;
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -124,11 +124,17 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
         open.extend(graph::components(all.len(), &untold, &edges));
     }
     let elsewhere = |root: &Anomaly| is_elsewhere(root, snapshot);
+    // By how many suffer most, not by how many tell of it.
+    let severities: HashMap<&AnomalyId, Severity> =
+        anomalies.iter().map(|anomaly| (&anomaly.id, anomaly.severity)).collect();
+    let breadth = |incident: &Incident| {
+        incident.members.iter().filter(|id| severities.get(id) == Some(&incident.severity)).count()
+    };
     incidents.sort_by(|(one, one_root), (other, other_root)| {
         elsewhere(one_root)
             .cmp(&elsewhere(other_root))
             .then(other.severity.cmp(&one.severity))
-            .then(other.members.len().cmp(&one.members.len()))
+            .then_with(|| breadth(other).cmp(&breadth(one)))
             .then_with(|| worst_first(one_root, other_root))
     });
     incidents.into_iter().map(|(incident, _)| incident).collect()
