@@ -12,7 +12,7 @@ use super::plan::last_change;
 use super::shortfall::{ENOUGH, fails_anew, shortfall};
 use super::view::{Reason, View};
 use super::words::{short, tell_the_same};
-use super::{Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
+use super::{Done, Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
 
 /// What a decision is made from.
 pub(super) struct Table<'a> {
@@ -57,6 +57,7 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
         .or_else(|| table.held(false))
         .or_else(|| table.mending())
         .or_else(|| table.way_back())
+        .or_else(|| table.taken_back())
         .or_else(|| table.open_ended())
         .or_else(|| table.reading())
         .or_else(|| table.held(true))
@@ -139,6 +140,17 @@ impl Table<'_> {
         let why = self.in_vain().filter(|_| made.undoable && made.times >= ENOUGH)?;
         let why = format!("{}, nor did it the time before", short(&why));
         Some(Decision { back: Some(self.position(&change.id)?), why, ..Decision::default() })
+    }
+
+    /// What would mend it was done, and a person took it back: they know best why, and may want it again.
+    fn taken_back(&self) -> Option<Decision> {
+        let once = |done: &&Done| done.undone && done.change.as_ref().is_some_and(|made| made.times < ENOUGH);
+        let undone = |step: &Step| self.view.facts.progress.steps.get(&step.id).filter(once).is_some();
+        let (index, _) = self.with_index().find(|(_, step)| undone(step) && self.reason(step).is_some())?;
+        let title = &self.steps[index].title;
+        let why =
+            format!("“{title}” was taken back: do it again, if that was not meant, or choose another way");
+        self.any_read().map(|read| suggest(read, why))
     }
 
     /// What verifies the last change, or anything: first what has not been verified at all.
