@@ -60,6 +60,7 @@ pub use mask::{is_telling, mask, masked};
 pub use monitoring::{Monitoring, MonitoringPod, Noise, Volume};
 pub use network::{Backing, Certificate, DENYLIST, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
 pub use node::{Lease, Node, NodeCondition, Taint, aws_region};
+pub use noted::CREATING;
 pub use observation::{Age, Blind, BlindKind, Delta, Fact, Observation, Origin};
 pub use outside::{
     Alert, AlertGrade, AlertState, Cache, Capacity, Database, Handshake, Served, Silence, Traffic, Usage,

@@ -1,10 +1,14 @@
 //! What only somebody who looks on can know: since when a thing is as it is, where the API does not say.
 
+use jiff::SignedDuration;
+
 use super::{
-    Certificate, Change, ChangeKind, ConfigObject, Delta, Deployment, EndpointSlice, Key, Kind, Name, Node,
-    ObjectRef, Snapshot, Table, Taint, Timestamp, is_made_by_the_cluster,
+    Certificate, Change, ChangeKind, ConfigObject, Delta, Deployment, Edit, EndpointSlice, Key, Keyed, Kind,
+    Name, Node, ObjectRef, Snapshot, Table, Taint, Timestamp, is_made_by_the_cluster,
 };
 
+/// Whoever creates an object may write to it once more at once.
+pub const CREATING: SignedDuration = SignedDuration::from_secs(5);
 /// The keeper of the taints that follow from a node's state.
 const BY_THE_CLUSTER: &str = "node.kubernetes.io/";
 
@@ -81,6 +85,32 @@ impl Snapshot {
         });
         let deleted = deleted.collect();
         self.note_changes(deleted);
+    }
+
+    /// Remembers who wrote to an object before it was written to once more: it keeps its last edit only, and the mend
+    /// must not hide what it mends.
+    pub(super) fn note_edits<T: Keyed>(
+        &mut self,
+        kind: Kind,
+        (table, written): (fn(&Snapshot) -> &Table<T>, fn(&T) -> (Timestamp, Option<&Edit>)),
+        delta: &Delta<T>,
+    ) {
+        let Delta::Seen(seen) = delta else { return };
+        let overwritten = seen.iter().filter_map(|new| {
+            let (created, known) = written(table(self).get(new.key())?);
+            let known = known.filter(|known| !known.is_ours())?;
+            let changed = known.at.duration_since(created) > CREATING;
+            let later = written(new).1.is_some_and(|edit| edit.at > known.at);
+            (changed && later).then(|| Change {
+                at: known.at,
+                kind: ChangeKind::Config,
+                object: ObjectRef::new(kind, new.key().clone()),
+                says: format!("{kind} {} changed", new.key().name),
+                by: known.by.clone(),
+            })
+        });
+        let overwritten = overwritten.collect();
+        self.note_changes(overwritten);
     }
 
     fn note_changes(&mut self, seen: Vec<Change>) {

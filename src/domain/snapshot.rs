@@ -181,14 +181,33 @@ impl Snapshot {
             Fact::Autoscalers(delta) => self.autoscalers.fold(delta),
             Fact::DisruptionBudgets(delta) => self.disruption_budgets.fold(delta),
             Fact::Events(delta) => self.events.fold(delta),
-            Fact::Services(delta) => self.services.fold(delta),
+            Fact::Services(delta) => {
+                self.note_edits(
+                    Kind::Service,
+                    (|all| &all.services, |one| (one.created, one.edited.as_ref())),
+                    &delta,
+                );
+                self.services.fold(delta);
+            }
             Fact::EndpointSlices(delta) => {
                 self.note_unserved(at, &delta);
                 self.endpoint_slices.fold(delta);
             }
-            Fact::Ingresses(delta) => self.ingresses.fold(delta),
+            Fact::Ingresses(delta) => {
+                self.note_edits(
+                    Kind::Ingress,
+                    (|all| &all.ingresses, |one| (one.created, one.edited.as_ref())),
+                    &delta,
+                );
+                self.ingresses.fold(delta);
+            }
             Fact::PersistentVolumeClaims(delta) => self.claims.fold(delta),
             Fact::ConfigMaps(delta) => {
+                self.note_edits(
+                    Kind::ConfigMap,
+                    (|all| &all.config_maps, |one| (one.created, one.edited.as_ref())),
+                    &delta,
+                );
                 self.note_deleted(at, |snapshot| &snapshot.config_maps, &delta);
                 self.config_maps.fold(delta);
             }

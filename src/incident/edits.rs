@@ -5,14 +5,12 @@ use jiff::SignedDuration;
 
 use super::changes::Window;
 use crate::domain::{
-    Change, ChangeKind, ConfigObject, Edit, Key, Kind, ObjectRef, PersistentVolumeClaim, Snapshot, Table,
-    Timestamp, is_made_by_the_cluster, text,
+    CREATING, Change, ChangeKind, ConfigObject, Edit, Key, Kind, ObjectRef, PersistentVolumeClaim, Snapshot,
+    Table, Timestamp, is_made_by_the_cluster, text,
 };
 
 /// Our own deed, and what the API server notes of it, are this close.
 const SAME: SignedDuration = SignedDuration::from_secs(90);
-/// Whoever creates an object may write to it once more at once.
-const CREATING: SignedDuration = SignedDuration::from_secs(5);
 
 /// Every edit in the window; those by this cockpit as its own deeds, each once.
 pub(super) fn edits(snapshot: &Snapshot, window: Window) -> Vec<Change> {

@@ -1,9 +1,11 @@
 //! What must hold for every snapshot: no panic, the same answer to the same facts in whatever order they came,
 //! and a memory that neither blinks nor forgets.
 
+use std::time::Duration;
+
 use covet_tui::domain::{
-    Anomaly, AnomalyId, Blind, BlindKind, Container, ContainerState, Delta, Deployment, Fact, Key, Kind,
-    ObjectRef, Observation, Origin, Pod, Severity, Snapshot, Subject, Terminated, Timestamp,
+    Anomaly, AnomalyId, Blind, BlindKind, Container, ContainerState, Delta, Deployment, Edit, Fact, Key,
+    Kind, ObjectRef, Observation, Origin, Pod, Severity, Snapshot, Subject, Taint, Terminated, Timestamp,
 };
 use covet_tui::incident::{Memory, changes, headline, incidents};
 use covet_tui::rules::{Finding, Judgement, RULES, Thresholds, judge, rule};
@@ -355,6 +357,45 @@ fn what_was_deleted_is_over_at_once() {
     let without = told(vec![Delta::Relisting, Delta::Listed]);
     assert_eq!(memory.remember(&judgement(Finding::Clear), &without, after(2)).len(), 0);
     assert_eq!(memory.resolved().len(), 1);
+}
+
+#[test]
+fn what_changes_under_our_eyes_and_leaves_no_trace_is_remembered() {
+    let source = r#"
+        nodes = [{ name = "n1", cordoned = "9m" }, { name = "n2" }, { name = "n3" }]
+        config = [{ object = "secret/dbcred" }]
+        services = [{ name = "api", selector = { app = "api" }, edited = "4m", by = "kubectl-patch" }]
+    "#;
+    let world: World = toml::from_str(source).unwrap();
+    let mut snapshot = world.snapshot();
+    let told = |snapshot: &Snapshot| {
+        let all = changes(snapshot, now() + SignedDuration::from_secs(60), Duration::from_secs(600));
+        all.into_iter().map(|change| change.says).collect::<Vec<_>>()
+    };
+    let before = told(&snapshot);
+    let seen = |fact| Observation { at: after(30), origin: Origin::Nodes, seen: Ok(fact) };
+    let of = |name: &str| snapshot.nodes.get(&Key::cluster(name)).unwrap().clone();
+    let (mut one, mut two) = (of("n1"), of("n2"));
+    one.unschedulable = false;
+    one.taints = Box::default();
+    let taint = |key: &str| Taint { key: key.into(), value: None, effect: "NoExecute".into(), added: None };
+    two.taints = Box::new([taint("maintenance"), taint("node.kubernetes.io/unreachable")]);
+    snapshot.fold(seen(Fact::Nodes(Delta::Seen(vec![one, two]))));
+    snapshot.fold(seen(Fact::Nodes(Delta::Gone(vec![Key::cluster("n3")]))));
+    snapshot
+        .fold(seen(Fact::Secrets(Delta::Gone(vec![Key::new("shop", "dbcred"), Key::new("shop", "never")]))));
+    let mut service = snapshot.services.iter().next().unwrap().clone();
+    service.edited = Some(Edit { at: after(40), by: Some("covet-tui".into()) });
+    snapshot.fold(seen(Fact::Services(Delta::Seen(vec![service]))));
+    let mut news: Vec<String> = told(&snapshot).into_iter().filter(|says| !before.contains(says)).collect();
+    news.sort();
+    let expected = [
+        "Secret dbcred deleted",
+        "node n1 uncordoned",
+        "node n2 tainted maintenance:NoExecute",
+        "node n3 removed",
+    ];
+    assert_eq!(news, expected);
 }
 
 #[test]
