@@ -15,6 +15,14 @@ pub struct Change {
     pub by: Option<Name>,
 }
 
+impl Change {
+    /// A node that came, or came back: nobody lacks anything for that.
+    pub fn is_arrival(&self) -> bool {
+        const WORDS: &[&str] = &[" joined", " became ready again", " uncordoned"];
+        self.kind == ChangeKind::Node && WORDS.iter().any(|word| self.says.ends_with(word))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum ChangeKind {
     /// A new revision of a workload.

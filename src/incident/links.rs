@@ -117,7 +117,7 @@ fn together(anomalies: &[Anomaly]) -> Vec<Edge> {
 }
 
 /// What several suffer from one and the same thing is one story: what one node's runtime or network cannot start, what
-/// lacks the same ConfigMap, what asks the same registry in vain, or reads the same that was changed.
+/// lacks the same ConfigMap or the same room, what asks the same registry in vain, or reads the same that was changed.
 fn shared(anomalies: &[Anomaly]) -> Vec<Edge> {
     let mut firsts: HashMap<(&str, &str, &str), usize> = HashMap::new();
     let mut ill: Vec<usize> = (0..anomalies.len()).collect();
@@ -160,6 +160,11 @@ fn shared_thing(anomaly: &Anomaly) -> Option<((&str, &str, &str), &'static str)>
         | cause::IMAGE_RATE_LIMIT
         | cause::REGISTRY_DOWN) => {
             Some(((name, "", of("registry")?), "it is the same registry that is asked"))
+        }
+        // In the very same words, with the same counts of nodes.
+        cause::UNSCHEDULABLE | cause::NO_NODE_MATCHES | cause::NODES_AWAY => {
+            let thing = ("scheduler", "", of("scheduler_says")?);
+            Some((thing, "the scheduler says the same of its pods"))
         }
         cause::MISSING_REFERENCE => {
             let thing = (of("missing_kind")?, of("namespace")?, of("missing_object")?);

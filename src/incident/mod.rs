@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Change, Kind, Name, Severity, Snapshot, Subject, Timestamp};
+use crate::domain::{Anomaly, AnomalyId, Change, Name, Severity, Snapshot, Timestamp};
 use crate::rules::worst_first;
 
 pub use changes::changes;
@@ -123,7 +123,6 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
         open.extend(graph::components(all.len(), &within, &edges));
         open.extend(graph::components(all.len(), &untold, &edges));
     }
-    let elsewhere = |root: &Anomaly| is_elsewhere(root, snapshot);
     // By how many suffer most, not by how many tell of it.
     let severities: HashMap<&AnomalyId, Severity> =
         anomalies.iter().map(|anomaly| (&anomaly.id, anomaly.severity)).collect();
@@ -131,20 +130,13 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
         incident.members.iter().filter(|id| severities.get(id) == Some(&incident.severity)).count()
     };
     incidents.sort_by(|(one, one_root), (other, other_root)| {
-        elsewhere(one_root)
-            .cmp(&elsewhere(other_root))
-            .then(other.severity.cmp(&one.severity))
+        other
+            .severity
+            .cmp(&one.severity)
             .then_with(|| breadth(other).cmp(&breadth(one)))
             .then_with(|| worst_first(one_root, other_root))
     });
     incidents.into_iter().map(|(incident, _)| incident).collect()
-}
-
-/// A node's trouble, where one namespace is looked at that has nothing on it.
-fn is_elsewhere(root: &Anomaly, snapshot: &Snapshot) -> bool {
-    let Some(scope) = &snapshot.scope else { return false };
-    let is_node = matches!(&root.subject, Subject::Object(object) if object.kind == Kind::Node);
-    is_node && !root.touches.iter().any(|object| object.key.namespace == *scope)
 }
 
 fn incident<'a>(

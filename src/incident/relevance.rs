@@ -93,6 +93,8 @@ impl<'a> Sphere<'a> {
         }
         let (namespace, everything) = match &anomaly.subject {
             Subject::Traffic(namespace) => (Some(namespace), namespace.is_empty()),
+            // Nodes do not fall for what one namespace does.
+            Subject::Cluster if of_nodes => (None, false),
             Subject::Database(_) | Subject::Cache(_) | Subject::Cluster => (None, true),
             _ => (None, false),
         };
@@ -121,6 +123,9 @@ impl<'a> Sphere<'a> {
     fn contains(&self, change: &Change) -> bool {
         // That a node went is what its anomaly says already.
         if change.kind == ChangeKind::Node && self.of_nodes && self.objects.contains(&change.object) {
+            return false;
+        }
+        if self.lacks_nodes.is_some() && change.is_arrival() {
             return false;
         }
         // So is what an autoscaler did itself.

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 use super::Scene;
-use super::suspicion::was_looping;
+use super::suspicion::looping_since;
 use super::workload::{Bindings, evidence};
 
 /// How long before the onset a change of configuration is suspected (audit, section 4: crash-loop).
@@ -149,7 +149,7 @@ fn changed_before<'a>(
             let slack = if edit.is_ours() { SignedDuration::ZERO } else { SLACK };
             edit.at.duration_since(onset) <= slack && onset.duration_since(edit.at) <= BLAME
         })
-        .filter(|(_, edit)| !owners.iter().any(|owner| was_looping(scene, owner, edit.at)))
+        .filter(|(_, edit)| !owners.iter().any(|owner| looping_since(scene, owner, edit.at).is_some()))
         .filter(|(_, edit)| !is_proven(scene, owners, edit.at))
         .max_by(|(one, edit), (other, later)| edit.at.cmp(&later.at).then_with(|| other.key.cmp(&one.key)))
 }

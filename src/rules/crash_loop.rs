@@ -11,7 +11,7 @@ use crate::domain::{
 use super::crash_cause::{CANNOT_START, Why, why};
 use super::crash_title::{how, part, title};
 use super::room::{Suggestion, suggest_memory};
-use super::suspicion::inherited_since;
+use super::suspicion::{inherited_since, went_on_since};
 use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups, quote};
 use super::{Needs, Rule, Scene, Threshold, Unit, configuration, evicted, pages_at, shown};
 
@@ -126,8 +126,10 @@ fn has_settled(scene: &Scene<'_>, container: &Container, end: &Terminated) -> bo
 fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let standing = group.standing(scene);
     let pods = group.pods();
-    let inherited = inherited_since(scene, &group.revisions(scene));
-    let onset = inherited.into_iter().chain([pods_onset(scene, group)]).min()?;
+    let (revisions, began) = (group.revisions(scene), pods_onset(scene, group));
+    // Pods that were moved meanwhile began anew, and it did not.
+    let went_on = went_on_since(scene, &revisions, began);
+    let onset = inherited_since(scene, &revisions).into_iter().chain(went_on).chain([began]).min()?;
     let (worst, worst_why) = worst(scene, group)?;
     let suspicion = group.suspect(scene, onset);
     let mut bindings = group.bindings(scene, worst);

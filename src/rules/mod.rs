@@ -61,7 +61,7 @@ mod traffic;
 mod traffic_cause;
 mod workload;
 
-use crate::domain::{Anomaly, Blind, Name, Origin, Snapshot, Timestamp, Trigger};
+use crate::domain::{Anomaly, Blind, Kind, Name, Origin, Severity, Snapshot, Subject, Timestamp, Trigger};
 
 pub use scene::Scene;
 pub use thresholds::{Threshold, Thresholds, Unit, UnknownThreshold};
@@ -168,6 +168,7 @@ pub fn judge(snapshot: &Snapshot, thresholds: &Thresholds, now: Timestamp) -> Ju
     for rule in RULES.iter().copied() {
         let awaited = rule.awaits.iter().any(|origin| snapshot.is_awaited(*origin, now));
         let mut anomalies = if awaited { Vec::new() } else { (rule.examine)(&scene) };
+        anomalies.iter_mut().filter(|anomaly| is_elsewhere(anomaly, snapshot)).for_each(play_down);
         anomalies.sort_by(worst_first);
         let finding = match (anomalies.is_empty(), rule.needs.blindness(snapshot, now)) {
             (true, None) => Finding::Clear,
@@ -182,6 +183,20 @@ pub fn judge(snapshot: &Snapshot, thresholds: &Thresholds, now: Timestamp) -> Ju
     judgement.team =
         snapshot.triggers.iter().map(|trigger| (trigger.into(), team::judge(&scene, trigger))).collect();
     judgement
+}
+
+/// A node's trouble, where one namespace is looked at that has nothing on it.
+fn is_elsewhere(anomaly: &Anomaly, snapshot: &Snapshot) -> bool {
+    let Some(scope) = &snapshot.scope else { return false };
+    let is_node = matches!(&anomaly.subject, Subject::Object(object) if object.kind == Kind::Node);
+    is_node && !anomaly.touches.iter().any(|object| object.key.namespace == *scope)
+}
+
+/// Worth knowing, and nobody's incident here.
+fn play_down(anomaly: &mut Anomaly) {
+    anomaly.severity = Severity::Suspect;
+    anomaly.score = SHOWN;
+    anomaly.pages_at = None;
 }
 
 /// Below this an anomaly isn't shown (audit, section 3).

@@ -40,6 +40,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
     let cause = Cause { name, says: says.clone(), weight: 0.9 };
     let mut obstacle = about(pod, None, cause, label, &says);
     obstacle.bindings = requests(pod);
+    obstacle.bindings.insert("scheduler_says", quote(gist(message)));
     obstacle.bindings.extend(absent_resource(message).map(|resource| ("resource", quote(resource))));
     Some(obstacle)
 }
@@ -48,7 +49,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
 fn gist(message: &str) -> &str {
     let ends = [". no new claims to deallocate", ". preemption:", ", preemption:"];
     let end = ends.iter().filter_map(|end| message.find(end)).min().unwrap_or(message.len());
-    &message[..end]
+    message[..end].trim_end_matches('.')
 }
 
 /// Nothing is written about its place yet: no scheduler looked at it, or one did and waits for its volume.

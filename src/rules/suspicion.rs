@@ -10,8 +10,8 @@ use super::revision::{Kept, Revision, of_deployment, rolled_out_at};
 
 /// A revision that was in service this long has proven itself (Kubernetes' own progress deadline).
 const PROVEN: SignedDuration = SignedDuration::from_mins(10);
-/// One that was in service for less has hardly been tried: pods take some seconds to start.
-const TRIED: SignedDuration = SignedDuration::from_secs(20);
+/// One that was in service for less was never tried: two edits of one deed.
+const TRIED: SignedDuration = SignedDuration::from_secs(5);
 
 /// How long after its rollout a revision can be blamed when no older one runs beside it (audit, section 5:
 /// changes explain what follows within 15 minutes; a crash may take a while to show).
@@ -108,11 +108,24 @@ fn first_back_off(scene: &Scene<'_>, revision: &Revision<'_>) -> Option<Timestam
     back_offs(scene, &set.key).map(|event| event.first).min()
 }
 
-/// Whether pods of this owner were crash-looping at that moment, by events, which outlive the pods by an hour. The
+/// Since when pods of this owner had been crash-looping at that moment, by events, which outlive the pods by an hour. The
 /// kubelet tells it again every five minutes at least.
-pub(super) fn was_looping(scene: &Scene<'_>, owner: &Key, at: Timestamp) -> bool {
+pub(super) fn looping_since(scene: &Scene<'_>, owner: &Key, at: Timestamp) -> Option<Timestamp> {
     const AGAIN: SignedDuration = SignedDuration::from_mins(6);
-    back_offs(scene, owner).any(|event| event.first < at && at.duration_since(event.last) <= AGAIN)
+    let lasted = |event: &&Event| event.first < at && at.duration_since(event.last) <= AGAIN;
+    back_offs(scene, owner).filter(lasted).map(|event| event.first).min()
+}
+
+/// The same of the newest of these revisions, whose pods may have been replaced since.
+pub(super) fn went_on_since(
+    scene: &Scene<'_>,
+    revisions: &[Revision<'_>],
+    at: Timestamp,
+) -> Option<Timestamp> {
+    match revisions.first()?.kept {
+        Kept::Set(set) => looping_since(scene, &set.key, at),
+        Kept::Row(_) => None,
+    }
 }
 
 fn back_offs<'a>(scene: &Scene<'a>, owner: &Key) -> impl Iterator<Item = &'a Event> {

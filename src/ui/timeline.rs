@@ -81,12 +81,15 @@ fn axis(app: &App, look: &Look, onset: Option<Timestamp>, area: Rect, buffer: &m
     }
 }
 
-/// Changes by how close before the onset they were; without one, the latest first.
+/// Changes by how close before the onset they were, first those that concern the incident; without an onset, the
+/// latest first.
 fn nearest(app: &App, onset: Option<Timestamp>) -> Vec<&Change> {
     let mut changes: Vec<&Change> = app.changes().iter().collect();
+    let own = app.incident().map_or(&[][..], |incident| &incident.changes);
     if let Some(onset) = onset {
-        changes.sort_by_key(|change| {
+        changes.sort_by_cached_key(|change| {
             (
+                !own.contains(change),
                 change.at > onset,
                 if change.at > onset { between(onset, change.at) } else { between(change.at, onset) },
             )
