@@ -60,7 +60,9 @@ pub(super) fn words(found: &Value, now: Timestamp) -> Vec<(Tone, String)> {
     let mut lines = Vec::new();
     let mut row = |label: &str, value: String| {
         if !value.is_empty() {
-            lines.push((Tone::Plain, format!("{label:<14}{value}")));
+            // What anybody wrote on it proves nothing of how it is.
+            let tone = if matches!(label, "labels" | "annotations") { Tone::Dim } else { Tone::Plain };
+            lines.push((tone, format!("{label:<14}{value}")));
         }
     };
     row("name", key(found).to_string());

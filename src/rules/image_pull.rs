@@ -38,16 +38,25 @@ pub(super) static RULE: Rule = Rule {
     says: "Containers that wait for an image that cannot be pulled, named or verified. Silent while a pull is \
            in progress, about pods being deleted, and about containers that wait for other things.",
     needs: Needs::All(&[Origin::Pods]),
-    awaits: &[],
+    awaits: &[Origin::Deployments, Origin::ReplicaSets],
     thresholds: &[WARNING_AFTER, CRITICAL_AFTER, PAGES_AFTER],
     examine,
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    groups(scene, |_, _, container| is_failing(container))
+    groups(scene, |scene, pod, container| is_failing(container) && !is_corrected(scene, pod, container))
         .iter()
         .filter_map(|group| anomaly(scene, group))
         .collect()
+}
+
+/// Whether the pod is of an older revision, and the newest names another image: it goes with the rollout.
+fn is_corrected(scene: &Scene<'_>, pod: &Pod, container: &Container) -> bool {
+    let (_, Some(deployment)) = scene.workload_of(pod) else { return false };
+    let newest = scene.revisions(deployment).first();
+    let is_older = newest.zip(pod.owner.as_ref()).is_some_and(|(newest, owner)| newest.uid != owner.uid);
+    let mut named = deployment.template.containers.iter().filter(|row| row.name == container.name);
+    is_older && named.any(|row| row.image != container.image)
 }
 
 /// Whether a container waits for an image that does not come.
