@@ -92,7 +92,8 @@ impl Snapshot {
     pub(super) fn note_edits<T: Keyed>(
         &mut self,
         kind: Kind,
-        (table, written): (fn(&Snapshot) -> &Table<T>, fn(&T) -> (Timestamp, Option<&Edit>)),
+        table: fn(&Snapshot) -> &Table<T>,
+        written: Written<T>,
         delta: &Delta<T>,
     ) {
         let Delta::Seen(seen) = delta else { return };
@@ -145,6 +146,9 @@ impl Snapshot {
         }
     }
 }
+
+/// When an object was created, and the last edit that it keeps.
+type Written<T> = fn(&T) -> (Timestamp, Option<&Edit>);
 
 /// Which table.
 type Deleted = fn(&Snapshot) -> &Table<ConfigObject>;

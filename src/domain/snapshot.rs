@@ -184,7 +184,8 @@ impl Snapshot {
             Fact::Services(delta) => {
                 self.note_edits(
                     Kind::Service,
-                    (|all| &all.services, |one| (one.created, one.edited.as_ref())),
+                    |all| &all.services,
+                    |one| (one.created, one.edited.as_ref()),
                     &delta,
                 );
                 self.services.fold(delta);
@@ -196,7 +197,8 @@ impl Snapshot {
             Fact::Ingresses(delta) => {
                 self.note_edits(
                     Kind::Ingress,
-                    (|all| &all.ingresses, |one| (one.created, one.edited.as_ref())),
+                    |all| &all.ingresses,
+                    |one| (one.created, one.edited.as_ref()),
                     &delta,
                 );
                 self.ingresses.fold(delta);
@@ -205,7 +207,8 @@ impl Snapshot {
             Fact::ConfigMaps(delta) => {
                 self.note_edits(
                     Kind::ConfigMap,
-                    (|all| &all.config_maps, |one| (one.created, one.edited.as_ref())),
+                    |all| &all.config_maps,
+                    |one| (one.created, one.edited.as_ref()),
                     &delta,
                 );
                 self.note_deleted(at, |snapshot| &snapshot.config_maps, &delta);

@@ -144,8 +144,8 @@ impl Table<'_> {
 
     /// What would mend it was done, and a person took it back: they know best why, and may want it again.
     fn taken_back(&self) -> Option<Decision> {
-        let once = |done: &&Done| done.undone && done.change.as_ref().is_some_and(|made| made.times < ENOUGH);
-        let undone = |step: &Step| self.view.facts.progress.steps.get(&step.id).filter(once).is_some();
+        let once = |done: &Done| done.undone && done.change.as_ref().is_some_and(|made| made.times < ENOUGH);
+        let undone = |step: &Step| self.view.facts.progress.steps.get(&step.id).is_some_and(once);
         let (index, _) = self.with_index().find(|(_, step)| undone(step) && self.reason(step).is_some())?;
         let title = &self.steps[index].title;
         let why =

@@ -151,10 +151,7 @@ fn kernel<'w>(words: &'w str, image: &str) -> &'w str {
     loop {
         let unwrapped = WRAPPINGS.iter().find_map(|wrapping| {
             let inner = rest.strip_prefix(wrapping)?;
-            match wrapping.ends_with(' ') {
-                true => inner.strip_prefix(named.as_str()),
-                false => inner.strip_prefix(": "),
-            }
+            inner.strip_prefix(if wrapping.ends_with(' ') { named.as_str() } else { ": " })
         });
         let status =
             || rest.strip_prefix("rpc error: code = ")?.split_once(" desc = ").map(|(_, inner)| inner);
