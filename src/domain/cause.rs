@@ -76,6 +76,7 @@ causes! {
     CONTROLLER_SILENT = "controller-silent": "The controller has not acted on the last change: it does not work.";
     STUCK_TERMINATING = "stuck-terminating": "A pod that should be gone stays, and its place with it: a finalizer, a volume or the runtime holds it.";
     QUOTA = "quota": "A ResourceQuota or LimitRange forbids the pod.";
+    QUOTA_DEMANDS = "quota-demands": "A ResourceQuota counts what the pod does not say: it has to name its requests or limits.";
     WEBHOOK = "webhook": "An admission webhook refuses the pod or does not answer.";
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
     LEFT_BEHIND = "left-behind": "A StatefulSet waits for a pod of a revision that it is done with: it has to be deleted by hand.";

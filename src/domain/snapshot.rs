@@ -405,10 +405,13 @@ impl Snapshot {
                 && set.owner.as_ref().is_some_and(|owner| owner.name == event.about.name)
                 && named(event)
         });
+        let told: Vec<&Event> = told.filter(|event| event.last >= since).collect();
         // The same words were said when it came for the first time.
-        let told = told.map(|event| if event.first >= since { event.first } else { event.last });
+        let from_nothing = told.iter().filter(|event| event.message.contains(" from 0 to "));
+        let anew = from_nothing.map(|event| event.last).max();
+        let told = told.iter().map(|event| if event.first >= since { event.first } else { event.last });
         let pods = self.owned_by(&set.uid).into_iter().map(|pod| pod.created);
-        told.chain(pods).filter(|at| *at >= since).min()
+        anew.or_else(|| told.chain(pods).filter(|at| *at >= since).min())
     }
 
     /// The StatefulSet or DaemonSet of that name.

@@ -89,6 +89,18 @@ fn scaling(snapshot: &Snapshot, window: Window, rollouts: &[Change], changes: &m
         let by = event.source.clone();
         changes.push(Change { at: event.last, kind: ChangeKind::Scaling, object, says, by });
     }
+    // A StatefulSet tells of each pod that it takes away, and not of a scaling.
+    for set in snapshot.stateful_sets.iter().filter(|set| set.desired == 0) {
+        let own = |event: &&Event| event.about == set.key && &*event.reason == "SuccessfulDelete";
+        let last = snapshot.events.iter().filter(own).map(|event| event.last).max();
+        changes.extend(last.filter(|at| window.contains(*at)).map(|at| Change {
+            at,
+            kind: ChangeKind::Scaling,
+            object: set.object(),
+            says: format!("{} scaled to 0", set.key.name),
+            by: None,
+        }));
+    }
     for scaler in snapshot.autoscalers.iter() {
         if let Some(at) = scaler.last_scaled.filter(|at| window.contains(*at) && !told.contains(&scaler.key))
         {

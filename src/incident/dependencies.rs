@@ -18,6 +18,12 @@ const SLACK: SignedDuration = SignedDuration::from_mins(2);
 /// Rules that say of a workload, or of the node it is on, that it cannot answer.
 const SILENCES: &[&str] = &["crash-loop", "image-pull", "rollout-stuck", "node-notready"];
 
+/// Or that nobody is there to answer: a Service whose workload was scaled to 0, or that selects nobody.
+fn is_silence(anomaly: &Anomaly) -> bool {
+    const NOBODY: &[&str] = &[cause::SCALED_TO_ZERO, cause::SERVICE_SELECTOR, cause::NO_ENDPOINTS];
+    SILENCES.contains(&&*anomaly.rule) || &*anomaly.rule == "ingress-down" && has_cause(anomaly, NOBODY)
+}
+
 /// Every trouble that another anomaly explains: the names it could not reach are those of what is ill, or it says
 /// nothing, and what it leans on went with its node.
 pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
@@ -28,7 +34,7 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
         let window = words.as_ref().map_or(WINDOW, |(_, window)| *window);
         for (cause, ill) in anomalies.iter().enumerate() {
             let after = trouble.onset.duration_since(ill.onset);
-            if cause == effect || !SILENCES.contains(&&*ill.rule) || after < -SLACK || after > window {
+            if cause == effect || !is_silence(ill) || after < -SLACK || after > window {
                 continue;
             }
             let found = match &words {

@@ -200,7 +200,7 @@ const LACKS_NODES: &[&str] = &[
 
 /// What of a namespace may be behind such a trouble: its ways, or its limits.
 fn concerned(anomaly: &Anomaly) -> Option<&'static [Kind]> {
-    if has_cause(anomaly, &[cause::QUOTA]) {
+    if has_cause(anomaly, &[cause::QUOTA, cause::QUOTA_DEMANDS]) {
         return Some(&[Kind::ResourceQuota, Kind::LimitRange]);
     }
     has_cause(anomaly, LACKS_OTHERS).then_some(&[Kind::NetworkPolicy, Kind::Service])

@@ -12,7 +12,7 @@ use super::plan::last_change;
 use super::shortfall::{ENOUGH, fails_anew, shortfall};
 use super::view::{Reason, View};
 use super::words::{short, tell_the_same};
-use super::{Done, Hold, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
+use super::{Done, PlannedStep, Playbook, Resolution, Step, StepPhase, StepState};
 
 /// What a decision is made from.
 pub(super) struct Table<'a> {
@@ -37,8 +37,6 @@ pub(super) struct Decision {
     pub back: Option<usize>,
 }
 
-/// Causes beside which what it said last tells more.
-const SAYS_LITTLE: &[&str] = &[cause::CRASH, cause::BAD_REVISION];
 /// At most so many other ways are shown.
 const ALTERNATIVES: usize = 2;
 /// All conditions hold for this long without our doing: it passes by itself.
@@ -71,16 +69,16 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
 }
 
 impl Table<'_> {
-    fn position(&self, id: &str) -> Option<usize> {
+    pub(super) fn position(&self, id: &str) -> Option<usize> {
         self.playbook.steps.iter().position(|step| step.id == id)
     }
 
-    fn is_available(&self, index: usize) -> bool {
+    pub(super) fn is_available(&self, index: usize) -> bool {
         self.steps[index].state == StepState::Available
     }
 
     /// Available, or a read that was done and can be done again.
-    fn can_run(&self, index: usize) -> bool {
+    pub(super) fn can_run(&self, index: usize) -> bool {
         let again = matches!(self.steps[index].state, StepState::Done { .. })
             && self.playbook.steps[index].todo.effect() == Effect::Read;
         self.is_available(index) || again
@@ -180,65 +178,6 @@ impl Table<'_> {
     fn passing(&self) -> Option<Decision> {
         let since = self.resolved.holds_since?;
         (between(since, self.view.facts.now) >= PASSING).then(|| self.holding()).flatten()
-    }
-
-    /// It takes time, or another playbook has to go first; or, at the `last`, no step of this one helps.
-    fn held(&self, last: bool) -> Option<Decision> {
-        let any = |causes: &[String]| causes.iter().any(|cause| self.view.has(cause));
-        let holds: Vec<&Hold> = self
-            .playbook
-            .holds
-            .iter()
-            .filter(|hold| hold.last == last && (hold.for_causes.is_empty() || any(&hold.for_causes)))
-            .filter(|hold| !any(&hold.not_for_causes))
-            .collect();
-        // What is judged from what is there now, before what a read found: an event may tell of what is over.
-        let (judged, found): (Vec<&Hold>, Vec<&Hold>) =
-            holds.into_iter().partition(|hold| self.is_judged(hold));
-        judged.into_iter().chain(found).find_map(|hold| {
-            let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
-            if self.is_confirmed(hold) {
-                let known = self.view.causes.first().filter(|cause| {
-                    last && hold.for_causes.is_empty() && !SAYS_LITTLE.contains(&&*cause.name)
-                });
-                let why = match known {
-                    Some(cause)
-                        if self.is_mended(cause) && last_change(self.view, self.playbook).is_some() =>
-                    {
-                        format!("{}: what could be done about it is done or blocked", short(&cause.says))
-                    }
-                    Some(cause) => format!("{}: no change of this playbook mends that", short(&cause.says)),
-                    None => hold.why.show(self.values),
-                };
-                return Some(Decision { parent: hold.to.clone(), ..suggest(index, why) });
-            }
-            // The doubt is removed by its step; once that has found nothing, it was no reason to hold.
-            let cause = self.view.causes.iter().find(|cause| hold.for_causes.contains(&cause.name))?;
-            self.is_available(index).then(|| suggest(index, cause.says.clone()))
-        })
-    }
-
-    /// Whether some step of the playbook mends it.
-    fn is_mended(&self, cause: &Reason) -> bool {
-        let mends = |step: &Step| step.todo.effect() > Effect::Read && step.for_causes.contains(&cause.name);
-        self.playbook.steps.iter().any(mends)
-    }
-
-    fn is_judged(&self, hold: &Hold) -> bool {
-        self.view
-            .facts
-            .anomaly
-            .causes
-            .iter()
-            .any(|cause| hold.for_causes.iter().any(|name| name == cause.name))
-    }
-
-    fn is_confirmed(&self, hold: &Hold) -> bool {
-        let found = self
-            .view
-            .done(&hold.step)
-            .is_some_and(|done| done.found.iter().any(|found| hold.for_causes.contains(&found.cause)));
-        !hold.confirm || found || self.is_judged(hold)
     }
 
     /// The first step that mends a cause we know.
@@ -391,7 +330,7 @@ impl Table<'_> {
     }
 }
 
-fn suggest(index: usize, why: impl Into<String>) -> Decision {
+pub(super) fn suggest(index: usize, why: impl Into<String>) -> Decision {
     Decision { suggested: Some(index), why: why.into(), ..Decision::default() }
 }
 

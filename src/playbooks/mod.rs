@@ -7,6 +7,7 @@ mod checklist;
 mod decide;
 mod finds;
 mod guards;
+mod holds;
 mod library;
 mod listing;
 mod outdated;

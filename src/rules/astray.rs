@@ -1,5 +1,5 @@
 //! Services that select no pod while a Deployment beside them is plainly meant: one label differs, by a few letters;
-//! or it was scaled to 0 lately.
+//! or it was scaled to 0 lately. And Services that were switched to pods none of which is ready.
 //! Many a Service is empty on purpose; those are not told.
 
 use std::collections::HashSet;
@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Deployment, Key, Kind, Name, ObjectRef, Origin, Service, Severity, Subject,
-    cause,
+    Anomaly, AnomalyId, CREATING, Cause, Deployment, EndpointSlice, Key, Kind, Name, ObjectRef, Origin,
+    Service, Severity, Subject, cause,
 };
 
 use super::ingress_down::{NO_ENDPOINTS, RULE};
-use super::workload::{Bindings, evidence};
+use super::workload::{Bindings, evidence, quote};
 use super::{Scene, backing, shown};
 
 /// Those that no Ingress leads to: of the others it is told where the users are.
@@ -21,27 +21,64 @@ pub(super) fn examine(scene: &Scene<'_>, told: &[Anomaly]) -> Vec<Anomaly> {
     if !snapshot.endpoint_slices.is_listed() || !snapshot.pods.is_listed() {
         return Vec::new();
     }
-    let led: HashSet<Key> = snapshot
-        .endpoint_slices
-        .iter()
-        .filter(|slice| slice.total > 0)
-        .filter_map(|slice| Some(Key::new(slice.key.namespace.clone(), slice.service.clone()?)))
-        .collect();
+    let leads = |is_so: fn(&EndpointSlice) -> bool| -> HashSet<Key> {
+        let slices = snapshot.endpoint_slices.iter().filter(|slice| is_so(slice));
+        slices
+            .filter_map(|slice| Some(Key::new(slice.key.namespace.clone(), slice.service.clone()?)))
+            .collect()
+    };
+    let (led, served) = (leads(|slice| slice.total > 0), leads(|slice| slice.ready > 0));
     let is_told = |key: &Key| {
         let service = ObjectRef::new(Kind::Service, key.clone());
         told.iter().any(|anomaly| anomaly.touches.contains(&service))
     };
-    let mut empty: Vec<&Service> = snapshot
+    let mut unserved: Vec<&Service> = snapshot
         .services
         .iter()
-        .filter(|service| !service.selector.labels.0.is_empty() && !led.contains(&service.key))
+        .filter(|service| !service.selector.labels.0.is_empty() && !served.contains(&service.key))
         .filter(|service| !is_told(&service.key))
         .collect();
-    empty.sort_by(|one, other| one.key.cmp(&other.key));
-    empty
+    unserved.sort_by(|one, other| one.key.cmp(&other.key));
+    unserved
         .into_iter()
-        .filter_map(|service| anomaly(scene, service).or_else(|| emptied(scene, service)))
+        .filter_map(|service| {
+            if led.contains(&service.key) {
+                return switched(scene, service);
+            }
+            anomaly(scene, service).or_else(|| emptied(scene, service))
+        })
         .collect()
+}
+
+/// A Service that was changed lately and that selects pods none of which is ready.
+fn switched(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
+    let edit = service.edited.as_ref().filter(|edit| edit.at.duration_since(service.created) > CREATING)?;
+    if scene.now.duration_since(edit.at) > LATELY {
+        return None;
+    }
+    let (name, lasts) = (&service.key.name, scene.has_lasted(edit.at, &NO_ENDPOINTS));
+    let by = edit.by.as_ref().map(|by| format!(" by {}", quote(by))).unwrap_or_default();
+    let says = format!("Service {name} was changed{by}, and none of the pods that it selects is ready");
+    let object = ObjectRef::new(Kind::Service, service.key.clone());
+    let behind = backing::deployments(scene, service);
+    let mut bindings =
+        Bindings::from([("namespace", service.key.namespace.to_string()), ("service", name.to_string())]);
+    bindings.extend(behind.first().map(|one| ("deployment", one.key.name.to_string())));
+    let behind = behind.iter().map(|one| ObjectRef::new(Kind::Deployment, one.key.clone()));
+    shown(Anomaly {
+        id: AnomalyId(format!("{}/service/{}", RULE.name, service.key).into()),
+        rule: RULE.name.into(),
+        subject: Subject::Object(object.clone()),
+        severity: if lasts { Severity::Warning } else { Severity::Suspect },
+        score: if lasts { 0.75 } else { 0.55 },
+        onset: edit.at.min(scene.now),
+        title: format!("service {name}: nobody behind it is ready since it was changed"),
+        evidence: vec![evidence(Origin::Services, Some(edit.at), says.clone())],
+        causes: vec![Cause { name: cause::NO_ENDPOINTS, says, weight: 0.9 }],
+        touches: std::iter::once(object).chain(behind).collect(),
+        bindings,
+        pages_at: None,
+    })
 }
 
 /// The label that differs: its name, what the Service asks for, and what the pods have.
@@ -95,7 +132,7 @@ fn emptied(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
     let rests = backing::at_rest(scene, service)?;
     let since = rests.since?.min(scene.now);
     // KEDA scales to 0 by itself, and back.
-    let scaler = scene.autoscaler_of(&rests.deployment.key);
+    let scaler = scene.autoscaler_of(&rests.object.key);
     if scene.now.duration_since(since) > LATELY
         || !scene.has_lasted(since, &NO_ENDPOINTS)
         || scaler.is_some_and(|scaler| scaler.key.name.starts_with("keda-hpa-"))
@@ -115,10 +152,10 @@ fn emptied(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
         severity: Severity::Suspect,
         score: 0.55,
         onset: since,
-        title: format!("service {name}: {} is scaled to 0", rests.deployment.key.name),
-        evidence: vec![evidence(Origin::Deployments, Some(since), says.clone())],
+        title: format!("service {name}: {} is scaled to 0", rests.object.key.name),
+        evidence: vec![evidence(Origin::Services, Some(since), says.clone())],
         causes: vec![Cause { name: cause::SCALED_TO_ZERO, says, weight: 0.9 }],
-        touches: vec![object, ObjectRef::new(Kind::Deployment, rests.deployment.key.clone())],
+        touches: vec![object, rests.object],
         bindings,
         pages_at: None,
     })

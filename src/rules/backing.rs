@@ -1,6 +1,8 @@
 //! Which workloads a Service leads to, by their selectors: also when no pod of theirs is there to be asked.
 
-use crate::domain::{Deployment, Event, Key, Labels, Service, Timestamp};
+use jiff::SignedDuration;
+
+use crate::domain::{Controller, Deployment, Event, Key, Kind, Labels, ObjectRef, Service, Timestamp};
 
 use super::Scene;
 use super::rollout_stuck::{NO_PROGRESS, is_told};
@@ -28,45 +30,85 @@ fn selects(service: &Service, own: &Labels) -> bool {
     within(wanted, own) || within(own, wanted)
 }
 
-/// A workload that a Service leads to and that somebody scaled to 0.
-pub(super) struct AtRest<'a> {
-    pub deployment: &'a Deployment,
+/// A Deployment or a StatefulSet that a Service leads to and that somebody scaled to 0.
+pub(super) struct AtRest {
+    pub object: ObjectRef,
     /// When it was scaled, as far as is known.
     pub since: Option<Timestamp>,
     /// How many replicas it had; 1 where nobody remembers.
     pub before: u32,
 }
 
-impl AtRest<'_> {
+impl AtRest {
     /// `Service web leads to web alone, which is scaled to 0 (it had 3)`.
     pub fn says(&self, service: &str) -> String {
-        let name = &self.deployment.key.name;
+        let name = &self.object.key.name;
         format!("Service {service} leads to {name} alone, which is scaled to 0 (it had {})", self.before)
     }
 
     pub fn bindings(&self) -> Bindings {
-        Bindings::from([
-            ("deployment", self.deployment.key.name.to_string()),
+        let (kind, name) = (self.object.kind, self.object.key.name.to_string());
+        let mut bindings = Bindings::from([
+            ("workload", format!("{}/{name}", kind.for_kubectl())),
+            ("workload_kind", kind.as_str().to_owned()),
             ("replicas_before", self.before.to_string()),
-        ])
+        ]);
+        bindings.extend((kind == Kind::Deployment).then(|| ("deployment", name.clone())));
+        bindings.insert("workload_name", name);
+        bindings
     }
 }
 
 /// What a Service leads to, where all of that is scaled to 0.
-pub(super) fn at_rest<'a>(scene: &Scene<'a>, service: &Service) -> Option<AtRest<'a>> {
+pub(super) fn at_rest(scene: &Scene<'_>, service: &Service) -> Option<AtRest> {
     let behind = deployments(scene, service);
-    let deployment = *behind.first()?;
-    if behind.iter().any(|one| one.replicas > 0) || is_led_elsewhere(scene, service) {
+    let here = |set: &&Controller| {
+        set.key.namespace == service.key.namespace && selects(service, &set.selector.labels)
+    };
+    let sets: Vec<&Controller> = scene.snapshot.stateful_sets.iter().filter(here).collect();
+    let mut agents = scene.snapshot.daemon_sets.iter().filter(here);
+    let runs = behind.iter().any(|one| one.replicas > 0) || sets.iter().any(|set| set.desired > 0);
+    if runs || agents.next().is_some() || has_pods(scene, service) {
         return None;
     }
+    match behind.first() {
+        Some(deployment) => Some(resting(scene, deployment)),
+        None => sets.iter().min_by_key(|set| &set.key).map(|set| resting_set(scene, set)),
+    }
+}
+
+fn resting(scene: &Scene<'_>, deployment: &Deployment) -> AtRest {
     let scaled = scalings(scene, deployment).max_by_key(|event| event.last);
     let told = scaled.and_then(|event| from(&event.message)).filter(|before| *before > 0);
     let least = || scene.autoscaler_of(&deployment.key).map(|scaler| scaler.min.max(1));
-    Some(AtRest {
-        deployment,
+    AtRest {
+        object: ObjectRef::new(Kind::Deployment, deployment.key.clone()),
         since: scaled.map(|event| event.last).or(deployment.written),
         before: told.or_else(least).unwrap_or(1),
-    })
+    }
+}
+
+/// It tells of each pod that it takes away, and of nothing else.
+fn resting_set(scene: &Scene<'_>, set: &Controller) -> AtRest {
+    let gone = scene.snapshot.events.iter().filter(|event| {
+        event.about == set.key
+            && &*event.about_kind == Kind::StatefulSet.as_str()
+            && &*event.reason == "SuccessfulDelete"
+    });
+    let moments: Vec<Timestamp> = gone.map(|event| event.last).collect();
+    let last = moments.iter().max().copied();
+    // Those of one scaling: pods end one after the other.
+    let together = moments.iter().filter(|at| last.is_some_and(|last| last.duration_since(**at) <= ENDING));
+    AtRest { object: set.object(), since: last, before: (together.count() as u32).max(1) }
+}
+
+/// How long a StatefulSet may take to end its pods one after the other.
+const ENDING: SignedDuration = SignedDuration::from_mins(5);
+
+fn has_pods(scene: &Scene<'_>, service: &Service) -> bool {
+    let pods = scene.snapshot.pods.iter().filter(|pod| pod.key.namespace == service.key.namespace);
+    let mut pods = pods.filter(|pod| pod.deleting.is_none() && !pod.is_finished());
+    pods.any(|pod| service.selector.matches(&pod.labels))
 }
 
 /// Whether a StatefulSet, a DaemonSet or a pod of anybody else is selected, too.
@@ -74,9 +116,7 @@ fn is_led_elsewhere(scene: &Scene<'_>, service: &Service) -> bool {
     let here = |key: &Key| key.namespace == service.key.namespace;
     let snapshot = scene.snapshot;
     let mut sets = snapshot.stateful_sets.iter().chain(snapshot.daemon_sets.iter());
-    let mut pods = snapshot.pods.iter().filter(|pod| here(&pod.key) && pod.deleting.is_none());
-    sets.any(|set| here(&set.key) && selects(service, &set.selector.labels))
-        || pods.any(|pod| !pod.is_finished() && service.selector.matches(&pod.labels))
+    sets.any(|set| here(&set.key) && selects(service, &set.selector.labels)) || has_pods(scene, service)
 }
 
 /// Whether all that a Service leads to has just been installed, or scaled up from 0, and starts without trouble: so far

@@ -240,7 +240,7 @@ fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<Unserved> {
 }
 
 /// What the Service leads to, where that is scaled to 0.
-fn at_rest<'a>(scene: &Scene<'a>, ingress: &Ingress, service: &Name) -> Option<AtRest<'a>> {
+fn at_rest(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<AtRest> {
     let key = Key::new(ingress.key.namespace.clone(), service.clone());
     backing::at_rest(scene, scene.snapshot.services.get(&key)?)
 }

@@ -183,7 +183,16 @@ fn not_ready(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
         .filter(|pod| scene.has_lasted(unready_since(pod), patience(pod)))
         .map(|pod| unready_since(pod))
         .collect();
-    let what = |pods: usize| format!("{pods} of {} not ready", text::count(missing.wanted, "pod"));
+    // Of an ordered set only the first of those that lack is there.
+    let lacks = missing.controller.is_some_and(|one| one.existing < one.desired);
+    let what = |pods: usize| {
+        let wanted = text::count(missing.wanted, "pod");
+        if lacks {
+            format!("{} of {wanted} ready", missing.ready)
+        } else {
+            format!("{pods} of {wanted} not ready")
+        }
+    };
     if let Some(onset) = late.iter().min() {
         let onset = (*onset).min(scene.now);
         let (severity, score) = match () {

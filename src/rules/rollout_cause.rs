@@ -132,7 +132,7 @@ pub(super) fn refused(words: &str, origin: Origin, at: Option<Timestamp>) -> Obs
     }
     let (name, label) = match () {
         () if lower.contains("must specify") && lower.contains("quota") => {
-            (cause::QUOTA, "quota demands requests or limits")
+            (cause::QUOTA_DEMANDS, "quota demands requests or limits")
         }
         () if lower.contains("exceeded quota") || lower.contains("limitrange") => {
             (cause::QUOTA, "quota exceeded")

@@ -12,6 +12,8 @@ use super::revision::{Kept, Revision, of_deployment, rolled_out_at};
 const PROVEN: SignedDuration = SignedDuration::from_mins(10);
 /// One that was in service for less was never tried: two edits of one deed.
 const TRIED: SignedDuration = SignedDuration::from_secs(5);
+/// Of a StatefulSet or a DaemonSet less is known: it replaces its pods one after the other.
+const RAN: SignedDuration = SignedDuration::from_mins(2);
 
 /// How long after its rollout a revision can be blamed when no older one runs beside it (audit, section 5:
 /// changes explain what follows within 15 minutes; a crash may take a while to show).
@@ -200,13 +202,20 @@ fn last_tried<'a>(
     rolled_out: Timestamp,
 ) -> Option<(Revision<'a>, String)> {
     let before = older.first()?;
-    let Kept::Set(set) = before.kept else { return None };
     let ran = rolled_out.duration_since(before.created);
-    if ran < TRIED || has_crashed(scene, before) || warnings(scene, &set.key).next().is_some() {
-        return None;
-    }
-    let ran = text::span(between(before.created, rolled_out));
-    Some((*before, format!("{before} ran for {ran}, and nothing is known against it")))
+    let span = text::span(between(before.created, rolled_out));
+    let says = match before.kept {
+        // By their names its pods cannot be told from those of today.
+        Kept::Row(_) => {
+            (ran >= RAN && !has_crashed(scene, before)).then(|| format!("{before} ran for {span} before"))?
+        }
+        Kept::Set(set) => {
+            let is_tried = ran >= TRIED && !has_crashed(scene, before);
+            let praised = is_tried && warnings(scene, &set.key).next().is_none();
+            praised.then(|| format!("{before} ran for {span}, and nothing is known against it"))?
+        }
+    };
+    Some((*before, says))
 }
 
 fn has_crashed(scene: &Scene<'_>, revision: &Revision<'_>) -> bool {

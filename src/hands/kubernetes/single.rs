@@ -10,7 +10,7 @@ use super::pin;
 use super::rollout;
 use super::verify::{Proof, Seen, verify};
 use super::way_back;
-use super::write::{How, Mode, Part, Write};
+use super::write::{Answer, How, Mode, Part, Write};
 use crate::domain::{Action, ObjectRef, Timestamp, shell_quote, text};
 use crate::guard::{Confirmation, DiffTone, Draft, Guard, Hazard, Pin, Refusal, Undo, Warrant};
 use crate::hands::difference::{Regard, content, diff, shown};
@@ -26,29 +26,17 @@ const TRIES: usize = 5;
 
 pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Result<Draft, Refusal> {
     let object = action.object().ok_or_else(|| Refusal::new("the action names no object"))?;
-    let before = hands.cluster.find(&object).await.map_err(refusal)?;
-    let history = history(hands, &action, before.as_ref()).await?;
-    let given = Given { history: &history, token: None, kept: kept(hands, &action) };
-    let write = change::write(&action, before.as_ref(), &given, at)?;
+    let Tried { before, history, write, dry } = dry_run(hands, &action, &object, at).await?;
     let with_status = write.part == Part::Status;
-
     let mut hazards = Vec::new();
-    let verb = if write.how == How::Delete { "delete" } else { "patch" };
-    let allowed = permission::check(hands, &object, verb, part_name(&write)).await;
-    let after = if let Err(denied) = allowed {
-        hazards.push(denied);
-        None
-    } else {
-        match write.send(&hands.cluster, version(before.as_ref()), Mode::DryRun).await {
-            Ok(dry) => {
-                hazards.extend(dry.warnings.iter().map(|says| warned(says)));
-                Some(whole(&write, before.as_ref(), dry.object))
-            }
-            Err(trouble) if trouble.is(TroubleKind::NoDryRun) => {
-                hazards.push(untried(&trouble));
-                None
-            }
-            Err(trouble) => return Err(refusal(trouble)),
+    let after = match dry {
+        Err(hazard) => {
+            hazards.push(hazard);
+            None
+        }
+        Ok(dry) => {
+            hazards.extend(dry.warnings.iter().map(|says| warned(says)));
+            Some(whole(&write, before.as_ref(), dry.object))
         }
     };
     let mut lines = match &after {
@@ -78,6 +66,45 @@ pub(super) async fn draft(hands: &Hands, action: Action, at: Timestamp) -> Resul
         hazards,
         action,
     })
+}
+
+/// What the server made of a write that it only tried, or why it was not tried.
+struct Tried {
+    before: Option<Value>,
+    history: Vec<Value>,
+    write: Write,
+    dry: Result<Answer, Hazard>,
+}
+
+/// Tries the write without doing it; again, where the object was written to between the look and the trial: an
+/// autoscaler's status is, every few seconds.
+async fn dry_run(
+    hands: &Hands,
+    action: &Action,
+    object: &ObjectRef,
+    at: Timestamp,
+) -> Result<Tried, Refusal> {
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        let before = hands.cluster.find(object).await.map_err(refusal)?;
+        let history = history(hands, action, before.as_ref()).await?;
+        let given = Given { history: &history, token: None, kept: kept(hands, action) };
+        let write = change::write(action, before.as_ref(), &given, at)?;
+        let verb = if write.how == How::Delete { "delete" } else { "patch" };
+        if let Err(denied) = permission::check(hands, object, verb, part_name(&write)).await {
+            return Ok(Tried { before, history, write, dry: Err(denied) });
+        }
+        let version = version(before.as_ref());
+        match write.send(&hands.cluster, version, Mode::DryRun).await {
+            Ok(answer) => return Ok(Tried { before, history, write, dry: Ok(answer) }),
+            Err(trouble) if trouble.is(TroubleKind::NoDryRun) => {
+                return Ok(Tried { before, history, write, dry: Err(untried(&trouble)) });
+            }
+            Err(trouble) if tries > 0 && is_moved(&trouble) && has_moved(hands, object, version).await => {}
+            Err(trouble) => return Err(refusal(trouble)),
+        }
+    }
 }
 
 pub(super) async fn perform(hands: &Hands, warrant: &Warrant, task: &mut Task) -> Done {
