@@ -59,6 +59,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("good_image", "the container's image in the last healthy revision"),
     ("rollout", "the template hash of the failing revision"),
     ("replicas_recorded", "how many replicas the workload should have"),
+    ("stateful_set", "a StatefulSet that was scaled to 0"),
     ("replicas_before", "how many replicas it had before it was scaled to 0"),
     ("replicas_more", "half as many replicas again"),
     ("hpa", "the HorizontalPodAutoscaler's name"),

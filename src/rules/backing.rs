@@ -47,15 +47,11 @@ impl AtRest {
     }
 
     pub fn bindings(&self) -> Bindings {
-        let (kind, name) = (self.object.kind, self.object.key.name.to_string());
-        let mut bindings = Bindings::from([
-            ("workload", format!("{}/{name}", kind.for_kubectl())),
-            ("workload_kind", kind.as_str().to_owned()),
+        let kind = if self.object.kind == Kind::StatefulSet { "stateful_set" } else { "deployment" };
+        Bindings::from([
+            (kind, self.object.key.name.to_string()),
             ("replicas_before", self.before.to_string()),
-        ]);
-        bindings.extend((kind == Kind::Deployment).then(|| ("deployment", name.clone())));
-        bindings.insert("workload_name", name);
-        bindings
+        ])
     }
 }
 

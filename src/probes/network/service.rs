@@ -158,8 +158,6 @@ async fn wrong_selector(
         } else {
             (cause::NO_ENDPOINTS, "has no pod")
         };
-        looked.bindings.insert("workload_kind", Kind::Deployment.as_str().to_owned());
-        looked.bindings.insert("workload_name", name(own).to_owned());
         looked.trouble(cause, format!("{}, which it selects, {state}", name(own)));
         return Ok(());
     }

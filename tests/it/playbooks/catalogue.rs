@@ -123,6 +123,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "balancer",
                 "record",
                 "scale-up",
+                "scale-set-up",
                 "fix-selector",
                 "fix-port",
                 "fix-readiness",
