@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use covet_tui::app::{ActPhase, Layer, Page, Score};
-use covet_tui::domain::{Action, Alert, AlertState, AnomalyId, Effect as Kind, Snapshot};
+use covet_tui::domain::{Action, Alert, AlertState, AnomalyId, Effect as Kind, Severity, Snapshot, Subject};
 use covet_tui::guard::{Confirmation, Level, Preview, Refusal};
 use covet_tui::lab::Drill;
 use crossterm::event::KeyCode;
@@ -133,10 +133,14 @@ impl<'a> Player<'a> {
         let alone = verdict.anomalies.iter().filter(|anomaly| verdict.incident_of(&anomaly.id).is_none());
         says.extend(alone.map(|anomaly| format!("({}: {})", anomaly.rule, anomaly.title)));
         let calm = says.is_empty();
+        // A figure may be high for a moment; what stands written may not be wrong.
+        let alarming = verdict.anomalies.iter().any(|anomaly| {
+            anomaly.severity > Severity::Suspect || matches!(anomaly.subject, Subject::Object(_))
+        });
         let says = if calm { "all calm".to_owned() } else { says.join(" | ") };
         if says != self.told {
             self.tell(format!("sees {says}"));
-            if !calm && self.table.clock.now() < self.score().truth.strikes {
+            if alarming && self.table.clock.now() < self.score().truth.strikes {
                 self.wrong.push(format!("an alarm before anything was wrong: {says}"));
             }
             self.told = says;
