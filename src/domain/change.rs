@@ -16,10 +16,18 @@ pub struct Change {
 }
 
 impl Change {
-    /// A node that came, or came back: nobody lacks anything for that.
+    /// What is said of a node that came, or came back.
+    pub const JOINED: &str = "joined";
+    pub const READY_AGAIN: &str = "became ready again";
+    pub const UNCORDONED: &str = "uncordoned";
+    pub const NO_LONGER_TAINTED: &str = "no longer tainted";
+
+    /// A node came, or came back: nobody lacks anything for that.
     pub fn is_arrival(&self) -> bool {
-        const WORDS: &[&str] = &[" joined", " became ready again", " uncordoned"];
-        self.kind == ChangeKind::Node && WORDS.iter().any(|word| self.says.ends_with(word))
+        let words = [Self::JOINED, Self::READY_AGAIN, Self::UNCORDONED, Self::NO_LONGER_TAINTED];
+        let says = self.says.strip_prefix("node ").and_then(|says| says.strip_prefix(&*self.object.key.name));
+        self.kind == ChangeKind::Node
+            && says.is_some_and(|says| words.iter().any(|word| says.trim_start().starts_with(word)))
     }
 }
 

@@ -56,7 +56,7 @@ impl Snapshot {
                         tell(name, format!("node {name} {verb} {}:{}", taint.key, taint.effect));
                     }
                     if known.unschedulable && !node.unschedulable {
-                        tell(name, format!("node {name} uncordoned"));
+                        tell(name, format!("node {name} {}", Change::UNCORDONED));
                     }
                 }
             }
@@ -159,6 +159,6 @@ fn differing<'t>(before: &'t [Taint], after: &'t [Taint]) -> impl Iterator<Item 
         !all.iter().any(|other| (&other.key, &other.effect) == (&one.key, &one.effect))
     };
     let set = after.iter().filter(move |one| lacks(before, one)).map(|one| (one, "tainted"));
-    let gone = before.iter().filter(move |one| lacks(after, one)).map(|one| (one, "no longer tainted"));
+    let gone = before.iter().filter(move |one| lacks(after, one)).map(|one| (one, Change::NO_LONGER_TAINTED));
     set.chain(gone).filter(|(taint, _)| !taint.key.starts_with(BY_THE_CLUSTER))
 }

@@ -212,9 +212,9 @@ pub enum Fact {
     Database(Database),
     Cache(Cache),
     RdsLoad(Box<RdsLoad>),
-    /// All addresses of one host and port.
     /// All hosts that are looked at, with their ports: what was seen of any other is over.
     Hosts(BTreeSet<(Name, u16)>),
+    /// All addresses of one host and port.
     Handshakes(Vec<Handshake>),
     /// One walk to each public host.
     Walks(Vec<Walk>),

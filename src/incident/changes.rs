@@ -140,12 +140,12 @@ fn of_node(node: &Node, window: Window, changes: &mut Vec<Change>) {
             changes.push(Change { at, kind: ChangeKind::Node, object, says, by: None });
         }
     };
-    add(node.created, format!("node {name} joined"));
+    add(node.created, format!("node {name} {}", Change::JOINED));
     // A node that has just joined becomes ready: that is one change, not two.
     let settled = node.created.checked_add(SignedDuration::from_mins(5)).unwrap_or(node.created);
     if let Some((ready, since)) = node.condition("Ready").and_then(|ready| Some((ready, ready.since?))) {
         match ready.status {
-            Status::True if since > settled => add(since, format!("node {name} became ready again")),
+            Status::True if since > settled => add(since, format!("node {name} {}", Change::READY_AGAIN)),
             Status::True => {}
             Status::False | Status::Unknown => add(since, format!("node {name} became not ready")),
         }

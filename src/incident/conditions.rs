@@ -40,8 +40,8 @@ fn lacked_room_before(node: &Anomaly, rollout: &Anomaly) -> bool {
 
 /// Whether a workload finds no room for replicas that were lost with a node.
 pub(super) fn lost_with_a_node(node: &Anomaly, rollout: &Anomaly) -> bool {
-    const LACKS_NODES: &[&str] = &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::NODES_AWAY];
-    (rollout.causes.is_empty() || has_cause(rollout, LACKS_NODES)) && !lacked_room_before(node, rollout)
+    const FINDS_NO_OTHER: &[&str] = &[cause::UNSCHEDULABLE, cause::SPREAD_CONSTRAINT, cause::NODES_AWAY];
+    (rollout.causes.is_empty() || has_cause(rollout, FINDS_NO_OTHER)) && !lacked_room_before(node, rollout)
 }
 
 /// A DaemonSet's pod is down on the node that cannot set up the network of the other's.

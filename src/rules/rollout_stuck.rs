@@ -156,19 +156,18 @@ fn homeless<'a>(scene: &Scene<'a>) -> HashSet<&'a str> {
 /// A rollout that is neither complete nor paused. One that was completed stays so for Kubernetes, however
 /// many of its pods are missing later, and so does one that is merely scaled.
 fn is_rolling(deployment: &Deployment) -> bool {
-    if deployment.paused || deployment.replicas == 0 || deployment.is_rolled_out() {
-        return false;
-    }
-    !deployment.was_completed()
+    is_unfinished(deployment) && !deployment.was_completed()
+}
+
+/// Something is still to be done for it, and nobody holds it back.
+fn is_unfinished(deployment: &Deployment) -> bool {
+    !deployment.paused && deployment.replicas > 0 && !deployment.is_rolled_out()
 }
 
 /// Since when its pods have not even been accepted.
 fn refused_since(deployment: &Deployment) -> Option<Timestamp> {
-    if deployment.paused || deployment.replicas == 0 || deployment.is_rolled_out() {
-        return None;
-    }
     let condition = deployment.condition("ReplicaFailure").filter(|row| row.status == Status::True)?;
-    Some(condition.since.unwrap_or(deployment.created))
+    is_unfinished(deployment).then(|| condition.since.unwrap_or(deployment.created))
 }
 
 /// Since when a completed rollout has lacked replicas, if it has for too long; or one under way has had none.
