@@ -12,6 +12,7 @@ mod controller;
 mod database;
 mod disk;
 mod key;
+mod kinship;
 mod lock_tree;
 mod mask;
 mod monitoring;

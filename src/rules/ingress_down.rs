@@ -1,14 +1,13 @@
 //! Public hosts that users do not reach: walks from outside that fail, Services without a ready endpoint, load
 //! balancers without an address. The first layer that fails names the cause; why is for the playbook to find out.
 
-use std::collections::BTreeMap;
-
 use crate::domain::{
     Anomaly, AnomalyId, Cause, Ended, Ingress, Key, Kind, Layer, Name, ObjectRef, Origin, Reach, Severity,
     Subject, Timestamp, cause,
 };
 
 use super::backing::AtRest;
+use super::unserved::{Unserved, at_rest, gone, is_coming_up, without_endpoints};
 use super::workload::{Bindings, evidence, quote};
 use super::{Needs, Rule, Scene, Threshold, Unit, astray, backing, ingress_written, shown};
 
@@ -197,65 +196,6 @@ fn cause_of(layer: Layer, says: &str) -> &'static str {
         _ if says.contains("503") => cause::NO_ENDPOINTS,
         _ => cause::BAD_GATEWAY,
     }
-}
-
-/// A Service behind an Ingress that sends nobody anywhere.
-struct Unserved {
-    service: Name,
-    /// Since when that is known.
-    since: Option<Timestamp>,
-    is_absent: bool,
-    /// Not even a pod that is not ready is behind it.
-    is_empty: bool,
-}
-
-/// Services behind an Ingress that do not exist, or whose slices hold no ready endpoint.
-fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<Unserved> {
-    let snapshot = scene.snapshot;
-    if !snapshot.endpoint_slices.is_listed() {
-        return Vec::new();
-    }
-    let mut ready: BTreeMap<&Name, (u32, u32)> = BTreeMap::new();
-    for slice in snapshot.endpoint_slices.iter().filter(|slice| slice.key.namespace == ingress.key.namespace)
-    {
-        if let Some(service) = &slice.service {
-            let (up, all) = ready.entry(service).or_default();
-            *up += slice.ready;
-            *all += slice.total;
-        }
-    }
-    ingress
-        .services
-        .iter()
-        .filter(|service| ready.get(service).is_none_or(|(up, _)| *up == 0))
-        .map(|service| {
-            let key = Key::new(ingress.key.namespace.clone(), service.clone());
-            let is_absent = snapshot.services.is_listed() && snapshot.services.get(&key).is_none();
-            let written = ingress.edited.as_ref().map_or(ingress.created, |edit| edit.at);
-            let since = snapshot.unserved.get(&key).copied().or(is_absent.then_some(written));
-            let is_empty = ready.get(service).is_none_or(|(_, all)| *all == 0);
-            Unserved { service: service.clone(), since, is_absent, is_empty }
-        })
-        .collect()
-}
-
-/// What the Service leads to, where that is scaled to 0.
-fn at_rest(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<AtRest> {
-    let key = Key::new(ingress.key.namespace.clone(), service.clone());
-    backing::at_rest(scene, scene.snapshot.services.get(&key)?)
-}
-
-fn is_coming_up(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> bool {
-    let key = Key::new(ingress.key.namespace.clone(), service.clone());
-    scene.snapshot.services.get(&key).is_some_and(|service| backing::is_coming_up(scene, service))
-}
-
-/// That nothing is there for the Service to lead to, nor anything that it may be meant for.
-fn gone(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<(&'static str, String)> {
-    let key = Key::new(ingress.key.namespace.clone(), service.clone());
-    let found = scene.snapshot.services.get(&key)?;
-    let gone = backing::is_nobody(scene, found) && astray::meant(scene, found).is_none();
-    gone.then(|| (cause::WORKLOAD_ABSENT, format!("nothing exists that Service {service} selects")))
 }
 
 /// `ingress shop: 2 of 2 hosts down at TCP: …`.

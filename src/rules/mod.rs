@@ -59,6 +59,7 @@ mod team;
 mod thresholds;
 mod traffic;
 mod traffic_cause;
+mod unserved;
 mod workload;
 
 use crate::domain::{Anomaly, Blind, Kind, Name, Origin, Severity, Snapshot, Subject, Timestamp, Trigger};
