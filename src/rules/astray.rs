@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use crate::domain::{
     Anomaly, AnomalyId, CREATING, Cause, Deployment, EndpointSlice, Key, Kind, Name, ObjectRef, Origin,
-    Service, Severity, Subject, cause,
+    Service, Severity, Subject, Timestamp, cause,
 };
 
 use super::ingress_down::{NO_ENDPOINTS, RULE};
@@ -45,7 +45,7 @@ pub(super) fn examine(scene: &Scene<'_>, told: &[Anomaly]) -> Vec<Anomaly> {
             if led.contains(&service.key) {
                 return switched(scene, service);
             }
-            anomaly(scene, service).or_else(|| emptied(scene, service))
+            mistaken(scene, service).or_else(|| emptied(scene, service))
         })
         .collect()
 }
@@ -56,26 +56,57 @@ fn switched(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
     if scene.now.duration_since(edit.at) > LATELY {
         return None;
     }
-    let (name, lasts) = (&service.key.name, scene.has_lasted(edit.at, &NO_ENDPOINTS));
+    let lasts = scene.has_lasted(edit.at, &NO_ENDPOINTS);
     let by = edit.by.as_ref().map(|by| format!(" by {}", quote(by))).unwrap_or_default();
-    let says = format!("Service {name} was changed{by}, and none of the pods that it selects is ready");
-    let object = ObjectRef::new(Kind::Service, service.key.clone());
+    let says = format!(
+        "Service {} was changed{by}, and none of the pods that it selects is ready",
+        service.key.name
+    );
     let behind = backing::deployments(scene, service);
-    let mut bindings =
-        Bindings::from([("namespace", service.key.namespace.to_string()), ("service", name.to_string())]);
-    bindings.extend(behind.first().map(|one| ("deployment", one.key.name.to_string())));
-    let behind = behind.iter().map(|one| ObjectRef::new(Kind::Deployment, one.key.clone()));
+    let deployment = behind.first().map(|one| ("deployment", one.key.name.to_string()));
+    told(
+        scene,
+        service,
+        Trouble {
+            lasts,
+            since: edit.at,
+            title: "nobody behind it is ready since it was changed".to_owned(),
+            cause: Cause { name: cause::NO_ENDPOINTS, says, weight: 0.9 },
+            touches: behind.iter().map(|one| ObjectRef::new(Kind::Deployment, one.key.clone())).collect(),
+            bindings: deployment.into_iter().collect(),
+        },
+    )
+}
+
+/// What is wrong with a Service.
+struct Trouble {
+    /// For long enough to be more than suspected.
+    lasts: bool,
+    since: Timestamp,
+    /// Without the Service's name.
+    title: String,
+    cause: Cause,
+    /// Beside the Service.
+    touches: Vec<ObjectRef>,
+    bindings: Bindings,
+}
+
+fn told(scene: &Scene<'_>, service: &Service, trouble: Trouble) -> Option<Anomaly> {
+    let Trouble { lasts, since, title, cause, touches, mut bindings } = trouble;
+    let (object, name) = (ObjectRef::new(Kind::Service, service.key.clone()), &service.key.name);
+    bindings.insert("namespace", service.key.namespace.to_string());
+    bindings.insert("service", name.to_string());
     shown(Anomaly {
         id: AnomalyId(format!("{}/service/{}", RULE.name, service.key).into()),
         rule: RULE.name.into(),
         subject: Subject::Object(object.clone()),
         severity: if lasts { Severity::Warning } else { Severity::Suspect },
         score: if lasts { 0.75 } else { 0.55 },
-        onset: edit.at.min(scene.now),
-        title: format!("service {name}: nobody behind it is ready since it was changed"),
-        evidence: vec![evidence(Origin::Services, Some(edit.at), says.clone())],
-        causes: vec![Cause { name: cause::NO_ENDPOINTS, says, weight: 0.9 }],
-        touches: std::iter::once(object).chain(behind).collect(),
+        onset: since.min(scene.now),
+        title: format!("service {name}: {title}"),
+        evidence: vec![evidence(Origin::Services, Some(since), cause.says.clone())],
+        causes: vec![cause],
+        touches: std::iter::once(object).chain(touches).collect(),
         bindings,
         pages_at: None,
     })
@@ -84,7 +115,7 @@ fn switched(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
 /// The label that differs: its name, what the Service asks for, and what the pods have.
 type Difference<'a> = (&'a Name, &'a Name, &'a Name);
 
-fn anomaly<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<Anomaly> {
+fn mistaken<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<Anomaly> {
     let pods = scene.snapshot.pods.iter().filter(|pod| pod.key.namespace == service.key.namespace);
     let mut living = pods.filter(|pod| !pod.is_finished());
     if living.any(|pod| service.selector.matches(&pod.labels)) {
@@ -94,34 +125,28 @@ fn anomaly<'a>(scene: &Scene<'a>, service: &'a Service) -> Option<Anomaly> {
     let written = service.edited.as_ref().map_or(service.created, |edit| edit.at.max(service.created));
     let onset = written.max(meant.created).min(scene.now);
     let lasts = scene.has_lasted(onset, &NO_ENDPOINTS);
-    let (namespace, name) = (&service.key.namespace, &service.key.name);
     let says =
         format!("its selector asks for {label}={wrong}, the pods of {} are {label}={right}", meant.key.name);
-    let object = ObjectRef::new(Kind::Service, service.key.clone());
-    shown(Anomaly {
-        id: AnomalyId(format!("{}/service/{}", RULE.name, service.key).into()),
-        rule: RULE.name.into(),
-        subject: Subject::Object(object.clone()),
-        severity: if lasts { Severity::Warning } else { Severity::Suspect },
-        score: if lasts { 0.75 } else { 0.55 },
-        onset,
-        title: format!("service {name}: selects no pod, where those of {} are meant", meant.key.name),
-        evidence: vec![evidence(Origin::Services, Some(written), says.clone())],
-        causes: vec![Cause { name: cause::SERVICE_SELECTOR, says, weight: 0.9 }],
-        touches: vec![object, ObjectRef::new(Kind::Deployment, meant.key.clone())],
-        bindings: Bindings::from([
-            ("namespace", namespace.to_string()),
-            ("service", name.to_string()),
-            ("deployment", meant.key.name.to_string()),
-            ("selector_service", name.to_string()),
-            // As JSON Patch writes a key.
-            ("selector_key", label.replace('~', "~0").replace('/', "~1")),
-            ("selector_label", label.to_string()),
-            ("selector_wrong", wrong.to_string()),
-            ("selector_right", right.to_string()),
-        ]),
-        pages_at: None,
-    })
+    told(
+        scene,
+        service,
+        Trouble {
+            lasts,
+            since: onset,
+            title: format!("selects no pod, where those of {} are meant", meant.key.name),
+            cause: Cause { name: cause::SERVICE_SELECTOR, says, weight: 0.9 },
+            touches: vec![ObjectRef::new(Kind::Deployment, meant.key.clone())],
+            bindings: Bindings::from([
+                ("deployment", meant.key.name.to_string()),
+                ("selector_service", service.key.name.to_string()),
+                // As JSON Patch writes a key.
+                ("selector_key", label.replace('~', "~0").replace('/', "~1")),
+                ("selector_label", label.to_string()),
+                ("selector_wrong", wrong.to_string()),
+                ("selector_right", right.to_string()),
+            ]),
+        },
+    )
 }
 
 /// What somebody scales to 0 for the night stays there for longer.
@@ -139,26 +164,19 @@ fn emptied(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
     {
         return None;
     }
-    let name = &service.key.name;
-    let says = rests.says(name);
-    let object = ObjectRef::new(Kind::Service, service.key.clone());
-    let mut bindings = rests.bindings();
-    bindings.insert("namespace", service.key.namespace.to_string());
-    bindings.insert("service", name.to_string());
-    shown(Anomaly {
-        id: AnomalyId(format!("{}/service/{}", RULE.name, service.key).into()),
-        rule: RULE.name.into(),
-        subject: Subject::Object(object.clone()),
-        severity: Severity::Suspect,
-        score: 0.55,
-        onset: since,
-        title: format!("service {name}: {} is scaled to 0", rests.object.key.name),
-        evidence: vec![evidence(Origin::Services, Some(since), says.clone())],
-        causes: vec![Cause { name: cause::SCALED_TO_ZERO, says, weight: 0.9 }],
-        touches: vec![object, rests.object],
-        bindings,
-        pages_at: None,
-    })
+    told(
+        scene,
+        service,
+        Trouble {
+            // It may be meant.
+            lasts: false,
+            since,
+            title: format!("{} is scaled to 0", rests.object.key.name),
+            cause: Cause { name: cause::SCALED_TO_ZERO, says: rests.says(&service.key.name), weight: 0.9 },
+            bindings: rests.bindings(),
+            touches: vec![rests.object],
+        },
+    )
 }
 
 /// The Deployment with replicas that no other Service leads to and that differs in one label: the one of the Service's
