@@ -30,7 +30,8 @@ impl Table<'_> {
         let (judged, found): (Vec<&Hold>, Vec<&Hold>) =
             holds.into_iter().partition(|hold| self.is_judged(hold));
         judged.into_iter().chain(found).find_map(|hold| {
-            let index = self.position(&hold.step).filter(|index| self.can_run(*index))?;
+            let mut reads = hold.steps.iter().filter_map(|step| self.position(step));
+            let index = reads.find(|index| self.can_run(*index))?;
             if self.is_confirmed(hold) {
                 let why = self.why(hold, last);
                 return Some(Decision { parent: hold.to.clone(), ..suggest(index, why) });
@@ -73,10 +74,8 @@ impl Table<'_> {
     }
 
     fn is_confirmed(&self, hold: &Hold) -> bool {
-        let found = self
-            .view
-            .done(&hold.step)
-            .is_some_and(|done| done.found.iter().any(|found| hold.for_causes.contains(&found.cause)));
+        let mut read = hold.steps.iter().filter_map(|step| self.view.done(step));
+        let found = read.any(|done| done.found.iter().any(|found| hold.for_causes.contains(&found.cause)));
         !hold.confirm || found || self.is_judged(hold)
     }
 }

@@ -291,27 +291,35 @@ fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[Strin
             known.dedup();
             lints.unknown(&to.at, "playbook", &to.value, &known);
         }
-        let step = read_step(lints, &row, steps, "the read that is suggested meanwhile");
+        let steps = read_steps(lints, &row, steps, "the read that is suggested meanwhile");
         let why = row.need_line(lints, "why", "one line");
         let confirm = row.flag(lints, "confirm").is_some_and(|confirm| confirm.value);
         let why = why.and_then(|why| parse_todo::template(lints, &why, &Vec::new()));
-        if let (Some(step), Some(why)) = (step, why) {
+        if let (false, Some(why)) = (steps.is_empty(), why) {
             let to = to.map(|to| to.value);
-            holds.push(Hold { for_causes, not_for_causes, to, why, step, confirm, last });
+            holds.push(Hold { for_causes, not_for_causes, to, why, steps, confirm, last });
         }
     }
     holds
 }
 
 /// The id of a step of this playbook that only reads.
-fn read_step(lints: &mut Lints<'_>, row: &Fields<'_>, steps: &[Step], what: &str) -> Option<String> {
-    let step = row.need_line(lints, "step", what)?;
+fn read_steps(lints: &mut Lints<'_>, row: &Fields<'_>, steps: &[Step], what: &str) -> Vec<String> {
+    let list = row.item("step").and_then(|item| item.value.as_array());
+    if list.is_some_and(|list| list.is_empty()) {
+        row.lacks(lints, "step", what);
+    }
+    let named = if list.is_some() {
+        row.words(lints, "step")
+    } else {
+        row.need_line(lints, "step", what).into_iter().collect()
+    };
     let reads = steps.iter().filter(|step| step.todo.effect() == crate::domain::Effect::Read);
     let reads: Vec<&str> = reads.map(|read| read.id.as_str()).collect();
-    if !reads.contains(&step.value.as_str()) {
+    for step in named.iter().filter(|step| !reads.contains(&step.value.as_str())) {
         lints.unknown(&step.at, "read step", &step.value, &reads);
     }
-    Some(step.value)
+    named.into_iter().map(|step| step.value).collect()
 }
 
 fn resolved(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step]) -> Option<Resolved> {

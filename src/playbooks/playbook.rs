@@ -160,8 +160,8 @@ pub struct Hold {
     /// The playbook that goes first.
     pub to: Option<String>,
     pub why: Template,
-    /// The read that is suggested meanwhile.
-    pub step: String,
+    /// The reads that are suggested meanwhile: the first of them that can run.
+    pub steps: Vec<String>,
     /// What only other reads found has to be found by this one, too.
     pub confirm: bool,
     /// Only when no change fits and everything was read.

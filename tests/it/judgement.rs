@@ -360,6 +360,31 @@ fn what_was_deleted_is_over_at_once() {
 }
 
 #[test]
+fn a_host_that_nobody_names_any_more_is_over_although_its_rule_sees_nothing() {
+    let source = r#"
+        handshakes = [{ host = "gone.example" }, { host = "kept.example" }]
+        walks = [{ host = "gone.example", fails = "dns: no such name", times = 9 }]
+    "#;
+    let world: World = toml::from_str(source).unwrap();
+    let mut snapshot = world.snapshot();
+    let firing = judgement(Finding::Firing(vec![Anomaly {
+        subject: Subject::Host("gone.example".into()),
+        ..anomaly(now(), Severity::Critical)
+    }]));
+    let why = Blind { kind: BlindKind::NotConfigured, why: "no host".into(), repair: None, since: now() };
+    let blind = judgement(Finding::Blind(why));
+    let mut memory = Memory::default();
+    memory.remember(&firing, &snapshot, now());
+    assert_eq!(memory.remember(&blind, &snapshot, after(1)).len(), 1, "not seen is not over");
+    let told = |origin, fact| Observation { at: after(2), origin, seen: Ok(fact) };
+    snapshot.fold(told(Origin::Reach, Fact::Walks(Vec::new())));
+    assert_eq!(memory.remember(&blind, &snapshot, after(2)).len(), 1, "its certificate is still looked at");
+    snapshot.fold(told(Origin::Tls, Fact::Hosts([("kept.example".into(), 443)].into())));
+    assert_eq!(memory.remember(&blind, &snapshot, after(3)).len(), 0);
+    assert!(snapshot.handshakes.keys().all(|(host, _)| &**host == "kept.example"));
+}
+
+#[test]
 fn what_changes_under_our_eyes_and_leaves_no_trace_is_remembered() {
     let source = r#"
         nodes = [{ name = "n1", cordoned = "9m" }, { name = "n2" }, { name = "n3" }]

@@ -140,6 +140,20 @@ async fn what_moved_between_preview_and_act_is_refused_and_shown_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_meanwhile_is_said_to_be_gone() {
+    let mut bench = Bench::new(None).await;
+    bench.settled().await;
+    let data = vec![("LOG_LEVEL".into(), Some("ERROR".into()))];
+    let preview = bench.previewed(Action::SetConfig { config_map: key("covetpy-config"), data }).await;
+    let entry = bench.confirm(preview);
+    let path = format!("/api/v1/namespaces/{}/configmaps/covetpy-config", super::bench::SPACE);
+    bench.wire.client().request_text(http::Request::delete(path).body(Vec::new()).unwrap()).await.unwrap();
+    let outcome = bench.perform(entry).await;
+    let Ending::Refused(refusal, None) = &outcome.result else { panic!("{outcome:?}") };
+    assert!(refusal.says.contains("configmap/covetpy-config does not exist"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn configuration_changes_by_key_and_comes_back() {
     let mut bench = Bench::new(None).await;
     let set = Action::SetConfig {

@@ -240,3 +240,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_hold_names_one_read_or_several() {
+    let with = |step: &str| {
+        let hold = format!(
+            "[[playbook.hold]]\nfor_causes = [\"quota\"]\nstep = {step}\nwhy = \"wait\"\n\n[[playbook.step]]\nid = \"look\""
+        );
+        let found = complaints("[[playbook.step]]\nid = \"look\"", &hold);
+        found.into_iter().map(|(line, _, says, _)| (line, says)).collect::<Vec<_>>()
+    };
+    assert_eq!(with("\"look\""), []);
+    assert_eq!(with("[\"look\", \"look\"]"), []);
+    let [(11, says)] = &with("[\"look\", \"lok\"]")[..] else { panic!("{:?}", with("[\"look\", \"lok\"]")) };
+    assert!(says.contains("unknown read step `lok`"), "{says}");
+    // A change is no read.
+    assert_eq!(with("[\"more\"]").len(), 1);
+    assert_eq!(with("[1]").len(), 1);
+    assert_eq!(with("[]").len(), 1);
+}
