@@ -306,7 +306,7 @@ fn holds(lints: &mut Lints<'_>, table: &Fields<'_>, steps: &[Step], ids: &[Strin
 /// The id of a step of this playbook that only reads.
 fn read_steps(lints: &mut Lints<'_>, row: &Fields<'_>, steps: &[Step], what: &str) -> Vec<String> {
     let list = row.item("step").and_then(|item| item.value.as_array());
-    if list.is_some_and(|list| list.is_empty()) {
+    if list.is_some_and(toml_edit::Array::is_empty) {
         row.lacks(lints, "step", what);
     }
     let named = if list.is_some() {
