@@ -68,6 +68,7 @@ causes! {
     POD_SECURITY = "pod-security": "The PodSecurity level of the namespace forbids the pods.";
     READINESS_GATE = "readiness-gate": "Its containers are ready, and a readiness gate of the pod is not true.";
     UNSCHEDULABLE = "unschedulable": "No node has room for the pod, or none may take it.";
+    PREEMPTED = "preempted": "Pods of a higher priority took the place of its pods, and no other node has room.";
     NODES_AWAY = "nodes-away": "There is no node for the pod, or those there are take none: not ready, cordoned, about to go.";
     NO_NODE_MATCHES = "no-node-matches": "No node has the labels the pod asks for, or all have taints it does not tolerate.";
     VOLUME_HELD = "volume-held": "Its volume is attached to another node, where another pod holds it.";

@@ -16,6 +16,8 @@ pub struct Service {
     pub selector: Selector,
     /// Port names and numbers.
     pub ports: Box<[(Option<Name>, u16)]>,
+    /// `clusterIP: None`: its name leads to the pods themselves, at whatever port one asks.
+    pub is_headless: bool,
     pub edited: Option<Edit>,
 }
 
@@ -26,6 +28,9 @@ pub struct EndpointSlice {
     pub service: Option<Name>,
     pub ready: u32,
     pub total: u32,
+    /// Names of the Service's ports that its endpoints have; empty for a port without a name. A port that leads to a
+    /// name that no container has is in none of the Service's slices.
+    pub ports: Box<[Name]>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

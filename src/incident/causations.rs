@@ -50,6 +50,16 @@ pub(super) static CAUSATIONS: &[Causation] = &[
         ),
         network_of_its_node,
     )),
+    of_rollout(when(
+        row(
+            ("crash-loop", "node-notready"),
+            Join::Anything,
+            30,
+            0.8,
+            "what gives pods their network crashes on that node",
+        ),
+        network_of_its_node,
+    )),
     of_node(when(
         row(
             ("node-notready", "rollout-stuck"),

@@ -121,10 +121,15 @@ fn together(anomalies: &[Anomaly]) -> Vec<Edge> {
 fn shared(anomalies: &[Anomaly]) -> Vec<Edge> {
     let mut firsts: HashMap<(&str, &str, &str), usize> = HashMap::new();
     let mut ill: Vec<usize> = (0..anomalies.len()).collect();
-    // A stuck rollout is what comes of it.
+    // A node's trouble is what others suffer from, a stuck rollout is what comes of it.
     ill.sort_by_key(|index| {
         let anomaly = &anomalies[*index];
-        (&*anomaly.rule == "rollout-stuck", anomaly.onset, &anomaly.id)
+        let depth = match &*anomaly.rule {
+            "node-notready" => 0,
+            "rollout-stuck" => 2,
+            _ => 1,
+        };
+        (depth, anomaly.onset, &anomaly.id)
     });
     let mut edges = Vec::new();
     for effect in ill {
@@ -166,6 +171,7 @@ fn shared_thing(anomaly: &Anomaly) -> Option<((&str, &str, &str), &'static str)>
             let thing = ("scheduler", "", of("scheduler_says")?);
             Some((thing, "the scheduler says the same of its pods"))
         }
+        cause::PREEMPTED => Some((("preemptor", "", of("preemptor")?), "its pods made way for the same")),
         cause::MISSING_REFERENCE => {
             let thing = (of("missing_kind")?, of("namespace")?, of("missing_object")?);
             Some((thing, "it lacks the same"))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Blind, Cause, Evidence, Origin, Severity, Snapshot, Timestamp, cause,
+    Anomaly, AnomalyId, Blind, Cause, Evidence, Origin, Severity, Snapshot, Subject, Timestamp, cause,
 };
 use crate::rules::{Judgement, worst_first};
 
@@ -80,6 +80,9 @@ impl Memory {
     pub fn remember(&mut self, judgement: &Judgement, snapshot: &Snapshot, now: Timestamp) -> Vec<Anomaly> {
         let seen = judgement.anomalies();
         let ids: BTreeSet<AnomalyId> = seen.iter().map(|anomaly| anomaly.id.clone()).collect();
+        self.kept.retain(|id, kept| {
+            ids.contains(id) || !seen.iter().any(|anomaly| goes_on_as(&kept.anomaly, anomaly))
+        });
         for anomaly in seen {
             self.keep(anomaly, now);
         }
@@ -167,12 +170,21 @@ impl Memory {
     }
 }
 
+/// Whether what was told of one thing is told of the whole cluster now, or the other way round: it is not over.
+fn goes_on_as(before: &Anomaly, now: &Anomaly) -> bool {
+    let within = |one: &Anomaly, all: &Anomaly| {
+        let Subject::Object(object) = &one.subject else { return false };
+        all.subject == Subject::Cluster && all.touches.contains(object)
+    };
+    before.rule == now.rule && (within(before, now) || within(now, before))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::Subject;
+    use crate::domain::{Key, Kind, ObjectRef};
 
     use crate::rules::{Finding, rule};
 
@@ -217,6 +229,42 @@ mod tests {
         assert_eq!(pages(calm(), "03:10:10"), [None], "still shown, and over");
         assert_eq!(pages(fires(), "03:10:20"), [pages_at], "it is back");
         assert!(pages(calm(), "03:10:30").len() == 1 && pages(calm(), "03:11:10").is_empty());
+    }
+
+    #[test]
+    fn what_is_told_of_all_nodes_together_is_not_over_for_one() {
+        let at = |text: &str| format!("2026-03-01T{text}Z").parse::<Timestamp>().expect("a moment");
+        let judged = |anomalies: Vec<Anomaly>| Judgement {
+            findings: rule("node-notready")
+                .map(|rule| (rule, Finding::Firing(anomalies)))
+                .into_iter()
+                .collect(),
+            ..Judgement::default()
+        };
+        let node = |name: &str| ObjectRef::new(Kind::Node, Key::cluster(name));
+        let down = |id: &str, subject: Subject, nodes: &[&str]| Anomaly {
+            id: AnomalyId(id.into()),
+            rule: "node-notready".into(),
+            subject,
+            touches: nodes.iter().map(|name| node(name)).collect(),
+            ..crash("03:00:00", "02:58:00")
+        };
+        let one = |name: &str| down(name, Subject::Object(node(name)), &[name]);
+        let all = |names: &[&str]| down("all", Subject::Cluster, names);
+        let mut memory = Memory::default();
+        let mut shown = |anomalies: Vec<Anomaly>, now: &str| {
+            let shown = memory.remember(&judged(anomalies), &Snapshot::default(), at(now));
+            let mut ids: Vec<String> = shown.iter().map(|anomaly| anomaly.id.0.to_string()).collect();
+            ids.sort();
+            ids
+        };
+        assert_eq!(shown(vec![one("a"), one("d")], "03:01:00"), ["a", "d"]);
+        assert_eq!(shown(vec![all(&["a", "b", "c"])], "03:01:10"), ["all", "d"], "d is well, a is not");
+        assert_eq!(
+            shown(vec![one("b")], "03:02:00"),
+            ["b"],
+            "the others are back, and that is known at once"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::domain::{
     Autoscaler, ChangeKind, Controller, ControllerRevision, Deployment, Key, Kind, Node, ObjectRef, Phase,
-    Pod, ReplicaSet, Snapshot, Subject, Template,
+    Pod, ReplicaSet, Snapshot, Subject, Template, cause,
 };
 
 use super::{Done, Facts, Playbook};
@@ -33,6 +33,9 @@ pub(super) struct View<'a> {
 
 /// Causes less likely than this don't steer the advice.
 const LIKELY: f64 = 0.3;
+/// A revision less likely than this is not gone back on where the program says that others fail it.
+const DOUBTFUL: f64 = 0.5;
+const OUTSIDE: &[&str] = &[cause::DATABASE_UNREACHABLE, cause::DATABASE_EXHAUSTED, cause::DATABASE_AUTH];
 
 impl<'a> View<'a> {
     pub fn new(facts: &Facts<'a>) -> Self {
@@ -294,11 +297,15 @@ fn autoscaler<'a>(facts: &Facts<'a>, deployment: Option<&Deployment>) -> Option<
 fn causes(facts: &Facts<'_>) -> Vec<Reason> {
     let mut known: Vec<_> = facts.anomaly.causes.iter().filter(|cause| cause.weight >= LIKELY).collect();
     known.sort_by(|one, other| other.weight.total_cmp(&one.weight));
+    let found = || facts.progress.steps.values().flat_map(|done| &done.found);
+    let lies_outside = known.iter().any(|cause| OUTSIDE.contains(&cause.name))
+        || found().any(|found| OUTSIDE.contains(&&*found.cause));
+    known.retain(|cause| cause.name != cause::BAD_REVISION || cause.weight >= DOUBTFUL || !lies_outside);
     let mut reasons: Vec<Reason> = known
         .into_iter()
         .map(|cause| Reason { name: cause.name.to_owned(), says: cause.says.clone() })
         .collect();
-    for found in facts.progress.steps.values().flat_map(|done| &done.found) {
+    for found in found() {
         if !reasons.iter().any(|reason| reason.name == found.cause) {
             reasons.push(Reason { name: found.cause.clone(), says: found.says.clone() });
         }

@@ -1,14 +1,15 @@
 //! Services that select no pod while a Deployment beside them is plainly meant: one label differs, by a few letters;
-//! or it was scaled to 0 lately. And Services that were switched to pods none of which is ready.
+//! or it was scaled to 0 lately. Services that were switched to pods none of which is ready, or that send to a port which
+//! none of their pods has.
 //! Many a Service is empty on purpose; those are not told.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::SignedDuration;
 
 use crate::domain::{
     Anomaly, AnomalyId, CREATING, Cause, Deployment, EndpointSlice, Key, Kind, Name, ObjectRef, Origin,
-    Service, Severity, Subject, Timestamp, cause,
+    Service, Severity, Snapshot, Subject, Timestamp, cause,
 };
 
 use super::ingress_down::{NO_ENDPOINTS, RULE};
@@ -27,21 +28,24 @@ pub(super) fn examine(scene: &Scene<'_>, told: &[Anomaly]) -> Vec<Anomaly> {
             .filter_map(|slice| Some(Key::new(slice.key.namespace.clone(), slice.service.clone()?)))
             .collect()
     };
-    let (led, served) = (leads(|slice| slice.total > 0), leads(|slice| slice.ready > 0));
+    let (led, ready) = (leads(|slice| slice.total > 0), leads(|slice| slice.ready > 0));
     let is_told = |key: &Key| {
         let service = ObjectRef::new(Kind::Service, key.clone());
         told.iter().any(|anomaly| anomaly.touches.contains(&service))
     };
-    let mut unserved: Vec<&Service> = snapshot
+    let mut untold: Vec<&Service> = snapshot
         .services
         .iter()
-        .filter(|service| !service.selector.labels.0.is_empty() && !served.contains(&service.key))
-        .filter(|service| !is_told(&service.key))
+        .filter(|service| !service.selector.labels.0.is_empty() && !is_told(&service.key))
         .collect();
-    unserved.sort_by(|one, other| one.key.cmp(&other.key));
-    unserved
+    untold.sort_by(|one, other| one.key.cmp(&other.key));
+    let reached = ports_reached(snapshot);
+    untold
         .into_iter()
         .filter_map(|service| {
+            if ready.contains(&service.key) {
+                return portless(scene, service, reached.get(&service.key)?);
+            }
             if led.contains(&service.key) {
                 return switched(scene, service);
             }
@@ -74,6 +78,48 @@ fn switched(scene: &Scene<'_>, service: &Service) -> Option<Anomaly> {
             cause: Cause { name: cause::NO_ENDPOINTS, says, weight: 0.9 },
             touches: behind.iter().map(|one| ObjectRef::new(Kind::Deployment, one.key.clone())).collect(),
             bindings: deployment.into_iter().collect(),
+        },
+    )
+}
+
+/// The names of the ports at which ready pods are reached, for each Service that has any.
+fn ports_reached(snapshot: &Snapshot) -> HashMap<Key, HashSet<&Name>> {
+    let mut reached: HashMap<Key, HashSet<&Name>> = HashMap::new();
+    for slice in snapshot.endpoint_slices.iter().filter(|slice| slice.ready > 0) {
+        let Some(service) = &slice.service else { continue };
+        let key = Key::new(slice.key.namespace.clone(), service.clone());
+        reached.entry(key).or_default().extend(slice.ports.iter());
+    }
+    reached
+}
+
+/// A Service with ready pods, none of which has a port that it sends to.
+fn portless(scene: &Scene<'_>, service: &Service, reached: &HashSet<&Name>) -> Option<Anomaly> {
+    let unnamed = Name::default();
+    let is_reached = |name: &Option<Name>| reached.contains(name.as_ref().unwrap_or(&unnamed));
+    let mut missed = service.ports.iter().filter(|(name, _)| !is_reached(name));
+    let (name, number) = missed.next().filter(|_| !service.is_headless)?;
+    let port = name.as_ref().map_or(number.to_string(), |name| format!("{number} ({name})"));
+    let behind = backing::deployments(scene, service);
+    let newest = behind.iter().filter_map(|one| scene.revisions(one).first());
+    let written = service.edited.as_ref().map_or(service.created, |edit| edit.at.max(service.created));
+    let since = newest.map(|set| set.created).fold(written, Timestamp::max).min(scene.now);
+    let (is_whole, lasts) = (missed.count() + 1 == service.ports.len(), scene.now.duration_since(since));
+    // The slices follow an edit after a moment. One of several, and nobody minds for an hour: it is not used.
+    if lasts <= CREATING || (!is_whole && lasts > LATELY) {
+        return None;
+    }
+    let says = format!("its port {port} leads to a port that no container of its ready pods has");
+    told(
+        scene,
+        service,
+        Trouble {
+            lasts: is_whole && scene.has_lasted(since, &NO_ENDPOINTS),
+            since,
+            title: format!("nobody is reached at its port {port}"),
+            cause: Cause { name: cause::SERVICE_PORT, says, weight: 0.9 },
+            touches: behind.iter().map(|one| ObjectRef::new(Kind::Deployment, one.key.clone())).collect(),
+            bindings: Bindings::new(),
         },
     )
 }

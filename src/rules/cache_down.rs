@@ -17,7 +17,7 @@ const FULL: Threshold = Threshold {
     key: "cache-down.full",
     default: 20.0,
     unit: Unit::Seconds,
-    says: "how long it is at its maxmemory, when no refused write was counted",
+    says: "how long it is at its maxmemory before it is more than suspected, when no refused write was counted",
     source: "our own choice: buffers of clients come and go",
 };
 
@@ -37,7 +37,7 @@ fn gone(scene: &Scene<'_>) -> Option<Anomaly> {
     let blind = scene.lost(Origin::Redis).filter(|blind| scene.has_lasted(blind.since, &GONE))?;
     let title = "the cache does not answer any more".to_owned();
     let cause = Cause { name: cause::CACHE_DOWN, says: quote(&blind.why), weight: 0.8 };
-    anomaly(blind.since, title, cause, Bindings::new())
+    anomaly(Severity::Critical, blind.since, title, cause, Bindings::new())
 }
 
 /// Every write is refused, and reads go on.
@@ -46,17 +46,25 @@ fn full(scene: &Scene<'_>) -> Option<Anomaly> {
     let is_sure = cache.refused_per_second > 0.0 || scene.has_lasted(since, &FULL);
     let title = format!("the cache is full ({}) and refuses writes", text::bytes(cache.max_memory));
     let cause = Cause { name: cause::CACHE_FULL, says: refuses(cache), weight: 0.9 };
-    is_sure.then(|| anomaly(since, title, cause, memory(cache)))?
+    // Somebody who looks only once would never be told.
+    let severity = if is_sure { Severity::Critical } else { Severity::Suspect };
+    anomaly(severity, since, title, cause, memory(cache))
 }
 
-fn anomaly(since: Timestamp, title: String, cause: Cause, bindings: Bindings) -> Option<Anomaly> {
+fn anomaly(
+    severity: Severity,
+    since: Timestamp,
+    title: String,
+    cause: Cause,
+    bindings: Bindings,
+) -> Option<Anomaly> {
     let subject = Subject::Cache("redis".into());
     shown(Anomaly {
         id: AnomalyId(format!("{}/{subject}", RULE.name).into()),
         rule: RULE.name.into(),
         subject,
-        severity: Severity::Critical,
-        score: 0.85,
+        severity,
+        score: if severity == Severity::Critical { 0.85 } else { 0.6 },
         onset: since,
         title,
         evidence: vec![evidence(Origin::Redis, Some(since), cause.says.clone())],

@@ -260,7 +260,7 @@ fn began(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Timestamp {
     let lived = end.and_then(Terminated::lived).and_then(|lived| SignedDuration::try_from(lived).ok());
     let lived = lived.unwrap_or_default();
     let first_end = end.and_then(|end| {
-        let earlier = container.restarts.saturating_sub(u32::from(is_ended(container))).min(12);
+        let earlier = ends_before(pod, container, end, lived).min(12);
         let backoffs = (0..earlier).fold(SignedDuration::ZERO, |sum, attempt| {
             // The kubelet restarts at once the first time.
             let wait = if attempt == 0 { 0 } else { (10_i64 << (attempt - 1)).min(300) };
@@ -279,9 +279,15 @@ fn began(scene: &Scene<'_>, pod: &Pod, container: &Container) -> Timestamp {
     known.unwrap_or(pod.created).max(pod.created).min(scene.now)
 }
 
-/// Its restart count does not include the end it shows now.
-fn is_ended(container: &Container) -> bool {
-    matches!(container.state, ContainerState::Terminated(_))
+/// How many ends came before the one that is shown. The restarts count what was started since the first run: one that runs
+/// has had as many ends, one that waits or has ended one more. A run that began with its pod was the first.
+fn ends_before(pod: &Pod, container: &Container, end: &Terminated, lived: SignedDuration) -> u32 {
+    let began = end.started.map(|at| at.duration_since(pod.created));
+    if began.is_some_and(|after| after < lived) {
+        return 0;
+    }
+    let runs = matches!(container.state, ContainerState::Running { .. });
+    container.restarts.saturating_sub(u32::from(runs))
 }
 
 fn examples(group: &Group<'_>) -> Vec<Evidence> {

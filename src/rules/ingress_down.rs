@@ -78,6 +78,9 @@ fn reaches<'a>(scene: &Scene<'a>, ingress: &Ingress) -> Vec<&'a Reach> {
     hosts.into_iter().filter_map(|host| scene.snapshot.reaches.get(host)).collect()
 }
 
+/// What the objects themselves say weighs so much, and no longer asks what came of it.
+const PLAIN: f64 = 0.95;
+
 /// One thing that is wrong.
 struct Trouble {
     severity: Severity,
@@ -130,7 +133,7 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
                 .unwrap_or_else(|| (cause::NO_ENDPOINTS, format!("Service {service} has no ready endpoint")))
         };
         // It explains what the door answers, and is seen where it happens.
-        troubles.push(trouble(severity, at, (name, 0.95), says));
+        troubles.push(trouble(severity, at, (name, PLAIN), says));
     }
     // Where the walk to it is still under way, it may turn out to be served all the same.
     let unserved = !served && !scene.snapshot.is_awaited(Origin::Reach, scene.now);
@@ -153,6 +156,9 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
         let at = (Origin::Ingresses, ingress.created);
         troubles.push(trouble(severity, at, (cause::BALANCER_PENDING, 0.7), says));
     }
+    // Of what is equally plain, what was there first.
+    let plain = |one: &Trouble| one.cause.weight >= PLAIN;
+    troubles.sort_by_key(|one| (!plain(one), plain(one).then_some(one.since)));
     let title = title(&format!("ingress {}", ingress.key.name), reaches.len(), &failing, &troubles)?;
     let subject = Subject::Object(ObjectRef::new(Kind::Ingress, ingress.key.clone()));
     let (absent, there): (Vec<&Unserved>, Vec<&Unserved>) = empty.iter().partition(|one| one.is_absent);

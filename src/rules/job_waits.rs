@@ -38,8 +38,10 @@ pub(super) fn trouble<'a>(scene: &Scene<'a>, job: &'a Job) -> Option<Trouble<'a>
     }
     let found = obstacle(scene, oldest);
     // Many a Job is meant to wait until there is room, or until its queue lets it go.
-    let queues =
-        matches!(found.cause.name, cause::UNSCHEDULABLE | cause::SCHEDULING_GATED | cause::STARTING_SLOWLY);
+    let queues = matches!(
+        found.cause.name,
+        cause::UNSCHEDULABLE | cause::PREEMPTED | cause::SCHEDULING_GATED | cause::STARTING_SLOWLY
+    );
     let mut bindings = found.bindings;
     bindings.insert("pod", oldest.key.name.to_string());
     bindings.extend(oldest.node.as_ref().map(|node| ("node", node.to_string())));

@@ -8,6 +8,7 @@ use crate::domain::{
 
 use super::Scene;
 use super::node_notready::{FLAPS, JOINING, LEASE, LEAVES, lease_of, lease_renewed};
+use super::node_sandbox::{Stillborn, starts_nothing};
 use super::workload::{evidence, quote};
 
 /// A heartbeat older than this says nothing about when the kubelet fell silent (it reports unchanged
@@ -50,16 +51,22 @@ pub(super) struct Ailment {
 }
 
 /// What ails a node, if anything does. `freshest` is the latest renewal of any node's lease.
-pub(super) fn ailment(scene: &Scene<'_>, node: &Node, freshest: Option<Timestamp>) -> Option<Ailment> {
+pub(super) fn ailment(
+    scene: &Scene<'_>,
+    node: &Node,
+    freshest: Option<Timestamp>,
+    stillborn: &Stillborn<'_>,
+) -> Option<Ailment> {
     // One whose object is being deleted (Karpenter drains behind a finalizer) is on its way out, for a while.
     let leaves = node.deleting.is_some_and(|since| !scene.has_lasted(since, &LEAVES));
     if leaves || node.taints.iter().any(|taint| LEAVING.contains(&&*taint.key)) {
         return None;
     }
     match node.condition("Ready") {
-        Some(ready) if ready.status == Status::True => {
-            overdue(scene, node, freshest).or_else(|| lacking(scene, node)).or_else(|| flapping(scene, node))
-        }
+        Some(ready) if ready.status == Status::True => overdue(scene, node, freshest)
+            .or_else(|| lacking(scene, node))
+            .or_else(|| flapping(scene, node))
+            .or_else(|| starts_nothing(scene, node, stillborn)),
         Some(ready) if !is_unheard(node) => {
             let down = not_ready(scene, node, ready);
             Some(match flapping(scene, node) {

@@ -12,6 +12,7 @@ use crate::domain::{
 
 use super::node_ailment::{Ailment, Grade, ailment, is_expected};
 use super::node_load::{Load, load, pods_here};
+use super::node_sandbox::stillborn;
 use super::workload::{Bindings, evidence};
 use super::{Needs, Rule, Scene, Threshold, Unit, node_unseen, pages_at, shown};
 
@@ -80,7 +81,7 @@ pub(super) static RULE: Rule = Rule {
     name: "node-notready",
     title: "Nodes not ready",
     says: "Nodes whose Ready condition is not True, that are short of memory or process ids or have no network, whose \
-           lease is overdue, or that come and go. Silent about nodes that join, that were cordoned and drained first, \
+           lease is overdue, that come and go, or that start the pods of no workload. Silent about nodes that join, that were cordoned and drained first, \
            and that an autoscaler takes away. At 30 % of the nodes it is one anomaly of the control plane, and no \
            node should be drained.",
     needs: Needs::All(&[Origin::Nodes]),
@@ -100,11 +101,12 @@ pub(super) static RULE: Rule = Rule {
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let freshest = scene.snapshot.leases.iter().filter_map(|lease| lease.renewed).max();
+    let stillborn = stillborn(scene);
     let mut ill: Vec<(&Node, Ailment)> = scene
         .snapshot
         .nodes
         .iter()
-        .filter_map(|node| Some((node, ailment(scene, node, freshest)?)))
+        .filter_map(|node| Some((node, ailment(scene, node, freshest, &stillborn)?)))
         .collect();
     if ill.is_empty() {
         return node_unseen::examine(scene);
@@ -126,8 +128,9 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let down = ill.iter().filter(|(_, ailment)| ailment.grade == Grade::Down).count();
     let share = down as f64 / scene.snapshot.nodes.len().max(1) as f64;
     if down >= 2 && share >= scene.threshold(&CONTROL_PLANE_SHARE) {
+        ill.retain(|(_, ailment)| ailment.grade == Grade::Down);
         let here: Vec<&Pod> = ill.iter().flat_map(|(node, _)| on(node).iter().copied()).collect();
-        return Vec::from_iter(of_cluster(scene, &ill, down, &here));
+        return Vec::from_iter(of_cluster(scene, &ill, &here));
     }
     ill.iter().filter_map(|(node, ailment)| of_node(scene, node, ailment, on(node), down, share)).collect()
 }
@@ -185,10 +188,10 @@ fn fell(mut moments: Vec<Timestamp>) -> Option<Timestamp> {
     moments.into_iter().find(|moment| most.duration_since(*moment) <= AT_ONCE)
 }
 
-fn of_cluster(scene: &Scene<'_>, ill: &[(&Node, Ailment)], down: usize, pods: &[&Pod]) -> Option<Anomaly> {
-    let down_since = ill.iter().filter(|(_, ailment)| ailment.grade == Grade::Down);
-    let onset = fell(down_since.map(|(_, ailment)| ailment.since).collect())?;
-    let total = scene.snapshot.nodes.len();
+/// Of the nodes that are down; what else ails the others is told when these are back.
+fn of_cluster(scene: &Scene<'_>, ill: &[(&Node, Ailment)], pods: &[&Pod]) -> Option<Anomaly> {
+    let onset = fell(ill.iter().map(|(_, ailment)| ailment.since).collect())?;
+    let (down, total) = (ill.len(), scene.snapshot.nodes.len());
     let load = load(scene, pods);
     let says =
         format!("{down} of {total} nodes at once: look at the control plane and the network, do not drain");

@@ -281,7 +281,7 @@ fn closed_gate(pod: &Pod) -> Option<String> {
 }
 
 /// Whether a sandbox was refused by what connects it: CNI plugins, address pools.
-fn is_about_network(message: &str) -> bool {
+pub(super) fn is_about_network(message: &str) -> bool {
     let lower = message.to_lowercase();
     ["network", "cni", "ip address", "plugin type="].iter().any(|words| lower.contains(words))
 }
@@ -316,7 +316,7 @@ pub(super) fn blames_revision(suspicion: &Suspicion<'_>, obstacle: Option<&Obsta
         Some(
             cause::VOLUME_HELD | cause::VOLUME_STUCK | cause::VOLUME_ELSEWHERE | cause::STUCK_TERMINATING,
         ) => false,
-        Some(cause::SCHEDULING_GATED | cause::READINESS_GATE) => false,
+        Some(cause::SCHEDULING_GATED | cause::READINESS_GATE | cause::PREEMPTED) => false,
         Some(cause::SCHEDULER_SILENT | cause::CONTROLLER_SILENT | cause::NODES_AWAY) => false,
         Some(cause::UNSCHEDULABLE | cause::SPREAD_CONSTRAINT | cause::HOST_PORT) => {
             let Some((good, _)) = &suspicion.good else { return false };

@@ -17,6 +17,7 @@ use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
 use super::node_notready::JOINING;
 use super::pods_missing::{self, unplaced_since};
+use super::preempted::preempted;
 use super::revision;
 use super::rollout_cause::{Obstacle, blames_revision, obstacles};
 use super::rollout_clock::last_progress;
@@ -142,8 +143,9 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
 
 /// Owners of pods that have found no node for so long that no node may be on its way.
 fn homeless<'a>(scene: &Scene<'a>) -> HashSet<&'a str> {
+    let patience = |pod: &Pod| if preempted(scene, pod).is_some() { &UNSCHEDULABLE } else { &NO_PROGRESS };
     let waits =
-        |pod: &&&Pod| unschedulable(pod).is_some() && scene.has_lasted(unplaced_since(pod), &NO_PROGRESS);
+        |pod: &&&Pod| unschedulable(pod).is_some() && scene.has_lasted(unplaced_since(pod), patience(pod));
     // A node that joins may be for them.
     let joins = |node: &Node| !node.is_ready() && !scene.has_lasted(node.created, &JOINING);
     if scene.snapshot.nodes.iter().any(joins) {

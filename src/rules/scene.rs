@@ -30,6 +30,7 @@ pub struct Scene<'a> {
     sets: OnceCell<HashMap<&'a str, Vec<&'a ReplicaSet>>>,
     history: OnceCell<HashMap<&'a str, Vec<&'a ControllerRevision>>>,
     events: OnceCell<HashMap<&'a Key, Vec<&'a Event>>>,
+    preemptions: OnceCell<Vec<&'a Event>>,
     siblings: OnceCell<HashMap<&'a str, Vec<&'a Pod>>>,
     services: OnceCell<HashMap<FirstLabel<'a>, Vec<&'a Service>>>,
     autoscalers: OnceCell<HashMap<(&'a Name, &'a Name), &'a Autoscaler>>,
@@ -50,6 +51,7 @@ impl<'a> Scene<'a> {
             sets: OnceCell::new(),
             history: OnceCell::new(),
             events: OnceCell::new(),
+            preemptions: OnceCell::new(),
             siblings: OnceCell::new(),
             services: OnceCell::new(),
             autoscalers: OnceCell::new(),
@@ -161,6 +163,17 @@ impl<'a> Scene<'a> {
         });
         let about = move |event: &&Event| &*event.about_kind == kind.as_str();
         index.get(key).map_or(&[][..], Vec::as_slice).iter().copied().filter(about)
+    }
+
+    /// What the scheduler said in the last hour of pods that made way for others, the latest first.
+    pub fn preemptions(&self) -> &[&'a Event] {
+        self.preemptions.get_or_init(|| {
+            let lately = |event: &&Event| self.now.duration_since(event.last) <= RECENT;
+            let events = self.snapshot.events.iter().filter(|event| &*event.reason == "Preempted");
+            let mut events: Vec<&Event> = events.filter(lately).collect();
+            events.sort_by(|one, other| (other.last, &other.key).cmp(&(one.last, &one.key)));
+            events
+        })
     }
 
     /// Living pods of an owner that isn't a ReplicaSet (whose own status counts them).

@@ -3,6 +3,7 @@
 use crate::domain::{Cause, Key, Kind, Name, Node, Pod, Status, cause, text};
 
 use super::Scene;
+use super::preempted::preempted;
 use super::rollout_cause::{Obstacle, about};
 use super::workload::{Bindings, quote};
 
@@ -30,8 +31,15 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
         },
         _ => (name, label, cordoned(scene, message).or_else(|| about_growing(scene, pod))),
     };
+    let made_way = if name == cause::UNSCHEDULABLE { preempted(scene, pod) } else { None };
+    let (name, label, said) = match &made_way {
+        Some(made_way) => {
+            (cause::PREEMPTED, "pods of a higher priority took their place", Some(made_way.says.clone()))
+        }
+        None => (name, label, said),
+    };
     let says = match said {
-        Some(said) if matches!(name, cause::NO_NODE_MATCHES | cause::NODES_AWAY) => {
+        Some(said) if matches!(name, cause::NO_NODE_MATCHES | cause::NODES_AWAY | cause::PREEMPTED) => {
             format!("{said}; {}", quote(gist(message)))
         }
         Some(said) => format!("{}; {said}", quote(gist(message))),
@@ -41,6 +49,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
     let mut obstacle = about(pod, None, cause, label, &says);
     obstacle.bindings = requests(pod);
     obstacle.bindings.insert("scheduler_says", quote(gist(message)));
+    obstacle.bindings.extend(made_way.map(|made_way| ("preemptor", made_way.by)));
     obstacle.bindings.extend(absent_resource(message).map(|resource| ("resource", quote(resource))));
     Some(obstacle)
 }

@@ -85,6 +85,8 @@ pub(in crate::eyes) struct ServiceWire {
 
 #[derive(Deserialize, Debug, Default)]
 struct ServiceSpec {
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
     selector: Option<BTreeMap<String, Option<String>>>,
     ports: Option<Vec<ServicePort>>,
 }
@@ -109,6 +111,7 @@ pub(in crate::eyes) fn service(wire: ServiceWire, names: &mut Names) -> Option<S
             .flatten()
             .filter_map(|port| Some((names.maybe(port.name.as_ref()), port.port?)))
             .collect(),
+        is_headless: spec.cluster_ip.as_deref() == Some("None"),
     })
 }
 
@@ -117,6 +120,12 @@ pub(in crate::eyes) struct SliceWire {
     #[serde(default)]
     metadata: Meta,
     endpoints: Option<Vec<Endpoint>>,
+    ports: Option<Vec<SlicePort>>,
+}
+
+#[derive(Deserialize, Debug, Default)]
+struct SlicePort {
+    name: Option<String>,
 }
 
 #[derive(Deserialize, Debug, Default)]
@@ -136,11 +145,13 @@ pub(in crate::eyes) fn slice(wire: SliceWire, names: &mut Names) -> Option<Endpo
         endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
     };
     let label = |key: &str| wire.metadata.labels.as_ref()?.get(key)?.as_deref();
+    let ports = wire.ports.iter().flatten();
     Some(EndpointSlice {
         service: label("kubernetes.io/service-name").map(|name| names.shared(name)),
         key: wire.metadata.key(names)?,
         ready: endpoints.iter().filter(ready).count() as u32,
         total: endpoints.len() as u32,
+        ports: ports.map(|port| names.shared(port.name.as_deref().unwrap_or_default())).collect(),
     })
 }
 

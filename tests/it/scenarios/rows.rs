@@ -569,6 +569,8 @@ pub struct ServiceRow {
     /// `http:80`.
     #[serde(default)]
     pub ports: Vec<String>,
+    #[serde(default)]
+    pub headless: bool,
     pub edited: Option<String>,
     pub by: Option<String>,
 }
@@ -636,6 +638,9 @@ pub struct EndpointsRow {
     pub ready: u32,
     #[serde(default)]
     pub total: u32,
+    /// Names of the ports they have.
+    #[serde(default)]
+    pub ports: Vec<String>,
     /// How long ago it was first seen so.
     #[serde(default)]
     pub since: Option<String>,

@@ -313,6 +313,7 @@ impl World {
             service: row.service.clone(),
             namespace: row.namespace.clone(),
             total: 1,
+            ports: row.ports.clone(),
         };
         rows.flat_map(|(row, since)| [(now(), seen(&well(row))), (ago(since), seen(row)), (now(), seen(row))])
             .map(|(at, fact)| Observation { at, origin: Origin::EndpointSlices, seen: Ok(fact) })
@@ -588,6 +589,7 @@ fn service(row: &ServiceRow) -> Service {
                 None => (None, text.parse().unwrap()),
             })
             .collect(),
+        is_headless: row.headless,
     }
 }
 
@@ -676,6 +678,7 @@ fn endpoints(row: &EndpointsRow) -> EndpointSlice {
         service: Some(row.service.as_str().into()),
         ready: row.ready,
         total: row.total.max(row.ready),
+        ports: row.ports.iter().map(|name| name.as_str().into()).collect(),
     }
 }
 
