@@ -1,6 +1,6 @@
 //! One look without a screen: the same eyes, rules and playbooks as in the cockpit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,7 +14,8 @@ use crate::incident::{Incident, incidents};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
 use crate::probes::Probes;
 use crate::report::{
-    AnomalyRow, BlindRow, CauseRow, EvidenceRow, FoundRow, IncidentRow, Report, Suggestion, VERSION, Verdict,
+    AnomalyRow, BlindRow, CauseRow, EvidenceRow, FoundRow, IncidentRow, Report, SYMPTOMS, Suggestion,
+    VERSION, Verdict,
 };
 use crate::rules::{Judgement, Thresholds, judge};
 
@@ -102,10 +103,14 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
     // What is asked for the roots is asked first: in a mass outage there is no time for more.
     let is_root = |anomaly: &&Anomaly| incidents.iter().any(|incident| incident.root == anomaly.id);
     let (roots, others): (Vec<&Anomaly>, Vec<&Anomaly>) = anomalies.iter().partition(is_root);
+    // The others of many with one cause would answer the same.
+    let alike: HashSet<&AnomalyId> =
+        incidents.iter().flat_map(|incident| incident.symptoms.iter().skip(SYMPTOMS)).collect();
     let mut asked = Asked::until(Instant::now() + READS);
     let mut told: HashMap<&AnomalyId, Advice> = HashMap::new();
     for anomaly in roots.into_iter().chain(others) {
-        told.insert(&anomaly.id, advise(look, snapshot, anomaly, &mut asked).await);
+        let probes = look.probes.filter(|_| !alike.contains(&anomaly.id));
+        told.insert(&anomaly.id, advise(look, probes, snapshot, anomaly, &mut asked).await);
     }
     let rows: Vec<AnomalyRow> =
         anomalies.iter().map(|anomaly| row(anomaly, told.remove(&anomaly.id).unwrap_or_default())).collect();
@@ -211,7 +216,13 @@ impl Asked {
 }
 
 /// What the playbook suggests after its own reads have been done, as in the cockpit.
-async fn advise(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly, asked: &mut Asked) -> Advice {
+async fn advise(
+    look: &Look<'_>,
+    probes: Option<&Probes>,
+    snapshot: &Snapshot,
+    anomaly: &Anomaly,
+    asked: &mut Asked,
+) -> Advice {
     let Some(playbook) = look.library.get(&anomaly.rule) else { return Advice::default() };
     let mut progress = Progress::default();
     let planned = |progress: &Progress, denied: &BTreeSet<Access>| {
@@ -231,7 +242,7 @@ async fn advise(look: &Look<'_>, snapshot: &Snapshot, anomaly: &Anomaly, asked: 
         )
     };
     let mut advice: Plan = planned(&progress, &asked.denied);
-    if let Some(probes) = look.probes {
+    if let Some(probes) = probes {
         let due = || {
             let steps = advice.steps.iter().filter(|step| step.auto);
             steps.filter_map(|step| Some((&step.id, step.action.as_ref()?)))

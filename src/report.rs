@@ -2,6 +2,7 @@
 //!
 //! The JSON form is versioned: fields may be added within a version, never renamed or removed.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -10,6 +11,8 @@ use crate::domain::{Change, Severity, Timestamp, between, text};
 
 /// The version of the JSON form.
 pub const VERSION: u32 = 1;
+/// So many symptoms of an incident are asked about and told in full; the table only names the others.
+pub const SYMPTOMS: usize = 5;
 
 /// Everything one look found.
 #[derive(Serialize, Debug)]
@@ -118,6 +121,12 @@ impl Verdict {
     }
 }
 
+impl IncidentRow {
+    fn only_named(&self) -> impl Iterator<Item = &str> {
+        self.symptoms.iter().skip(SYMPTOMS).map(String::as_str)
+    }
+}
+
 impl Report {
     /// For people: incidents first, then anomalies with what speaks for them, then what is blind.
     pub fn table(&self) -> String {
@@ -139,7 +148,8 @@ impl Report {
                 );
             }
         }
-        for anomaly in &self.anomalies {
+        let named: HashSet<&str> = self.incidents.iter().flat_map(IncidentRow::only_named).collect();
+        for anomaly in self.anomalies.iter().filter(|anomaly| !named.contains(&*anomaly.id)) {
             let _ = writeln!(
                 out,
                 "\n{:<8}  {}  {}{}\n          {}, {}",
@@ -168,6 +178,12 @@ impl Report {
                 if let Some(command) = &next.command {
                     let _ = writeln!(out, "          by hand  {command}");
                 }
+            }
+        }
+        for incident in &self.incidents {
+            let more: Vec<&str> = incident.only_named().collect();
+            if !more.is_empty() {
+                let _ = writeln!(out, "\nand {} more with {}: {}", more.len(), incident.root, more.join(" "));
             }
         }
         for blind in &self.blind {

@@ -184,7 +184,13 @@ impl App {
 
     fn start(&mut self, id: &AnomalyId, planned: &PlannedStep, action: Action) -> Vec<Effect> {
         if action.effect() == Kind::Read {
-            return self.ask(id, &planned.id, action).into_iter().collect();
+            let effect = self.ask(id, &planned.id, action);
+            if let Some(asked) =
+                self.dossiers.get_mut(id).and_then(|dossier| dossier.asked.get_mut(&planned.id))
+            {
+                asked.by_person = true;
+            }
+            return effect.into_iter().collect();
         }
         let origin = Origin { anomaly: id.clone(), step: planned.id.clone(), undoing: false };
         self.preview(origin, planned.title.clone(), action)
@@ -226,12 +232,12 @@ impl App {
         let grounds = Grounds::of(&dossier.anomaly);
         let planned = dossier.plan.as_ref().and_then(|plan| plan.step(step));
         let covers = planned.map(|step| step.covers.clone()).unwrap_or_default();
-        let asked = super::Asked { request, grounds, covers, since: now, says: None };
+        let asked = super::Asked { request, grounds, covers, since: now, says: None, by_person: false };
         dossier.asked.insert(step.to_owned(), asked);
         Some(Effect::Read { request, action })
     }
 
-    fn open_result(&mut self, step: &PlannedStep, says: &str, reading: Option<&Reading>) {
+    pub(super) fn open_result(&mut self, step: &PlannedStep, says: &str, reading: Option<&Reading>) {
         let text = match reading {
             Some(reading) => {
                 let heading = [(Tone::Heading, reading.summary.clone()), (Tone::Plain, String::new())];

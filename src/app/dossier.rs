@@ -35,6 +35,8 @@ pub struct Asked {
     pub covers: BTreeSet<String>,
     pub since: Timestamp,
     pub says: Option<String>,
+    /// A person asked for it, and wants to see the answer.
+    pub by_person: bool,
 }
 
 impl Dossier {

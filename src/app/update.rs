@@ -7,6 +7,9 @@ use super::{App, Layer, TOAST};
 use crate::domain::{Fact, Observation, Reading, Timestamp, Tone, between};
 use crate::guard::Refusal;
 
+/// Columns from which on the main screen shows a reading beside the list.
+const BESIDE: u16 = 100;
+
 impl App {
     /// Takes in one event and answers with what is to be done outside. Pure: the same events at the same
     /// times give the same cockpit.
@@ -113,9 +116,18 @@ impl App {
             return Vec::new();
         };
         let step = dossier.asking(request).unwrap_or_default().to_owned();
+        let by_person = dossier.asked.get(&step).is_some_and(|asked| asked.by_person);
+        let is_selected = self.selection.anomaly.as_ref() == Some(&dossier.anomaly.id);
+        // Where there is no room for it beside the list, whoever asked would not see the answer.
+        let opens = by_person && is_selected && self.layers.is_empty() && self.size.0 < BESIDE;
+        let planned = dossier.plan.as_ref().and_then(|plan| plan.step(&step)).filter(|_| opens).cloned();
         let playbook = self.options.library.get(&dossier.anomaly.rule);
         let known = playbook.and_then(|playbook| playbook.steps.iter().find(|known| known.id == step));
+        let shown = planned.is_some().then(|| reading.clone());
         dossier.read(&step, known, reading);
+        if let Some((planned, reading)) = planned.zip(shown) {
+            self.open_result(&planned, &reading.summary, Some(&reading));
+        }
         self.advise()
     }
 

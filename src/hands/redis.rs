@@ -140,12 +140,14 @@ impl Memory {
     fn hazards(&self, bytes: u64) -> Vec<Hazard> {
         let mut hazards = Vec::new();
         if bytes > 0 && bytes < self.used {
-            let says = format!(
-                "{} are in use: Redis evicts down to {} at once ({})",
-                text::bytes(self.used),
-                text::bytes(bytes),
-                self.policy
-            );
+            let (used, policy) = (text::bytes(self.used), &self.policy);
+            let says = if policy == "noeviction" {
+                format!(
+                    "{used} are in use: Redis refuses every write at once, it may evict nothing ({policy})"
+                )
+            } else {
+                format!("{used} are in use: Redis evicts down to {} at once ({policy})", text::bytes(bytes))
+            };
             hazards.push(Hazard::warn(Guard::Target, says));
         }
         // Forks for snapshots and client buffers need room beside the data.

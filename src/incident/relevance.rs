@@ -55,6 +55,8 @@ struct Sphere<'a> {
     /// Traffic depends on everything in its namespace, a database on everything that connects to it.
     namespace: Option<&'a Name>,
     everything: bool,
+    /// It runs elsewhere: no node is its reason.
+    outside: bool,
     /// Kinds whose objects concern every pod of a namespace.
     around: Option<(&'a Name, &'static [Kind])>,
     /// It is about the nodes among the objects.
@@ -91,11 +93,15 @@ impl<'a> Sphere<'a> {
             let agents = !has_cause(anomaly, &[cause::KUBELET_SILENT]);
             objects.retain(|object| object.kind == Kind::Node || agents && object.kind == Kind::DaemonSet);
         }
+        // Nodes do not fall for what one namespace does.
+        let of_all = of_nodes && anomaly.subject == Subject::Cluster;
+        if of_all {
+            objects.retain(|object| object.kind == Kind::Node);
+        }
+        let outside = matches!(anomaly.subject, Subject::Database(_) | Subject::Cache(_));
         let (namespace, everything) = match &anomaly.subject {
             Subject::Traffic(namespace) => (Some(namespace), namespace.is_empty()),
-            // Nodes do not fall for what one namespace does.
-            Subject::Cluster if of_nodes => (None, false),
-            Subject::Database(_) | Subject::Cache(_) | Subject::Cluster => (None, true),
+            Subject::Database(_) | Subject::Cache(_) | Subject::Cluster => (None, !of_all),
             _ => (None, false),
         };
         let around = match &anomaly.subject {
@@ -108,7 +114,7 @@ impl<'a> Sphere<'a> {
         };
         let lacks_others = has_cause(anomaly, LACKS_OTHERS);
         let lacks_nodes = has_cause(anomaly, LACKS_NODES).then_some(snapshot);
-        Self { objects, namespace, everything, around, of_nodes, scaler, lacks_others, lacks_nodes }
+        Self { objects, namespace, everything, outside, around, of_nodes, scaler, lacks_others, lacks_nodes }
     }
 
     /// What was done to a neighbour concerns who needs it, and what was done to a node who finds none.
@@ -123,6 +129,9 @@ impl<'a> Sphere<'a> {
     fn contains(&self, change: &Change) -> bool {
         // That a node went is what its anomaly says already.
         if change.kind == ChangeKind::Node && self.of_nodes && self.objects.contains(&change.object) {
+            return false;
+        }
+        if self.outside && change.kind == ChangeKind::Node {
             return false;
         }
         if self.lacks_nodes.is_some() && change.is_arrival() {

@@ -84,9 +84,14 @@ impl<'a> View<'a> {
         self.pods.iter().copied().filter(|pod| pod.deleting.is_none())
     }
 
-    /// Pods that are not Ready although nobody deletes them, the one with most restarts first.
+    /// Pods that are not Ready although nobody deletes them, the one with most restarts first. Between two crashes they
+    /// are all Ready for a moment: then those that are known to crash.
     pub fn failing(&self) -> Vec<&'a Pod> {
         let mut failing: Vec<&Pod> = self.staying().filter(|pod| !pod.is_ready()).collect();
+        if failing.is_empty() && self.facts.fires {
+            let told: Vec<&Key> = touched(&self.facts, Kind::Pod).collect();
+            failing = self.staying().filter(|pod| pod.restarts() > 0 && told.contains(&&pod.key)).collect();
+        }
         failing.sort_by_key(|pod| std::cmp::Reverse(pod.restarts()));
         failing
     }

@@ -143,7 +143,9 @@ fn rbac(message: &str) -> Option<(String, String)> {
     let namespace = found.get(5).map(|space| space.as_str());
     let place = namespace.map_or("in the whole cluster".into(), |space| format!("in {space}"));
     let grant = Grant { verbs: &[verb], group, resource, namespace, user: Some(user) };
-    let says = format!("{user} may not {verb} {resource} {place}");
+    // `pods` are not the pods of metrics.k8s.io.
+    let named = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+    let says = format!("{user} may not {verb} {named} {place}");
     Some((says, format!("let an admin run: {}", grant.as_command())))
 }
 
@@ -178,6 +180,15 @@ mod tests {
                  kubectl create rolebinding covet-tui-delete-pods -n shop --role=covet-tui-delete-pods --user=ann"
             )
         );
+    }
+
+    #[test]
+    fn what_is_refused_is_named_with_its_group() {
+        let trouble = of_status(
+            403,
+            r#"pods.metrics.k8s.io is forbidden: User "ann" cannot list resource "pods" in API group "metrics.k8s.io" in the namespace "shop""#,
+        );
+        assert_eq!(trouble.says, "ann may not list pods.metrics.k8s.io in shop");
     }
 
     #[test]

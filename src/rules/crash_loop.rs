@@ -1,11 +1,14 @@
 //! Crash loops, by workload: containers that die again and again, or that the kubelet cannot start.
 //! Reads container states and the events about their pods; logs are for the playbook to read.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Container, ContainerState, Event, Evidence, Kind, Name, Origin, Pod, Severity,
-    Subject, Terminated, Timestamp, between, cause, text,
+    Anomaly, AnomalyId, Cause, Container, ContainerState, Event, Evidence, Key, Kind, Name, Origin, Pod,
+    Severity, Subject, Terminated, Timestamp, between, cause, text,
 };
 
 use super::crash_cause::{CANNOT_START, Why, why};
@@ -209,10 +212,20 @@ fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Tim
     }
     // Nobody promised that a pod without a controller is there.
     let bare = group.object.kind == Kind::Pod && group.sick.iter().all(|(pod, _)| pod.owner.is_none());
-    if !bare && standing.share() < scene.threshold(&CRITICAL_BELOW) && (lasting || backing_off) {
+    // What lives for moments only counts as available in between, and serves nobody.
+    let in_between = group.sick.iter().filter(|(pod, container)| pod.is_ready() && is_short_lived(container));
+    let in_between: HashSet<&Key> = in_between.map(|(pod, _)| &pod.key).collect();
+    let available = standing.available.saturating_sub(in_between.len() as u32);
+    let share = Standing { available, ..standing }.share();
+    if !bare && share < scene.threshold(&CRITICAL_BELOW) && (lasting || backing_off) {
         return Severity::Critical;
     }
     if lasting { Severity::Warning } else { Severity::Suspect }
+}
+
+fn is_short_lived(container: &Container) -> bool {
+    const MOMENTS: Duration = Duration::from_mins(1);
+    container.termination().and_then(Terminated::lived).is_some_and(|lived| lived < MOMENTS)
 }
 
 fn cannot_start(group: &Group<'_>) -> bool {

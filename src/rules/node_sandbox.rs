@@ -23,7 +23,8 @@ pub(super) type Stillborn<'a> = HashMap<&'a str, Vec<(&'a Pod, &'a Event)>>;
 
 pub(super) fn stillborn<'a>(scene: &Scene<'a>) -> Stillborn<'a> {
     let mut all: Stillborn<'a> = HashMap::new();
-    for pod in scene.unwell().iter().copied().filter(|pod| pod.containers.iter().all(|row| !row.ready)) {
+    let is_idle = |pod: &&Pod| pod.containers.iter().all(|row| row.init || !row.ready);
+    for pod in scene.unwell().iter().copied().filter(is_idle) {
         let Some(node) = &pod.node else { continue };
         let failed = scene.events(Kind::Pod, &pod.key).find(|event| {
             &*event.reason == "FailedCreatePodSandBox" && scene.now.duration_since(event.last) <= LATELY

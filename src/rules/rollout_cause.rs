@@ -13,7 +13,7 @@ use super::image_cause::trouble;
 use super::image_pull::is_failing;
 use super::pods_missing::is_lost;
 use super::revision::Revision;
-use super::rollout_stuck::NO_PROGRESS;
+use super::rollout_stuck::NONE_LEFT;
 use super::suspicion::Suspicion;
 use super::workload::{Bindings, evidence, quote};
 use super::{Scene, scheduling};
@@ -207,7 +207,8 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
         };
         let since = text::span(crate::domain::between(began, scene.now));
         let says = format!("init container {} has been running for {since} and does not end", container.name);
-        let waits = scene.has_lasted(began, &NO_PROGRESS);
+        // By then the rollout has stood still for longer.
+        let waits = scene.has_lasted(began, &NONE_LEFT);
         let (name, weight) = if waits { (cause::INIT_WAITS, 0.7) } else { (cause::STARTING_SLOWLY, 0.3) };
         let cause = Cause { name, says: says.clone(), weight };
         return about(pod, Some(container), cause, "an init container does not end", &says);

@@ -117,7 +117,12 @@ async fn less_than_is_in_use_and_more_than_the_machine_has_are_warned_of() {
     let (port, _server) = start(&["--maxmemory", "0"]).await;
     let bench = Bench::on(&format!("redis://127.0.0.1:{port}"));
     let little = bench.preview(100_000).await.unwrap();
-    assert!(little.hazards.iter().any(|hazard| hazard.says.contains("evicts down")), "{:?}", little.hazards);
+    let warns = |preview: &Preview, of: &str| preview.hazards.iter().any(|hazard| hazard.says.contains(of));
+    assert!(warns(&little, "refuses every write at once"), "{:?}", little.hazards);
+    let mut redis = user(&format!("redis://127.0.0.1:{port}")).await;
+    ask(&mut redis, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
+    let evicting = bench.preview(100_000).await.unwrap();
+    assert!(warns(&evicting, "evicts down"), "{:?}", evicting.hazards);
     assert!(matches!(little.confirmation, Confirmation::Type(_)));
     let huge = bench.preview(1 << 50).await.unwrap();
     assert!(huge.hazards.iter().any(|hazard| hazard.says.contains("the machine has")), "{:?}", huge.hazards);

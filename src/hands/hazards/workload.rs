@@ -33,10 +33,17 @@ pub(super) async fn autoscaler(cluster: &Cluster, scene: &Scene<'_>) -> Option<H
         string(scaler, "/spec/scaleTargetRef/kind") == scene.object.kind.as_str()
             && string(scaler, "/spec/scaleTargetRef/name") == &*scene.object.key.name
     })?;
-    let owner = keda(scaler).unwrap_or_else(|| format!("HPA {}", name(scaler)));
+    let keda = keda(scaler);
+    let scales_to_zero = keda.is_some();
+    let owner = keda.unwrap_or_else(|| format!("HPA {}", name(scaler)));
     let min = scaler.pointer("/spec/minReplicas").and_then(Value::as_i64).unwrap_or(1);
     let max = number(scaler, "/spec/maxReplicas");
+    let is_at_rest = scene.before.is_some_and(|before| number(before, "/spec/replicas") == 0);
     let says = match number(scene.after, "/spec/replicas") {
+        _ if is_at_rest && !scales_to_zero => {
+            let says = format!("{owner} ({min}–{max}) is switched off at 0, and takes over again from here");
+            return Some(Hazard::note(Guard::Autoscaler, says));
+        }
         0 => format!(
             "{owner} ({min}–{max}) owns the replicas; at 0 it is switched off until they are scaled up"
         ),
