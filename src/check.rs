@@ -10,7 +10,7 @@ use crate::domain::{
     Access, Action, Age, Anomaly, AnomalyId, Name, Observation, Origin, Reading, Severity, Snapshot, System,
     Timestamp,
 };
-use crate::incident::{Incident, incidents};
+use crate::incident::{Incident, incidents, with_words};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
 use crate::probes::Probes;
 use crate::report::{
@@ -99,19 +99,22 @@ fn is_waiting(snapshot: &Snapshot, origin: Origin, now: Timestamp) -> bool {
 async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Report {
     let now = (look.clock)();
     let anomalies = judged.anomalies();
-    let incidents = incidents(&anomalies, snapshot, now);
+    let first = incidents(&anomalies, snapshot, now);
     // What is asked for the roots is asked first: in a mass outage there is no time for more.
-    let is_root = |anomaly: &&Anomaly| incidents.iter().any(|incident| incident.root == anomaly.id);
+    let is_root = |anomaly: &&Anomaly| first.iter().any(|incident| incident.root == anomaly.id);
     let (roots, others): (Vec<&Anomaly>, Vec<&Anomaly>) = anomalies.iter().partition(is_root);
     // The others of many with one cause would answer the same.
     let alike: HashSet<&AnomalyId> =
-        incidents.iter().flat_map(|incident| incident.symptoms.iter().skip(SYMPTOMS)).collect();
+        first.iter().flat_map(|incident| incident.symptoms.iter().skip(SYMPTOMS)).collect();
     let mut asked = Asked::until(Instant::now() + READS);
     let mut told: HashMap<&AnomalyId, Advice> = HashMap::new();
     for anomaly in roots.into_iter().chain(others) {
         let probes = look.probes.filter(|_| !alike.contains(&anomaly.id));
         told.insert(&anomaly.id, advise(look, probes, snapshot, anomaly, &mut asked).await);
     }
+    // What their logs say may be what they have in common.
+    let words = |id: &AnomalyId| told.get(id)?.words.as_deref();
+    let incidents = incidents(&with_words(&anomalies, words), snapshot, now);
     let rows: Vec<AnomalyRow> =
         anomalies.iter().map(|anomaly| row(anomaly, told.remove(&anomaly.id).unwrap_or_default())).collect();
     let blind: Vec<BlindRow> = judged
@@ -148,11 +151,13 @@ fn folded(incident: &Incident, now: Timestamp) -> IncidentRow {
 /// What the playbook makes of an anomaly.
 #[derive(Default)]
 struct Advice {
+    /// Whom it could not reach.
+    words: Option<String>,
     found: Vec<FoundRow>,
     suggested: Option<Suggestion>,
 }
 
-fn row(anomaly: &Anomaly, Advice { found, suggested }: Advice) -> AnomalyRow {
+fn row(anomaly: &Anomaly, Advice { found, suggested, .. }: Advice) -> AnomalyRow {
     AnomalyRow {
         id: anomaly.id.to_string(),
         rule: anomaly.rule.to_string(),
@@ -296,5 +301,6 @@ async fn advise(
             blocked: step.not_ours.clone(),
         }
     });
-    Advice { found: found.collect(), suggested }
+    let words = progress.last_words().map(str::to_owned);
+    Advice { words, found: found.collect(), suggested }
 }

@@ -51,7 +51,9 @@ impl App {
             self.verdict.anomalies.iter().map(|anomaly| anomaly.id.clone()).collect();
         let judgement = rules::judge(&self.snapshot, &self.options.thresholds, self.now);
         self.verdict.anomalies = self.verdict.memory.remember(&judgement, &self.snapshot, self.now);
-        self.verdict.incidents = incident::incidents(&self.verdict.anomalies, &self.snapshot, self.now);
+        let words = |id: &AnomalyId| self.dossiers.get(id)?.progress.last_words();
+        let told = incident::with_words(&self.verdict.anomalies, words);
+        self.verdict.incidents = incident::incidents(&told, &self.snapshot, self.now);
         self.verdict.blind = judgement.blind();
         self.verdict.changes = incident::changes(&self.snapshot, self.now, WINDOW);
         self.keep_dossiers(&before);

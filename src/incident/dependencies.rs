@@ -1,9 +1,11 @@
 //! What crashes for want of something that is itself ill: a name in its last words, the cluster's DNS, or the one
 //! stateful neighbour that went. Knows words and places, not connections: nobody draws us a map.
 
+use std::borrow::Cow;
+
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, Cause, Kind, ObjectRef, cause};
+use crate::domain::{Anomaly, AnomalyId, Cause, Kind, ObjectRef, cause};
 
 use super::conditions::has_cause;
 use super::links::Edge;
@@ -47,6 +49,29 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
     edges
 }
 
+/// The anomalies with what was read of their containers' logs since: whom they could not reach. Only so far do words
+/// matter here, and most say them in their log alone.
+pub fn with_words<'a>(
+    anomalies: &'a [Anomaly],
+    words: impl Fn(&AnomalyId) -> Option<&'a str>,
+) -> Cow<'a, [Anomaly]> {
+    let mut told = Cow::Borrowed(anomalies);
+    for (index, anomaly) in anomalies.iter().enumerate() {
+        if last_words(anomaly).is_some() || !matches!(&*anomaly.rule, "crash-loop" | "job-failed") {
+            continue;
+        }
+        if let Some(words) = words(&anomaly.id) {
+            let says = format!("its log ends{SAYING}{words}");
+            let heard = Cause { name: cause::DATABASE_UNREACHABLE, says, weight: 0.6 };
+            told.to_mut()[index].causes.push(heard);
+        }
+    }
+    told
+}
+
+/// What stands before are our own words.
+const SAYING: &str = " saying: ";
+
 const LEANED_ON: &str = "what went with that node may be what it waits for";
 
 /// Fails in a way that may be for want of something else, and nothing of its own was changed.
@@ -85,8 +110,7 @@ fn last_words(anomaly: &Anomaly) -> Option<(String, SignedDuration)> {
     match &*anomaly.rule {
         "crash-loop" | "job-failed" => {
             let says = named(cause::DATABASE_UNREACHABLE)?.says.to_lowercase();
-            // What stands before are our own words.
-            says.split_once(" saying: ").map(|(_, words)| (words.to_owned(), WINDOW))
+            says.split_once(SAYING).map(|(_, words)| (words.to_owned(), WINDOW))
         }
         "rollout-stuck" => Some((named(cause::WEBHOOK)?.says.to_lowercase(), WEBHOOK_WINDOW)),
         _ => None,

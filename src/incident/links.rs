@@ -166,9 +166,10 @@ fn shared_thing(anomaly: &Anomaly) -> Option<((&str, &str, &str), &'static str)>
         | cause::REGISTRY_DOWN) => {
             Some(((name, "", of("registry")?), "it is the same registry that is asked"))
         }
-        // In the very same words, with the same counts of nodes.
+        // In the very same words, with the same counts of nodes, and the same labels that none has.
         cause::UNSCHEDULABLE | cause::NO_NODE_MATCHES | cause::NODES_AWAY => {
-            let thing = ("scheduler", "", of("scheduler_says")?);
+            of("scheduler_says")?;
+            let thing = ("scheduler", "", &*anomaly.causes.first()?.says);
             Some((thing, "the scheduler says the same of its pods"))
         }
         cause::PREEMPTED => Some((("preemptor", "", of("preemptor")?), "its pods made way for the same")),

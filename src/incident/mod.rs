@@ -26,6 +26,7 @@ use crate::domain::{Anomaly, AnomalyId, Change, Name, Severity, Snapshot, Timest
 use crate::rules::worst_first;
 
 pub use changes::changes;
+pub use dependencies::with_words;
 pub use headline::{Title, alerting, headline, summary};
 pub use memory::{Memory, Resolved};
 

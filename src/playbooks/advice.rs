@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{Access, Action, Anomaly, Effect, Found, Snapshot, System, Timestamp};
+use crate::domain::{Access, Action, Anomaly, Effect, Found, Snapshot, System, Timestamp, cause};
 
 use super::{Grounds, StepPhase};
 
@@ -217,6 +217,14 @@ impl Done {
 }
 
 impl Progress {
+    /// What its containers' logs say of somebody whom they could not reach.
+    pub fn last_words(&self) -> Option<&str> {
+        let logs = self.steps.iter().filter(|(step, _)| step.ends_with("logs"));
+        let found = logs.flat_map(|(_, done)| &done.found);
+        let mut unreached = found.filter(|found| found.cause == cause::DATABASE_UNREACHABLE);
+        unreached.next().map(|found| found.says.as_str())
+    }
+
     /// The step, unless it was taken back.
     pub fn done(&self, step: &str) -> Option<&Done> {
         self.steps.get(step).filter(|done| !done.undone)

@@ -113,6 +113,21 @@ pub(crate) async fn written_since(cluster: &Cluster, workload: &Value, at: Times
     false
 }
 
+/// ConfigMaps and Secrets that a workload's pods cannot start without and that do not exist: `ConfigMap settings`.
+pub(crate) async fn absent(cluster: &Cluster, workload: &Value) -> Vec<String> {
+    let Some(spec) = workload.pointer("/spec/template/spec") else { return Vec::new() };
+    let mut absent = Vec::new();
+    for kind in [Kind::ConfigMap, Kind::Secret] {
+        for (name, _) in needed(spec, kind).into_iter().filter(|(_, need)| !need.optional) {
+            let object = ObjectRef::new(kind, Key::new(key(workload).namespace, name.as_str()));
+            if let Ok(None) = cluster.find(&object).await {
+                absent.push(format!("{} {name}", kind.as_str()));
+            }
+        }
+    }
+    absent
+}
+
 /// Which objects of the kind the pod spec needs: env, envFrom, volumes, projected volumes.
 fn needed(spec: &Value, kind: Kind) -> BTreeMap<String, Needed> {
     let (selector, from, volume) = match kind {

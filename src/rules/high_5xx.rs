@@ -38,6 +38,20 @@ const CRITICAL_AFTER: Threshold = Threshold {
     says: "how long it lasts before it is critical",
     source: "our own choice",
 };
+const OUTAGE: Threshold = Threshold {
+    key: "high-5xx.outage",
+    default: 0.2,
+    unit: Unit::Ratio,
+    says: "share of 5xx that is an outage, not a fault of some",
+    source: "our own choice: every fifth user is turned away",
+};
+const OUTAGE_AFTER: Threshold = Threshold {
+    key: "high-5xx.outage-after",
+    default: 60.0,
+    unit: Unit::Seconds,
+    says: "how long an outage lasts before it is critical",
+    source: "our own choice: rates over five minutes are slow to rise already",
+};
 const ONE_POD: Threshold = Threshold {
     key: "high-5xx.one-pod",
     default: 0.8,
@@ -72,6 +86,8 @@ pub(super) static RULE: Rule = Rule {
         WARNING_AFTER,
         CRITICAL,
         CRITICAL_AFTER,
+        OUTAGE,
+        OUTAGE_AFTER,
         ONE_POD,
         FEWEST,
         PAGES_AFTER,
@@ -90,13 +106,14 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let steps = [
         Step { severity: Severity::Warning, level: scene.threshold(&WARNING), after: &WARNING_AFTER },
         Step { severity: Severity::Critical, level: scene.threshold(&CRITICAL), after: &CRITICAL_AFTER },
+        Step { severity: Severity::Critical, level: scene.threshold(&OUTAGE), after: &OUTAGE_AFTER },
     ];
     let unseen = traffic.errors_unseen.as_ref();
     let whole = climb(scene, unseen, &traffic.error_ratio, &steps);
     let measure = Measure {
         unseen,
         series: |workload| &workload.error_ratio,
-        steps: &|_| steps,
+        steps: &|_| steps.to_vec(),
         is_enough: &|workload, ratio| {
             workload.rate.is_some_and(|(_, rate)| rate * ratio >= scene.threshold(&FEWEST))
         },

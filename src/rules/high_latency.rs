@@ -91,7 +91,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let measure = Measure {
         unseen,
         series: |workload| &workload.p95,
-        steps: &|workload| steps(usual(workload.p95_last_week)),
+        steps: &|workload| steps(usual(workload.p95_last_week)).to_vec(),
         // What one workload has always taken is its design, an export's.
         is_enough: &|workload, p95| {
             let usual = usual(workload.p95_last_week);

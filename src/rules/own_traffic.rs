@@ -44,7 +44,7 @@ pub(super) struct Ill<'a> {
 pub(super) struct Measure<'s> {
     pub unseen: Option<&'s Blind>,
     pub series: fn(&WorkloadTraffic) -> &Series,
-    pub steps: &'s dyn Fn(&WorkloadTraffic) -> [Step<'static>; 2],
+    pub steps: &'s dyn Fn(&WorkloadTraffic) -> Vec<Step<'static>>,
     /// Whether there is enough of it to say anything.
     pub is_enough: &'s dyn Fn(&WorkloadTraffic, f64) -> bool,
 }

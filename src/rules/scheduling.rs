@@ -31,6 +31,11 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
         },
         _ => (name, label, cordoned(scene, message).or_else(|| about_growing(scene, pod))),
     };
+    let too_large = if name == cause::UNSCHEDULABLE { too_large(scene, pod) } else { None };
+    let (label, said) = match too_large {
+        Some(says) => ("no node is as large as they ask for", Some(says)),
+        None => (label, said),
+    };
     let made_way = if name == cause::UNSCHEDULABLE { preempted(scene, pod) } else { None };
     let (name, label, said) = match &made_way {
         Some(made_way) => {
@@ -273,12 +278,35 @@ fn own_taint(lower: &str) -> bool {
 }
 
 fn requests(pod: &Pod) -> Bindings {
-    let containers = || pod.containers.iter().filter(|container| !container.init);
-    let cpu: u64 =
-        containers().filter_map(|container| container.requests.cpu_milli).fold(0, u64::saturating_add);
-    let memory: u64 =
-        containers().filter_map(|container| container.requests.memory_bytes).fold(0, u64::saturating_add);
+    let (cpu, memory) = asked(pod);
     Bindings::from([("cpu_request", text::cores(cpu)), ("memory_request", text::quantity(memory))])
+}
+
+/// CPU in thousandths of a core and memory in bytes that its containers ask for together.
+fn asked(pod: &Pod) -> (u64, u64) {
+    let containers = || pod.containers.iter().filter(|container| !container.init);
+    let cpu = containers().filter_map(|row| row.requests.cpu_milli).fold(0, u64::saturating_add);
+    let memory = containers().filter_map(|row| row.requests.memory_bytes).fold(0, u64::saturating_add);
+    (cpu, memory)
+}
+
+/// That it asks for more than any node has, however empty: a slip, or a node group that is not there.
+fn too_large(scene: &Scene<'_>, pod: &Pod) -> Option<String> {
+    let (cpu, memory) = asked(pod);
+    let nodes = || scene.snapshot.nodes.iter();
+    let largest_cpu = nodes().filter_map(|node| node.allocatable.cpu_milli).max()?;
+    let largest_memory = nodes().filter_map(|node| node.allocatable.memory_bytes).max()?;
+    match () {
+        () if cpu > largest_cpu => {
+            let (cpu, largest) = (text::cores(cpu), text::cores(largest_cpu));
+            Some(format!("a pod asks for {cpu} of CPU, and the largest node has {largest}"))
+        }
+        () if memory > largest_memory => {
+            let (memory, largest) = (text::bytes(memory), text::bytes(largest_memory));
+            Some(format!("a pod asks for {memory} of memory, and the largest node has {largest}"))
+        }
+        () => None,
+    }
 }
 
 #[cfg(test)]

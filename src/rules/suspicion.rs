@@ -50,7 +50,9 @@ pub(super) fn suspect<'a>(
         return None;
     }
     let rolled_out = rolled_out_at(scene, suspects)?;
-    let beside = older.iter().find_map(|older| Some((older, older.serves_with(scene)?)));
+    // What crashes as well may be Ready for a moment.
+    let mut sound = older.iter().filter(|older| !has_crashed(scene, older));
+    let beside = sound.find_map(|older| Some((older, older.serves_with(scene)?)));
     let (mut says, weight) = match beside {
         Some((older, pods)) => (format!("only {bad} is affected; {older} has {pods}"), 0.9),
         None if onset.duration_since(rolled_out) <= BLAME => {
@@ -66,10 +68,11 @@ pub(super) fn suspect<'a>(
     if blameless > 0 {
         says.push_str("; what came after it only gave more memory");
     }
-    // One that gave even less memory is nothing to go back to.
+    // One that gave even less memory is nothing to go back to, nor one whose ConfigMap was taken away with it.
     let lacks_too =
         |older: &Revision<'_>| is_out_of_memory(sick) && bad.template.only_adds_memory_to(older.template);
-    let older: Vec<Revision<'_>> = older.iter().filter(|older| !lacks_too(older)).copied().collect();
+    let older = older.iter().filter(|older| !lacks_too(older) && !needs_what_is_gone(scene, older));
+    let older: Vec<Revision<'_>> = older.copied().collect();
     let good = last_good(scene, &older, rolled_out).or_else(|| {
         let good = last_tried(scene, &older, rolled_out)?;
         says.push_str("; ");
@@ -183,10 +186,11 @@ fn last_good<'a>(
 ) -> Option<(Revision<'a>, String)> {
     let mut until = rolled_out;
     for revision in older {
-        if let Some(pods) = revision.serves_with(scene) {
+        let is_sound = !has_crashed(scene, revision);
+        if let Some(pods) = revision.serves_with(scene).filter(|_| is_sound) {
             return Some((*revision, format!("{revision} has {pods}")));
         }
-        if !has_crashed(scene, revision) && until.duration_since(revision.created) >= PROVEN {
+        if is_sound && until.duration_since(revision.created) >= PROVEN {
             let served = text::span(between(revision.created, until));
             return Some((*revision, format!("{revision} served for {served}")));
         }
@@ -195,27 +199,37 @@ fn last_good<'a>(
     None
 }
 
-/// The revision right before, where none is proven: it ran, and no event says a word against its pods.
+/// The last one that ran and against whose pods no event says a word, where none is proven. Those in between were
+/// mends that failed, or edits of one deed.
 fn last_tried<'a>(
     scene: &Scene<'a>,
     older: &[Revision<'a>],
     rolled_out: Timestamp,
 ) -> Option<(Revision<'a>, String)> {
-    let before = older.first()?;
-    let ran = rolled_out.duration_since(before.created);
-    let span = text::span(between(before.created, rolled_out));
-    let says = match before.kept {
-        // By their names its pods cannot be told from those of today.
-        Kept::Row(_) => {
-            (ran >= RAN && !has_crashed(scene, before)).then(|| format!("{before} ran for {span} before"))?
-        }
-        Kept::Set(set) => {
-            let is_tried = ran >= TRIED && !has_crashed(scene, before);
-            let praised = is_tried && warnings(scene, &set.key).next().is_none();
-            praised.then(|| format!("{before} ran for {span}, and nothing is known against it"))?
-        }
-    };
-    Some((*before, says))
+    let ends = std::iter::once(rolled_out).chain(older.iter().map(|revision| revision.created));
+    older.iter().zip(ends).find_map(|(revision, until)| {
+        let ran = until.duration_since(revision.created);
+        let span = text::span(between(revision.created, until));
+        let is_sound = !has_crashed(scene, revision);
+        let says = match revision.kept {
+            // By their names its pods cannot be told from those of today.
+            Kept::Row(_) => (is_sound && ran >= RAN).then(|| format!("{revision} ran for {span} before"))?,
+            Kept::Set(set) => {
+                let praised = is_sound && ran >= TRIED && warnings(scene, &set.key).next().is_none();
+                praised.then(|| format!("{revision} ran for {span}, and nothing is known against it"))?
+            }
+        };
+        Some((*revision, says))
+    })
+}
+
+/// Whether its pods could not start again, for want of a ConfigMap or a Secret.
+fn needs_what_is_gone(scene: &Scene<'_>, revision: &Revision<'_>) -> bool {
+    let (maps, secrets) = (&scene.snapshot.config_maps, &scene.snapshot.secrets);
+    revision.template.references.iter().filter(|reference| !reference.optional).any(|reference| {
+        let table = if reference.object.kind == Kind::Secret { secrets } else { maps };
+        table.is_listed() && table.get(&reference.object.key).is_none()
+    })
 }
 
 fn has_crashed(scene: &Scene<'_>, revision: &Revision<'_>) -> bool {

@@ -37,8 +37,9 @@ pub(super) struct Scene<'a> {
 
 /// Everything the guards have to say.
 pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (scaler, budget, quota, connections, foresight, evidence, denied, well) = tokio::join!(
+    let (scaler, lacks, budget, quota, connections, foresight, evidence, denied, well) = tokio::join!(
         workload::autoscaler(&hands.cluster, scene),
+        workload::lacks(&hands.cluster, scene),
         budget::hazards(&hands.cluster, scene),
         quota::hazards(&hands.cluster, scene),
         connections::hazard(hands, scene),
@@ -49,6 +50,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     );
     let mut hazards = Vec::new();
     hazards.extend(scaler);
+    hazards.extend(lacks);
     hazards.extend(keeper::hazard(scene));
     hazards.extend(workload::rollout_in_flight(scene));
     hazards.extend(workload::held_back(scene));

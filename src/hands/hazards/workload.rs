@@ -7,6 +7,7 @@ use crate::domain::{Action, Kind, text};
 use crate::guard::{Guard, Hazard};
 use crate::probes::cluster::Cluster;
 use crate::probes::object::{flag, is_ready, items, label, name, number, restarts, selector_query, string};
+use crate::probes::references;
 use crate::probes::rollout::{Rollout, is_on_delete, rollout};
 
 /// Most pods whose evidence is worth looking for before a change of a workload.
@@ -62,13 +63,31 @@ fn keda(scaler: &Value) -> Option<String> {
     owner.or_else(|| label(scaler, "scaledobject.keda.sh/name")).map(|name| format!("ScaledObject {name}"))
 }
 
+/// Its new pods would need what does not exist: charts and kustomizations take old ConfigMaps away with their revision.
+pub(super) async fn lacks(cluster: &Cluster, scene: &Scene<'_>) -> Option<Hazard> {
+    if !changes_pods(scene) {
+        return None;
+    }
+    let absent = references::absent(cluster, scene.after).await;
+    let are = if absent.len() == 1 { "does not exist" } else { "do not exist" };
+    let says = format!("{}, which its new pods need, {are}: they could not start", absent.join(", "));
+    (!absent.is_empty()).then(|| Hazard::warn(Guard::Target, says))
+}
+
+/// Whether it is a workload whose pods will be made from another template.
+fn changes_pods(scene: &Scene<'_>) -> bool {
+    let template = |object: &Value| object.pointer("/spec/template").cloned();
+    matches!(scene.object.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet)
+        && scene.before.and_then(template) != template(scene.after)
+}
+
 /// g5: paused, or another rollout on its way.
 pub(super) fn rollout_in_flight(scene: &Scene) -> Option<Hazard> {
     let before = scene.before?;
     if !matches!(scene.object.kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet) {
         return None;
     }
-    let changes_pods = before.pointer("/spec/template") != scene.after.pointer("/spec/template");
+    let changes_pods = changes_pods(scene);
     if flag(before, "/spec/paused") && changes_pods {
         let says = "its rollout is paused: no pod changes until it is resumed";
         return Some(Hazard::warn(Guard::Rollout, says));

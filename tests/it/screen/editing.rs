@@ -22,6 +22,7 @@ fn at_fix_config(options: Options) -> App {
         covers: BTreeSet::new(),
         since: world::now(),
         says: None,
+        by_person: false,
     };
     dossier.asked.insert("config-maps".into(), asked);
     let reading = Reading {
