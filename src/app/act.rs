@@ -33,6 +33,16 @@ pub struct Origin {
     pub undoing: bool,
 }
 
+/// Stands for the anomaly of a deed that only the journal remembers.
+pub(super) const OF_THE_JOURNAL: &str = "journal/";
+
+impl Origin {
+    /// Another session's: only the journal remembers it.
+    pub fn is_earlier(&self) -> bool {
+        self.anomaly.0.starts_with(OF_THE_JOURNAL)
+    }
+}
+
 #[derive(Debug)]
 pub enum Phase {
     Previewing { request: Request, since: Timestamp },
@@ -289,7 +299,14 @@ impl App {
             Ok(preview) => {
                 Phase::Confirming { preview: Box::new(preview), typed: Line::default(), refused: None }
             }
-            Err(refusal) => Phase::Refused(refusal),
+            Err(refusal) => {
+                let (origin, says) = (act.origin.clone(), refusal.says.to_string());
+                act.phase = Phase::Refused(refusal);
+                if let Some(dossier) = self.dossiers.get_mut(&origin.anomaly).filter(|_| !origin.undoing) {
+                    dossier.progress.refused.insert(origin.step, (self.now, says));
+                }
+                return;
+            }
         };
     }
 

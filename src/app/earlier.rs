@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 
 use super::Undoable;
-use super::act::Origin;
+use super::act::{OF_THE_JOURNAL, Origin};
 use crate::domain::{Action, AnomalyId, Change, ChangeKind, Timestamp};
 use crate::journal::Record;
 
@@ -55,7 +55,7 @@ fn way_back(record: &Record, all: &[Record]) -> Option<Undoable> {
     let undo = record.closing.as_ref()?.way_back.as_ref()?.undo()?;
     let of = record.undoes.as_ref().and_then(|of| all.iter().find(|other| other.id == *of));
     // The anomaly it was for is another session's.
-    let anomaly = AnomalyId(format!("journal/{}", record.id).into());
+    let anomaly = AnomalyId(format!("{OF_THE_JOURNAL}{}", record.id).into());
     let origin = Origin { anomaly, step: record.id.0.clone(), undoing: record.undoes.is_some() };
     Some(Undoable { origin, entry: record.id.clone(), title: of.unwrap_or(record).title.clone(), undo })
 }

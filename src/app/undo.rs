@@ -101,11 +101,23 @@ impl App {
             self.say(Tone::Dim, "no way back from this one is open");
             return Vec::new();
         }
-        let Some(last) = self.undos.last().cloned() else {
-            self.say(Tone::Dim, "nothing to undo");
+        let Some(last) = self.way_back().cloned() else {
+            let elsewhere = if self.undos.is_empty() { "" } else { " here; J lists what was done elsewhere" };
+            self.say(Tone::Dim, format!("nothing to undo{elsewhere}"));
             return Vec::new();
         };
         self.preview_undo(last)
+    }
+
+    /// What is taken back next: the last deed of this session, else of an earlier one in the namespace that is looked at.
+    pub fn way_back(&self) -> Option<&Undoable> {
+        let here = |known: &&Undoable| {
+            let object = known.undo.action.object();
+            let namespace = object.map(|object| object.key.namespace).filter(|name| !name.is_empty());
+            namespace.is_none_or(|name| self.snapshot.scope.as_ref().is_none_or(|scope| *scope == name))
+        };
+        let mut own = self.undos.iter().rev().filter(|known| !known.origin.is_earlier());
+        own.next().or_else(|| self.undos.iter().rev().find(here))
     }
 
     /// Previews the way back from the last time that a step was done.

@@ -27,6 +27,7 @@ causes! {
     KILLED = "killed": "Something killed it (SIGKILL); who is not recorded.";
     NATIVE_CRASH = "native-crash": "It crashed in native code (SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE).";
     COMMAND_ERROR = "command-error": "Its command cannot be run (exit 126, 127, 128, StartError).";
+    CORRECTED = "corrected": "What it reads at its start was written after its last try: it has not tried again yet.";
     MISSING_REFERENCE = "missing-reference": "A ConfigMap, a Secret or a key in one that it needs does not exist.";
     INIT_WAITS = "init-waits": "A container that runs before the others has not ended for minutes: it waits for something.";
     RUNTIME_LACKS = "runtime-lacks": "The container runtime of its node lacks what it needs to start it: a program, a handler, a profile.";

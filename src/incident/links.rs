@@ -146,7 +146,7 @@ fn shared(anomalies: &[Anomaly]) -> Vec<Edge> {
 fn shared_thing(anomaly: &Anomaly) -> Option<((&str, &str, &str), &'static str)> {
     let of = |name: &str| anomaly.bindings.get(name).map(String::as_str);
     let has = |cause: &str| has_cause(anomaly, &[cause]);
-    if has(cause::CONFIG_CHANGED) && !has(cause::BAD_REVISION) {
+    if has(cause::CORRECTED) || has(cause::CONFIG_CHANGED) && !has(cause::BAD_REVISION) {
         return Some((
             ("changed", of("namespace")?, of("changed_object")?),
             "it uses the same, which was changed",

@@ -29,6 +29,8 @@ pub struct Facts<'a> {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Progress {
     pub steps: BTreeMap<String, Done>,
+    /// Changes that the guard refused to preview or to make: when, and why.
+    pub refused: BTreeMap<String, (Timestamp, String)>,
 }
 
 /// A step that ran.

@@ -71,6 +71,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("memory_suggestion", "a memory limit that would do and fits on a node"),
     ("crash_period", "how long the last run took"),
     ("exit_code", "the exit code of the last run"),
+    ("changed_object", "the ConfigMap or Secret that was written shortly before"),
     ("preemptor", "the workload of a higher priority that took its pods' place"),
     ("because", "the cause in a word or two"),
     ("how", "crash-looping, or cannot start"),

@@ -1,6 +1,7 @@
 //! A playbook and an anomaly become a plan: every step bound to real objects, with how it stands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::domain::{Access, Action, Effect, Timestamp, between, text};
 
@@ -175,6 +176,11 @@ fn state(
         }
         notes.extend(again);
     }
+    if let Some((at, why)) = view.facts.progress.refused.get(&step.id)
+        && between(*at, view.facts.now) < REFUSED
+    {
+        return (StepState::NotAdvised { why: format!("refused just now: {why}") }, None);
+    }
     if let Some(line) = unconfigured(view, step) {
         return (StepState::Blocked { why: format!("not configured: {line}") }, None);
     }
@@ -226,7 +232,12 @@ fn state(
     (StepState::Available, None)
 }
 
-/// That a change did not suffice, where it is open again because it would be another one now.
+/// What was refused is not suggested again for so long: there may be another way.
+const REFUSED: Duration = Duration::from_mins(2);
+/// What failed so often fails for a reason that stays.
+const ATTEMPTS: u32 = 3;
+
+/// That a change failed, or did not suffice where it would be another one now: it is open again.
 fn again(
     view: &View<'_>,
     playbook: &Playbook,
@@ -234,7 +245,14 @@ fn again(
     done: &Done,
     bound: Option<&Action>,
 ) -> Option<String> {
-    let made = done.change.as_ref().filter(|made| made.is_open_again(bound))?;
+    let made = done.change.as_ref()?;
+    if !done.ok && made.times < ATTEMPTS {
+        let ago = text::span(between(done.at, view.facts.now));
+        return Some(format!("it failed {ago} ago ({}): look at what it would do now", done.says));
+    }
+    if !made.is_open_again(bound) {
+        return None;
+    }
     shortfall(view, playbook, step, done)?;
     let ago = text::span(between(done.at, view.facts.now));
     Some(format!("“{}” was done {ago} ago and did not suffice", made.title))

@@ -91,7 +91,35 @@ pub(super) fn missing<'a>(scene: &Scene<'_>, template: &'a Template) -> impl Ite
     })
 }
 
-/// The same for a Deployment, whose pods belong to its ReplicaSets.
+/// The longest that the kubelet waits before it tries again, and a little (kubelet: back-off up to 5 min).
+const TRIES_AGAIN: SignedDuration = SignedDuration::from_mins(6);
+
+/// That what pods need was written after the last of them tried, and none has tried since: nothing is in their way now,
+/// as far as can be seen.
+pub(super) fn corrected<'o>(
+    scene: &Scene<'_>,
+    needed: impl Iterator<Item = &'o ObjectRef>,
+    tried: Timestamp,
+    bindings: &mut Bindings,
+) -> Option<Cause> {
+    let written = needed.filter_map(|object| {
+        let table =
+            if object.kind == Kind::Secret { &scene.snapshot.secrets } else { &scene.snapshot.config_maps };
+        let found = table.get(&object.key)?;
+        Some((found.edited.as_ref().map_or(found.created, |edit| edit.at.max(found.created)), object))
+    });
+    let (at, object) = written.max_by(|(at, one), (later, other)| at.cmp(later).then(one.cmp(other)))?;
+    if at <= tried || scene.now.duration_since(at) > TRIES_AGAIN {
+        return None;
+    }
+    let named = format!("{} {}", object.kind, object.key.name);
+    let ago = text::span(between(at, scene.now));
+    let says = format!("{named} was written {ago} ago, after the last try: the next is within 5m");
+    bindings.insert("changed_object", named);
+    Some(Cause { name: cause::CORRECTED, says, weight: 0.95 })
+}
+
+/// As [`blame`], for a Deployment, whose pods belong to its ReplicaSets.
 pub(super) fn blame_of(
     scene: &Scene<'_>,
     deployment: &Deployment,

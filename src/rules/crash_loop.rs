@@ -153,6 +153,12 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         causes.push(cause);
     }
     group.blame_configuration(scene, onset, &mut causes, &mut facts, &mut bindings);
+    if let Some(corrected) = corrected(scene, group, &mut bindings) {
+        // Whatever was to blame, what is there now has not been tried.
+        causes.retain(|cause| cause.name != cause::BAD_REVISION);
+        facts.push(evidence(Origin::ConfigMaps, None, corrected.says.clone()));
+        causes.push(corrected);
+    }
     if let Some(kept) = group.kept_by(scene) {
         bindings.insert("kept_by", kept.says.clone());
         causes.push(kept);
@@ -183,6 +189,17 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         bindings,
         pages_at: pages_at(scene, onset, &PAGES_AFTER),
     })
+}
+
+/// What they read at their start was written while they all wait to be started again.
+fn corrected(scene: &Scene<'_>, group: &Group<'_>, bindings: &mut Bindings) -> Option<Cause> {
+    let template = group.template()?;
+    if group.sick.iter().any(|(_, container)| container.waiting().is_none()) {
+        return None;
+    }
+    let ends = group.sick.iter().filter_map(|(_, container)| container.termination()?.finished);
+    let needed = template.references.iter().map(|reference| &reference.object);
+    configuration::corrected(scene, needed, ends.max()?, bindings)
 }
 
 fn standing_says(standing: Standing) -> String {

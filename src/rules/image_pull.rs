@@ -8,7 +8,7 @@ use crate::domain::{
 
 use super::image_cause::{PULLING_FAILS, Trouble, registry, trouble};
 use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups};
-use super::{Needs, Rule, Scene, Threshold, Unit, pages_at, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, pages_at, shown};
 
 const WARNING_AFTER: Threshold = Threshold {
     key: "image-pull.warning-after",
@@ -102,6 +102,10 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     }
     let mut touches = group.touches();
     check_pull_secrets(scene, group, &mut bindings, &mut facts, &mut causes, &mut touches);
+    if let Some(corrected) = corrected(scene, group, &mut bindings) {
+        facts.push(evidence(Origin::Secrets, None, corrected.says.clone()));
+        causes.push(corrected);
+    }
     if let (true, Some(node)) = (causes[0].name == cause::IMAGE_DISK, &worst.0.node) {
         touches.push(ObjectRef::new(Kind::Node, crate::domain::Key::cluster(node.clone())));
     }
@@ -134,6 +138,19 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         bindings,
         pages_at: pages_at(scene, onset, &PAGES_AFTER),
     })
+}
+
+/// A pull secret was written after the last refusal.
+fn corrected(scene: &Scene<'_>, group: &Group<'_>, bindings: &mut Bindings) -> Option<Cause> {
+    let secrets = &group.template()?.pull_secrets;
+    let namespace = &group.object.key.namespace;
+    let needed: Vec<ObjectRef> = secrets
+        .iter()
+        .map(|name| ObjectRef::new(Kind::Secret, crate::domain::Key::new(namespace.clone(), name.clone())))
+        .collect();
+    let tries = group.sick.iter().flat_map(|(pod, _)| scene.events(Kind::Pod, &pod.key));
+    let tried = tries.filter(|event| &*event.reason == "Failed").map(|event| event.last).max()?;
+    configuration::corrected(scene, needed.iter(), tried, bindings)
 }
 
 /// What a node's own way to the registry may be to blame for.

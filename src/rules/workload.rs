@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     Cause, ConfigReference, Container, Controller, Deployment, Evidence, Key, Kind, Name, ObjectRef, Origin,
-    Pod, Timestamp, cause, text,
+    Pod, Template, Timestamp, cause, text,
 };
 
 use super::revision::{self, Revision};
@@ -140,6 +140,12 @@ impl<'a> Group<'a> {
             )
         };
         Some(Cause { name: cause::OPERATED, says, weight: 0.35 })
+    }
+
+    /// What its pods are made from, as far as that is kept.
+    pub fn template(&self) -> Option<&'a Template> {
+        let of_controller = || self.controller.map(|controller| &controller.template);
+        self.deployment.map(|deployment| &deployment.template).or_else(of_controller)
     }
 
     /// Names the configuration that may be to blame.

@@ -151,7 +151,7 @@ fn typing(app: &App) -> Vec<Hint> {
 
 /// On the main screen a key says what it does here; empty when it would do nothing.
 fn label(app: &App, command: Command, label: &'static str) -> &'static str {
-    if command == Command::Undo && app.undos.is_empty() {
+    if command == Command::Undo && app.way_back().is_none() {
         return "";
     }
     if let Some(Layer::Table(table)) = app.layers.last() {

@@ -129,3 +129,37 @@ fn an_autoscaler_at_its_new_maximum_gets_a_higher_one() {
     then.autoscaler.as_mut().unwrap().current = 7;
     assert_ne!(suggested(&then.plan()), "raise-maximum");
 }
+
+#[test]
+fn what_failed_may_be_tried_again_but_not_for_ever() {
+    let failed = |times: u32| {
+        let mut world = out_of_memory("reports").made("raise-memory", 40, times).read();
+        let done = world.progress.steps.get_mut("raise-memory").unwrap();
+        (done.ok, done.says) = (false, "the API server did not answer within 10s".into());
+        world.plan()
+    };
+    let plan = failed(1);
+    assert_eq!(suggested(&plan), "raise-memory");
+    let notes = &plan.suggestion().unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains("failed 40s ago (the API server")), "{notes:?}");
+    assert_ne!(suggested(&failed(3)), "raise-memory");
+}
+
+#[test]
+fn what_was_refused_gives_way_to_another_step_for_a_while() {
+    let refused = |seconds: i64| {
+        let mut world = out_of_memory("reports");
+        world
+            .progress
+            .refused
+            .insert("raise-memory".into(), (ago(seconds), "a quota stands in its way".into()));
+        world.plan()
+    };
+    assert_eq!(suggested(&out_of_memory("reports").plan()), "raise-memory");
+    let plan = refused(5);
+    assert_ne!(suggested(&plan), "raise-memory");
+    let state = &plan.step("raise-memory").unwrap().state;
+    let StepState::NotAdvised { why } = state else { panic!("{state:?}") };
+    assert!(why.contains("a quota stands in its way"), "{why}");
+    assert_eq!(suggested(&refused(180)), "raise-memory", "the world may be another by now");
+}

@@ -239,6 +239,36 @@ fn what_comes_back_is_read_anew() {
 }
 
 #[test]
+fn what_a_person_asked_for_is_shown_where_there_is_no_room_beside() {
+    for (size, opens) in [((80, 24), true), ((120, 40), false)] {
+        let options = Options { library: covet_tui::playbooks::Library::built_in(), ..world::options() };
+        let mut app = App::new(options, world::now());
+        app.size = size;
+        let answer = |app: &mut App, effects: Vec<Effect>| {
+            let reads = effects.into_iter().filter_map(|effect| match effect {
+                Effect::Read { request, .. } => Some(request),
+                _ => None,
+            });
+            for request in reads.collect::<Vec<_>>() {
+                let reading = covet_tui::domain::Reading { summary: "as asked".into(), ..world::reading() };
+                app.update(Event::Read { request, reading }, world::ago(-5));
+            }
+        };
+        let by_itself = live(&mut app, true, 0, 5);
+        answer(&mut app, by_itself);
+        assert!(app.layers.is_empty(), "nobody asked for it");
+        keys(&mut app, "p");
+        let id = app.selection.anomaly.clone().unwrap();
+        let dossier = app.dossiers.get_mut(&id).unwrap();
+        dossier.cursor = dossier.readings.keys().next().cloned();
+        let asked = keys(&mut app, "r");
+        assert!(matches!(&asked[..], [Effect::Read { .. }]), "{asked:?}");
+        answer(&mut app, asked);
+        assert_eq!(matches!(app.layers.last(), Some(Layer::Text(_))), opens, "{size:?}");
+    }
+}
+
+#[test]
 fn the_list_of_anomalies_can_be_filtered() {
     let mut app = world::crashing(world::options());
     let all = app.rows().len();
@@ -323,6 +353,34 @@ fn an_entry_of_the_journal_is_taken_back_where_a_way_is_open() {
     let act = app.act.as_ref().unwrap();
     assert_eq!((act.undoes.as_ref(), act.origin.undoing), (Some(&entry), true));
     assert_eq!(act.title, "Undo “scale deployment/web from 2 to 3”");
+}
+
+#[test]
+fn what_others_did_elsewhere_is_not_taken_back_by_a_key() {
+    let mut app = world::crashing(world::options());
+    let scope = app.snapshot.scope.clone().expect("one namespace is looked at");
+    let done = |id: &str, namespace: &str| Undoable {
+        origin: ActOrigin { anomaly: AnomalyId(id.into()), step: id.into(), undoing: false },
+        entry: EntryId(id.into()),
+        title: "scale".into(),
+        undo: Undo {
+            action: Action::Scale {
+                object: ObjectRef::new(Kind::Deployment, Key::new(namespace, "web")),
+                replicas: 2,
+            },
+            says: "scale back to 2".into(),
+            left: Vec::new(),
+        },
+    };
+    app.undos = vec![done("journal/1", "elsewhere")];
+    assert!(keys(&mut app, "u").is_empty());
+    assert!(app.toast.as_ref().is_some_and(|toast| toast.says.contains("J lists")), "{:?}", app.toast);
+    assert!(!text(&drawn(&app, (160, 40))).contains("u undo"));
+    app.undos = vec![done("journal/1", &scope), done("journal/2", "elsewhere")];
+    assert_eq!(app.way_back().map(|known| known.entry.0.to_string()), Some("journal/1".into()));
+    app.undos.insert(0, done("crash-loop/deployment/a/b", "elsewhere"));
+    let own = app.way_back().map(|known| known.entry.0.to_string());
+    assert_eq!(own, Some("crash-loop/deployment/a/b".into()), "what was done from here comes first");
 }
 
 #[test]

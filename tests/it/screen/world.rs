@@ -82,7 +82,7 @@ pub fn judged(app: &mut App) {
     let mut dossier = Dossier::new(crash_loop());
     dossier.progress = progress();
     dossier.plan = Some(plan());
-    dossier.readings.insert("logs".into(), log_reading());
+    dossier.readings.insert("logs".into(), reading());
     app.dossiers.insert(ids[0].clone(), dossier);
 }
 
@@ -141,7 +141,7 @@ fn high_latency() -> Anomaly {
 }
 
 /// The last lines of the container that crashed.
-fn log_reading() -> Reading {
+pub fn reading() -> Reading {
     let line = |tone, words: &str| (tone, words.to_owned());
     Reading {
         at: ago(38),
@@ -183,6 +183,7 @@ fn progress() -> Progress {
             ("logs".into(), done(38, "ends in the middle of loading the catalogue", vec![found])),
             ("revisions".into(), done(37, "revision 7: memory limit 2Gi → 512Mi", Vec::new())),
         ]),
+        ..Progress::default()
     }
 }
 
