@@ -36,6 +36,8 @@ causes! {
     CONFIG_CHANGED = "config-changed": "A ConfigMap or Secret it uses was changed shortly before.";
     NETWORK_POLICY = "network-policy": "A NetworkPolicy of its namespace was written shortly before.";
     SECRET_NOT_SYNCED = "secret-not-synced": "An ExternalSecret could not be synchronised, so its Secret is old or missing.";
+    API_DENIED = "api-denied": "The API server refuses its ServiceAccount what it asks for.";
+    PEER_CERTIFICATE = "peer-certificate": "What it calls shows a certificate that has expired or that it does not trust.";
     DATABASE_AUTH = "database-auth": "The database, or another service, rejects its credentials.";
     DATABASE_UNREACHABLE = "database-unreachable": "It cannot reach the database or another service it needs.";
     DATABASE_EXHAUSTED = "database-exhausted": "The database has no free connection slot for it.";

@@ -172,7 +172,11 @@ fn severity(scene: &Scene<'_>, group: &Group<'_>, standing: Standing, onset: Tim
     let rolling = group.deployment.is_some_and(|deployment| !deployment.is_rolled_out());
     let serves = !group.is_job() && group.sick.iter().any(|(pod, _)| pod.owner.is_some());
     let blocks = rolling || (serves && standing.available < standing.desired);
+    // Nobody is left to serve where somebody did.
+    let is_new = group.deployment.is_some_and(|deployment| scene.revisions(deployment).len() < 2);
+    let is_outage = blocks && serves && !is_new && standing.desired > 0 && standing.available == 0;
     match () {
+        () if is_outage && scene.has_lasted(onset, &WARNING_AFTER) => Severity::Critical,
         () if blocks && scene.has_lasted(onset, &CRITICAL_AFTER) => Severity::Critical,
         () if scene.has_lasted(onset, &WARNING_AFTER) => Severity::Warning,
         () => Severity::Suspect,

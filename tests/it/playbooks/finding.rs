@@ -52,6 +52,13 @@ fn logs_give_their_cause_away() {
         ("MemoryError", &["oom-killed"]),
         ("OSError: [Errno 28] No space left on device", &["no-space"]),
         ("exec /app/serve: exec format error", &["command-error"]),
+        (
+            "configmaps is forbidden: User \"system:serviceaccount:tools:operator\" cannot list resource \"configmaps\" in API group \"\"",
+            &["api-denied"],
+        ),
+        ("x509: certificate has expired or is not yet valid: current time 2026-03-01", &["peer-certificate"]),
+        ("ssl.SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED]", &["peer-certificate"]),
+        ("dial tcp: lookup orders on 10.0.0.10:53: read udp: i/o timeout", &["database-unreachable"]),
         ("INFO listening on 0.0.0.0:8000", &[]),
         ("served 40312 requests, 403 bytes each", &[]),
         ("retrying 53301 items", &[]),
