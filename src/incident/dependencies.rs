@@ -215,7 +215,51 @@ fn tokens(words: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::domain::{Key, Severity, Subject, Timestamp};
+
+    fn crash(kind: Kind, name: &str, space: &str) -> Anomaly {
+        let key = Key::new(space, name);
+        Anomaly {
+            id: AnomalyId(format!("crash-loop/{name}").into()),
+            rule: "crash-loop".into(),
+            subject: Subject::Cluster,
+            severity: Severity::Critical,
+            score: 0.9,
+            onset: Timestamp::UNIX_EPOCH,
+            title: "crash-looping".into(),
+            evidence: Vec::new(),
+            causes: vec![Cause { name: cause::CRASH, says: "exit 1".into(), weight: 0.3 }],
+            touches: vec![ObjectRef::new(kind, key)],
+            bindings: BTreeMap::new(),
+            pages_at: None,
+        }
+    }
+
+    #[test]
+    fn what_a_log_says_joins_a_client_to_what_it_could_not_reach() {
+        let links = |log: Option<&str>| {
+            let all = [crash(Kind::StatefulSet, "pg", "store"), crash(Kind::Deployment, "till", "store")];
+            let words = |id: &AnomalyId| log.filter(|_| &*id.0 == "crash-loop/till");
+            let told = with_words(&all, words);
+            edges(&told).into_iter().map(|edge| (edge.cause, edge.effect)).collect::<Vec<_>>()
+        };
+        assert_eq!(links(None), []);
+        for log in
+            ["Error: connect ECONNREFUSED 10.0.96.43:5432", "dial tcp: lookup pg on 10.0.0.10:53: refused"]
+        {
+            assert_eq!(links(Some(log)), [(0, 1)], "{log}");
+        }
+        assert_eq!(links(Some("dial tcp: lookup redis on 10.0.0.10:53: refused")), []);
+        let all =
+            [crash(Kind::Deployment, "coredns", "kube-system"), crash(Kind::Deployment, "till", "store")];
+        let log = "dial tcp: lookup orders.shop.svc.cluster.local on 10.0.0.10:53: i/o timeout";
+        let told = with_words(&all, |id| Some(log).filter(|_| &*id.0 == "crash-loop/till"));
+        let found: Vec<_> = edges(&told).into_iter().map(|edge| (edge.cause, edge.effect)).collect();
+        assert_eq!(found, [(0, 1)], "without the cluster's DNS no name is found");
+    }
 
     #[test]
     fn hosts_in_last_words() {
