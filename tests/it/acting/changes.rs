@@ -41,6 +41,29 @@ fn scale(name: &str, replicas: u32) -> Action {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn new_pods_that_could_not_start_for_want_of_a_config_map_are_warned_of() {
+    let bench = Bench::new(None).await;
+    let worker = object(Kind::Deployment, "covetpy-worker");
+    let found = bench.get(Kind::Deployment, "covetpy-worker").await;
+    let container = found["spec"]["template"]["spec"]["containers"][0]["name"].clone();
+    let needs = |reference: Value| Action::Patch {
+        object: worker.clone(),
+        kind: PatchKind::Strategic,
+        body: json!({"spec": {"template": {"spec": {"containers": [
+            {"name": container, "envFrom": [{"configMapRef": reference}]}
+        ]}}}}),
+    };
+    let preview = bench.previewed(needs(json!({"name": "settings-7f2a"}))).await;
+    let says = "ConfigMap settings-7f2a, which its new pods need, does not exist: they could not start";
+    assert_eq!(hazard(&preview, Guard::Target), says);
+    assert!(matches!(preview.confirmation, Confirmation::Type(_)));
+    for reference in [json!({"name": "settings-7f2a", "optional": true}), json!({"name": "covetpy-config"})] {
+        let preview = bench.previewed(needs(reference)).await;
+        assert!(preview.hazards.iter().all(|hazard| hazard.guard != Guard::Target), "{:?}", preview.hazards);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scaling_shows_its_hazards_works_and_is_undone_unless_somebody_moved_it() {
     let mut bench = Bench::new(None).await;
     bench.settled().await;
