@@ -300,7 +300,7 @@ impl App {
                 Phase::Confirming { preview: Box::new(preview), typed: Line::default(), refused: None }
             }
             Err(refusal) => {
-                let (origin, says) = (act.origin.clone(), refusal.says.to_string());
+                let (origin, says) = (act.origin.clone(), refusal.says.clone());
                 act.phase = Phase::Refused(refusal);
                 if let Some(dossier) = self.dossiers.get_mut(&origin.anomaly).filter(|_| !origin.undoing) {
                     dossier.progress.refused.insert(origin.step, (self.now, says));

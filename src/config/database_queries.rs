@@ -1,7 +1,7 @@
 //! The queries that eyes, probes and hands share, each named by a leading comment so that the server's own
 //! log says whose it is. Moments are whole microseconds, lengths of time are seconds.
 
-use crate::domain::{LockRoot, Locked, Name, Which, text};
+use crate::domain::{ConnectionLimit, Limited, LockRoot, Locked, Name, Which, text, without_literals};
 
 use super::DatabaseRow;
 
@@ -26,6 +26,18 @@ count(*) FILTER (WHERE now()-state_change > interval '5 min') AS over_5m, \
 extract(epoch FROM max(now()-state_change))::float8 AS max_in_state_s \
 FROM pg_stat_activity WHERE backend_type='client backend' GROUP BY 1,2,3,4,5 ORDER BY 6 DESC LIMIT 30";
 
+/// Roles and databases with a limit of their own that use half of it or more. Superusers have none.
+pub const LIMITS: &str = "/* covet:connection-limits */ \
+SELECT of, name, most, used FROM (\
+SELECT 'role' AS of, r.rolname::text AS name, r.rolconnlimit AS most, count(*)::int8 AS used \
+FROM pg_roles r JOIN pg_stat_activity a ON a.usesysid=r.oid \
+WHERE r.rolconnlimit>=0 AND NOT r.rolsuper AND COALESCE(a.backend_type,'client backend')='client backend' \
+GROUP BY 2,3 UNION ALL \
+SELECT 'database', d.datname::text, d.datconnlimit, count(*)::int8 \
+FROM pg_database d JOIN pg_stat_activity a ON a.datid=d.oid \
+WHERE d.datconnlimit>=0 AND COALESCE(a.backend_type,'client backend')='client backend' GROUP BY 2,3) limits \
+WHERE used*2>=most ORDER BY used-most DESC, name LIMIT 10";
+
 /// Q3: open transactions, the oldest first.
 pub const TRANSACTIONS: &str = "/* covet:transactions */ \
 SELECT pid, datname, usename, application_name, client_addr, state, \
@@ -43,8 +55,9 @@ SELECT a.pid AS pid, (extract(epoch FROM a.backend_start)*1000000)::int8 AS back
 a.datname AS datname, a.usename AS usename, a.application_name AS application_name, a.state AS state, \
 extract(epoch FROM now()-a.xact_start)::float8 AS xact_age_s, \
 extract(epoch FROM now()-a.query_start)::float8 AS running_s, \
+COALESCE(r.rolsuper,false) AS is_super, \
 left(a.query,200) AS query, array_to_string(w.blockers,',') AS blocked_by \
-FROM pg_stat_activity a LEFT JOIN waits w ON w.pid=a.pid \
+FROM pg_stat_activity a LEFT JOIN waits w ON w.pid=a.pid LEFT JOIN pg_roles r ON r.oid=a.usesysid \
 WHERE w.pid IS NOT NULL OR a.pid IN (SELECT unnest(blockers) FROM waits) ORDER BY a.pid LIMIT 500";
 
 /// What our role may see and do, and whether statements are counted.
@@ -153,6 +166,7 @@ pub fn locked(row: &DatabaseRow) -> Option<Locked> {
             backend_start: row.moment("backend_start")?,
             database: name(row, "datname"),
             role: name(row, "usename"),
+            superuser: row.text("is_super") == "t",
             application: name(row, "application_name"),
             state: name(row, "state"),
             transaction: row.seconds("xact_age_s"),
@@ -164,13 +178,29 @@ pub fn locked(row: &DatabaseRow) -> Option<Locked> {
     })
 }
 
+/// A row of [`LIMITS`].
+pub fn limit(row: &DatabaseRow) -> Option<ConnectionLimit> {
+    let of = if row.text("of") == "role" { Limited::Role } else { Limited::Database };
+    Some(ConnectionLimit {
+        of,
+        name: name(row, "name"),
+        most: row.number("most")?,
+        used: row.number("used")?,
+    })
+}
+
 /// A column as a harmless word.
 pub fn name(row: &DatabaseRow, column: &str) -> Name {
     text::clean(row.text(column)).into()
 }
 
-/// A statement in one line, harmless and without what looks like a secret.
+/// A statement in one line, harmless and without the values that stand in it.
 pub fn query(sql: &str) -> String {
+    definition(&without_literals(sql))
+}
+
+/// What the catalogue says of an index, in one line and harmless; its literals tell which rows it is for.
+pub fn definition(sql: &str) -> String {
     let line = text::clean(sql).split_whitespace().collect::<Vec<_>>().join(" ");
     text::redact(&line)
 }

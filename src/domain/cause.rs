@@ -131,6 +131,7 @@ causes! {
     AT_CAPACITY = "at-capacity": "The autoscaler wants more replicas than it may have.";
     REPLICAS_NOT_READY = "replicas-not-ready": "Replicas exist but are not ready, so the others carry their load.";
     IDLE_IN_TRANSACTION = "idle-in-transaction": "Sessions keep transactions open and do nothing.";
+    CONNECTION_LIMIT = "connection-limit": "A role or a database has as many connections as it may have, whatever the server has left.";
     LOCK_CHAIN = "lock-chain": "Sessions wait for each other's locks.";
     POOL_BUDGET = "pool-budget": "Replicas times pool size is more than the database has.";
     CONNECTIONS_IDLE = "connections-idle": "Most slots are held by idle connections of pools.";

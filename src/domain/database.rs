@@ -10,6 +10,8 @@ use super::{Name, Timestamp};
 pub struct Activity {
     /// Clients by the slots they hold, the largest first; ten at most.
     pub holders: Vec<Holder>,
+    /// Roles and databases that use most of the connections they may have, the fullest first; ten at most.
+    pub limits: Vec<ConnectionLimit>,
     /// Sessions that have been idle in a transaction for more than five minutes, in this database.
     pub stuck: u32,
     /// Sessions that others wait for and that wait for nobody, the one with most waiters first; ten at most.
@@ -44,6 +46,53 @@ pub struct Holder {
     pub longest: Option<Duration>,
 }
 
+/// A role or a database that may have only so many connections, whatever the server has.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ConnectionLimit {
+    pub of: Limited,
+    pub name: Name,
+    /// `rolconnlimit` or `datconnlimit`.
+    pub most: u32,
+    pub used: u32,
+}
+
+/// What a connection limit is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limited {
+    Role,
+    Database,
+}
+
+impl ConnectionLimit {
+    /// The next connection is refused.
+    pub fn is_reached(&self) -> bool {
+        self.used >= self.most
+    }
+
+    /// Used ÷ allowed.
+    pub fn fill(&self) -> f64 {
+        if self.is_reached() { 1.0 } else { f64::from(self.used) / f64::from(self.most) }
+    }
+
+    /// `role app uses 12 of its 12 connections`.
+    pub fn says(&self) -> String {
+        let of = match self.of {
+            Limited::Role => "role",
+            Limited::Database => "database",
+        };
+        format!("{of} {} uses {} of its {} connections", self.name, self.used, self.most)
+    }
+
+    /// What raises it, the number left to a person.
+    pub fn raised_by(&self) -> String {
+        let of = match self.of {
+            Limited::Role => "ROLE",
+            Limited::Database => "DATABASE",
+        };
+        format!("ALTER {of} \"{}\" CONNECTION LIMIT …", self.name.replace('"', "\"\""))
+    }
+}
+
 impl Holder {
     /// As a person would call it.
     pub fn who(&self) -> &Name {
@@ -52,6 +101,16 @@ impl Holder {
 }
 
 impl LockRoot {
+    /// The root that a step can be for: the one with most waiters behind it that is no superuser's, if there is one.
+    pub fn to_be_ended(roots: &[LockRoot]) -> Option<&LockRoot> {
+        roots.iter().find(|root| !root.superuser).or(roots.first())
+    }
+
+    /// The role without whose rank it cannot be ended; empty where it can.
+    pub fn only_by(&self) -> &str {
+        if self.superuser { &self.role } else { "" }
+    }
+
     /// As a person would call it.
     pub fn who(&self) -> &Name {
         who(&self.application, &self.role)
@@ -69,6 +128,8 @@ pub struct LockRoot {
     pub backend_start: Timestamp,
     pub database: Name,
     pub role: Name,
+    /// Its role is a superuser: nobody else may end it, and no step does.
+    pub superuser: bool,
     pub application: Name,
     /// `active`, `idle in transaction`, …
     pub state: Name,

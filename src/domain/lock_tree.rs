@@ -90,6 +90,7 @@ mod tests {
             backend_start: crate::domain::Timestamp::UNIX_EPOCH,
             database: "shop".into(),
             role: "app".into(),
+            superuser: false,
             application: "web".into(),
             state: "active".into(),
             transaction: None,

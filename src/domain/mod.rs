@@ -31,6 +31,7 @@ mod schedule;
 mod series;
 mod sight;
 mod snapshot;
+mod statement;
 mod strain;
 mod system;
 mod table;
@@ -51,7 +52,7 @@ pub use change::{Change, ChangeKind};
 pub use cidr::Cidr;
 pub use config_object::{ConfigObject, Edit, Keeper, MANAGER, is_made_by_the_cluster};
 pub use controller::{Controller, ControllerRevision, Update};
-pub use database::{Activity, Holder, LockRoot, TopQuery};
+pub use database::{Activity, ConnectionLimit, Holder, Limited, LockRoot, TopQuery};
 pub use disk::{
     CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
 };
@@ -76,6 +77,7 @@ pub use reading::{Found, Reading, Tone};
 pub use series::Series;
 pub use sight::Sight;
 pub use snapshot::{MonitoringSince, Snapshot, WATCHDOGS};
+pub use statement::without_literals;
 pub use strain::{DiskTrend, MemoryTrend, Strain, Throttled};
 pub use system::System;
 pub use table::{Keyed, Table};

@@ -90,6 +90,7 @@ pub fn redact(line: &str) -> String {
         [
             (r"(?i)([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+@", "${1}•••@"),
             (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", "•••"),
+            (r"(?i)(\bpassword\s+E?')(?:[^']|'')+('|$)", "${1}•••${2}"),
             (r"\b(?:ghp_|gho_|ghs_|github_pat_|xox[abpr]-|AKIA|ASIA|sk-|eyJ)[A-Za-z0-9_\-.]{12,}", "•••"),
         ]
         .into_iter()
@@ -253,6 +254,8 @@ mod tests {
             (r#"{"api_key": "abcdef123456"}"#, "abcdef123456"),
             ("Authorization: Bearer abc.def-ghi_jkl", "abc.def"),
             ("using token ghp_0123456789abcdefABCD", "ghp_0"),
+            ("STATEMENT:  alter role app password 'it''s me'", "s me"),
+            ("STATEMENT:  CREATE ROLE a ENCRYPTED PASSWORD 'hunter2", "hunter2"),
         ] {
             let redacted = redact(line);
             assert!(!redacted.contains(secret), "{redacted}");

@@ -54,6 +54,8 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
         .or_else(|| table.overdue())
         .or_else(|| table.held(false))
         .or_else(|| table.mending())
+        .or_else(|| table.does_not_hold())
+        .or_else(|| table.out_of_reach())
         .or_else(|| table.way_back())
         .or_else(|| table.taken_back())
         .or_else(|| table.open_ended())
@@ -183,7 +185,7 @@ impl Table<'_> {
     /// The first step that mends a cause we know.
     fn mending(&self) -> Option<Decision> {
         self.with_index()
-            .filter(|(_, step)| step.todo.effect() > Effect::Read)
+            .filter(|(_, step)| step.todo.effect() > Effect::Read && !self.is_reopened(step))
             .filter_map(|(index, step)| Some((index, step, self.reason(step)?)))
             .find_map(|(index, step, why)| self.take(index, step, &why))
     }
@@ -237,7 +239,7 @@ impl Table<'_> {
             return reads.then(|| suggest(first, if listed { why.to_owned() } else { held.clone() }));
         }
         if !self.is_available(index) {
-            return None;
+            return self.too_young(index, step);
         }
         let age = since(self.view, self.view.facts.anomaly.onset);
         if age < step.not_before {

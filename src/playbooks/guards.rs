@@ -11,7 +11,7 @@ use crate::domain::{Action, Job, Kind, Pod, between, cause, text};
 use super::Playbook;
 use super::view::View;
 pub(super) use database::database_is_full;
-use database::{database, explained, index, is_shut, replica};
+use database::{database, explained, index, is_shut, replica, root};
 
 /// A guard by its name in a playbook.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -58,12 +58,14 @@ pub enum Guard {
     ReplicaFresh,
     /// No run of a CronJob is on its way.
     NoRunActive,
+    /// A superuser's session is not ended by anybody else.
+    RootMayBeEnded,
     /// Where one statement takes most of the time, its plan is read first (audit, section 4).
     Explained,
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 22] = [
+    pub const ALL: [(&'static str, Guard); 23] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -85,6 +87,7 @@ impl Guard {
         ("database-lets-in", Guard::DatabaseLetsIn),
         ("replica-fresh", Guard::ReplicaFresh),
         ("no-run-active", Guard::NoRunActive),
+        ("root-may-be-ended", Guard::RootMayBeEnded),
         ("explained", Guard::Explained),
     ];
 
@@ -167,6 +170,7 @@ impl Guard {
             Guard::DatabaseLetsIn => Standing::Fine,
             Guard::ReplicaFresh => replica(case.values),
             Guard::NoRunActive => run_active(case),
+            Guard::RootMayBeEnded => root(case.values),
             Guard::Explained => explained(case),
             Guard::OlderPods | Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => {
                 Standing::Fine

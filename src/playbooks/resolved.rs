@@ -42,6 +42,8 @@ pub enum Condition {
     NoLockWaiters,
     /// Nobody has been idle in a transaction for over five minutes.
     NoStuckTransactions,
+    /// No role and no database has as many connections as its own limit lets it have.
+    NoOwnLimitReached,
     /// Fewer sessions on a CPU than 70 % of the CPUs, where their number is known.
     DatabaseLoadBelow70Percent,
     NoInvalidIndex,
@@ -70,7 +72,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 27] = [
+    pub const ALL: [(&'static str, Condition); 28] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -85,6 +87,7 @@ impl Condition {
         ("connections-below-70-percent", Condition::ConnectionsBelow70Percent),
         ("no-lock-waiters", Condition::NoLockWaiters),
         ("no-stuck-transactions", Condition::NoStuckTransactions),
+        ("no-own-limit-reached", Condition::NoOwnLimitReached),
         ("database-load-below-70-percent", Condition::DatabaseLoadBelow70Percent),
         ("no-invalid-index", Condition::NoInvalidIndex),
         ("cache-takes-writes", Condition::CacheTakesWrites),
@@ -231,6 +234,7 @@ impl Condition {
                 )),
                 _ => Ok(None),
             },
+            Condition::NoOwnLimitReached => load::own_limits(view),
             Condition::DatabaseLoadBelow70Percent => load::database_load(view),
             Condition::NoInvalidIndex => match view.snapshot().activity.as_ref() {
                 Some((_, activity)) if !activity.invalid_indexes.is_empty() => {

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 
 use crate::domain::{Action, Container, ContainerState, Pod, between, cause};
 
+use super::sessions::reopened;
 use super::view::{Reason, View};
 use super::{Done, Made, Playbook, Step};
 
@@ -11,8 +12,8 @@ use super::{Done, Made, Playbook, Step};
 pub(super) const ENOUGH: u32 = 2;
 
 /// Why a change that was made did not suffice, in one line; None while that is not proven. It is when a cause that the
-/// change is for stands, and pods that it made fail of it, or an autoscaler is at the bounds that it set; or when the
-/// cause still stands after the time in which the trouble would have counted as resolved.
+/// change is for stands, and pods that it made fail of it, or an autoscaler is at the bounds that it set, or the sessions
+/// that it ended are back; or when the cause still stands after the time in which the trouble would have counted as resolved.
 pub(super) fn shortfall(view: &View<'_>, playbook: &Playbook, step: &Step, done: &Done) -> Option<String> {
     let made = done.change.as_ref().filter(|_| done.ok)?;
     let passed = between(done.at, view.facts.now);
@@ -20,7 +21,9 @@ pub(super) fn shortfall(view: &View<'_>, playbook: &Playbook, step: &Step, done:
         return None;
     }
     let stands = standing(view, step, done)?;
-    let proven = fails_anew(view, Some(&stands.name), done) || is_at_its_bounds(view, made);
+    let proven = fails_anew(view, Some(&stands.name), done)
+        || is_at_its_bounds(view, made)
+        || reopened(view, done).is_some();
     let lasts = passed >= step.settle + playbook.resolved.for_;
     (proven || lasts).then(|| format!("“{}” did not suffice: {}", made.title, stands.says))
 }

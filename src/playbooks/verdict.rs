@@ -12,6 +12,7 @@ use crate::domain::{
 
 use super::guards::{database_is_full, many_nodes};
 use super::playbook::Playbook;
+use super::sessions::TooYoung;
 use super::values::repository;
 use super::view::View;
 
@@ -60,7 +61,9 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
             }
         }
         Action::Taint { key, remove: false, .. } if key == OUT_OF_SERVICE => running(view),
-        Action::Postgres(sql) => database(view, sql),
+        Action::Postgres(sql) => {
+            database(view, sql).or_else(|| TooYoung::of(view, Some(action)).map(|young| young.says()))
+        }
         Action::Alerting(call @ Alerting::SilenceAlerts { .. }) => silence(view, call),
         Action::Uncordon { .. } => view
             .node

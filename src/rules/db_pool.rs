@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Activity, Anomaly, AnomalyId, Autoscaler, Capacity, Cause, Evidence, Holder, Key, Kind, ObjectRef,
-    Origin, Severity, Subject, Timestamp, cause, text,
+    Activity, Anomaly, AnomalyId, Autoscaler, Capacity, Cause, Evidence, Holder, Key, Kind, LockRoot,
+    ObjectRef, Origin, Severity, Subject, Timestamp, cause, text,
 };
 
+use super::db_limits::{Limits, OWN_LIMIT};
 use super::workload::{Bindings, evidence, quote};
 use super::{Needs, Rule, Scene, Threshold, Unit, db_cpu, db_gone, shown};
 
@@ -70,8 +71,8 @@ pub(super) static RULE: Rule = Rule {
     name: "db-pool",
     title: "Database connections running out",
     says: "Client connections against what ordinary roles may use of the whole server, or a connection refused \
-           for lack of slots (53300); and transactions that somebody forgot for more than five minutes. Otherwise \
-           silent below 80 %.",
+           for lack of slots (53300); roles and databases at a connection limit of their own; and transactions that \
+           somebody forgot for more than five minutes. Otherwise silent below 80 %.",
     needs: Needs::All(&[Origin::Postgres]),
     awaits: &[],
     thresholds: &[
@@ -81,6 +82,7 @@ pub(super) static RULE: Rule = Rule {
         CRITICAL_AFTER,
         IDLE_IN_TRANSACTION,
         STUCK,
+        OWN_LIMIT,
         db_gone::GONE,
         PAGES_AFTER,
     ],
@@ -96,15 +98,22 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let capacity = scene.snapshot.capacity.as_ref();
     let fill = capacity.map_or(0.0, Capacity::fill);
     let forgotten = f64::from(stuck(scene)) >= scene.threshold(&STUCK).max(1.0);
-    if exhausted.is_none() && fill < scene.threshold(&WARNING) && !forgotten {
+    let limits = Limits::of(scene);
+    if exhausted.is_none() && fill < scene.threshold(&WARNING) && !forgotten && limits.is_none() {
         return Vec::new();
     }
-    Vec::from_iter(anomaly(scene, capacity, exhausted.map(|(since, words)| (*since, &**words))))
+    Vec::from_iter(anomaly(
+        scene,
+        capacity,
+        limits.as_ref(),
+        exhausted.map(|(since, words)| (*since, &**words)),
+    ))
 }
 
 fn anomaly(
     scene: &Scene<'_>,
     capacity: Option<&Capacity>,
+    limits: Option<&Limits<'_>>,
     exhausted: Option<(Timestamp, &str)>,
 ) -> Option<Anomaly> {
     let usable = capacity.map_or(0.0, |capacity| f64::from(capacity.usable()));
@@ -115,7 +124,8 @@ fn anomaly(
     let refused = exhausted.map(|(since, _)| since);
     let full = over_warning.is_some() || refused.is_some();
     let onset = [over_warning, refused].into_iter().flatten().min();
-    let onset = onset.unwrap_or_else(|| forgotten_since(scene));
+    let limited = limits.map(|limits| limits.since).filter(|_| stuck(scene) == 0);
+    let onset = onset.or(limited).unwrap_or_else(|| forgotten_since(scene));
     let none_left = capacity.is_some_and(|capacity| capacity.used >= capacity.usable());
     let critical = over_critical.is_some_and(|since| scene.has_lasted(since, &CRITICAL_AFTER));
     let severity = match () {
@@ -124,6 +134,7 @@ fn anomaly(
         () if full && scene.has_lasted(onset, &WARNING_AFTER) => Severity::Warning,
         () => Severity::Suspect,
     };
+    let severity = limits.map_or(severity, |limits| severity.max(limits.severity()));
     let mut facts = Vec::new();
     let mut causes = Vec::new();
     if let Some((since, words)) = exhausted {
@@ -132,6 +143,10 @@ fn anomaly(
     }
     if let Some(capacity) = capacity {
         weigh(scene, capacity, &mut causes, &mut facts);
+    }
+    if let Some(limits) = limits {
+        facts.extend(limits.facts());
+        causes.push(limits.cause());
     }
     let scaled = scaled_up(scene, onset);
     causes.extend(scaled.clone());
@@ -142,6 +157,7 @@ fn anomaly(
         (over_critical.is_some(), 0.2),
         (leaks && full, 0.2),
         (scaled.is_some(), 0.1),
+        (limits.is_some(), 0.2),
     ];
     let score: f64 = 0.6 + raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum::<f64>();
     let pages = onset.checked_add(scene.thresholds.span(&PAGES_AFTER)).ok().filter(|_| full);
@@ -156,6 +172,7 @@ fn anomaly(
     // With few slots left there is no time to be patient.
     bindings.insert("idle_age", if full { "1m" } else { "5m" }.into());
     bindings.extend(activity(scene).map(activity_bindings).unwrap_or_default());
+    bindings.extend(limits.map(Limits::bindings).unwrap_or_default());
     shown(Anomaly {
         id: AnomalyId(format!("{}/database/postgres", RULE.name).into()),
         rule: RULE.name.into(),
@@ -163,7 +180,10 @@ fn anomaly(
         severity,
         score: score.min(1.0),
         onset,
-        title: title(scene, capacity, full, refused.is_some()),
+        title: match limits.filter(|_| !full) {
+            Some(limits) => limits.says(),
+            None => title(scene, capacity, full, refused.is_some()),
+        },
         evidence: facts,
         causes,
         touches,
@@ -339,8 +359,9 @@ fn rolled_out(scene: &Scene<'_>, key: &Key, onset: Timestamp) -> Option<(Cause, 
 /// What steps need to know of the sessions.
 pub(super) fn activity_bindings(activity: &Activity) -> Bindings {
     let mut bindings = Bindings::from([("stuck_sessions", activity.stuck.to_string())]);
-    if let Some(root) = activity.roots.first() {
+    if let Some(root) = LockRoot::to_be_ended(&activity.roots) {
         bindings.insert("lock_root", root.pid.to_string());
+        bindings.insert("lock_root_superuser", root.only_by().to_owned());
         bindings.insert("lock_root_state", if &*root.state == "active" { "active" } else { "idle" }.into());
         bindings.insert("lock_waiters", root.blocked.to_string());
     }

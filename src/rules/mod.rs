@@ -18,6 +18,7 @@ mod crash_words;
 mod cron_job;
 mod db_cpu;
 mod db_gone;
+mod db_limits;
 mod db_pool;
 mod db_rds;
 mod disk_forecast;

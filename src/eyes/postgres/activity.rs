@@ -63,6 +63,7 @@ impl Watching {
         // The last five minutes are forgiven (audit, section 3).
         let stuck = clients.iter().filter(|row| row.text("state").starts_with("idle in transaction"));
         let stuck = stuck.filter_map(|row| row.number::<u32>("over_5m")).sum();
+        let limits = allowed(session.ask(queries::LIMITS).await)?;
         let locked: Vec<Locked> = if capacity.lock_waiters > 0 {
             let rows = allowed(session.ask(queries::LOCKS).await)?;
             rows.iter().filter_map(queries::locked).collect()
@@ -76,6 +77,7 @@ impl Watching {
         let building = allowed(session.ask(queries::BUILDING).await)?.first().map(progress);
         Ok(Activity {
             holders: clients.iter().map(holder).take(MOST).collect(),
+            limits: limits.iter().filter_map(queries::limit).collect(),
             stuck,
             roots: lock_roots(&locked).into_iter().take(MOST).collect(),
             longest_wait: longest_wait(&locked),

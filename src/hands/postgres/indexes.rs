@@ -207,7 +207,7 @@ pub(super) async fn draft_drop(
     if is("valid") {
         hazards.push(Hazard::warn(Guard::Target, "it is valid: statements that use it become slow"));
     }
-    let definition = queries::query(row.text("definition"));
+    let definition = queries::definition(row.text("definition"));
     let size = row.number("bytes").map(text::bytes).unwrap_or_default();
     Ok(drafted(
         hands,
@@ -247,7 +247,7 @@ pub(super) async fn remove(hands: &Hands, warrant: &Warrant, index: &Name, task:
         Err(refusal) => return Done::refused(refusal),
     };
     let before = &warrant.preview().before;
-    let same = before["definition"] == queries::query(row.text("definition"))
+    let same = before["definition"] == queries::definition(row.text("definition"))
         && before["valid"] == (row.text("valid") == "true")
         && row.text("building") != "true";
     if !same {

@@ -44,8 +44,7 @@ pub(super) async fn draft(hands: &Hands, sql: &Sql, at: Timestamp) -> Result<Dra
     let (ours, idle): (Vec<Picked>, Vec<Picked>) =
         found.into_iter().partition(|row| !cancels || row.state == "active");
     let mut hazards = Vec::new();
-    if !supers.is_empty() {
-        let says = format!("{} of superusers are left alone", text::count(supers.len(), "session"));
+    if let Some(says) = left_alone(&supers) {
         hazards.push(Hazard::note(Guard::Target, says));
     }
     if !idle.is_empty() {
@@ -58,6 +57,9 @@ pub(super) async fn draft(hands: &Hands, sql: &Sql, at: Timestamp) -> Result<Dra
         hazards.push(Hazard::warn(Guard::Target, says));
     }
     if ours.is_empty() {
+        if let Some(says) = only_by_superusers(&supers, cancels).filter(|_| idle.is_empty()) {
+            return Err(Refusal::new(says));
+        }
         return Err(nobody(pick, &hazards, !idle.is_empty()));
     }
     if let Some(row) = ours.iter().find(|row| !row.may_signal) {
@@ -98,6 +100,27 @@ pub(super) async fn draft(hands: &Hands, sql: &Sql, at: Timestamp) -> Result<Dra
             undo: None,
         },
     ))
+}
+
+fn left_alone(supers: &[Picked]) -> Option<String> {
+    match supers {
+        [] => None,
+        [one] => Some(format!("pid {} of the superuser {} is left alone", one.target.pid, one.role)),
+        many => Some(format!("{} sessions of superusers are left alone", many.len())),
+    }
+}
+
+/// Why none of them is touched, where all that were picked are superusers'.
+fn only_by_superusers(supers: &[Picked], cancels: bool) -> Option<String> {
+    let verb = if cancels { "cancel what is run by" } else { "end" };
+    match supers {
+        [] => None,
+        [one] => Some(format!("only a superuser may {verb} pid {} of {}", one.target.pid, one.role)),
+        [first, ..] => {
+            let (many, pid, role) = (supers.len(), first.target.pid, &first.role);
+            Some(format!("only a superuser may {verb} these {many} sessions, like pid {pid} of {role}"))
+        }
+    }
 }
 
 fn pid(row: &Picked) -> String {

@@ -13,9 +13,12 @@ pub(super) const LOCKS: Columns = &[
     ("state", Type::TEXT),
     ("xact_age_s", Type::FLOAT8),
     ("running_s", Type::FLOAT8),
+    ("is_super", Type::BOOL),
     ("query", Type::TEXT),
     ("blocked_by", Type::TEXT),
 ];
+pub(super) const LIMITS: Columns =
+    &[("of", Type::TEXT), ("name", Type::TEXT), ("most", Type::INT4), ("used", Type::INT8)];
 pub(super) const RIGHTS: Columns =
     &[("role", Type::NAME), ("sees_all", Type::BOOL), ("counts_statements", Type::BOOL)];
 pub(super) const STATEMENTS: Columns = &[

@@ -8,8 +8,8 @@ use super::catalogue::{index, role_setting, settings, table_facts, table_indexes
 use super::cell::Cell;
 use super::tables::{Asked, Value, is_client};
 use super::view_columns::{
-    INDEX, INVALID, LOCKS, PICKED, PROGRESS, REPLICAS, RIGHTS, ROLE_SETTINGS, SETTINGS, STATEMENT_TEXT,
-    STATEMENTS, TABLE_FACTS, TABLE_INDEXES, TABLES, USERS,
+    INDEX, INVALID, LIMITS, LOCKS, PICKED, PROGRESS, REPLICAS, RIGHTS, ROLE_SETTINGS, SETTINGS,
+    STATEMENT_TEXT, STATEMENTS, TABLE_FACTS, TABLE_INDEXES, TABLES, USERS,
 };
 use crate::lab::database::{Building, Index, is_superuser};
 use crate::lab::signals::{Session, SessionState};
@@ -18,6 +18,8 @@ use crate::lab::signals::{Session, SessionState};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum View {
     Locks,
+    /// No role and no database of the lab has a limit of its own.
+    ConnectionLimits,
     Rights,
     Statements,
     StatementText(i64),
@@ -53,6 +55,7 @@ impl View {
     pub(super) fn tagged(tag: &str) -> Option<Self> {
         Some(match tag {
             "locks" => Self::Locks,
+            "connection-limits" => Self::ConnectionLimits,
             "rights" => Self::Rights,
             "statements" => Self::Statements,
             "own-statements" => Self::OwnStatements,
@@ -94,6 +97,7 @@ impl View {
     pub(super) fn columns(self) -> Vec<(&'static str, Type)> {
         let columns = match self {
             Self::Locks => LOCKS,
+            Self::ConnectionLimits => LIMITS,
             Self::Rights => RIGHTS,
             Self::Statements => STATEMENTS,
             Self::StatementText(_) => STATEMENT_TEXT,
@@ -133,7 +137,7 @@ impl View {
                 let found = database.statements.iter().filter(|row| row.id == id);
                 found.map(|row| vec![Cell::Int8(row.id), Cell::text(&row.text)]).collect()
             }
-            Self::OwnStatements => Vec::new(),
+            Self::OwnStatements | Self::ConnectionLimits => Vec::new(),
             Self::Tables => tables(asked),
             Self::IndexProgress => progress(asked),
             Self::InvalidIndexes => {
@@ -225,6 +229,7 @@ fn locks(asked: &Asked<'_>) -> Vec<Vec<Cell>> {
                 Cell::word(session.state.map(SessionState::as_str)),
                 seconds(session.xact_start, asked.now),
                 seconds(session.query_start, asked.now),
+                Cell::Bool(is_superuser(&session.user)),
                 shortened(&session.query, 200),
                 by,
             ],

@@ -36,6 +36,14 @@ pub(super) fn index(values: &BTreeMap<String, String>) -> Standing {
     }
 }
 
+pub(super) fn root(values: &BTreeMap<String, String>) -> Standing {
+    let known = |name: &str| values.get(name).filter(|value| !value.is_empty());
+    match (known("lock_root_superuser"), known("lock_root")) {
+        (Some(role), Some(pid)) => Standing::Blocked(format!("only a superuser may end pid {pid} of {role}")),
+        _ => Standing::Fine,
+    }
+}
+
 pub(super) fn explained(case: &Case<'_>) -> Standing {
     let reader = case.playbook.steps.iter().find(|step| step.todo.verb.name == "explain-query");
     let known = case.view.has(cause::HOT_QUERY) && case.values.contains_key("top_query");

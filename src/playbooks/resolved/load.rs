@@ -27,6 +27,12 @@ const MEMORY_SHORTEST: Duration = Duration::from_mins(20);
 /// A limit that is further away than this is far (audit, section 4).
 const MEMORY_FAR: Duration = Duration::from_hours(24);
 
+pub(super) fn own_limits(view: &View<'_>) -> Held {
+    let activity = view.snapshot().activity.as_ref().map(|(_, activity)| activity);
+    let reached = activity.and_then(|activity| activity.limits.iter().find(|limit| limit.is_reached()));
+    reached.map_or(Ok(None), |limit| Err(limit.says()))
+}
+
 pub(super) fn latency(view: &View<'_>) -> Held {
     let traffic = &view.snapshot().traffic;
     seen(view, traffic.latency_unseen.as_ref())?;

@@ -2,7 +2,7 @@
 
 use super::rights;
 use crate::config::{DatabaseRefusal, DatabaseSession, database_queries as queries};
-use crate::domain::{Tone, cause, text};
+use crate::domain::{ConnectionLimit, Tone, cause, text};
 use crate::probes::answer::{Answer, columns};
 
 /// The settings that explain most (audit, D31).
@@ -15,6 +15,8 @@ WHERE name IN ('max_connections','superuser_reserved_connections','reserved_conn
 const REPLICAS: &str = "/* covet:replicas */ SELECT application_name, client_addr, state, \
 extract(epoch FROM replay_lag)::float8 AS replay_lag_s FROM pg_stat_replication ORDER BY 1 LIMIT 20";
 
+/// From this share of its own limit on a role or a database is worth a word (the rule's own threshold).
+const CLOSE: f64 = 0.9;
 /// A replica this far behind can still answer reads (audit, section 4).
 const LAG: f64 = 1.0;
 
@@ -62,6 +64,11 @@ pub(super) async fn capacity(session: &DatabaseSession) -> Result<Answer, Databa
         ]
     }));
     answer.lines(columns(&table).into_iter().map(|line| (Tone::Plain, line)));
+    let limits = session.ask(queries::LIMITS).await?;
+    let limits: Vec<ConnectionLimit> = limits.iter().filter_map(queries::limit).collect();
+    for limit in &limits {
+        answer.line(if limit.fill() >= CLOSE { Tone::Bad } else { Tone::Plain }, limit.says());
+    }
     rights(session, &mut answer).await;
     let stuck: u32 = clients
         .iter()
@@ -81,6 +88,11 @@ pub(super) async fn capacity(session: &DatabaseSession) -> Result<Answer, Databa
             queries::name(first, "state"),
             queries::name(first, "application_name")
         ));
+    }
+    if let Some(limit) = limits.first().filter(|limit| limit.fill() >= CLOSE) {
+        answer.found(cause::CONNECTION_LIMIT, limit.says());
+        answer.bind("connection_limit_command", limit.raised_by());
+        says = format!("{}; {says}", limit.says());
     }
     answer.bind("connections_used", used.to_string());
     answer.bind("connections_usable", usable.to_string());

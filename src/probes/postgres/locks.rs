@@ -78,6 +78,8 @@ pub(super) async fn tree(session: &DatabaseSession) -> Result<Answer, DatabaseRe
         Some(root) => {
             let says = root_says(root);
             answer.found(cause::LOCK_CHAIN, &says);
+            let root = LockRoot::to_be_ended(&roots).unwrap_or(root);
+            answer.bind("lock_root_superuser", root.only_by());
             answer.bind("lock_root", root.pid.to_string());
             answer.bind("lock_root_state", root_state(root));
             answer.bind("lock_waiters", root.blocked.to_string());
@@ -106,9 +108,10 @@ fn root_says(root: &LockRoot) -> String {
 
 fn line(session: &LockRoot) -> String {
     format!(
-        "{} {}@{} {} {}{}: {}",
+        "{} {}{}@{} {} {}{}: {}",
         session.pid,
         session.role,
+        if session.superuser { " (superuser)" } else { "" },
         session.database,
         session.application,
         session.state,

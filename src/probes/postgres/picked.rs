@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::types::Type;
 
 use crate::config::{DatabaseRefusal, DatabaseRow, DatabaseSession, database_queries as queries};
-use crate::domain::{Pick, SessionTarget, Tone, text};
+use crate::domain::{Name, Pick, SessionTarget, Tone, text};
 use crate::probes::answer::Answer;
 
 /// A session as it was seen.
@@ -14,6 +14,7 @@ pub(crate) struct Picked {
     pub target: SessionTarget,
     /// In one line: who it is, what it does and since when.
     pub says: String,
+    pub role: Name,
     /// `app@shop shop-web`.
     pub who: String,
     pub state: String,
@@ -55,6 +56,7 @@ fn of(row: &DatabaseRow) -> Option<Picked> {
     Some(Picked {
         target,
         says,
+        role: name("usename"),
         who,
         state: name("state").to_string(),
         age,

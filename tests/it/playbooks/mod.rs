@@ -13,4 +13,5 @@ mod nodes;
 mod outdated;
 mod refusals;
 mod resolution;
+mod sessions;
 pub mod world;

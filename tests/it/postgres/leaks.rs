@@ -175,3 +175,30 @@ async fn when_no_slot_is_left_the_open_session_still_looks_and_acts() {
     assert!(says.contains("6 sessions terminated; 1 of 7 slots in use now"), "{says}");
     assert!(outcome.progress.iter().any(|line| line.contains("no slot is left")), "{:?}", outcome.progress);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_at_its_own_limit_is_named_while_the_server_has_room() {
+    let server = server("").await;
+    let boss = server.connect("boss", "postgres").await;
+    boss.batch_execute(
+        "ALTER ROLE app CONNECTION LIMIT 3; ALTER ROLE other CONNECTION LIMIT 20; \
+         ALTER ROLE boss CONNECTION LIMIT 1; ALTER DATABASE shop CONNECTION LIMIT 8",
+    )
+    .await
+    .unwrap();
+    let bench = server.bench("eye");
+    let _elsewhere = server.connect("other", "other").await;
+    let _two = [server.connect("app", "shop").await, server.connect("app", "shop").await];
+    let before = bench.read(Sql::DatabaseCapacity).await;
+    assert!(before.found.is_empty(), "{:?}", before.found);
+    let _third = server.connect("app", "shop").await;
+    let refused = server.try_connect("app", "shop", "web").await.err().unwrap();
+    assert!(refused.to_string().contains("too many connections") || refused.code().is_some(), "{refused}");
+    let capacity = bench.read(Sql::DatabaseCapacity).await;
+    assert!(capacity.found.iter().any(|found| found.cause == cause::CONNECTION_LIMIT), "{capacity:?}");
+    assert!(capacity.summary.starts_with("role app uses 3 of its 3 connections"), "{}", capacity.summary);
+    assert_eq!(capacity.bindings["connection_limit_command"], "ALTER ROLE \"app\" CONNECTION LIMIT …");
+    let lines: Vec<&str> = capacity.lines.iter().map(|(_, line)| line.as_str()).collect();
+    assert!(lines.contains(&"database shop uses 4 of its 8 connections"), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.starts_with("role boss") || line.starts_with("role other")));
+}

@@ -63,6 +63,39 @@ async fn an_idle_root_is_named_and_ended_and_its_waiters_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_a_statement_is_neither_shown_nor_kept() {
+    let server = server("").await;
+    let boss = server.connect("boss", "postgres").await;
+    let mut bench = server.bench("eye");
+    let root = server.connect_as("app", "shop", "reports").await;
+    root.batch_execute("BEGIN; UPDATE locks SET n=1 WHERE id=1; ALTER ROLE app PASSWORD 'N3wS3cretPw'")
+        .await
+        .unwrap();
+    let waiter = waits(
+        &server,
+        "UPDATE locks SET n=2 FROM (SELECT $$N3wS3cretPw$$ AS a, E'N3w\\'S3cretPw' AS b) x WHERE id=1",
+    )
+    .await;
+    server.until(&boss, "wait_event_type='Lock'", 1).await;
+    let mut shown = Vec::new();
+    for read in [Sql::LockTree, Sql::LongTransactions] {
+        let reading = bench.read(read).await;
+        shown.extend(reading.lines.into_iter().map(|(_, line)| line));
+        shown.push(reading.summary);
+    }
+    let preview = bench.preview(end()).await.unwrap();
+    shown.push(format!("{preview:?}"));
+    let entry = bench.confirm(preview);
+    let outcome = bench.perform(entry, tokio_util::sync::CancellationToken::new()).await;
+    assert!(matches!(&outcome.result, Ending::Performed(_)), "{:?}", outcome.result);
+    shown.push(bench.written());
+    let shown = shown.join("\n");
+    assert!(!shown.contains("S3cretPw"), "{shown}");
+    assert!(shown.contains("ALTER ROLE app PASSWORD '•••'"), "{shown}");
+    assert!(waiter.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_active_root_is_cancelled_and_its_session_stays() {
     let server = server("").await;
     let boss = server.connect("boss", "postgres").await;
@@ -116,8 +149,12 @@ async fn a_superuser_at_the_root_is_left_alone_and_named() {
     let waiter = waits(&server, "UPDATE locks SET n=2 WHERE id=1").await;
     let other = server.connect("boss", "postgres").await;
     server.until(&other, "wait_event_type='Lock'", 1).await;
+    let pid: i32 = boss.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let refusal = bench.preview(end()).await.unwrap_err();
-    assert!(refusal.says.contains("1 session of superusers are left alone"), "{refusal}");
+    assert_eq!(refusal.says, format!("only a superuser may end pid {pid} of boss"));
+    let tree = bench.read(Sql::LockTree).await;
+    assert_eq!(tree.bindings["lock_root_superuser"], "boss");
+    assert!(tree.lines[0].1.contains("boss (superuser)@shop dba"), "{:?}", tree.lines);
     boss.batch_execute("COMMIT").await.unwrap();
     assert!(waiter.await.unwrap());
 }

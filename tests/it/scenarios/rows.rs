@@ -478,10 +478,13 @@ pub struct ActivityRow {
     /// Idle in a transaction for over five minutes.
     #[serde(default)]
     pub stuck: u32,
+    /// `role app 12 of 12`.
+    #[serde(default)]
+    pub limits: Vec<String>,
     /// `34 idle in transaction by web for 6m`.
     #[serde(default)]
     pub holders: Vec<String>,
-    /// `4711 reports idle in transaction for 6m blocks 12`.
+    /// `4711 reports idle in transaction for 6m blocks 12`; `dba` is a superuser's.
     #[serde(default)]
     pub roots: Vec<String>,
     /// Applications whose sessions wait for locks.

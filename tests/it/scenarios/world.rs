@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use covet_tui::domain::{
     Activity, Backing, Blind, BlindKind, Cache, Capacity, Certificate, Change, ChangeKind, Condition,
-    ConfigObject, Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact, Handshake, Holder,
-    Ingress, Key, Kind, Labels, Layer, Lease, LockRoot, MemoryTrend, MetricReading, Name, Node,
-    NodeCondition, ObjectRef, Observation, Origin, PersistentVolumeClaim, Quantities, RdsLoad, RdsMetric,
-    RdsSeries, Selector, Series, Served, Service, Snapshot, Status, Strain, Taint, Throttled, Timestamp,
-    TopQuery, Traffic, UsageSource, Walk, WorkloadTraffic,
+    ConfigObject, ConnectionLimit, Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact,
+    Handshake, Holder, Ingress, Key, Kind, Labels, Layer, Lease, Limited, LockRoot, MemoryTrend,
+    MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin, PersistentVolumeClaim,
+    Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series, Served, Service, Snapshot, Status, Strain,
+    Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource, Walk, WorkloadTraffic,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -401,7 +401,8 @@ fn activity(row: &ActivityRow) -> Activity {
             pid: pid.parse().unwrap(),
             backend_start: ago("1h"),
             database: "shop".into(),
-            role: "app".into(),
+            role: if application == "dba" { "postgres" } else { "app" }.into(),
+            superuser: application == "dba",
             application: application.into(),
             state: state.into(),
             transaction: Some(span(age)),
@@ -409,8 +410,18 @@ fn activity(row: &ActivityRow) -> Activity {
             blocked: blocked.parse().unwrap(),
         }
     };
+    let limit = |text: &String| {
+        let words: Vec<&str> = text.split(' ').collect();
+        ConnectionLimit {
+            of: if words[0] == "role" { Limited::Role } else { Limited::Database },
+            name: words[1].into(),
+            used: words[2].parse().unwrap(),
+            most: words[4].parse().unwrap(),
+        }
+    };
     Activity {
         cpus: row.cpus,
+        limits: row.limits.iter().map(limit).collect(),
         stuck: row.stuck,
         holders: row.holders.iter().map(holder).collect(),
         roots: row.roots.iter().map(root).collect(),
