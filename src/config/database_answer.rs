@@ -167,7 +167,12 @@ pub(super) fn refusal(failure: Failure) -> DatabaseRefusal {
         Failure::Postgres(error) => error,
     };
     let Some(refused) = error.as_db_error() else {
-        return DatabaseRefusal::Unreached(broken_connection(&error));
+        let broken = broken_connection(&error);
+        // What our own settings do not let through says nothing of the server.
+        return match broken.kind {
+            BlindKind::Unreachable => DatabaseRefusal::Unreached(broken),
+            _ => DatabaseRefusal::NoWay(broken),
+        };
     };
     let message = refused.message();
     let code = refused.code();
@@ -189,7 +194,8 @@ pub(super) fn refusal(failure: Failure) -> DatabaseRefusal {
 }
 
 fn broken_connection(error: &Error) -> ConnectError {
-    let said = deepest(error);
+    let said =
+        deepest(error).replace("Other(OtherError(CaUsedAsEndEntity))", "it is that of an authority itself");
     let lower = said.to_lowercase();
     let (kind, repair) = if lower.contains("certificate") {
         (BlindKind::Refused, "check sslmode and sslrootcert in DATABASE_URL")

@@ -33,7 +33,7 @@ impl Title {
     pub(super) fn of(root: &Anomaly, symptoms: usize, changes: &[Change], everywhere: bool) -> Self {
         let after = changes.first().filter(|change| change.at <= root.onset).and_then(|change| {
             let before = between(change.at, root.onset);
-            (before <= BLAME).then(|| (before, name(change)))
+            (before <= BLAME).then(|| (before, name(change, root)))
         });
         Self { what: summary(root, everywhere), symptoms, began: root.onset, after }
     }
@@ -59,10 +59,14 @@ impl Title {
     }
 }
 
-/// A change in two or three words.
-fn name(change: &Change) -> String {
+/// A change in a few words; whose rollout it was, where the trouble is not plainly that one's.
+fn name(change: &Change, root: &Anomaly) -> String {
     match change.kind {
-        ChangeKind::Rollout => change.says.split(':').next().unwrap_or_default().to_owned(),
+        ChangeKind::Rollout => {
+            let rollout = change.says.split(':').next().unwrap_or_default();
+            let is_own = matches!(root.subject, Subject::Object(_)) || root.touches.contains(&change.object);
+            if is_own { rollout.to_owned() } else { format!("{rollout} of {}", change.object.key.name) }
+        }
         // What we did is named by what it was done to: the rest is on the line of changes.
         ChangeKind::Ours => format!("our change to {}", change.object.key.name),
         _ => change.says.clone(),

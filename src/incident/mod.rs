@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Change, Name, Severity, Snapshot, Timestamp};
+use crate::domain::{Anomaly, AnomalyId, Change, Kind, Name, Severity, Snapshot, Subject, Timestamp};
 use crate::rules::worst_first;
 
 pub use changes::changes;
@@ -127,17 +127,26 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
     // By how many suffer most, not by how many tell of it.
     let severities: HashMap<&AnomalyId, Severity> =
         anomalies.iter().map(|anomaly| (&anomaly.id, anomaly.severity)).collect();
-    let breadth = |incident: &Incident| {
-        incident.members.iter().filter(|id| severities.get(id) == Some(&incident.severity)).count()
+    let breadth = |incident: &Incident, root: &Anomaly| {
+        let members = incident.members.iter().filter(|id| severities.get(id) == Some(&incident.severity));
+        members.count() + workloads_on_nodes(root)
     };
     incidents.sort_by(|(one, one_root), (other, other_root)| {
         other
             .severity
             .cmp(&one.severity)
-            .then_with(|| breadth(other).cmp(&breadth(one)))
+            .then_with(|| breadth(other, other_root).cmp(&breadth(one, one_root)))
             .then_with(|| worst_first(one_root, other_root))
     });
     incidents.into_iter().map(|(incident, _)| incident).collect()
+}
+
+/// How many workloads have pods on nodes that fell together: they suffer, whether or not each is told by itself.
+fn workloads_on_nodes(root: &Anomaly) -> usize {
+    const WORKLOADS: &[Kind] = &[Kind::Deployment, Kind::StatefulSet];
+    let hosted = root.touches.iter().filter(|object| WORKLOADS.contains(&object.kind));
+    let is_outage = &*root.rule == "node-notready" && root.subject == Subject::Cluster;
+    if is_outage { hosted.count() } else { 0 }
 }
 
 fn incident<'a>(

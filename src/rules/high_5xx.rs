@@ -117,6 +117,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
         is_enough: &|workload, ratio| {
             workload.rate.is_some_and(|(_, rate)| rate * ratio >= scene.threshold(&FEWEST))
         },
+        adds_up: true,
     };
     ill(scene, whole, &measure).into_iter().filter_map(|ill| anomaly(scene, &ill)).collect()
 }

@@ -97,6 +97,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
             let usual = usual(workload.p95_last_week);
             usual.is_none_or(|usual| p95 >= usual * scene.threshold(&LAST_WEEK))
         },
+        adds_up: false,
     };
     ill(scene, whole, &measure).into_iter().filter_map(|ill| anomaly(scene, &ill)).collect()
 }

@@ -13,6 +13,7 @@ mod configuration;
 mod controller;
 mod crash_cause;
 mod crash_loop;
+mod crash_onset;
 mod crash_title;
 mod crash_words;
 mod cron_job;

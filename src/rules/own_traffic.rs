@@ -47,6 +47,8 @@ pub(super) struct Measure<'s> {
     pub steps: &'s dyn Fn(&WorkloadTraffic) -> Vec<Step<'static>>,
     /// Whether there is enough of it to say anything.
     pub is_enough: &'s dyn Fn(&WorkloadTraffic, f64) -> bool,
+    /// Values are shares of the requests: those of the workloads add up to that of all.
+    pub adds_up: bool,
 }
 
 /// Everything that is ill, one row for each namespace: `whole` is what all traffic together says.
@@ -67,7 +69,7 @@ pub(super) fn ill<'a>(scene: &Scene<'a>, whole: Option<Climb>, measure: &Measure
         found.sort_by(|one, other| {
             other.0.severity.cmp(&one.0.severity).then(weight(other).total_cmp(&weight(one)))
         });
-        let is_all = found.len() > 1 || serving(traffic.workloads.iter(), namespace) == 1;
+        let is_all = found.len() > 1 || serving(traffic.workloads.iter(), Some(namespace)) == 1;
         // Where everything is ill, it is the namespace that is.
         let sum = whole.take_if(|_| *namespace == traffic.namespace && is_all);
         let is_sum = sum.is_some();
@@ -83,24 +85,57 @@ pub(super) fn ill<'a>(scene: &Scene<'a>, whole: Option<Climb>, measure: &Measure
         });
     }
     if rows.is_empty() {
-        rows.extend(whole.map(|climb| Ill {
-            namespace: traffic.namespace.clone(),
-            climb,
-            workload: None,
-            deployment: None,
-            others: Vec::new(),
+        rows.extend(whole.map(|climb| {
+            let (climb, workload) = match culprit(scene, measure) {
+                Some((own, workload)) => (own, Some(workload)),
+                None => (climb, None),
+            };
+            let namespace = workload.map_or(&traffic.namespace, |workload| &workload.key.namespace);
+            Ill {
+                namespace: namespace.clone(),
+                climb,
+                workload,
+                deployment: workload.and_then(|workload| deployment(scene, &workload.key)),
+                others: Vec::new(),
+            }
         }));
     }
     rows
 }
 
-/// How many workloads of a namespace have requests at all.
-fn serving<'a>(workloads: impl Iterator<Item = &'a WorkloadTraffic>, namespace: &Name) -> usize {
-    let here = workloads.filter(|workload| workload.key.namespace == *namespace);
+/// Whose the errors of all are, as soon as they show: before that one alone would be judged, a stranger's young revision
+/// would be blamed.
+fn culprit<'a>(scene: &Scene<'a>, measure: &Measure<'_>) -> Option<(Climb, &'a WorkloadTraffic)> {
+    const MOST: f64 = 0.8;
+    let traffic = &scene.snapshot.traffic;
+    let here = |workload: &&WorkloadTraffic| {
+        traffic.namespace.is_empty() || workload.key.namespace == traffic.namespace
+    };
+    let failing = |workload: &WorkloadTraffic| {
+        let (_, ratio) = (measure.series)(workload).last()?;
+        Some(ratio * workload.rate?.1)
+    };
+    let all: f64 = traffic.workloads.iter().filter(here).filter_map(failing).sum();
+    if serving(traffic.workloads.iter().filter(here), None) < 2 {
+        return None;
+    }
+    let is_most = |workload: &&WorkloadTraffic| failing(workload).is_some_and(|own| own >= MOST * all);
+    let worst =
+        traffic.workloads.iter().filter(here).find(is_most).filter(|_| measure.adds_up && all > 0.0)?;
+    Some((rising(scene, worst, measure)?, worst))
+}
+
+/// How many workloads, of one namespace or of all, have requests at all.
+fn serving<'a>(workloads: impl Iterator<Item = &'a WorkloadTraffic>, within: Option<&Name>) -> usize {
+    let here = workloads.filter(|workload| within.is_none_or(|name| workload.key.namespace == *name));
     here.filter(|workload| workload.rate.is_none_or(|(_, rate)| rate > 0.0)).count()
 }
 
 fn climbs(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) -> Option<Climb> {
+    rising(scene, workload, measure).filter(|climb| scene.has_lasted(climb.onset, &ALONE_AFTER))
+}
+
+fn rising(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) -> Option<Climb> {
     let series = (measure.series)(workload);
     let (at, value) = series.last()?;
     let is_idle = workload.rate.is_some_and(|(_, rate)| rate < scene.threshold(&MIN_RATE));
@@ -112,8 +147,7 @@ fn climbs(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) 
     {
         return None;
     }
-    let climb = rise(scene, series, &(measure.steps)(workload))?;
-    scene.has_lasted(climb.onset, &ALONE_AFTER).then_some(climb)
+    rise(scene, series, &(measure.steps)(workload))
 }
 
 /// The Deployment of that name; or that a Service of that name selects.

@@ -134,7 +134,7 @@ fn unready_since(pod: &Pod) -> Timestamp {
 }
 
 /// Whether it lost what it had: a pod that is new has never been ready.
-fn was_ready(pod: &Pod) -> bool {
+pub(super) fn was_ready(pod: &Pod) -> bool {
     unready_since(pod).duration_since(pod.created) > SignedDuration::from_secs(30)
 }
 

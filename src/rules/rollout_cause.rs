@@ -11,7 +11,7 @@ use super::crash_cause::{missing, why};
 use super::crash_loop::is_looping;
 use super::image_cause::trouble;
 use super::image_pull::is_failing;
-use super::pods_missing::is_lost;
+use super::pods_missing::{is_lost, was_ready};
 use super::revision::Revision;
 use super::rollout_stuck::NONE_LEFT;
 use super::suspicion::Suspicion;
@@ -224,7 +224,12 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
             );
             let weight = if unhealthy.is_some() { 0.85 } else { 0.7 };
             let cause = Cause { name: cause::READINESS, says: said.clone(), weight };
-            about(pod, Some(container), cause, "pods do not become ready", &said)
+            let label = if was_ready(pod) {
+                "pods that were ready are not any more"
+            } else {
+                "pods do not become ready"
+            };
+            about(pod, Some(container), cause, label, &said)
         }
         container => creating(scene, pod, container),
     }
