@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::Held;
-use crate::domain::{Ended, EndpointSlice, Key, Kind, Name, Reach, Served, Status, Subject, between, text};
+use crate::domain::{
+    Cause, Ended, EndpointSlice, Key, Kind, Name, Reach, Served, Status, Subject, between, cause, text,
+};
 use crate::playbooks::view::View;
 
 /// Where a host is served that says no port.
@@ -101,6 +103,11 @@ fn service<'v>(view: &View<'v>) -> Option<&'v Key> {
 /// The Service, or every Service behind the Ingress, has a ready endpoint.
 pub(super) fn endpoints_ready(view: &View<'_>) -> Held {
     let snapshot = view.snapshot();
+    // Endpoints that are ready at a port that nobody has are of no use.
+    let leads_nowhere = |cause: &&Cause| cause.name == cause::SERVICE_PORT;
+    if let Some(cause) = view.facts.anomaly.causes.iter().find(leads_nowhere).filter(|_| view.facts.fires) {
+        return Err(cause.says.clone());
+    }
     let ingress = view.ingress().and_then(|key| snapshot.ingresses.get(&key));
     let (namespace, services): (&Name, &[Name]) = match (ingress, service(view)) {
         (Some(ingress), _) => (&ingress.key.namespace, &ingress.services),
