@@ -50,6 +50,14 @@ pub(super) struct Ailment {
     pub evidence: Vec<Evidence>,
 }
 
+impl Ailment {
+    /// Of a node that is Ready, and not well.
+    pub(super) fn ill(since: Timestamp, label: &str, cause: Cause, evidence: Vec<Evidence>) -> Self {
+        let label = label.to_owned();
+        Self { since, grade: Grade::Ill, is_silent: false, label, causes: vec![cause], evidence }
+    }
+}
+
 /// What ails a node, if anything does. `freshest` is the latest renewal of any node's lease.
 pub(super) fn ailment(
     scene: &Scene<'_>,
@@ -129,14 +137,7 @@ fn lacking(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
     let facts = troubles.iter().map(|trouble| {
         evidence(Origin::Nodes, trouble.since, told(&trouble.kind, trouble.message.as_deref()))
     });
-    Some(Ailment {
-        since,
-        grade: Grade::Ill,
-        is_silent: false,
-        label: label.to_owned(),
-        causes: vec![Cause { name, says, weight: 0.85 }],
-        evidence: facts.collect(),
-    })
+    Some(Ailment::ill(since, label, Cause { name, says, weight: 0.85 }, facts.collect()))
 }
 
 /// `MemoryPressure: kubelet has insufficient memory available`; the name alone where nothing is said.
@@ -243,14 +244,13 @@ fn flapping(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {
     }
     let since = gone.iter().map(|event| event.first).chain(falls).min()?;
     let says = format!("not ready {times} times since {}", text::span(between(since, scene.now)));
-    Some(Ailment {
+    let facts = vec![evidence(Origin::Events, Some(since), format!("{}: {says}", node.key.name))];
+    Some(Ailment::ill(
         since,
-        grade: Grade::Ill,
-        is_silent: false,
-        label: "comes and goes".to_owned(),
-        causes: vec![Cause { name: cause::NODE_FLAPPING, says: says.clone(), weight: 0.8 }],
-        evidence: vec![evidence(Origin::Events, Some(since), format!("{}: {says}", node.key.name))],
-    })
+        "comes and goes",
+        Cause { name: cause::NODE_FLAPPING, says, weight: 0.8 },
+        facts,
+    ))
 }
 
 /// Whether this is how it should be: the node joins, nobody uses it yet, or somebody took it out.

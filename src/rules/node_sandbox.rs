@@ -9,7 +9,7 @@ use crate::domain::{
 };
 
 use super::Scene;
-use super::node_ailment::{Ailment, Grade};
+use super::node_ailment::Ailment;
 use super::rollout_cause::is_about_network;
 use super::workload::{evidence, quote};
 
@@ -52,14 +52,8 @@ pub(super) fn starts_nothing(scene: &Scene<'_>, node: &Node, stillborn: &Stillbo
     };
     let says = quote(&latest.message);
     let told = format!("{} could not be started: {says}", text::count(here.len(), "pod"));
-    Some(Ailment {
-        since,
-        grade: Grade::Ill,
-        is_silent: false,
-        label: label.to_owned(),
-        causes: vec![Cause { name, says, weight: 0.85 }],
-        evidence: vec![evidence(Origin::Events, Some(latest.last), told)],
-    })
+    let facts = vec![evidence(Origin::Events, Some(latest.last), told)];
+    Some(Ailment::ill(since, label, Cause { name, says, weight: 0.85 }, facts))
 }
 
 /// When the last of a pod's containers began, if it is on the node.
