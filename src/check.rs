@@ -114,7 +114,7 @@ async fn report(look: &Look<'_>, snapshot: &Snapshot, judged: &Judgement) -> Rep
     }
     // What their logs say may be what they have in common.
     let words = |id: &AnomalyId| told.get(id)?.words.as_deref();
-    let incidents = incidents(&with_words(&anomalies, words), snapshot, now);
+    let incidents = incidents(&with_words(&anomalies, snapshot, words), snapshot, now);
     let rows: Vec<AnomalyRow> =
         anomalies.iter().map(|anomaly| row(anomaly, told.remove(&anomaly.id).unwrap_or_default())).collect();
     let blind: Vec<BlindRow> = judged

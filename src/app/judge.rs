@@ -52,7 +52,7 @@ impl App {
         let judgement = rules::judge(&self.snapshot, &self.options.thresholds, self.now);
         self.verdict.anomalies = self.verdict.memory.remember(&judgement, &self.snapshot, self.now);
         let words = |id: &AnomalyId| self.dossiers.get(id)?.progress.last_words();
-        let told = incident::with_words(&self.verdict.anomalies, words);
+        let told = incident::with_words(&self.verdict.anomalies, &self.snapshot, words);
         self.verdict.incidents = incident::incidents(&told, &self.snapshot, self.now);
         self.verdict.blind = judgement.blind();
         self.verdict.changes = incident::changes(&self.snapshot, self.now, WINDOW);

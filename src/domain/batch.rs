@@ -51,11 +51,22 @@ pub struct CronJob {
     pub suspended: bool,
     /// In cron's words.
     pub schedule: Name,
-    /// `spec.concurrencyPolicy: Forbid`: no run begins while another goes on.
-    pub forbids_overlap: bool,
+    pub concurrency: Concurrency,
     pub active: u32,
     pub last_scheduled: Option<Timestamp>,
     pub last_successful: Option<Timestamp>,
+}
+
+/// `spec.concurrencyPolicy`: what becomes of a run that is due while another goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Concurrency {
+    /// It joins it.
+    #[default]
+    Allow,
+    /// It is left out.
+    Forbid,
+    /// It ends it, and takes its place.
+    Replace,
 }
 
 impl CronJob {

@@ -40,10 +40,12 @@ causes! {
     PEER_CERTIFICATE = "peer-certificate": "What it calls shows a certificate that has expired or that it does not trust.";
     DATABASE_AUTH = "database-auth": "The database, or another service, rejects its credentials.";
     DATABASE_UNREACHABLE = "database-unreachable": "It cannot reach the database or another service it needs.";
+    WRONG_PORT = "wrong-port": "It calls a Service at a port that the Service does not have.";
     DATABASE_EXHAUSTED = "database-exhausted": "The database has no free connection slot for it.";
     COMPLETES = "completes": "It ends by itself with exit code 0 although it should keep running.";
     NO_SPACE = "no-space": "It cannot write: no space is left.";
     EPHEMERAL_LIMIT = "ephemeral-limit": "The kubelet evicts its pods: they write more than their limit of ephemeral storage.";
+    INJECTED = "injected": "The container that fails is none of the workload's own: something adds it to new pods.";
     CRASH = "crash": "It exits with an error; the status does not say why, its log may.";
     OPERATED = "operated": "An operator, or a file on its node, makes its pods: they are mended there.";
     BAD_REVISION = "bad-revision": "Only the newest revision is affected, older ones were healthy.";
@@ -73,6 +75,7 @@ causes! {
     UNSCHEDULABLE = "unschedulable": "No node has room for the pod, or none may take it.";
     PREEMPTED = "preempted": "Pods of a higher priority took the place of its pods, and no other node has room.";
     NODES_AWAY = "nodes-away": "There is no node for the pod, or those there are take none: not ready, cordoned, about to go.";
+    CLOSED_FROM_HERE = "closed-from-here": "A node that may take the pods was cordoned from here, and is well.";
     NO_NODE_MATCHES = "no-node-matches": "No node has the labels the pod asks for, or all have taints it does not tolerate.";
     VOLUME_HELD = "volume-held": "Its volume is attached to another node, where another pod holds it.";
     VOLUME_STUCK = "volume-stuck": "Its volume cannot be had, attached or mounted where the pod is.";
@@ -85,6 +88,7 @@ causes! {
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
     LEFT_BEHIND = "left-behind": "A StatefulSet waits for a pod of a revision that it is done with: it has to be deleted by hand.";
     READINESS = "readiness": "The containers run but do not become ready.";
+    FELL_SILENT = "fell-silent": "All its pods were ready, and none of them is any more.";
     STARTING_SLOWLY = "starting-slowly": "The pods are still being created; nothing has failed so far.";
     // Why work that runs to its end does not get done.
     JOB_GAVE_UP = "job-gave-up": "The Job failed as often as its backoffLimit lets it, and does not try again.";
@@ -93,6 +97,7 @@ causes! {
     RUN_INTERRUPTED = "run-interrupted": "The cluster ended the last run (a node went, an eviction), not its own work.";
     CRON_SUSPENDED = "cron-suspended": "The CronJob is suspended: it does not run until somebody resumes it.";
     CRON_OVERDUE = "cron-overdue": "The CronJob should have run several times since its last run.";
+    RUNS_REPLACED = "runs-replaced": "Each run of a CronJob is replaced by the next before it ends.";
     RUNS_PILE_UP = "runs-pile-up": "Runs of a CronJob do not end before the next ones begin.";
     // Who attacks the login, and how far they got.
     ATTACK_FEW = "attack-few-addresses": "A few addresses try passwords: they can be blocked.";

@@ -1,8 +1,8 @@
 //! Who belongs to whom among what is known, and what is known to be gone.
 
 use super::{
-    Autoscaler, Controller, Deployment, Event, Key, Keyed, Kind, Name, ObjectRef, Pod, ReplicaSet, Snapshot,
-    Subject, Table, Timestamp,
+    Autoscaler, Change, ChangeKind, Controller, Deployment, Event, Key, Keyed, Kind, Name, ObjectRef, Pod,
+    ReplicaSet, Snapshot, Subject, Table, Timestamp,
 };
 
 impl Snapshot {
@@ -103,6 +103,16 @@ impl Snapshot {
             Kind::Ingress => lacks(&self.ingresses, key),
             _ => false,
         }
+    }
+
+    /// Whether it was from here, in this session or an earlier one, that the node was cordoned last.
+    pub fn was_cordoned_from_here(&self, node: &Key) -> bool {
+        let about = |deed: &&Change| {
+            deed.kind == ChangeKind::Ours && deed.object.kind == Kind::Node && deed.object.key == *node
+        };
+        let words = |deed: &Change| deed.says.to_lowercase();
+        let last = self.deeds.iter().filter(about).filter(|deed| words(deed).contains("cordon"));
+        last.max_by_key(|deed| deed.at).is_some_and(|deed| !words(deed).contains("uncordon"))
     }
 
     /// The autoscaler whose target this workload is.

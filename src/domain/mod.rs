@@ -4,6 +4,7 @@
 mod action;
 mod anomaly;
 mod batch;
+mod callee;
 pub mod cause;
 mod change;
 mod cidr;
@@ -46,7 +47,8 @@ pub use action::{
     Unit, WafRef, Which, shell_quote,
 };
 pub use anomaly::{Anomaly, AnomalyId, Cause, Evidence, Severity, Subject};
-pub use batch::{CronJob, Job};
+pub use batch::{Concurrency, CronJob, Job};
+pub use callee::{WrongPort, wrong_port};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use cidr::Cidr;

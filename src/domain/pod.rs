@@ -16,6 +16,8 @@ pub struct Pod {
     pub created: Timestamp,
     /// `metadata.deletionTimestamp`: the pod is being deleted.
     pub deleting: Option<Timestamp>,
+    /// `metadata.finalizers`: each has to be taken off by whoever set it before the pod goes.
+    pub finalizers: Box<[Name]>,
     /// `spec.nodeName`, once scheduled.
     pub node: Option<Name>,
     pub phase: Phase,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Cause, Kind, ObjectRef, cause};
+use crate::domain::{Anomaly, AnomalyId, Cause, Kind, ObjectRef, Snapshot, cause, wrong_port};
 
 use super::conditions::has_cause;
 use super::links::Edge;
@@ -53,17 +53,28 @@ pub(super) fn edges(anomalies: &[Anomaly]) -> Vec<Edge> {
 /// matter here, and most say them in their log alone.
 pub fn with_words<'a>(
     anomalies: &'a [Anomaly],
+    snapshot: &Snapshot,
     words: impl Fn(&AnomalyId) -> Option<&'a str>,
 ) -> Cow<'a, [Anomaly]> {
     let mut told = Cow::Borrowed(anomalies);
     for (index, anomaly) in anomalies.iter().enumerate() {
-        if last_words(anomaly).is_some() || !matches!(&*anomaly.rule, "crash-loop" | "job-failed") {
+        if !matches!(&*anomaly.rule, "crash-loop" | "job-failed") {
             continue;
         }
-        if let Some(words) = words(&anomaly.id) {
+        let own = last_words(anomaly).map(|(words, _)| words);
+        let read = words(&anomaly.id).filter(|_| own.is_none());
+        if let Some(words) = read {
             let says = format!("its log ends{SAYING}{words}");
             let heard = Cause { name: cause::DATABASE_UNREACHABLE, says, weight: 0.6 };
             told.to_mut()[index].causes.push(heard);
+        }
+        let wrong = home(anomaly).zip(own.as_deref().or(read));
+        if let Some(wrong) = wrong.and_then(|(home, words)| wrong_port(&snapshot.services, home, words)) {
+            let key = &wrong.service.key;
+            let anomaly = &mut told.to_mut()[index];
+            anomaly.bindings.insert("called", format!("{key}:{}", wrong.port));
+            anomaly.touches.push(ObjectRef::new(Kind::Service, key.clone()));
+            anomaly.causes.insert(0, Cause { name: cause::WRONG_PORT, says: wrong.says(), weight: 0.9 });
         }
     }
     told
@@ -218,7 +229,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::{Key, Severity, Subject, Timestamp};
+    use crate::domain::{Delta, Key, Labels, Selector, Service, Severity, Subject, Timestamp};
 
     fn crash(kind: Kind, name: &str, space: &str) -> Anomaly {
         let key = Key::new(space, name);
@@ -243,7 +254,7 @@ mod tests {
         let links = |log: Option<&str>| {
             let all = [crash(Kind::StatefulSet, "pg", "store"), crash(Kind::Deployment, "till", "store")];
             let words = |id: &AnomalyId| log.filter(|_| &*id.0 == "crash-loop/till");
-            let told = with_words(&all, words);
+            let told = with_words(&all, &Snapshot::default(), words);
             edges(&told).into_iter().map(|edge| (edge.cause, edge.effect)).collect::<Vec<_>>()
         };
         assert_eq!(links(None), []);
@@ -256,9 +267,35 @@ mod tests {
         let all =
             [crash(Kind::Deployment, "coredns", "kube-system"), crash(Kind::Deployment, "till", "store")];
         let log = "dial tcp: lookup orders.shop.svc.cluster.local on 10.0.0.10:53: i/o timeout";
-        let told = with_words(&all, |id| Some(log).filter(|_| &*id.0 == "crash-loop/till"));
+        let told =
+            with_words(&all, &Snapshot::default(), |id| Some(log).filter(|_| &*id.0 == "crash-loop/till"));
         let found: Vec<_> = edges(&told).into_iter().map(|edge| (edge.cause, edge.effect)).collect();
         assert_eq!(found, [(0, 1)], "without the cluster's DNS no name is found");
+    }
+
+    #[test]
+    fn clients_that_call_the_same_port_in_vain_are_one_story() {
+        let mut snapshot = Snapshot::default();
+        let cache = |name: &str| Service {
+            key: Key::new("store", name),
+            created: Timestamp::UNIX_EPOCH,
+            labels: Labels::default(),
+            selector: Selector { labels: Labels::default(), has_expressions: false },
+            ports: Box::new([(None, 6380)]),
+            is_headless: false,
+            edited: None,
+        };
+        snapshot.services.fold(Delta::Seen(vec![cache("cache"), cache("queue")]));
+        let all = ["till", "web", "mail"].map(|name| crash(Kind::Deployment, name, "store"));
+        let words = |id: &AnomalyId| match &*id.0 {
+            "crash-loop/mail" => Some("connecting to queue:6379: refused"),
+            _ => Some("connecting to cache:6379: refused"),
+        };
+        let told = with_words(&all, &snapshot, words);
+        let found = super::super::links::edges(&told);
+        let found: Vec<_> = found.iter().map(|edge| (edge.cause, edge.effect)).collect();
+        assert_eq!(found, [(0, 1)], "the third calls another");
+        assert!(super::super::links::edges(&with_words(&all, &Snapshot::default(), words)).is_empty());
     }
 
     #[test]

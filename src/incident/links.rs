@@ -156,7 +156,12 @@ fn shared_thing(anomaly: &Anomaly) -> Option<((&str, &str, &str), &'static str)>
         let thing = ("NetworkPolicy", of("namespace")?, of("network_policy")?);
         return Some((thing, "the same NetworkPolicy was written before it"));
     }
+    if has(cause::INJECTED) {
+        let thing = ("injected", of("container")?, of("image")?);
+        return Some((thing, "the same container is added to its pods, and fails there too"));
+    }
     match anomaly.causes.first()?.name {
+        cause::WRONG_PORT => Some((("called", "", of("called")?), "it calls the same port in vain")),
         name @ (cause::RUNTIME | cause::NODE_NETWORK) => {
             Some(((name, "", of("node")?), "the same node cannot start it either"))
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::domain::{Effect, between, cause, text};
 
 use super::plan::last_change;
+use super::reverted::taken_back;
 use super::shortfall::{ENOUGH, fails_anew, shortfall};
 use super::view::{Reason, View};
 use super::words::{short, tell_the_same};
@@ -47,7 +48,8 @@ pub(super) fn decide(table: &Table<'_>) -> Decision {
         return Decision { why: table.resolved.says.clone(), ..Decision::default() };
     }
     let mut decision = table
-        .after_a_change()
+        .reverted()
+        .or_else(|| table.after_a_change())
         .or_else(|| table.over())
         .or_else(|| table.passing())
         .or_else(|| table.urgent())
@@ -88,6 +90,13 @@ impl Table<'_> {
 
     fn with_index(&self) -> impl Iterator<Item = (usize, &Step)> {
         self.playbook.steps.iter().enumerate()
+    }
+
+    /// The last change does not stand any more: whoever keeps the workload took it back.
+    fn reverted(&self) -> Option<Decision> {
+        let (change, _) = last_change(self.view, self.playbook)?;
+        let why = taken_back(self.view, self.view.done(&change.id)?)?;
+        self.any_read().map(|read| suggest(read, why))
     }
 
     /// The last change settles, then it is verified, then it has to hold.

@@ -20,6 +20,7 @@ mod playbook;
 mod pods;
 mod reader;
 mod resolved;
+mod reverted;
 mod sessions;
 mod shortfall;
 mod template;

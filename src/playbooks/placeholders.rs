@@ -78,6 +78,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("config_map", "the ConfigMap to look at"),
     ("config_maps", "all ConfigMaps of the template"),
     ("secret", "the Secret to look at"),
+    ("wrong_port", "which Service it calls at a port that the Service does not have, in words"),
     ("network_policy", "the NetworkPolicy that was written shortly before"),
     ("secrets", "all Secrets of the template"),
     ("external_secret", "the ExternalSecret that fills that Secret"),

@@ -72,6 +72,7 @@ fn from_snapshot(view: &View<'_>, values: &mut BTreeMap<String, String>) {
         of_deployment(view, deployment, &mut put);
     }
     put("shed_workload", shed_workload(view));
+    put("wrong_port", view.wrong_port().map(|called| called.says()));
     for (name, promql) in &view.snapshot().traffic.questions {
         put(name, Some(promql.clone()));
     }

@@ -2,8 +2,8 @@
 //! known about its causes by now. Looked up once for a plan.
 
 use crate::domain::{
-    Autoscaler, ChangeKind, Controller, ControllerRevision, Deployment, Key, Kind, Node, ObjectRef, Phase,
-    Pod, ReplicaSet, Snapshot, Subject, Template, cause,
+    self, Autoscaler, Controller, ControllerRevision, Deployment, Key, Kind, Node, ObjectRef, Phase, Pod,
+    ReplicaSet, Snapshot, Subject, Template, WrongPort, cause,
 };
 
 use super::{Done, Facts, Playbook};
@@ -55,16 +55,22 @@ impl<'a> View<'a> {
         let node_key = subject_of(facts, Kind::Node)
             .cloned()
             .or_else(|| facts.anomaly.bindings.get("node").map(|node| Key::cluster(node.as_str())));
+        let node = node_key.and_then(|key| snapshot.nodes.get(&key));
         Self {
             facts: *facts,
             deployment,
             controller,
             revisions: deployment.map(|deployment| snapshot.revisions_of(deployment)).unwrap_or_default(),
             pods,
-            node: node_key.and_then(|key| snapshot.nodes.get(&key)),
+            node,
             autoscaler: autoscaler(facts, deployment),
-            causes: causes(facts),
+            causes: causes(facts, node),
         }
+    }
+
+    /// The Service whose port its program calls in vain, as it says itself.
+    pub fn wrong_port(&self) -> Option<WrongPort<'a>> {
+        wrong_port(&self.facts)
     }
 
     pub fn snapshot(&self) -> &'a Snapshot {
@@ -85,12 +91,14 @@ impl<'a> View<'a> {
     }
 
     /// Pods that are not Ready although nobody deletes them, the one with most restarts first. Between two crashes they
-    /// are all Ready for a moment: then those that are known to crash.
+    /// are all Ready for a moment: then those that are known to crash. A run that does not end is Ready all the time.
     pub fn failing(&self) -> Vec<&'a Pod> {
         let mut failing: Vec<&Pod> = self.staying().filter(|pod| !pod.is_ready()).collect();
         if failing.is_empty() && self.facts.fires {
             let told: Vec<&Key> = touched(&self.facts, Kind::Pod).collect();
-            failing = self.staying().filter(|pod| pod.restarts() > 0 && told.contains(&&pod.key)).collect();
+            let is_run = |pod: &Pod| pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "Job");
+            let crashes = |pod: &Pod| pod.restarts() > 0 || is_run(pod);
+            failing = self.staying().filter(|pod| crashes(pod) && told.contains(&&pod.key)).collect();
         }
         failing.sort_by_key(|pod| std::cmp::Reverse(pod.restarts()));
         failing
@@ -170,12 +178,7 @@ impl<'a> View<'a> {
     }
 
     pub fn namespace(&self) -> Option<String> {
-        let anomaly = self.facts.anomaly;
-        anomaly.bindings.get("namespace").cloned().or_else(|| match &anomaly.subject {
-            Subject::Object(object) if object.kind.is_namespaced() => Some(object.key.namespace.to_string()),
-            Subject::Traffic(namespace) => Some(namespace.to_string()).filter(|name| !name.is_empty()),
-            _ => None,
-        })
+        namespace(&self.facts)
     }
 
     /// The Certificate the anomaly is about, by its subject or by name.
@@ -231,15 +234,7 @@ impl<'a> View<'a> {
             .iter()
             .filter(|step| step.todo.verb.name == "cordon")
             .any(|step| self.done(&step.id).is_some_and(|done| done.ok));
-        by_step
-            || self.node.is_some_and(|node| {
-                self.snapshot().deeds.iter().any(|deed| {
-                    deed.kind == ChangeKind::Ours
-                        && deed.object.kind == Kind::Node
-                        && deed.object.key == node.key
-                        && deed.says.to_lowercase().contains("cordon")
-                })
-            })
+        by_step || self.node.is_some_and(|node| self.snapshot().was_cordoned_from_here(&node.key))
     }
 
     /// Whether the rule of an alert was tuned for its noise.
@@ -299,21 +294,55 @@ fn autoscaler<'a>(facts: &Facts<'a>, deployment: Option<&Deployment>) -> Option<
         .or_else(|| facts.snapshot.autoscaler_of(Kind::Deployment.as_str(), &deployment?.key))
 }
 
-fn causes(facts: &Facts<'_>) -> Vec<Reason> {
+fn causes(facts: &Facts<'_>, node: Option<&Node>) -> Vec<Reason> {
     let mut known: Vec<_> = facts.anomaly.causes.iter().filter(|cause| cause.weight >= LIKELY).collect();
     known.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let found = || facts.progress.steps.values().flat_map(|done| &done.found);
     let lies_outside = known.iter().any(|cause| OUTSIDE.contains(&cause.name))
         || found().any(|found| OUTSIDE.contains(&&*found.cause));
     known.retain(|cause| cause.name != cause::BAD_REVISION || cause.weight >= DOUBTFUL || !lies_outside);
-    let mut reasons: Vec<Reason> = known
-        .into_iter()
-        .map(|cause| Reason { name: cause.name.to_owned(), says: cause.says.clone() })
-        .collect();
+    let called = wrong_port(facts);
+    let called = called.map(|called| Reason { name: cause::WRONG_PORT.into(), says: called.says() });
+    let mut reasons: Vec<Reason> =
+        called.into_iter().chain(node.and_then(|node| closed(facts, node))).collect();
+    reasons.extend(
+        known.into_iter().map(|cause| Reason { name: cause.name.to_owned(), says: cause.says.clone() }),
+    );
     for found in found() {
         if !reasons.iter().any(|reason| reason.name == found.cause) {
             reasons.push(Reason { name: found.cause.clone(), says: found.says.clone() });
         }
     }
     reasons
+}
+
+fn wrong_port<'a>(facts: &Facts<'a>) -> Option<WrongPort<'a>> {
+    let home = namespace(facts)?;
+    let told = facts.anomaly.causes.iter().filter(|known| known.name == cause::DATABASE_UNREACHABLE);
+    let mut words = told.map(|known| &*known.says).chain(facts.progress.last_words());
+    words.find_map(|words| domain::wrong_port(&facts.snapshot.services, &home, words))
+}
+
+/// A node without a fault that was cordoned from here, and that its pods may be waiting for.
+fn closed(facts: &Facts<'_>, node: &Node) -> Option<Reason> {
+    const NO_PLACE: &[&str] = &[cause::NODES_AWAY, cause::NO_NODE_MATCHES, cause::UNSCHEDULABLE];
+    let waits = facts.anomaly.causes.first().is_some_and(|first| NO_PLACE.contains(&first.name));
+    let is_well = node.is_ready() && node.troubles().next().is_none();
+    let from_here = || facts.snapshot.was_cordoned_from_here(&node.key);
+    (waits && node.unschedulable && is_well && from_here()).then(|| Reason {
+        name: cause::CLOSED_FROM_HERE.into(),
+        says: format!(
+            "{} was cordoned from here, is well again, and its pods wait for a node",
+            node.key.name
+        ),
+    })
+}
+
+fn namespace(facts: &Facts<'_>) -> Option<String> {
+    let anomaly = facts.anomaly;
+    anomaly.bindings.get("namespace").cloned().or_else(|| match &anomaly.subject {
+        Subject::Object(object) if object.kind.is_namespaced() => Some(object.key.namespace.to_string()),
+        Subject::Traffic(namespace) => Some(namespace.to_string()).filter(|name| !name.is_empty()),
+        _ => None,
+    })
 }

@@ -126,7 +126,8 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
     let went_on = went_on_since(scene, &revisions, began);
     let onset = inherited_since(scene, &revisions).into_iter().chain(went_on).chain([began]).min()?;
     let (worst, worst_why) = worst(scene, group)?;
-    let suspicion = group.suspect(scene, onset);
+    let injected = group.injected(scene, worst.1);
+    let suspicion = group.suspect(scene, onset).filter(|_| injected.is_none());
     let mut bindings = group.bindings(scene, worst);
     let mut causes =
         vec![Cause { name: worst_why.name, says: worst_why.says.clone(), weight: worst_why.weight }];
@@ -140,6 +141,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         let says = suspicion.says.clone();
         causes.push(Cause { name: cause::BAD_REVISION, says, weight: suspicion.weight });
     }
+    causes.extend(injected);
     if let Some(cause) = group.left_behind(scene) {
         facts.push(evidence(Origin::StatefulSets, None, cause.says.clone()));
         causes.push(cause);

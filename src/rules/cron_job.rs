@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Cause, CronJob, Job, Kind, Origin, Pod, Severity, between, cause, text};
+use crate::domain::{Cause, Concurrency, CronJob, Job, Kind, Origin, Pod, Severity, between, cause, text};
 
 use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
@@ -88,12 +88,14 @@ fn failing<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Tr
 }
 
 /// It runs and does not succeed, and its failed runs are not kept (`failedJobsHistoryLimit: 0`, or a short
-/// `ttlSecondsAfterFinished`).
+/// `ttlSecondsAfterFinished`), or each is replaced by the next before it ends.
 fn traceless<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Trouble<'a>> {
     let (ran, pause) = (cron.last_scheduled?, cron.longest_pause()?);
     let since = cron.last_successful.unwrap_or(cron.created);
     let patience = pause.mul_f64(scene.threshold(&PAUSES)) + LATE;
-    if between(since, ran) < patience || runs.iter().any(|job| job.active > 0 || job.is_complete()) {
+    let replaces = cron.concurrency == Concurrency::Replace;
+    let speaks = |job: &&&Job| job.is_complete() || job.active > 0 && !replaces;
+    if between(since, ran) < patience || runs.iter().any(|job| speaks(&job)) {
         return None;
     }
     let span = text::span(between(since, scene.now));
@@ -101,18 +103,27 @@ fn traceless<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<
         Some(_) => format!("no run has succeeded for {span}"),
         None => format!("no run has succeeded in the {span} that it exists"),
     };
-    let says = format!(
-        "{what}, and none that failed is kept; the last one began {} ago",
-        text::span(between(ran, scene.now))
-    );
+    let began = text::span(between(ran, scene.now));
+    // That one still goes on says that it takes longer than it is given.
+    let going = runs.iter().copied().find(|job| job.active > 0);
+    let says = match going {
+        Some(_) => {
+            format!("{what}: each is replaced by the next before it ends; the last one began {began} ago")
+        }
+        None => format!("{what}, and none that failed is kept; the last one began {began} ago"),
+    };
     Some(Trouble {
         since: since.checked_add(SignedDuration::try_from(pause).ok()?).ok()?,
         severity: Severity::Warning,
         score: 0.75,
         title: what,
         facts: vec![evidence(Origin::CronJobs, Some(ran), says.clone())],
-        causes: vec![Cause { name: cause::JOB_GAVE_UP, says, weight: 0.6 }],
-        job: None,
+        causes: vec![Cause {
+            name: if going.is_some() { cause::RUNS_REPLACED } else { cause::JOB_GAVE_UP },
+            says,
+            weight: 0.6,
+        }],
+        job: going,
         bindings: Bindings::new(),
     })
 }
@@ -175,12 +186,16 @@ fn overdue<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Tr
     let rests = between(ran, scene.now);
     // One that was resumed, or rescheduled, has its time from then on.
     let waited = cron.edited.as_ref().map_or(rests, |edit| rests.min(between(edit.at, scene.now)));
-    if waited < pause.mul_f64(scene.threshold(&PAUSES)) + LATE {
+    let running = runs.iter().copied().filter(|job| job.active > 0);
+    let forbids = cron.concurrency == Concurrency::Forbid;
+    let running = running.min_by_key(|job| (job.created, &job.key)).filter(|_| forbids);
+    let told = scene.events(Kind::CronJob, &cron.key).next();
+    // What is known to hold it back is no lateness.
+    let known = running.is_some() || told.is_some_and(|event| event.warning && event.last > ran);
+    let lateness = if known { Duration::from_mins(2) } else { LATE };
+    if waited < pause.mul_f64(scene.threshold(&PAUSES)) + lateness {
         return None;
     }
-    let running = runs.iter().copied().filter(|job| job.active > 0);
-    let running = running.min_by_key(|job| (job.created, &job.key)).filter(|_| cron.forbids_overlap);
-    let told = scene.events(Kind::CronJob, &cron.key).next();
     let why = match (running, told) {
         (Some(job), _) => {
             format!(

@@ -49,6 +49,7 @@ mod pods_missing;
 mod preempted;
 mod prom_down;
 mod revision;
+mod rollout_about;
 mod rollout_cause;
 mod rollout_clock;
 mod rollout_grade;

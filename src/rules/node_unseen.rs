@@ -1,5 +1,5 @@
 //! A node that may not be looked at, judged by its pods: when all of them stop being ready in the same moment, it is the
-//! node. The node controller marks them so, when it no longer hears the kubelet.
+//! node. The node controller marks them so, when it no longer hears the kubelet, and says it of each.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -38,11 +38,9 @@ fn anomaly(scene: &Scene<'_>, node: &Name, pods: &[&Pod]) -> Option<Anomaly> {
     let went: Vec<Timestamp> = pods.iter().filter_map(|pod| unready_since(pod)).collect();
     let (first, last) = (*went.iter().min()?, *went.iter().max()?);
     let workloads: HashSet<ObjectRef> = pods.iter().map(|pod| scene.workload_of(pod).0).collect();
-    if went.len() < MANY
-        || went.len() < pods.len()
-        || workloads.len() < 2
-        || last.duration_since(first) > AT_ONCE
-    {
+    let is_plain = pods.iter().all(|pod| is_said_to_be_down(scene, pod));
+    let are_many = went.len() >= MANY && workloads.len() > 1;
+    if went.len() < pods.len() || !(is_plain || are_many && last.duration_since(first) <= AT_ONCE) {
         return None;
     }
     let onset = first.min(scene.now);
@@ -52,6 +50,7 @@ fn anomaly(scene: &Scene<'_>, node: &Name, pods: &[&Pod]) -> Option<Anomaly> {
         text::count(pods.len(), "pod"),
         text::span((last.duration_since(first) + SignedDuration::from_secs(1)).unsigned_abs())
     );
+    let together = if pods.len() == 1 { "unready with it" } else { "all of them unready at once" };
     let object = ObjectRef::new(Kind::Node, Key::cluster(node.clone()));
     let touched = pods.iter().map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone()));
     shown(Anomaly {
@@ -61,7 +60,7 @@ fn anomaly(scene: &Scene<'_>, node: &Name, pods: &[&Pod]) -> Option<Anomaly> {
         severity: if lasting { Severity::Warning } else { Severity::Suspect },
         score: if lasting { 0.75 } else { 0.6 },
         onset,
-        title: format!("seems down: {}, all of them unready at once", pods_here(scene, pods.len())),
+        title: format!("seems down: {}, {together}", pods_here(scene, pods.len())),
         evidence: vec![evidence(Origin::Pods, Some(onset), format!("{node}: {says}"))],
         causes: vec![Cause {
             name: cause::KUBELET_SILENT,
@@ -72,6 +71,14 @@ fn anomaly(scene: &Scene<'_>, node: &Name, pods: &[&Pod]) -> Option<Anomaly> {
         bindings: Bindings::from([("node", node.to_string())]),
         pages_at: None,
     })
+}
+
+/// Whether an event says of this pod that its node is not ready, since it stopped being ready itself.
+fn is_said_to_be_down(scene: &Scene<'_>, pod: &Pod) -> bool {
+    let mut events = scene.events(Kind::Pod, &pod.key);
+    let since = unready_since(pod);
+    let lately = |at: Timestamp| since.is_some_and(|since| since.duration_since(at) <= AT_ONCE);
+    events.any(|event| &*event.reason == "NodeNotReady" && lately(event.last))
 }
 
 /// Since when a pod that was ready is not: of one that never was, it says nothing of the node.

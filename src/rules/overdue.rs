@@ -22,8 +22,15 @@ pub(super) const OVERDUE: Threshold = Threshold {
 /// Of workloads of which nothing else is told.
 pub(super) fn examine(scene: &Scene<'_>, told: &[Anomaly]) -> Vec<Anomaly> {
     let mut late: BTreeMap<ObjectRef, Vec<&Pod>> = BTreeMap::new();
-    let pods = scene.snapshot.pods.iter().filter(|pod| !pod.is_finished());
-    for pod in pods.filter(|pod| pod.deleting.is_some_and(|at| scene.has_lasted(at, &OVERDUE))) {
+    // One that has ended is gone in a moment, unless somebody holds it.
+    let stays = |pod: &&Pod| !pod.is_finished() || !pod.finalizers.is_empty();
+    for pod in scene
+        .snapshot
+        .pods
+        .iter()
+        .filter(stays)
+        .filter(|pod| pod.deleting.is_some_and(|at| scene.has_lasted(at, &OVERDUE)))
+    {
         if !is_lost(scene, pod) {
             late.entry(scene.workload_of(pod).0).or_default().push(pod);
         }

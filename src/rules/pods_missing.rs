@@ -138,6 +138,19 @@ pub(super) fn was_ready(pod: &Pod) -> bool {
     unready_since(pod).duration_since(pod.created) > SignedDuration::from_secs(30)
 }
 
+/// That all pods of a workload behind a Service were ready, and none of them is any more: what they have in common went,
+/// and there is no slow start to wait for.
+pub(super) fn fell_silent(scene: &Scene<'_>, wanted: usize, unready: &[&Pod]) -> Option<Cause> {
+    let all = wanted > 0 && unready.len() >= wanted && unready.iter().all(|pod| was_ready(pod));
+    let service = scene.service_of(unready.first().filter(|_| all)?)?;
+    let pods = if wanted == 1 { "its pod was".into() } else { format!("all {wanted} pods were") };
+    let says = format!(
+        "{pods} ready, and none is any more: nobody is behind Service {}; nothing of theirs was replaced",
+        service.key.name
+    );
+    Some(Cause { name: cause::FELL_SILENT, says, weight: 0.6 })
+}
+
 /// Pods that the API server does not even accept.
 fn turned_away(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
     missing.controller.filter(|one| one.existing < one.desired)?;
@@ -196,6 +209,7 @@ fn not_ready(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Trouble> {
     if let Some(onset) = late.iter().min() {
         let onset = (*onset).min(scene.now);
         let (severity, score) = match () {
+            () if fell_silent(scene, missing.wanted, &missing.unready).is_some() => (Severity::Critical, 0.8),
             () if none_ready && !scene.has_lasted(onset, &NO_PROGRESS) => (Severity::Suspect, 0.6),
             () if none_ready => (Severity::Critical, 0.8),
             () => (Severity::Warning, 0.8),
@@ -267,6 +281,7 @@ fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
     let worst = obstacles.first();
     let mut bindings = bindings(scene, missing, worst);
     let mut causes: Vec<Cause> = worst.map(|obstacle| obstacle.cause.clone()).into_iter().collect();
+    causes.extend(fell_silent(scene, missing.wanted, &missing.unready));
     let mut facts: Vec<Evidence> = worst.map(|obstacle| obstacle.evidence.clone()).into_iter().collect();
     let mut label = worst.map_or("no progress", |obstacle| &obstacle.label).to_owned();
     if let Some(controller) = missing.controller {

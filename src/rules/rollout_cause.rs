@@ -85,7 +85,10 @@ pub(super) fn lingering<'a>(scene: &Scene<'_>, owners: impl Iterator<Item = &'a 
 pub(super) fn stays(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
     let overdue = text::span(crate::domain::between(pod.deleting?, scene.now));
     let told = scene.events(Kind::Pod, &pod.key).next();
-    let told = told.map(|event| format!(": {}: {}", event.reason, quote(&event.message))).unwrap_or_default();
+    let told = || told.map(|event| format!(": {}: {}", event.reason, quote(&event.message)));
+    let held = pod.finalizers.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+    let held = (!held.is_empty()).then(|| format!(": finalizer {held} has not been taken off"));
+    let told = held.or_else(told).unwrap_or_default();
     let says = format!("should have been gone {overdue} ago and is still there{told}");
     let cause =
         Cause { name: cause::STUCK_TERMINATING, says: format!("{} {says}", pod.key.name), weight: 0.9 };

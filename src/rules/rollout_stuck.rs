@@ -8,24 +8,25 @@ use std::collections::{HashMap, HashSet};
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Deployment, IntOrPercent, Kind, Node, ObjectRef, Origin, Pod, ReplicaSet,
-    Severity, Status, Strategy, Subject, Timestamp, cause, text,
+    Anomaly, AnomalyId, Cause, Deployment, Kind, Node, ObjectRef, Origin, Pod, ReplicaSet, Severity, Status,
+    Subject, Timestamp, cause, text,
 };
 
 use super::census::counted;
 use super::crash_loop::is_looping;
 use super::image_pull::is_failing;
 use super::node_notready::JOINING;
-use super::pods_missing::{self, unplaced_since};
+use super::pods_missing::{self, fell_silent, unplaced_since};
 use super::preempted::preempted;
 use super::revision;
-use super::rollout_cause::{Obstacle, blames_revision, obstacles};
+use super::rollout_about::{bindings, touches};
+use super::rollout_cause::{blames_revision, obstacles};
 use super::rollout_clock::last_progress;
 use super::rollout_grade::{is_blocked, is_outage, is_short, score, severity};
 use super::rollout_ignored::{ignored_since, unobserved};
 use super::scheduling::unschedulable;
 use super::suspicion::suspect;
-use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence, service};
+use super::workload::{describe_suspicion, evidence};
 use super::{Needs, Rule, Scene, Threshold, Unit, configuration, overdue, pages_at, paused, shown};
 
 pub(super) const NO_PROGRESS: Threshold = Threshold {
@@ -247,7 +248,9 @@ fn anomaly(
     let rolls = is_rolling(deployment);
     // Whichever came first: the pods that found no node, or that it was too few.
     let lacking = [gone, homeless.filter(|_| !rolls)].into_iter().flatten().min();
-    let began = ignored.or(lacking).or(grows).unwrap_or(progressed);
+    // Pods that wait meanwhile, or were refused, date it better than what its status last noted of the others.
+    let stopped = [homeless, refused].into_iter().flatten().fold(progressed, Timestamp::min);
+    let began = ignored.or(lacking).or(grows).unwrap_or(stopped);
     obstacles.extend(ignored.map(|since| unobserved(scene, since)));
     let suspicion = suspect(scene, &revision::of_deployment(scene, deployment), &unready, began);
     let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
@@ -274,6 +277,8 @@ fn anomaly(
         let weight = suspicion.weight.min(0.8);
         causes.push(Cause { name: cause::BAD_REVISION, says: suspicion.says.clone(), weight });
     }
+    let fell = gone.and_then(|_| fell_silent(scene, deployment.replicas as usize, &unready));
+    causes.extend(fell.clone());
     configuration::blame_of(scene, deployment, began, &mut causes, &mut facts, &mut bindings);
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let label = obstacles.first().map_or("no progress", |obstacle| &obstacle.label).to_owned();
@@ -288,7 +293,7 @@ fn anomaly(
     let firing = long_gone
         || ignored.is_some()
         || deadline.is_some()
-        || lasted_the_deadline(scene, deployment, progressed);
+        || rolls && lasted_the_deadline(scene, deployment, progressed);
     let deadline_at = gone
         .or(deadline)
         .unwrap_or_else(|| progressed.checked_add(deadline_span(deployment)).unwrap_or(Timestamp::MAX));
@@ -297,6 +302,7 @@ fn anomaly(
         rule: RULE.name.into(),
         subject: Subject::Object(ObjectRef::new(Kind::Deployment, deployment.key.clone())),
         severity: match () {
+            () if fell.is_some() => Severity::Critical,
             () if (long_gone || grows.is_some()) && !is_outage(deployment) => Severity::Warning,
             () if standing_still && deployment.available == 0 && is_blocked(&causes) => Severity::Critical,
             () => {
@@ -314,7 +320,6 @@ fn anomaly(
     })
 }
 
-/// The controller does not act.
 fn deadline_span(deployment: &Deployment) -> SignedDuration {
     SignedDuration::from_secs(i64::from(deployment.progress_deadline_seconds))
 }
@@ -331,67 +336,4 @@ fn counts(deployment: &Deployment) -> String {
         deployment.available,
         text::count(deployment.status_replicas as usize, "pod")
     )
-}
-
-fn touches(deployment: &Deployment, newest: Option<&ReplicaSet>, unready: &[&Pod]) -> Vec<ObjectRef> {
-    let mut touches = vec![ObjectRef::new(Kind::Deployment, deployment.key.clone())];
-    touches.extend(newest.map(|set| ObjectRef::new(Kind::ReplicaSet, set.key.clone())));
-    touches.extend(unready.iter().map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone())));
-    touches.sort();
-    touches
-}
-
-fn bindings(
-    scene: &Scene<'_>,
-    deployment: &Deployment,
-    newest: Option<&ReplicaSet>,
-    unready: &[&Pod],
-    obstacle: Option<&Obstacle>,
-) -> Bindings {
-    let mut bindings = Bindings::from([
-        ("namespace", deployment.key.namespace.to_string()),
-        ("deployment", deployment.key.name.to_string()),
-        ("workload", format!("deployment/{}", deployment.key.name)),
-        ("workload_kind", "Deployment".to_owned()),
-        ("workload_name", deployment.key.name.to_string()),
-        ("updated", deployment.updated.to_string()),
-        ("available", deployment.available.to_string()),
-        ("progress_deadline", deployment.progress_deadline_seconds.to_string()),
-    ]);
-    describe_deployment(scene, deployment, &mut bindings);
-    if let Strategy::RollingUpdate { max_surge, max_unavailable } = deployment.strategy {
-        bindings.insert("max_surge", as_written(max_surge));
-        bindings.insert("max_unavailable", as_written(max_unavailable));
-    }
-    if let Some(set) = newest {
-        bindings.insert("replica_set", set.key.name.to_string());
-        bindings.extend(set.template_hash.as_ref().map(|hash| ("rollout", hash.to_string())));
-    }
-    if let Some(container) = deployment.template.containers.first() {
-        bindings.insert("container", container.name.to_string());
-        bindings.insert("image", container.image.to_string());
-    }
-    let names: Vec<&str> = unready.iter().take(20).map(|pod| &*pod.key.name).collect();
-    if let Some(first) = unready.first() {
-        bindings.insert("pod", first.key.name.to_string());
-        bindings.insert("unready_pods", names.join(","));
-        bindings.extend(service(scene, first));
-    }
-    if let Some(obstacle) = obstacle {
-        bindings.extend(obstacle.bindings.clone());
-        if let Some((pod, container)) = &obstacle.pod {
-            bindings.insert("pod", pod.key.name.to_string());
-            bindings.extend(container.clone().map(|name| ("container", name)));
-            let node = scene.snapshot.pods.get(&pod.key).and_then(|pod| pod.node.clone());
-            bindings.extend(node.map(|node| ("node", node.to_string())));
-        }
-    }
-    bindings
-}
-
-fn as_written(value: IntOrPercent) -> String {
-    match value {
-        IntOrPercent::Int(count) => count.to_string(),
-        IntOrPercent::Percent(percent) => format!("{percent}%"),
-    }
 }

@@ -1,6 +1,6 @@
 //! Why a pod finds no node: what the scheduler's words come down to, and which node it was meant for.
 
-use crate::domain::{Cause, Key, Kind, Name, Node, Pod, Status, cause, text};
+use crate::domain::{Cause, Key, Kind, Name, Node, Pod, Status, Template, cause, text};
 
 use super::Scene;
 use super::preempted::preempted;
@@ -55,6 +55,7 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
     obstacle.bindings = requests(pod);
     obstacle.bindings.insert("scheduler_says", quote(gist(message)));
     obstacle.bindings.extend(made_way.map(|made_way| ("preemptor", made_way.by)));
+    obstacle.bindings.extend(closed(scene, pod).map(|node| ("node", node.to_string())));
     obstacle.bindings.extend(absent_resource(message).map(|resource| ("resource", quote(resource))));
     Some(obstacle)
 }
@@ -103,12 +104,27 @@ struct Meant {
     is_away: bool,
 }
 
+/// The node that was cordoned from here, of those that the pod may be meant for.
+fn closed<'a>(scene: &Scene<'a>, pod: &Pod) -> Option<&'a Name> {
+    let wanted = template(scene, pod).map(|template| &*template.node_selector.0).unwrap_or_default();
+    let is_closed = |node: &&Node| {
+        node.unschedulable
+            && node.is_ready()
+            && wanted.iter().all(|(label, value)| node.labels.get(label) == Some(value))
+            && scene.snapshot.was_cordoned_from_here(&node.key)
+    };
+    scene.snapshot.nodes.iter().filter(is_closed).map(|node| &node.key.name).min()
+}
+
+fn template<'a>(scene: &Scene<'a>, pod: &Pod) -> Option<&'a Template> {
+    let (object, deployment) = scene.workload_of(pod);
+    let controller = || scene.snapshot.controller(object.kind, &object.key).map(|found| &found.template);
+    deployment.map(|found| &found.template).or_else(controller)
+}
+
 /// Which nodes the pod was meant for by its workload's `nodeSelector`, and what they are like.
 fn meant(scene: &Scene<'_>, pod: &Pod) -> Option<Meant> {
-    let (object, deployment) = scene.workload_of(pod);
-    let controller = scene.snapshot.controller(object.kind, &object.key);
-    let template = deployment.map(|found| &found.template).or(controller.map(|found| &found.template))?;
-    let wanted = &template.node_selector.0;
+    let wanted = &template(scene, pod)?.node_selector.0;
     if wanted.is_empty() || !scene.snapshot.nodes.is_listed() {
         return None;
     }

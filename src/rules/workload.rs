@@ -142,6 +142,22 @@ impl<'a> Group<'a> {
         Some(Cause { name: cause::OPERATED, says, weight: 0.35 })
     }
 
+    /// That a container stands in none of its revisions, and what that means.
+    pub fn injected(&self, scene: &Scene<'a>, container: &Container) -> Option<Cause> {
+        let revisions = self.revisions(scene);
+        let own = |revision: &Revision<'_>| {
+            revision.template.containers.iter().any(|row| row.name == container.name)
+        };
+        if container.init || revisions.is_empty() || revisions.iter().any(own) {
+            return None;
+        }
+        let (name, workload) = (&container.name, &self.object.key.name);
+        let says = format!(
+            "{name} is none of the containers that {workload} is written with: something adds it to new pods (an admission webhook or policy)"
+        );
+        Some(Cause { name: cause::INJECTED, says, weight: 0.75 })
+    }
+
     /// What its pods are made from, as far as that is kept.
     pub fn template(&self) -> Option<&'a Template> {
         let of_controller = || self.controller.map(|controller| &controller.template);

@@ -79,6 +79,7 @@ fn pod(number: usize, sick: bool) -> Pod {
         }),
         created: ago(9000),
         deleting: None,
+        finalizers: Box::default(),
         node: Some(format!("node-{:04}", number / PODS_ON_A_NODE).into()),
         phase: Phase::Running,
         reason: None,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::names::Names;
 use super::template::{TemplateWire, template};
 use super::wire::{ConditionWire, Meta, conditions, count, time};
-use crate::domain::{CronJob, Job};
+use crate::domain::{Concurrency, CronJob, Job};
 
 #[derive(Deserialize, Debug, Default)]
 pub(in crate::eyes) struct JobWire {
@@ -85,7 +85,11 @@ pub(in crate::eyes) fn cron_job(wire: CronJobWire, names: &mut Names) -> Option<
         edited: metadata.edited(names),
         suspended: spec.suspend == Some(true),
         schedule: names.shared(spec.schedule.as_deref().unwrap_or_default()),
-        forbids_overlap: spec.concurrency_policy.as_deref() == Some("Forbid"),
+        concurrency: match spec.concurrency_policy.as_deref() {
+            Some("Forbid") => Concurrency::Forbid,
+            Some("Replace") => Concurrency::Replace,
+            _ => Concurrency::Allow,
+        },
         active: count(status.active.map(|active| active.len() as i64)),
         last_scheduled: time(status.last_schedule_time.as_ref()),
         last_successful: time(status.last_successful_time.as_ref()),
@@ -115,6 +119,8 @@ mod tests {
             "concurrencyPolicy": "Forbid"}, "status": {"active": [{"name": "a"}], "lastScheduleTime": "2026-03-01T03:00:00Z"}}"#,
         );
         let cron = cron_job(wire.expect("a cron job"), &mut Names::default()).expect("a name");
-        assert!(cron.forbids_overlap && cron.active == 1 && cron.last_successful.is_none());
+        assert!(
+            cron.concurrency == Concurrency::Forbid && cron.active == 1 && cron.last_successful.is_none()
+        );
     }
 }

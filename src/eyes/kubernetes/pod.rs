@@ -117,6 +117,7 @@ pub(in crate::eyes) fn read(wire: PodWire, names: &mut Names) -> Option<Pod> {
         owner: metadata.owner(names),
         created: metadata.created(),
         deleting: time(metadata.deletion_timestamp.as_ref()),
+        finalizers: metadata.finalizers.iter().flatten().map(|name| names.shared(name)).collect(),
         node: names.maybe(spec.node_name.as_ref()),
         phase: match status.phase.as_deref() {
             Some("Running") => Phase::Running,

@@ -17,6 +17,7 @@ pub(in crate::eyes) struct Meta {
     pub resource_version: Option<String>,
     pub creation_timestamp: Option<String>,
     pub deletion_timestamp: Option<String>,
+    pub finalizers: Option<Vec<String>>,
     pub generation: Option<i64>,
     pub labels: Option<BTreeMap<String, Option<String>>>,
     pub annotations: Option<Annotations>,

@@ -163,3 +163,36 @@ fn what_was_refused_gives_way_to_another_step_for_a_while() {
     assert!(why.contains("a quota stands in its way"), "{why}");
     assert_eq!(suggested(&refused(180)), "raise-memory", "the world may be another by now");
 }
+
+#[test]
+fn what_is_kept_by_a_tool_is_not_changed_over_and_over() {
+    let rolled_back = |keeper: Option<&str>| {
+        let mut world = World::new("crash-loop", "shop", "basket", 4, 6)
+            .bad_revision(7, "CrashLoopBackOff", Some(("Error", 1)))
+            .cause(cause::BAD_REVISION, "only revision 7 crashes")
+            .binding("good_revision", "6")
+            .read()
+            .made("roll-back", 60, 1);
+        world.deployment.keeper = keeper.map(|tool| Keeper { tool: tool.into(), name: "storefront".into() });
+        world
+    };
+    for tool in ["Argo CD", "Flux"] {
+        let plan = rolled_back(Some(tool)).plan();
+        assert_eq!(plan.suggestion().unwrap().effect, Effect::Read, "{}", plan.why);
+        assert!(
+            plan.why.contains(&format!("was taken back, it seems by {tool} (storefront)")),
+            "{}",
+            plan.why
+        );
+    }
+    // Nothing takes it back but a tool that does so by itself.
+    for keeper in [None, Some("Helm")] {
+        let plan = rolled_back(keeper).plan();
+        assert!(!plan.why.contains("was taken back"), "{}", plan.why);
+    }
+    // It stands as long as that revision is the newest, under whatever number.
+    let mut stands = rolled_back(Some("Flux"));
+    let newest = stands.sets.iter_mut().max_by_key(|set| set.revision).unwrap();
+    newest.earlier_revisions = Box::new([6]);
+    assert!(!stands.plan().why.contains("was taken back"));
+}

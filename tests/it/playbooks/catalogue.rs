@@ -115,7 +115,7 @@ fn every_row_of_the_table_of_steps_is_a_step_or_on_a_checklist() {
                 "usage-again",
                 "trend-again",
             ],
-            "rollout-stuck" => &["newest-logs", "replace-left-behind", "resume"],
+            "rollout-stuck" => &["newest-logs", "replace-left-behind", "uncordon", "resume"],
             "image-pull" => &["manifest-as-cluster", "replace-left-behind", "roll-back", "rollout-done"],
             "cert-expiry" => &["ingress", "reload", "reload-daemons", "fix-solver"],
             "ingress-down" => &[

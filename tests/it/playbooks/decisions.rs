@@ -3,7 +3,7 @@
 use covet_tui::domain::*;
 use covet_tui::playbooks::{Plan, StepState};
 
-use super::world::World;
+use super::world::{World, ago};
 
 const OOM: Option<(&str, i32)> = Some(("OOMKilled", 137));
 const ERROR: Option<(&str, i32)> = Some(("Error", 1));
@@ -175,6 +175,42 @@ fn a_log_that_cannot_connect_leads_to_the_database_and_a_bad_database_to_its_own
         "connection refused",
     );
     assert_eq!(world.plan().parent, None);
+}
+
+#[test]
+fn a_port_that_its_service_does_not_have_is_told_before_anything_is_changed() {
+    let cache = |port: u16| Service {
+        key: Key::new("shop", "cache"),
+        created: ago(900_000),
+        labels: Labels::default(),
+        selector: Selector {
+            labels: Labels::new(vec![("app".into(), "redis".into())]),
+            has_expressions: false,
+        },
+        ports: Box::new([(None, port)]),
+        is_headless: false,
+        edited: None,
+    };
+    let refused = |world: World, port: u16| {
+        let mut world = world.read().found(
+            "previous-logs",
+            "database-unreachable",
+            "Error 111 connecting to cache:6379. Connection refused.",
+        );
+        world.facts.push((Origin::Services, Fact::Services(Delta::Seen(vec![cache(port)]))));
+        world
+    };
+    let crashes = || crash_loop("shop", "web").all_bad("CrashLoopBackOff", ERROR);
+    let (step, why) = refused(crashes(), 6380).suggested();
+    assert_eq!(step, "previous-logs");
+    assert!(why.starts_with("Service cache has no port 6379: it has 6380: give"), "{why}");
+    let (_, why) = refused(crashes(), 6379).suggested();
+    assert!(!why.contains("has no port"), "{why}");
+    // A revision that brought the wrong address is gone back on.
+    let world = crash_loop("shop", "web")
+        .bad_revision(7, "CrashLoopBackOff", ERROR)
+        .cause(cause::BAD_REVISION, "only revision 7 crashes");
+    assert_eq!(refused(world, 6380).suggested().0, "roll-back");
 }
 
 #[test]

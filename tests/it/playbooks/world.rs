@@ -172,6 +172,7 @@ impl World {
             }),
             created: ago(80_000),
             deleting: None,
+            finalizers: Box::default(),
             node: Some(format!("node-{}", index % 3 + 1).into()),
             phase: Phase::Running,
             reason: None,

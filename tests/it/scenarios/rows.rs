@@ -172,8 +172,8 @@ pub struct CronJobRow {
     pub schedule: String,
     #[serde(default)]
     pub suspended: bool,
-    #[serde(default)]
-    pub forbids: bool,
+    #[serde(default = "CronJobRow::allow")]
+    pub concurrency: String,
     pub scheduled: Option<String>,
     pub successful: Option<String>,
     pub edited: Option<String>,
@@ -181,6 +181,9 @@ pub struct CronJobRow {
 }
 
 impl CronJobRow {
+    fn allow() -> String {
+        "Allow".into()
+    }
     fn long() -> String {
         "90d".into()
     }
@@ -205,9 +208,15 @@ pub struct RevisionRow {
     /// Nothing but a restart of the one before.
     #[serde(default)]
     pub restart: bool,
+    /// Names of the containers that it is written with.
+    #[serde(default = "RevisionRow::containers")]
+    pub containers: Vec<String>,
 }
 
 impl RevisionRow {
+    pub fn containers() -> Vec<String> {
+        vec![PodRow::app()]
+    }
     fn image() -> String {
         "ghcr.io/acme/app:v1".into()
     }
@@ -252,6 +261,8 @@ pub struct PodRow {
     pub deleting: bool,
     /// How long ago it was to be gone.
     pub deleted: Option<String>,
+    #[serde(default)]
+    pub finalizers: Vec<String>,
     #[serde(default)]
     pub claims: Vec<String>,
     #[serde(default)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use covet_tui::domain::{
-    Autoscaler, ConfigReference, Container, ContainerState, Controller, ControllerRevision, CronJob,
-    Deployment, IntOrPercent, Job, Key, Kind, Labels, Name, Owner, Phase, Pod, Quantities, ReplicaSet,
-    Selector, Status, Strategy, Template, TemplateContainer, Terminated, Update, Usage,
+    Autoscaler, Concurrency, ConfigReference, Container, ContainerState, Controller, ControllerRevision,
+    CronJob, Deployment, IntOrPercent, Job, Key, Kind, Labels, Name, Owner, Phase, Pod, Quantities,
+    ReplicaSet, Selector, Status, Strategy, Template, TemplateContainer, Terminated, Update, Usage,
 };
 
 use super::rows::{AutoscalerRow, ControllerRow, CronJobRow, DeploymentRow, JobRow, PodRow, RevisionRow};
@@ -133,6 +133,7 @@ pub fn job(row: &JobRow) -> Job {
         memory: None,
         cpu: None,
         hash: None,
+        containers: RevisionRow::containers(),
         selects: BTreeMap::new(),
         restart: false,
     };
@@ -164,7 +165,12 @@ pub fn cron_job(row: &CronJobRow) -> CronJob {
         edited: edit(row.edited.as_deref(), row.by.as_deref()),
         suspended: row.suspended,
         schedule: row.schedule.as_str().into(),
-        forbids_overlap: row.forbids,
+        concurrency: match &*row.concurrency {
+            "Allow" => Concurrency::Allow,
+            "Forbid" => Concurrency::Forbid,
+            "Replace" => Concurrency::Replace,
+            other => panic!("{other} is no concurrencyPolicy"),
+        },
         active: 0,
         last_scheduled: row.scheduled.as_deref().map(ago),
         last_successful: row.successful.as_deref().map(ago),
@@ -190,16 +196,20 @@ fn template(refs: &[String], namespace: &str, revision: &RevisionRow) -> Templat
         ConfigReference { object: object(text, namespace), key, optional: false }
     };
     Template {
-        containers: Box::new([TemplateContainer {
-            name: "app".into(),
-            image: revision.image.as_str().into(),
-            requests: quantities,
-            limits: quantities,
-            ports: Box::default(),
-            liveness: None,
-            readiness: None,
-            startup: None,
-        }]),
+        containers: revision
+            .containers
+            .iter()
+            .map(|name| TemplateContainer {
+                name: name.as_str().into(),
+                image: revision.image.as_str().into(),
+                requests: quantities,
+                limits: quantities,
+                ports: Box::default(),
+                liveness: None,
+                readiness: None,
+                startup: None,
+            })
+            .collect(),
         references: refs.iter().map(reference).collect(),
         pull_secrets: Box::default(),
         service_account: None,
@@ -351,6 +361,9 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         let (name, revision) =
             name.split_once('@').map_or((name, None), |(name, number)| (name, Some(number)));
         let name = name.to_owned();
+        if matches!(kind, "statefulset" | "daemonset") {
+            labels.push(("app".into(), name.as_str().into()));
+        }
         if let Some(number) = revision {
             let label =
                 if kind == "statefulset" { format!("{name}-h{number}") } else { format!("h{number}") };
@@ -394,6 +407,7 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         owner,
         created,
         deleting: row.deleted.as_deref().map(ago).or(row.deleting.then(now)),
+        finalizers: row.finalizers.iter().map(|name| name.as_str().into()).collect(),
         node: (!homeless).then(|| row.node.as_deref().unwrap_or("n1").into()),
         phase: match row.is.as_str() {
             "completed" => Phase::Succeeded,

@@ -385,6 +385,7 @@ pub fn pod(name: &str, node: &str, crashing: bool) -> Pod {
         owner: None,
         created: if crashing { ago(290) } else { ago(260_000) },
         deleting: None,
+        finalizers: Box::default(),
         node: Some(node.into()),
         phase: Phase::Running,
         reason: None,
