@@ -8,7 +8,7 @@ mod pods;
 
 use std::time::Duration;
 
-use crate::domain::{Timestamp, between, cause, text};
+use crate::domain::{Kind, Subject, Timestamp, between, cause, text};
 
 use super::view::View;
 use super::{PlannedStep, Playbook, Resolution, StepState};
@@ -124,6 +124,11 @@ pub(super) fn resolution(
     changed: Option<Timestamp>,
 ) -> Resolution {
     let resolved = &playbook.resolved;
+    if is_gone(view) {
+        let says = "what it is about does not exist any more".to_owned();
+        let (holds_since, for_) = (Some(view.facts.now), resolved.for_);
+        return Resolution { says, holds_since, for_, reached: true };
+    }
     let mut missing = Vec::new();
     let mut since = changed;
     for condition in &resolved.conditions {
@@ -165,6 +170,13 @@ pub(super) fn resolution(
         says.push_str(&format!(" (not checked: {})", unseen.join(", ")));
     }
     Resolution { says, holds_since, for_, reached }
+}
+
+/// A workload or an Ingress that was deleted. What ran on a node goes on without it.
+fn is_gone(view: &View<'_>) -> bool {
+    let subject = &view.facts.anomaly.subject;
+    let is_node = matches!(subject, Subject::Object(object) if object.kind == Kind::Node);
+    !view.facts.fires && !is_node && view.snapshot().is_over(subject)
 }
 
 /// The playbook's time, or twice the last crash period where restarts are what is watched.

@@ -12,6 +12,7 @@ mod quota;
 mod restart;
 mod run;
 mod workload;
+mod writer;
 
 pub(super) use budget::{blockers, budgets};
 pub(super) use elsewhere::elsewhere;
@@ -65,6 +66,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     hazards.extend(run::suspends(scene));
     hazards.extend(restart::fine_log_level(scene));
     hazards.extend(certificate::hazard(scene, (hands.clock)()));
+    hazards.extend(writer::hazard(scene, (hands.clock)()));
     hazards.sort_by_key(|hazard| std::cmp::Reverse(hazard.level));
     hazards
 }

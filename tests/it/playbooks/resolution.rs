@@ -280,3 +280,16 @@ fn a_change_is_called_as_it_was_called_when_it_was_done() {
     world.anomaly.bindings.insert("good_revision", "9".into());
     assert_eq!(world.plan().step("roll-back").unwrap().title, called);
 }
+
+#[test]
+fn what_was_deleted_is_over_and_asks_for_nothing() {
+    let mut world = rolled_back(5);
+    for delta in [Delta::Relisting, Delta::Listed] {
+        world.facts.push((Origin::Deployments, Fact::Deployments(delta)));
+    }
+    assert!(!world.plan().resolved.reached, "it still fires");
+    world.fires = false;
+    let plan = world.plan();
+    assert_eq!((plan.resolved.reached, plan.suggested), (true, None));
+    assert_eq!(plan.why, "what it is about does not exist any more");
+}

@@ -151,9 +151,11 @@ impl World {
             ready,
             available: ready,
             conditions: Box::new([]),
-            template,
+            template: template.clone(),
         });
-        self.deployment.revision = self.deployment.revision.max(Some(revision));
+        if self.deployment.revision <= Some(revision) {
+            (self.deployment.revision, self.deployment.template) = (Some(revision), template);
+        }
     }
 
     fn pod(&self, revision: u64, index: u32) -> Pod {
