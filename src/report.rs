@@ -166,8 +166,15 @@ impl Report {
             for evidence in &anomaly.evidence {
                 let _ = writeln!(out, "          seen     {}", evidence.says);
             }
-            for found in &anomaly.found {
-                let _ = writeln!(out, "          found    {}: {}", found.cause, found.says);
+            let says = |found: &FoundRow| format!("{}: {}", found.cause, found.says);
+            // Several reads may have found the same.
+            let mut said: Vec<String> = Vec::new();
+            for found in anomaly.found.iter().map(says) {
+                if said.contains(&found) {
+                    continue;
+                }
+                let _ = writeln!(out, "          found    {found}");
+                said.push(found);
             }
             if let Some(next) = &anomaly.suggested {
                 let _ = writeln!(out, "          next     {} ({})", next.title, next.step);

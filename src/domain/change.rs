@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, ObjectRef, Timestamp};
+use super::{Kind, Name, ObjectRef, Timestamp};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Change {
@@ -21,6 +21,14 @@ impl Change {
     pub const READY_AGAIN: &str = "became ready again";
     pub const UNCORDONED: &str = "uncordoned";
     pub const NO_LONGER_TAINTED: &str = "no longer tainted";
+
+    /// What is said of an object that was not there before.
+    pub const CREATED: &str = "created";
+
+    /// A Service that was not there before: nobody lacked it until then, and nobody lacks it now.
+    pub fn is_new_service(&self) -> bool {
+        self.object.kind == Kind::Service && self.says.ends_with(Self::CREATED)
+    }
 
     /// A node came, or came back: nobody lacks anything for that.
     pub fn is_arrival(&self) -> bool {

@@ -22,7 +22,7 @@ pub(super) fn edits(snapshot: &Snapshot, window: Window) -> Vec<Change> {
         if !window.contains(at) || (is_ours && is_told(snapshot, &object, at)) {
             return;
         }
-        let verb = if at.duration_since(created) > CREATING { "changed" } else { "created" };
+        let verb = if at.duration_since(created) > CREATING { "changed" } else { Change::CREATED };
         changes.push(Change {
             at,
             kind: if is_ours { ChangeKind::Ours } else { ChangeKind::Config },

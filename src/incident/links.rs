@@ -81,35 +81,41 @@ fn storms(anomalies: &[Anomaly]) -> Vec<Edge> {
     edges
 }
 
-/// Nodes that fall silent together have one story: what they share went, a rack, a zone, a network. Two or three may be
-/// chance.
+/// What falls silent in the same moment has one story.
 fn together(anomalies: &[Anomaly]) -> Vec<Edge> {
-    const MANY: usize = 4;
-    let at_once = SignedDuration::from_mins(2);
-    let is_silent =
+    let is_node =
         |anomaly: &Anomaly| &*anomaly.rule == "node-notready" && has_cause(anomaly, &[cause::KUBELET_SILENT]);
-    let mut silent: Vec<usize> = anomalies
-        .iter()
-        .enumerate()
-        .filter(|(_, anomaly)| is_silent(anomaly))
-        .map(|(index, _)| index)
-        .collect();
-    silent.sort_by_key(|index| (anomalies[*index].onset, &anomalies[*index].id));
+    // Two or three may be chance; what they share is a rack, a zone, a network.
+    let nodes =
+        at_once(anomalies, is_node, (4, SignedDuration::from_mins(2)), |one, other| one.rule == other.rule);
+    let is_deserted = |anomaly: &Anomaly| has_cause(anomaly, &[cause::FELL_SILENT]);
+    // That all pods of two workloads stop within seconds is none.
+    let workloads = at_once(anomalies, is_deserted, (2, SignedDuration::from_secs(30)), |one, other| {
+        one.bindings.get("namespace") == other.bindings.get("namespace")
+    });
+    nodes.into_iter().chain(workloads).collect()
+}
+
+/// Edges from the first of these to each that came within this time after it, where there are so many at least.
+fn at_once(
+    anomalies: &[Anomaly],
+    is_one: impl Fn(&Anomaly) -> bool,
+    (many, within): (usize, SignedDuration),
+    are_near: impl Fn(&Anomaly, &Anomaly) -> bool,
+) -> Vec<Edge> {
+    let mut rest: Vec<usize> =
+        anomalies.iter().enumerate().filter(|(_, anomaly)| is_one(anomaly)).map(|(index, _)| index).collect();
+    rest.sort_by_key(|index| (anomalies[*index].onset, &anomalies[*index].id));
     let mut edges = Vec::new();
-    let mut rest = &silent[..];
-    while let Some((cause, others)) = rest.split_first() {
-        let began = anomalies[*cause].onset;
-        let near =
-            others.iter().take_while(|other| anomalies[**other].onset.duration_since(began) <= at_once);
-        let (with_it, later) = others.split_at(near.count());
-        if with_it.len() + 1 >= MANY {
+    while let Some(cause) = rest.first().copied() {
+        let first = &anomalies[cause];
+        let is_with_it =
+            |other: &Anomaly| other.onset.duration_since(first.onset) <= within && are_near(first, other);
+        let (with_it, later): (Vec<usize>, Vec<usize>) =
+            rest[1..].iter().partition(|other| is_with_it(&anomalies[**other]));
+        if with_it.len() + 1 >= many {
             let why = "they fell silent together: look for what they share";
-            edges.extend(with_it.iter().map(|effect| Edge {
-                cause: *cause,
-                effect: *effect,
-                why,
-                weight: 0.8,
-            }));
+            edges.extend(with_it.iter().map(|effect| Edge { cause, effect: *effect, why, weight: 0.8 }));
         }
         rest = later;
     }

@@ -147,7 +147,9 @@ impl<'a> Sphere<'a> {
             || self.objects.contains(&change.object)
             || self.namespace == Some(&change.object.key.namespace)
             || self.around.is_some_and(|(namespace, kinds)| {
-                *namespace == change.object.key.namespace && kinds.contains(&change.object.kind)
+                *namespace == change.object.key.namespace
+                    && kinds.contains(&change.object.kind)
+                    && !change.is_new_service()
             })
     }
 }
