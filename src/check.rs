@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Access, Action, Age, Anomaly, AnomalyId, Name, Observation, Origin, Reading, Severity, Snapshot, System,
-    Timestamp,
+    Access, Action, Age, Anomaly, AnomalyId, Change, Name, Observation, Origin, Reading, Severity, Snapshot,
+    System, Timestamp,
 };
 use crate::incident::{Incident, incidents, with_words};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
@@ -34,6 +34,8 @@ pub struct Look<'a> {
     /// The systems that are configured.
     pub systems: &'a BTreeSet<System>,
     pub read_only: bool,
+    /// What was done from here lately, by the journal.
+    pub deeds: Vec<Change>,
     /// None when there is no cluster to ask: then reads are not done.
     pub probes: Option<&'a Probes>,
     /// Keep looking this long for something to fire.
@@ -43,6 +45,7 @@ pub struct Look<'a> {
 /// Looks until every source has spoken, then judges; with `wait`, until something fires or the time is over.
 pub async fn look(look: &Look<'_>, observations: &mut mpsc::Receiver<Observation>) -> Report {
     let mut snapshot = Snapshot::watching(look.scope.cloned(), look.library.triggers());
+    snapshot.deeds.clone_from(&look.deeds);
     let deadline = Instant::now() + look.wait.unwrap_or_default();
     // Whoever waits longer lets large lists come to their end.
     let patience = deadline.max(Instant::now() + PATIENCE);

@@ -111,6 +111,13 @@ impl Session {
         Outside::of(&self.settings)
     }
 
+    /// What was done from here before, in this context.
+    fn earlier(&self) -> Earlier {
+        let records = Journal::read(&self.journal_folder()).unwrap_or_default();
+        let context = self.settings.context.value.as_deref().unwrap_or_default();
+        Earlier::of(&records, context, (self.clock)())
+    }
+
     fn journal_folder(&self) -> PathBuf {
         commands::journal_folder(&*self.environment).unwrap_or_else(|| PathBuf::from(".covet-tui"))
     }
@@ -177,6 +184,7 @@ pub fn check(start: &Start, args: &CheckArgs) -> ExitCode {
             settings: &session.settings.bindings(),
             systems: &outside.systems(),
             read_only: session.settings.read_only.value,
+            deeds: session.earlier().deeds,
             probes: probes.as_ref(),
             wait: args.wait,
         };
@@ -260,13 +268,9 @@ pub(crate) fn open(session: Session) -> Result<Ended, ExitCode> {
     };
     let triggers = library.triggers();
     let context = session.settings.context.value.as_deref();
-    let earlier = match &arms {
-        Some(_) => {
-            let records = Journal::read(&folder).unwrap_or_default();
-            Earlier::of(&records, context.unwrap_or_default(), (session.clock)())
-        }
-        None => Earlier::default(),
-    };
+    let earlier = session.earlier();
+    // Whoever only looks sees what was done, and takes nothing back.
+    let earlier = if arms.is_some() { earlier } else { Earlier { undos: Vec::new(), ..earlier } };
     let app = App::new(
         Options {
             context: context.unwrap_or("in cluster").to_owned(),

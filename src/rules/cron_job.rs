@@ -39,6 +39,8 @@ pub(super) const OVERLAP: Threshold = Threshold {
 const RESTED: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Clocks and controllers are late.
 const LATE: Duration = Duration::from_mins(10);
+/// Where what keeps it is known.
+const SOON: Duration = Duration::from_mins(2);
 /// What fails now and then is over by then.
 const SETTLED: Duration = Duration::from_mins(5);
 
@@ -92,8 +94,9 @@ fn failing<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Tr
 fn traceless<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Trouble<'a>> {
     let (ran, pause) = (cron.last_scheduled?, cron.longest_pause()?);
     let since = cron.last_successful.unwrap_or(cron.created);
-    let patience = pause.mul_f64(scene.threshold(&PAUSES)) + LATE;
     let replaces = cron.concurrency == Concurrency::Replace;
+    let lateness = if replaces { SOON } else { LATE };
+    let patience = pause.mul_f64(scene.threshold(&PAUSES)) + lateness;
     let speaks = |job: &&&Job| job.is_complete() || job.active > 0 && !replaces;
     if between(since, ran) < patience || runs.iter().any(|job| speaks(&job)) {
         return None;
@@ -192,7 +195,7 @@ fn overdue<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<Tr
     let told = scene.events(Kind::CronJob, &cron.key).next();
     // What is known to hold it back is no lateness.
     let known = running.is_some() || told.is_some_and(|event| event.warning && event.last > ran);
-    let lateness = if known { Duration::from_mins(2) } else { LATE };
+    let lateness = if known { SOON } else { LATE };
     if waited < pause.mul_f64(scene.threshold(&PAUSES)) + lateness {
         return None;
     }

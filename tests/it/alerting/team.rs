@@ -303,6 +303,7 @@ async fn looked(settings: &config::Settings, library: &Library) -> covet_tui::re
         settings: &std::collections::BTreeMap::new(),
         systems: &std::collections::BTreeSet::new(),
         read_only: true,
+        deeds: Vec::new(),
         probes: None,
         wait: None,
     };

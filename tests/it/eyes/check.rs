@@ -29,6 +29,7 @@ async fn looked_for(settings: &Settings, read_only: bool, wait: Duration) -> Rep
         systems: &outside.systems(),
         read_only,
         scope: settings.namespace.one(),
+        deeds: Vec::new(),
         probes: Some(&Probes::new(client, Timestamp::now, outside.clone())),
         wait: Some(wait),
     };
