@@ -94,15 +94,18 @@ fn database(view: &View<'_>, sql: &Sql) -> Option<String> {
     }
 }
 
-/// More replicas take what the database has left; fewer than the load asks for are slower than it is now.
+/// More replicas take what the database has left; fewer than the load asks for are slower than it is now, and as many
+/// give nothing back.
 fn bounds(view: &View<'_>, max: u32) -> Option<String> {
     let scaler = view.autoscaler?;
     if max > scaler.max {
         return database_is_full(view);
     }
     let refused = view.snapshot().exhausted.is_some();
-    (max < scaler.desired && !refused)
-        .then(|| format!("the load asks for {} of {}: fewer would be slower", scaler.desired, scaler.target))
+    (max <= scaler.desired && !refused).then(|| {
+        let but = if max < scaler.desired { "fewer would be slower" } else { "as many free no connection" };
+        format!("the load asks for {} of {}: {but}", scaler.desired, scaler.target)
+    })
 }
 
 fn scale(view: &View<'_>, object: &ObjectRef, replicas: u32) -> Option<String> {
