@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Access, Action, Age, Anomaly, AnomalyId, Change, Name, Observation, Origin, Reading, Severity, Snapshot,
+    Access, Action, Age, Anomaly, AnomalyId, Change, Name, Observation, Origin, Reading, Severity, Sight, Snapshot,
     System, Timestamp,
 };
 use crate::incident::{Incident, incidents, with_words};
@@ -21,6 +21,9 @@ use crate::rules::{Judgement, Thresholds, judge};
 
 /// How long sources get to say something before the look is taken without them.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a database is closed, from the first attempt to the last, before that is what is told of it.
+const AGAIN: Duration = Duration::from_secs(4);
 
 /// What to look with.
 pub struct Look<'a> {
@@ -76,6 +79,7 @@ async fn settle(
         .iter()
         .any(|origin| *origin != Origin::Cockpit && is_waiting(snapshot, *origin, clock()))
         || unasked(snapshot)
+        || is_tried_again(snapshot)
     {
         match timeout_at(deadline, observations.recv()).await {
             Ok(Some(observation)) => snapshot.fold(observation),
@@ -88,6 +92,12 @@ async fn settle(
 fn unasked(snapshot: &Snapshot) -> bool {
     let mut asked = snapshot.triggers.iter().filter(|trigger| trigger.is_asked());
     asked.any(|trigger| !snapshot.asked.contains_key(&trigger.playbook))
+}
+
+/// A database that was found closed may be starting: it is tried again before anything is said of it.
+fn is_tried_again(snapshot: &Snapshot) -> bool {
+    let closed = snapshot.sight(Origin::Postgres).and_then(Sight::closed_for);
+    closed.is_some_and(|closed| closed < AGAIN)
 }
 
 /// Not seen yet, or a list not yet at its end.

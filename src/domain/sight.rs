@@ -12,6 +12,18 @@ const OLD_SAMPLES: Duration = Duration::from_secs(300);
 pub struct Sight {
     pub seen: Option<Timestamp>,
     pub blind: Option<Blind>,
+    /// When it was tried last without success.
+    pub tried: Option<Timestamp>,
+}
+
+impl Sight {
+    /// For how long one attempt after another has found nobody listening where it should be: the host answers, and
+    /// refuses the connection. None where it lets us in, says no, or is silent.
+    pub fn closed_for(&self) -> Option<Duration> {
+        let blind = self.blind.as_ref().filter(|blind| blind.kind == BlindKind::Unreachable)?;
+        let is_closed = blind.why.to_lowercase().contains("connection refused");
+        is_closed.then(|| between(blind.since, self.tried.unwrap_or(blind.since)))
+    }
 }
 
 impl Snapshot {

@@ -146,6 +146,7 @@ impl Snapshot {
         let sight = self.sights.entry(origin).or_default();
         match seen {
             Err(blind) => {
+                sight.tried = Some(at);
                 // The first moment of a lasting blindness is the one to show.
                 let since =
                     sight.blind.as_ref().map_or(blind.since, |earlier| earlier.since.min(blind.since));

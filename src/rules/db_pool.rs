@@ -84,6 +84,7 @@ pub(super) static RULE: Rule = Rule {
         STUCK,
         OWN_LIMIT,
         db_gone::GONE,
+        db_gone::CLOSED,
         PAGES_AFTER,
     ],
     examine,

@@ -10,6 +10,7 @@ use covet_tui::report::Report;
 use covet_tui::rules::Thresholds;
 
 use super::*;
+use crate::postgres::server::bare;
 
 async fn looked(settings: &Settings, read_only: bool) -> Report {
     looked_for(settings, read_only, Duration::from_secs(90)).await
@@ -81,5 +82,42 @@ async fn where_nothing_is_wrong_nothing_is_even_suspected() {
         let report = looked_for(&settings(&lab, kubeconfig, &[]), false, Duration::from_secs(5)).await;
         assert!(report.anomalies.is_empty(), "{}", report.table());
     }
+    lab.stop().await;
+}
+
+/// What one look without patience says of the database at this URL.
+async fn looked_at_database(lab: &Lab, url: &str) -> (Vec<String>, Vec<String>) {
+    let settings = settings(lab, lab.kubeconfig(), &[("DATABASE_URL", url)]);
+    let report = looked_for(&settings, false, Duration::ZERO).await;
+    let of = |rule: &str| rule.starts_with("db-");
+    let titles = report.anomalies.iter().filter(|row| of(&row.rule)).map(|row| row.title.clone());
+    let blind = report.blind.iter().filter(|row| row.rule == "db-pool").map(|row| row.why.clone());
+    (titles.collect(), blind.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_stopped_is_an_outage_at_the_first_look_and_our_own_mistakes_are_none() {
+    let lab = lab::start(lab::Options { seed: 31, ..lab::Options::default() }).await.unwrap();
+    let server = bare("").await;
+    let boss = server.connect("boss", "postgres").await;
+    boss.batch_execute("CREATE ROLE eye LOGIN PASSWORD 'hunter22'; GRANT pg_monitor TO eye").await.unwrap();
+    let at = |login: &str, host: &str, rest: &str| {
+        format!("postgresql://{login}@{host}:{}/postgres{rest}", server.port)
+    };
+    let well = at("eye:hunter22", "127.0.0.1", "?sslmode=prefer");
+    assert_eq!(looked_at_database(&lab, &well).await, (vec![], vec![]));
+    for (mistake, words) in [
+        (at("eye:wrong", "127.0.0.1", "?sslmode=prefer"), "password authentication failed"),
+        (at("eye:hunter22", "127.0.0.1", "?sslmode=require"), "TLS"),
+        (at("eye:hunter22", "db.nowhere.invalid", "?sslmode=prefer"), "lookup address"),
+    ] {
+        let (titles, blind) = looked_at_database(&lab, &mistake).await;
+        assert_eq!(titles, Vec::<String>::new(), "{mistake}");
+        assert!(blind.iter().any(|why| why.contains(words)), "{mistake}: {blind:?}");
+    }
+    drop((boss, server));
+    let (titles, blind) = looked_at_database(&lab, &well).await;
+    assert_eq!(titles, ["the database does not answer: nobody listens there"], "{blind:?}");
+    assert!(blind.iter().all(|why| why.contains("Connection refused")), "{blind:?}");
     lab.stop().await;
 }

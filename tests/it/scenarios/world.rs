@@ -236,7 +236,7 @@ impl World {
         all.extend(self.database_looks());
         all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
-            if kind == "never-reached" {
+            if kind == "never-reached" || kind.starts_with("closed for ") {
                 all.retain(|observation| observation.origin != *origin);
             }
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
@@ -724,6 +724,10 @@ fn deed(row: &DeedRow) -> Change {
 }
 
 fn blind(origin: Origin, kind: &str) -> Blind {
+    if let Some(since) = kind.strip_prefix("closed for ") {
+        let why = format!("{} cannot be reached: Connection refused", origin.as_str());
+        return Blind { kind: BlindKind::Unreachable, why, repair: None, since: ago(since) };
+    }
     let kind = match kind {
         "not-configured" => BlindKind::NotConfigured,
         "refused" => BlindKind::Refused,
