@@ -192,6 +192,8 @@ pub struct Handshake {
     pub port: u16,
     /// Where we connected: one row per address.
     pub address: Name,
+    /// The settings name that address: it is not where the name leads.
+    pub is_given: bool,
     pub at: Timestamp,
     /// The certificate, or why there was none, in words.
     pub served: Result<Served, Name>,
@@ -216,6 +218,8 @@ pub struct Served {
     pub name_matches: bool,
     /// None when a client would trust it, else why not.
     pub distrust: Option<Name>,
+    /// None of its issuers was served with it, and it did not sign itself.
+    pub is_alone: bool,
 }
 
 /// CPU and memory in use by a pod's container or a node.

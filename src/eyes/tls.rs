@@ -170,6 +170,7 @@ pub(super) fn parse(text: &str) -> Option<Target> {
     (!host.is_empty()).then(|| Target {
         host: host.to_owned(),
         port,
+        is_given: address.is_some(),
         addresses: address.into_iter().collect(),
         secured: true,
     })
@@ -182,6 +183,7 @@ async fn handshakes(target: Target, (roots, dns): (&Roots, &Dns), now: Timestamp
         host: host.clone(),
         port: target.port,
         address,
+        is_given: target.is_given,
         at: now,
         served,
     };

@@ -63,9 +63,6 @@ pub(super) const LIMITED_AFTER: Threshold = Threshold {
     source: "our own choice",
 };
 
-/// Clients turn away now, not in some days.
-const REFUSED: &[&str] = &[cause::EXPIRED, cause::NAME_MISMATCH, cause::DEFAULT_CERTIFICATE];
-
 pub(super) static RULE: Rule = Rule {
     name: "cert-expiry",
     title: "Certificates expiring",
@@ -132,13 +129,14 @@ fn anomaly(
         }
     }
     troubles.sort_by(|one, other| {
-        let refused = |trouble: &Trouble| REFUSED.contains(&trouble.cause.name);
-        (other.severity, refused(other))
-            .cmp(&(one.severity, refused(one)))
+        (other.severity, other.refused)
+            .cmp(&(one.severity, one.refused))
             .then(other.cause.weight.total_cmp(&one.cause.weight))
     });
     let first = troubles.first()?;
-    let onset = troubles.iter().filter_map(|trouble| trouble.since).min().unwrap_or(scene.now).min(scene.now);
+    // What is refused is so since then, however long it was neglected before.
+    let told = troubles.iter().filter(|trouble| trouble.refused == first.refused);
+    let onset = told.filter_map(|trouble| trouble.since).min().unwrap_or(scene.now).min(scene.now);
     // A test issuer's certificate is nobody's outage.
     let staging =
         rows.iter().filter_map(|row| row.served.as_ref().ok()).any(|served| is_staging(&served.issuer));
@@ -241,6 +239,10 @@ fn bindings(scene: &Scene<'_>, certificate: Option<&Certificate>, rows: &[&Hands
     }
     let host = rows.first().map(|row| &row.host).or_else(|| certificate?.dns_names.first());
     bindings.extend(host.map(|host| ("host", host.to_string())));
+    if let Some(row) = rows.first().filter(|row| row.is_given) {
+        bindings.insert("connect_to", row.address.to_string());
+        bindings.insert("address_given", "by hand".into());
+    }
     let place = rows.first().map(|row| row.place()).or_else(|| host.cloned());
     let mut kept = match certificate {
         Some(certificate) => Some(format!("Secret {}", certificate.secret)),

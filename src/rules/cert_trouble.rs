@@ -22,6 +22,8 @@ const LOADING: SignedDuration = SignedDuration::from_secs(30);
 /// One thing that is wrong.
 pub(super) struct Trouble {
     pub severity: Severity,
+    /// Clients turn away now, not in some days.
+    pub refused: bool,
     pub score: f64,
     pub since: Option<Timestamp>,
     pub origin: Origin,
@@ -45,6 +47,7 @@ fn trouble(
     let title = says.clone();
     Trouble {
         severity,
+        refused: false,
         score,
         since,
         origin,
@@ -52,6 +55,11 @@ fn trouble(
         cause: Cause { name, says, weight: 0.8 },
         pages_at: None,
     }
+}
+
+/// Clients turn away already: above whatever has some days left.
+fn refused(trouble: Trouble) -> Trouble {
+    Trouble { refused: true, severity: Severity::Critical, score: 1.0, ..trouble }
 }
 
 fn left(at: Timestamp, now: Timestamp) -> String {
@@ -76,7 +84,8 @@ pub(super) fn of_certificate(scene: &Scene<'_>, certificate: &Certificate) -> Ve
     let expired = certificate.not_after.filter(|not_after| *not_after <= now);
     if let Some(at) = expired {
         let says = format!("Certificate {}", left(at, now));
-        troubles.push(trouble(Severity::Critical, Origin::Certificates, Some(at), cause::EXPIRED, says));
+        let expired = trouble(Severity::Critical, Origin::Certificates, Some(at), cause::EXPIRED, says);
+        troubles.push(refused(expired));
     }
     if issuing && expired.is_none() {
         return troubles;
@@ -219,18 +228,53 @@ pub(super) fn of_handshake(
     }
     if placeholder {
         let says = format!("{} serves the ingress controller's placeholder ({})", row.place(), served.issuer);
-        troubles.push(trouble(Severity::Critical, Origin::Tls, at, cause::DEFAULT_CERTIFICATE, says));
+        let found = trouble(Severity::Critical, Origin::Tls, at, cause::DEFAULT_CERTIFICATE, says);
+        troubles.push(refused(found));
     } else if !served.name_matches {
         let says = format!("{} serves a certificate for {}", row.place(), served.names.join(", "));
-        troubles.push(trouble(Severity::Critical, Origin::Tls, at, cause::NAME_MISMATCH, says));
+        troubles.push(refused(trouble(Severity::Critical, Origin::Tls, at, cause::NAME_MISMATCH, says)));
     } else if let Some(why) = &served.distrust
         && served.not_after > scene.now
     {
-        let says = format!("clients do not trust what {} serves: {}", row.place(), quote(why));
-        troubles.push(trouble(Severity::Warning, Origin::Tls, at, cause::UNTRUSTED, says));
+        if lacks_intermediate(scene, served) {
+            let says = format!(
+                "{} serves its certificate without the intermediate ({}): clients refuse it",
+                row.place(),
+                served.issuer
+            );
+            troubles.push(refused(trouble(Severity::Critical, Origin::Tls, at, cause::UNTRUSTED, says)));
+        } else {
+            let says = format!("clients do not trust what {} serves: {}", row.place(), quote(why));
+            troubles.push(trouble(Severity::Warning, Origin::Tls, at, cause::UNTRUSTED, says));
+        }
     }
     troubles.extend(expiry(scene, row, served, certificate));
     troubles
+}
+
+/// Authorities that every client knows, by what their intermediates are called.
+const PUBLIC: &[&str] = &[
+    "Let's Encrypt",
+    "Google Trust Services",
+    "DigiCert",
+    "Sectigo",
+    "GlobalSign",
+    "ZeroSSL",
+    "GoDaddy",
+    "Amazon",
+    "Entrust",
+    "Certum",
+];
+
+/// Whether its chain is proven to lack a link: it came alone, and its issuer is one that is trusted where it sends all of
+/// its chain. Of any other authority it may be that clients know it and this machine does not.
+fn lacks_intermediate(scene: &Scene<'_>, served: &Served) -> bool {
+    if !served.is_alone || served.distrust.is_none() {
+        return false;
+    }
+    let mut all = scene.snapshot.handshakes.values().flatten().filter_map(|row| row.served.as_ref().ok());
+    let is_known = all.any(|other| other.issuer == served.issuer && other.distrust.is_none());
+    is_known || PUBLIC.iter().any(|name| served.issuer.starts_with(name))
 }
 
 /// Whether nothing gets as far as a handshake, or nobody has tried the way there yet: that is no certificate's fault.
@@ -270,16 +314,18 @@ fn expiry(
     let says = format!("{} {}", row.place(), left(served.not_after, now));
     let (warning, critical, page) = limits(scene, served);
     let from = |limit: SignedDuration| served.not_after.checked_sub(limit).ok();
+    let is_over = remaining <= SignedDuration::ZERO;
+    let begun = |trouble: Trouble| {
+        if is_over { refused(Trouble { since: Some(served.not_after), ..trouble }) } else { trouble }
+    };
     if newer && remaining < warning {
         let says = format!("{says}, although a newer certificate exists");
         let severity = if remaining < critical { Severity::Critical } else { Severity::Warning };
-        return Some(paged(
-            trouble(severity, Origin::Tls, from(warning), cause::SERVED_STALE, says),
-            from(page),
-        ));
+        let stale = trouble(severity, Origin::Tls, from(warning), cause::SERVED_STALE, says);
+        return Some(paged(begun(stale), from(page)));
     }
     let (severity, name) = match certificate {
-        _ if remaining <= SignedDuration::ZERO => (Severity::Critical, cause::EXPIRED),
+        _ if is_over => (Severity::Critical, cause::EXPIRED),
         // While cert-manager renews it in its own time, days alone say nothing (6-day certificates exist).
         Some(certificate) if is_renewed_in_time(scene, certificate) => return None,
         _ if remaining < critical => (Severity::Critical, cause::NOT_RENEWED),
@@ -289,7 +335,7 @@ fn expiry(
     };
     let name = if certificate.is_none() && name == cause::NOT_RENEWED { cause::NOT_MANAGED } else { name };
     let since = earliest(from(warning), Some(now));
-    Some(paged(trouble(severity, Origin::Tls, since, name, says), from(page)))
+    Some(paged(begun(trouble(severity, Origin::Tls, since, name, says)), from(page)))
 }
 
 /// What was served before a renewal, or a moment after it, says nothing about what the controller holds.

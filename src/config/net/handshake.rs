@@ -57,7 +57,9 @@ pub async fn open(
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let leaf = chain.first().ok_or("no certificate was served")?;
     let mut served = read(leaf, host)?;
-    let seen = Seen { host, now, alone: chain.len() == 1, self_signed: is_self_signed(leaf) };
+    let self_signed = is_self_signed(leaf);
+    served.is_alone = chain.len() == 1 && !self_signed;
+    let seen = Seen { host, now, self_signed };
     served.distrust = recorder.verdict().map(|error| own(&explain(&error, &served, &seen)));
     Ok((served, stream))
 }
@@ -66,8 +68,6 @@ pub async fn open(
 struct Seen<'a> {
     host: &'a str,
     now: Timestamp,
-    /// Only the certificate itself was served, none of its issuers.
-    alone: bool,
     self_signed: bool,
 }
 
@@ -95,6 +95,7 @@ pub fn read(der: &[u8], host: &str) -> Result<Served, String> {
         name_matches: names.iter().any(|name| matches(name, host)),
         names,
         distrust: None,
+        is_alone: false,
     })
 }
 
@@ -143,8 +144,11 @@ fn explain(error: &Error, served: &Served, seen: &Seen<'_>) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not valid yet".into(),
         CertificateError::UnknownIssuer if seen.self_signed => format!("self-signed ({})", served.issuer),
         CertificateError::UnknownIssuer => {
-            let alone =
-                if seen.alone { "; no intermediate was served: the chain may be incomplete" } else { "" };
+            let alone = if served.is_alone {
+                "; no intermediate was served: the chain may be incomplete"
+            } else {
+                ""
+            };
             format!("signed by an authority this machine does not know ({}){alone}", served.issuer)
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

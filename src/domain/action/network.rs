@@ -19,6 +19,9 @@ pub enum NetworkProbe {
     /// What every address of a host (`host[:port]`) serves, compared with the Certificate's own dates.
     TlsProbe {
         host: String,
+        /// `address:port`, where another than that of its name is meant.
+        #[serde(default)]
+        connect_to: Option<String>,
         /// Where Ingresses with this host are looked for, for the addresses of their load balancers.
         namespace: Option<Name>,
         certificate: Option<Key>,
@@ -95,11 +98,12 @@ impl NetworkProbe {
                 let to = to.unwrap_or_default();
                 format!("curl -sS -o /dev/null -w '%{{http_code}}\\n' {to}{}", shell_quote(url))
             }
-            NetworkProbe::TlsProbe { host, .. } => {
+            NetworkProbe::TlsProbe { host, connect_to, .. } => {
                 let (name, port) = host.rsplit_once(':').unwrap_or((host, "443"));
+                let at = connect_to.clone().unwrap_or_else(|| format!("{name}:{port}"));
                 format!(
                     "openssl s_client -connect {} -servername {} </dev/null | openssl x509 -noout -dates -serial -issuer -ext subjectAltName",
-                    shell_quote(&format!("{name}:{port}")),
+                    shell_quote(&at),
                     shell_quote(name)
                 )
             }

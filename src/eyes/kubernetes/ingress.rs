@@ -92,6 +92,8 @@ pub(in crate::eyes) struct Target {
     pub host: String,
     pub port: u16,
     pub addresses: Vec<String>,
+    /// By the settings, not by an Ingress.
+    pub is_given: bool,
     /// Its Ingress says with which certificate it is served.
     pub secured: bool,
 }
@@ -120,7 +122,7 @@ pub(in crate::eyes) fn targets(wire: IngressWire, _: &mut Names) -> Option<Vec<T
     hosts.dedup();
     let all = hosts.into_iter().map(|host| {
         let secured = covers(&host);
-        Target { host, port, addresses: addresses.clone(), secured }
+        Target { host, port, addresses: addresses.clone(), is_given: false, secured }
     });
     let all: Vec<Target> = all.collect();
     (!all.is_empty()).then_some(all)

@@ -13,6 +13,7 @@ pub(super) fn bind(args: &Args<'_>) -> Bound<NetworkProbe> {
         },
         "tls-probe" => NetworkProbe::TlsProbe {
             host: args.text("host")?,
+            connect_to: args.maybe("connect_to").ok().flatten(),
             namespace: place(args),
             certificate: maybe_key(args, "certificate"),
             secret: maybe_key(args, "secret"),

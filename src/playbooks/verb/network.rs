@@ -8,7 +8,11 @@ const RECORDS: &[&str] = &["A", "AAAA", "CNAME", "TXT", "NS", "CAA"];
 
 pub(super) static VERBS: &[Verb] = &[
     reads("http-probe", &[must("url", Url), may("times", Count), may("connect_to", Host)]).on(Network),
-    reads("tls-probe", &[must("host", Host), may("certificate", Name), may("secret", Name), IN]).on(Network),
+    reads(
+        "tls-probe",
+        &[must("host", Host), may("connect_to", Host), may("certificate", Name), may("secret", Name), IN],
+    )
+    .on(Network),
     reads("dns-lookup", &[must("name", Host), must("record", OneOf(RECORDS)), IN]).on(Network),
     reads("pod-http", &[must("pods", Pods), may("port", Name), may("path", Line)]).on(Network),
     reads("ingress-probe", &[must("ingress", Name), IN]).on(Network),

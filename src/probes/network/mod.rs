@@ -48,9 +48,10 @@ pub(super) async fn read(
         NetworkProbe::HttpProbe { url, times, connect_to } => {
             Ok(http::probe(&asking, url, *times, connect_to.as_deref()).await)
         }
-        NetworkProbe::TlsProbe { host, namespace, certificate, secret } => {
+        NetworkProbe::TlsProbe { host, connect_to, namespace, certificate, secret } => {
             let kept = (certificate.as_ref(), secret.as_ref());
-            Ok(tls::probe(&asking, host, namespace.as_deref(), kept).await)
+            let at = connect_to.as_deref().and_then(|to| to.parse().ok());
+            Ok(tls::probe(&asking, (host, at), namespace.as_deref(), kept).await)
         }
         NetworkProbe::DnsLookup { name, record, namespace } => {
             Ok(dns::lookup(&asking, name, record, namespace.as_deref()).await)

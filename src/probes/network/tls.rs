@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Asking;
-use super::way_in::{self, WayIn};
+use super::way_in;
 use crate::config::net::handshake::{self, Roots, shake};
 use crate::config::net::http::connect;
 use crate::config::net::walk::{Way, balancers};
@@ -28,7 +28,7 @@ const ENOUGH: Duration = Duration::from_hours(21 * 24);
 
 pub(super) async fn probe(
     asking: &Asking<'_>,
-    host: &str,
+    (host, at): (&str, Option<SocketAddr>),
     namespace: Option<&str>,
     (certificate, secret): (Option<&Key>, Option<&Key>),
 ) -> Answer {
@@ -36,8 +36,11 @@ pub(super) async fn probe(
         Some((name, port)) => (name, port.parse().ok()),
         None => (host, None),
     };
-    let ways = way_in::of_host(asking, namespace, name).await;
-    let addresses = match addresses(asking, name, port, &ways).await {
+    let found = match at {
+        Some(at) => Ok(vec![at]),
+        None => addresses(asking, name, port, namespace).await,
+    };
+    let addresses = match found {
         Ok(addresses) => addresses,
         Err(why) => return Answer::failed(&why),
     };
@@ -107,11 +110,12 @@ async fn addresses(
     asking: &Asking<'_>,
     name: &str,
     port: Option<u16>,
-    ways: &[WayIn],
+    namespace: Option<&str>,
 ) -> Result<Vec<SocketAddr>, String> {
+    let ways = way_in::of_host(asking, namespace, name).await;
     let port = port.or_else(|| ways.first().map(|way| way.port)).unwrap_or(443);
     let mut found: Vec<SocketAddr> = Vec::new();
-    for way in ways {
+    for way in &ways {
         let way = Way {
             host: name.to_owned(),
             port,

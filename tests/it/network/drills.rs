@@ -23,6 +23,7 @@ async fn read(bench: &Bench, probe: NetworkProbe) -> Reading {
 fn served(host: &str) -> NetworkProbe {
     NetworkProbe::TlsProbe {
         host: host.into(),
+        connect_to: None,
         namespace: Some(SPACE.into()),
         certificate: Some(key(CERTIFICATE)),
         secret: None,
@@ -180,6 +181,7 @@ async fn a_limit_is_told_with_its_end_and_passes_by_itself() {
     let pointed = bench.act(point).await;
     let second = || NetworkProbe::TlsProbe {
         host: HOST.into(),
+        connect_to: None,
         namespace: Some(SPACE.into()),
         certificate: Some(key("covetpy-tls-manual")),
         secret: None,

@@ -6,5 +6,6 @@ mod dns;
 mod drills;
 mod lab;
 mod registry;
+mod served;
 mod tls;
 mod walks;

@@ -47,8 +47,8 @@ keyUsage = critical,keyCertSign,cRLSign
 basicConstraints = CA:FALSE
 CNF
 key() { openssl ecparam -name prime256v1 -genkey -noout -out "$1.key" 2>/dev/null; }
-key root; openssl req -x509 -new -key root.key -subj "/CN=Test Root" -days 3650 -out root.crt -addext keyUsage=critical,keyCertSign
-key mid; openssl req -new -key mid.key -subj "/CN=Test Intermediate" -out mid.csr
+key root; openssl req -x509 -new -key root.key -subj "/CN=House Root" -days 3650 -out root.crt -addext keyUsage=critical,keyCertSign
+key mid; openssl req -new -key mid.key -subj "/CN=House Intermediate" -out mid.csr
 openssl ca -batch -notext -config ca.cnf -extensions authority -cert root.crt -keyfile root.key -in mid.csr -out mid.crt -days 3650 2>/dev/null
 at() { date -u -d "$1" +%Y%m%d%H%M%SZ; }
 leaf() { # file, host, from, until
@@ -99,7 +99,7 @@ pub async fn bench() -> Bench {
 impl Bench {
     fn tls(&self, name: &str) -> NetworkProbe {
         let host = format!("{name}.example:{}", self.nginx.port);
-        NetworkProbe::TlsProbe { host, namespace: None, certificate: None, secret: None }
+        NetworkProbe::TlsProbe { host, connect_to: None, namespace: None, certificate: None, secret: None }
     }
 
     fn http(&self, name: &str, path: &str, connect_to: Option<&str>) -> NetworkProbe {
@@ -144,7 +144,9 @@ async fn serial_dates_and_names_are_those_that_openssl_sees() {
     assert_eq!(reading.bindings["served_serial"].trim_start_matches('0'), serial.trim_start_matches('0'));
     let until = judged.lines().find_map(|line| line.strip_prefix("notAfter=")).unwrap();
     assert!(told(&reading).contains(&until[..16]), "{judged}\n{}", told(&reading));
-    assert!(told(&reading).contains("names good.example") && told(&reading).contains("by Test Intermediate"));
+    assert!(
+        told(&reading).contains("names good.example") && told(&reading).contains("by House Intermediate")
+    );
 }
 
 /// An API server that knows one Secret, and lets it be read or not.
@@ -195,7 +197,13 @@ async fn a_secret_that_holds_a_newer_certificate_than_is_served_was_not_loaded()
         let client = secret_of(status, &folder.join(kept)).await;
         let probes = Probes::new(client, covet_tui::domain::Timestamp::now, outside.clone());
         let host = format!("{served}.example:{}", bench.nginx.port);
-        let probe = NetworkProbe::TlsProbe { host, namespace: None, certificate: None, secret: secret() };
+        let probe = NetworkProbe::TlsProbe {
+            host,
+            connect_to: None,
+            namespace: None,
+            certificate: None,
+            secret: secret(),
+        };
         let reading = ask(&probes, probe).await;
         let all = told(&reading);
         assert_eq!(causes(&reading).contains(&"served-stale"), stale, "{status} {served}: {all}");
@@ -211,6 +219,7 @@ async fn a_port_without_tls_and_a_port_without_anybody_are_told_apart() {
     let plain = nginx(tempfile::tempdir().unwrap(), "server { listen 127.0.0.1:PORT; return 200 ok; }");
     let host = |port: u16| NetworkProbe::TlsProbe {
         host: format!("good.example:{port}"),
+        connect_to: None,
         namespace: None,
         certificate: None,
         secret: None,
@@ -222,6 +231,7 @@ async fn a_port_without_tls_and_a_port_without_anybody_are_told_apart() {
     assert!(reading.summary.to_lowercase().contains("connection refused"), "{}", reading.summary);
     let missing = NetworkProbe::TlsProbe {
         host: "gone.example".into(),
+        connect_to: None,
         namespace: None,
         certificate: None,
         secret: None,

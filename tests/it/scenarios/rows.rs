@@ -551,6 +551,12 @@ pub struct HandshakeRow {
     #[serde(default)]
     pub names: Vec<String>,
     pub distrust: Option<String>,
+    /// It was served without its issuers.
+    #[serde(default)]
+    pub alone: bool,
+    /// The settings name the address.
+    #[serde(default)]
+    pub given: bool,
     /// Why there was no handshake.
     pub fails: Option<String>,
 }

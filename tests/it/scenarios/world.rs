@@ -651,11 +651,13 @@ fn handshake(row: &HandshakeRow) -> Handshake {
         issuer: row.issuer.as_str().into(),
         serial: "0a1b".into(),
         distrust: row.distrust.as_deref().map(Name::from),
+        is_alone: row.alone,
     };
     Handshake {
         host: row.host.as_str().into(),
         port: row.port,
         address: row.address.as_str().into(),
+        is_given: row.given,
         at: now(),
         served: row.fails.as_deref().map_or(Ok(served), |why| Err(why.into())),
     }

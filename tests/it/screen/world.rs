@@ -464,6 +464,7 @@ fn handshake(host: &str, days: i64) -> Handshake {
         host: host.into(),
         port: 443,
         address: "203.0.113.10".into(),
+        is_given: false,
         at: now(),
         served: Ok(Served {
             not_before: ago(86_400),
@@ -473,6 +474,7 @@ fn handshake(host: &str, days: i64) -> Handshake {
             serial: "03ab".into(),
             name_matches: true,
             distrust: None,
+            is_alone: false,
         }),
     }
 }
