@@ -29,6 +29,8 @@ pub struct Traffic {
     pub denied_usual: Option<f64>,
     /// The namespace that refuses most of them.
     pub denied_in: Option<Name>,
+    /// The workload that refuses most of them, and how many a second, where labels tell workloads apart.
+    pub denied_by: Option<(Key, f64)>,
     /// Share of all 5xx responses by pod, largest first, 0 to 1.
     pub errors_by_pod: Vec<(Key, f64)>,
     /// Questions about parts of it in PromQL, by the placeholder that stands for each in playbooks.

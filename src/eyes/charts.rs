@@ -79,7 +79,7 @@ impl Charts {
             };
             found.first().map(|series| series.sample().value()).filter(|value| value.is_finite())
         };
-        let (p50, p95, p99, error_ratio, rate, denied, memory, present, by_pod, by_workload) = tokio::try_join!(
+        let (p50, p95, p99, error_ratio, rate, denied, memory, present, by_pod, refusing, by_workload) = tokio::try_join!(
             ask(quantile(0)),
             ask(quantile(1)),
             ask(quantile(2)),
@@ -89,6 +89,7 @@ impl Charts {
             ask(Some(&queries.memory)),
             ask(queries.present.as_ref()),
             now_of(queries.errors_by_pod.as_ref()),
+            now_of(apart.denied.as_ref()),
             by_workload
         )?;
         if slowly {
@@ -97,6 +98,10 @@ impl Charts {
         let usual = usual.await;
         let traffic = &mut self.traffic;
         traffic.denied_usual = usual;
+        traffic.denied_by = refusing.first().and_then(|row| {
+            let rate = row.sample().value();
+            Some((workloads::whose(row.metric(), &queries.namespace)?, rate)).filter(|_| rate > 0.0)
+        });
         traffic.questions.clone_from(&queries.parts);
         traffic.namespace.clone_from(&queries.namespace);
         for (series, lines, unit) in [

@@ -156,6 +156,7 @@ impl Queries {
             p95_last_week: quantile("0.95", "[30m] offset 1w"),
             by_workload: ByWorkload::of(
                 counter.as_ref().zip(failing.as_deref()).zip(counted_in.as_deref()),
+                answered("401|403|429").as_deref(),
                 histogram.as_ref(),
                 &timed,
             ),

@@ -33,13 +33,16 @@ pub(super) struct ByWorkload {
     pub rate: Option<String>,
     pub p95: Option<String>,
     pub p95_last_week: Option<String>,
+    /// Who refuses most.
+    pub denied: Option<String>,
 }
 
 impl ByWorkload {
-    /// `requests` is the counter, its failing answers and all of them, both as ranges; `timed` the matchers of the
-    /// histogram.
+    /// `requests` is the counter, its failing answers and all of them, both as ranges, `denied` those that it refuses;
+    /// `timed` the matchers of the histogram.
     pub(super) fn of(
         requests: Option<((&Metric, &str), &str)>,
+        denied: Option<&str>,
         latency: Option<&Metric>,
         timed: &str,
     ) -> Self {
@@ -54,6 +57,10 @@ impl ByWorkload {
             questions.error_ratio = Some(format!("{worst} / {rates}"));
             questions.rate = Some(format!("{live} and {worst} or topk({BUSIEST}, {live})"));
         }
+        questions.denied = requests
+            .zip(denied)
+            .and_then(|(((metric, _), _), denied)| rates(metric, denied, false))
+            .map(|rates| format!("topk(1, {rates})"));
         if let Some(metric) = latency {
             let name = &metric.name;
             let quantile = |range: &str| {
@@ -100,7 +107,7 @@ pub(super) struct Answers {
 }
 
 /// Whose series it is: its namespace, else the one that is watched, and what stands for the workload.
-fn whose(labels: &HashMap<String, String>, watched: &Name) -> Option<Key> {
+pub(super) fn whose(labels: &HashMap<String, String>, watched: &Name) -> Option<Key> {
     const PLACES: [&str; 3] = ["exported_namespace", "destination_workload_namespace", "namespace"];
     let place =
         PLACES.iter().find_map(|label| labels.get(*label)).map_or_else(|| watched.clone(), |name| own(name));
@@ -202,16 +209,25 @@ mod tests {
             workload: Some("app"),
             ..Metric::default()
         };
-        let questions = ByWorkload::of(Some(((&by_app, "hits{code=~\"5..\"}[2m]"), "hits{}[2m]")), None, "");
+        let questions = ByWorkload::of(
+            Some(((&by_app, "hits{code=~\"5..\"}[2m]"), "hits{}[2m]")),
+            Some("hits{code=~\"4..\"}[2m]"),
+            None,
+            "",
+        );
         assert_eq!(
             questions.error_ratio.unwrap(),
             "topk(20, sum by (namespace, app) (rate(hits{code=~\"5..\"}[2m]))) / sum by (namespace, app) (rate(hits{}[2m]))"
         );
+        assert_eq!(
+            questions.denied.unwrap(),
+            "topk(1, sum by (namespace, app) (rate(hits{code=~\"4..\"}[2m])))"
+        );
         let untold = Metric { workload: None, ..by_app.clone() };
-        let questions = ByWorkload::of(Some(((&untold, "a"), "b")), Some(&untold), "");
+        let questions = ByWorkload::of(Some(((&untold, "a"), "b")), Some("c"), Some(&untold), "");
         assert!(questions.error_ratio.is_none() && questions.rate.is_none() && questions.p95.is_none());
         let by_pod = Metric { workload: Some("pod"), ..by_app };
-        let p95 = ByWorkload::of(None, Some(&by_pod), "").p95.unwrap();
+        let p95 = ByWorkload::of(None, None, Some(&by_pod), "").p95.unwrap();
         assert!(
             p95.contains("sum by (le, namespace, workload) (label_replace(sum by (le, namespace, pod)"),
             "{p95}"

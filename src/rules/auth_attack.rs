@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Cause, Name, Origin, Severity, Timestamp, cause};
+use crate::domain::{
+    Anomaly, AnomalyId, Cause, Key, Kind, Name, ObjectRef, Origin, ReplicaSet, Severity, Timestamp, cause,
+};
 
 use super::traffic::{ANSWERS, MIN_RATE, Step, bindings, climb, subject};
 use super::workload::evidence;
-use super::{Rule, Scene, Threshold, Unit, shown};
+use super::{Rule, Scene, Threshold, Unit, own_traffic, shown};
 
 const RATE: Threshold = Threshold {
     key: "auth-attack.rate",
@@ -32,6 +34,25 @@ const AFTER: Threshold = Threshold {
     source: "our own choice",
 };
 
+const FLOOD: Threshold = Threshold {
+    key: "auth-attack.flood",
+    default: 10.0,
+    unit: Unit::PerSecond,
+    says: "requests refused, where twenty times as many are not usual either",
+    source: "our own choice: ten a second are no person's",
+};
+const FLOOD_AFTER: Threshold = Threshold {
+    key: "auth-attack.flood-after",
+    default: 60.0,
+    unit: Unit::Seconds,
+    says: "how long a flood lasts before it is a warning",
+    source: "our own choice: half of the window of rates",
+};
+/// How many times what is usual a flood is.
+const FLOOD_TIMES: f64 = 20.0;
+/// The share of the refusals that makes one workload the one that refuses.
+const MOST: f64 = 0.8;
+
 /// A change this long before explains our own clients' refusals (audit, section 3).
 const CHANGED: SignedDuration = SignedDuration::from_mins(30);
 /// Samples (30 s each) without which nothing is called usual; and so many before a climb that they tell what was.
@@ -44,7 +65,7 @@ pub(super) static RULE: Rule = Rule {
     says: "Refused requests (401, 403, 429) against what was usual before. Who does it, the logs tell.",
     needs: ANSWERS,
     awaits: &[],
-    thresholds: &[RATE, TIMES, AFTER, MIN_RATE],
+    thresholds: &[RATE, TIMES, AFTER, FLOOD, FLOOD_AFTER, MIN_RATE],
     examine,
 };
 
@@ -61,14 +82,21 @@ fn anomaly(scene: &Scene<'_>) -> Option<Anomaly> {
     let usual = usual(scene)?;
     let level = scene.threshold(&RATE).max(usual * scene.threshold(&TIMES));
     let onset = denied.above_since(level)?;
-    let severity = if scene.has_lasted(onset, &AFTER) { Severity::Warning } else { Severity::Suspect };
+    let flood = denied.above_since(scene.threshold(&FLOOD).max(usual * FLOOD_TIMES));
+    let is_flood = flood.is_some_and(|since| scene.has_lasted(since, &FLOOD_AFTER));
+    let lasts = scene.has_lasted(onset, &AFTER) || is_flood;
+    let severity = if lasts { Severity::Warning } else { Severity::Suspect };
     let mut facts = vec![evidence(
         Origin::Prometheus,
         Some(onset),
         format!("{:.1} requests a second are refused (401, 403, 429); {usual:.1} are usual", climb.value),
     )];
+    let refusing = refusing(scene, climb.value);
+    if let Some(key) = refusing {
+        facts.push(evidence(Origin::Prometheus, None, format!("{} refuses them", key.name)));
+    }
     let mut causes = Vec::new();
-    if let Some((at, what)) = changed(scene, onset) {
+    if let Some((at, what)) = changed(scene, onset, refusing) {
         let says = format!("{what} shortly before: our own clients may be the ones that fail");
         facts.push(evidence(Origin::Secrets, Some(at), what));
         causes.push(Cause { name: cause::OWN_CLIENTS, says, weight: 0.7 });
@@ -145,20 +173,34 @@ fn balancer(scene: &Scene<'_>, namespace: &Name) -> Option<String> {
     addresses.first().filter(|_| addresses.len() == 1).map(ToString::to_string)
 }
 
-/// A Secret or a revision of the traffic's namespace that came shortly before.
-fn changed(scene: &Scene<'_>, onset: Timestamp) -> Option<(Timestamp, String)> {
+/// The workload that refuses nearly all of them, where labels tell workloads apart.
+fn refusing<'a>(scene: &Scene<'a>, all: f64) -> Option<&'a Key> {
+    let (key, rate) = scene.snapshot.traffic.denied_by.as_ref()?;
+    (*rate >= MOST * all).then_some(key)
+}
+
+/// A Secret or a revision that came shortly before: of the workload that refuses, where that is known, else of the
+/// traffic's namespace. What others were rolled out with does not change whom this one lets in.
+fn changed(scene: &Scene<'_>, onset: Timestamp, refusing: Option<&Key>) -> Option<(Timestamp, String)> {
     let namespace = &scene.snapshot.traffic.namespace;
+    let own = refusing.and_then(|key| own_traffic::deployment(scene, key));
     let lately = |at: &Timestamp| *at <= onset && onset.duration_since(*at) <= CHANGED;
-    let here = |name: &crate::domain::Name| namespace.is_empty() || name == namespace;
+    let here = |name: &Name| namespace.is_empty() || name == namespace;
+    let uses = |key: &Key| {
+        let secret = ObjectRef::new(Kind::Secret, key.clone());
+        own.is_none_or(|own| own.template.references.iter().any(|reference| reference.object == secret))
+    };
+    let is_of =
+        |set: &ReplicaSet| own.is_none_or(|own| set.owner.as_ref().is_some_and(|owner| owner.uid == own.uid));
     let secrets =
-        scene.snapshot.secrets.iter().filter(|secret| here(&secret.key.namespace)).filter_map(|secret| {
-            let at = secret.edited.as_ref().map(|edit| edit.at).filter(lately)?;
-            Some((at, format!("Secret {} was changed", secret.key.name)))
-        });
-    let sets =
-        scene.snapshot.replica_sets.iter().filter(|set| here(&set.key.namespace) && lately(&set.created));
+        scene.snapshot.secrets.iter().filter(|secret| here(&secret.key.namespace) && uses(&secret.key));
+    let secrets = secrets.filter_map(|secret| {
+        let at = secret.edited.as_ref().map(|edit| edit.at).filter(lately)?;
+        Some((at, format!("Secret {} was changed", secret.key.name)))
+    });
+    let sets = scene.snapshot.replica_sets.iter();
     let sets = sets
-        .filter(|set| set.replicas > 0)
+        .filter(|set| here(&set.key.namespace) && lately(&set.created) && set.replicas > 0 && is_of(set))
         .map(|set| (set.created, format!("{} was rolled out", set.key.name)));
     secrets.chain(sets).max_by_key(|(at, _)| *at)
 }

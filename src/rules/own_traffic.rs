@@ -151,7 +151,7 @@ fn rising(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) 
 }
 
 /// The Deployment of that name; or that a Service of that name selects.
-fn deployment<'a>(scene: &Scene<'a>, key: &Key) -> Option<&'a Deployment> {
+pub(super) fn deployment<'a>(scene: &Scene<'a>, key: &Key) -> Option<&'a Deployment> {
     let named = scene.snapshot.deployments.get(key);
     named.or_else(|| {
         // Of several nobody can say which.

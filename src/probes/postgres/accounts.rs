@@ -1,9 +1,11 @@
 //! Accounts with many failed logins, and those that got in after them, in the application's own table.
 
 use crate::config::{DatabaseRefusal, DatabaseSession, DatabaseUsers, database_queries as queries};
-use crate::domain::Tone;
-use crate::domain::text;
+use crate::domain::{Tone, cause, text};
 use crate::probes::answer::Answer;
+
+/// So many accounts are not the few that clients of our own log in with (audit, section 3: users that make it a spray).
+const MANY: usize = 5;
 
 pub(super) async fn failures(
     session: &DatabaseSession,
@@ -45,6 +47,10 @@ pub(super) async fn failures(
     };
     answer.bind("attacked_accounts", listed(&all));
     answer.bind("breached_accounts", listed(&inside));
+    if all.len() >= MANY {
+        let says = format!("{} have more than {more_than} failed logins", text::count(all.len(), "account"));
+        answer.found(cause::PASSWORD_GUESSING, says);
+    }
     answer.summary(match (inside.len(), rows.len()) {
         (0, 0) => format!("no account has more than {more_than} failed logins"),
         (0, some) => format!("{} with more than {more_than} failed logins", text::count(some, "account")),

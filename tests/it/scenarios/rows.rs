@@ -378,6 +378,8 @@ pub struct TrafficRow {
     #[serde(default)]
     pub denied: Vec<String>,
     pub denied_usual: Option<f64>,
+    /// The workload that refuses most, and how many a second.
+    pub denied_by: Option<(String, f64)>,
     /// Since when there have been no series: the last samples are from then.
     pub gone: Option<String>,
     /// By workload.

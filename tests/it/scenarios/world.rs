@@ -517,6 +517,10 @@ fn traffic(row: &TrafficRow) -> Traffic {
         ..Traffic::default()
     }
 }
+        denied_by: row
+            .denied_by
+            .as_ref()
+            .map(|(name, rate)| (Key::new(row.namespace.as_str(), name.as_str()), *rate)),
 
 fn node(row: &NodeRow) -> Node {
     let since = ago(&row.since);
