@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Access, Action, Age, Anomaly, AnomalyId, Change, Name, Observation, Origin, Reading, Severity, Sight, Snapshot,
+    Access, Action, Age, Anomaly, AnomalyId, Cache, Change, Name, Observation, Origin, Reading, Severity, Sight, Snapshot,
     System, Timestamp,
 };
 use crate::incident::{Incident, incidents, with_words};
@@ -94,10 +94,15 @@ fn unasked(snapshot: &Snapshot) -> bool {
     asked.any(|trigger| !snapshot.asked.contains_key(&trigger.playbook))
 }
 
-/// A database that was found closed may be starting: it is tried again before anything is said of it.
+/// A database that was found closed may be starting: it is tried again before anything is said of it. How well a cache
+/// that is nearly full does its work, only two looks tell.
 fn is_tried_again(snapshot: &Snapshot) -> bool {
     let closed = snapshot.sight(Origin::Postgres).and_then(Sight::closed_for);
-    closed.is_some_and(|closed| closed < AGAIN)
+    let is_blind = snapshot.sight(Origin::Redis).is_none_or(|sight| sight.blind.is_some());
+    let is_nearly_full =
+        |cache: &Cache| cache.max_memory > 0 && cache.used_memory >= cache.max_memory / 10 * 9;
+    let cache = snapshot.cache.as_ref().filter(|cache| !is_blind && is_nearly_full(cache));
+    closed.is_some_and(|closed| closed < AGAIN) || cache.is_some_and(|cache| !cache.is_compared)
 }
 
 /// Not seen yet, or a list not yet at its end.

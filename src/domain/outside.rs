@@ -174,6 +174,8 @@ pub struct Cache {
     pub max_memory: u64,
     /// It may evict nothing (maxmemory-policy noeviction).
     pub keeps_all: bool,
+    /// There was a look before this one to compare with.
+    pub is_compared: bool,
     /// Commands refused for want of memory (OOM), between the last two looks.
     pub refused_per_second: f64,
     pub clients: u32,

@@ -97,6 +97,7 @@ async fn look(
     Ok(Cache {
         ping,
         hit_ratio: (lookups > 0).then(|| hits as f64 / lookups as f64),
+        is_compared: pair.is_some(),
         evicted_per_second: per_second(|counters| counters.evicted),
         used_memory: count("used_memory"),
         max_memory: count("maxmemory"),

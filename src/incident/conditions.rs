@@ -145,7 +145,8 @@ pub(super) fn is_a_cache(ill: &Anomaly, _: &Anomaly) -> bool {
 
 /// The traffic that fails with the cache has it among its causes, or none at all.
 pub(super) fn lacks_the_cache(_: &Anomaly, traffic: &Anomaly) -> bool {
-    traffic.causes.is_empty() || has_cause(traffic, &[cause::CACHE_DOWN, cause::CACHE_FULL])
+    traffic.causes.is_empty()
+        || has_cause(traffic, &[cause::CACHE_DOWN, cause::CACHE_FULL, cause::CACHE_EVICTING])
 }
 
 /// A revision is to blame for this from here on: only its pods fail, or it began right after it.

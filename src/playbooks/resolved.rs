@@ -259,7 +259,11 @@ impl Condition {
             Condition::RefusalsNormal => load::refusals(view),
             Condition::ErrorsBelow1Percent => load::errors(view),
             Condition::TrafficKept => load::traffic_kept(view),
-            Condition::MemorySteady => load::memory_steady(view),
+            Condition::MemorySteady => match load::memory_steady(view) {
+                // Half an hour may be a pause: what has grown for hours is judged by the rule.
+                Ok(_) if view.facts.fires => Err(view.facts.anomaly.title.clone()),
+                held => held,
+            },
             Condition::CertificateValid => hosts::certificate_valid(view),
             Condition::HostsReached => hosts::hosts_reached(view),
             Condition::EndpointsReady => hosts::endpoints_ready(view),

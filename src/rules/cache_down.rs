@@ -1,7 +1,12 @@
-//! A cache that answered and does not any more, or that is full and refuses every write. Whether anybody suffers is
+//! A cache that answered and does not any more, that is full and refuses every write, or that throws away what is asked for
+//! a moment later. Whether anybody suffers is
 //! for the rules about traffic.
 
-use crate::domain::{Anomaly, AnomalyId, Cache, Cause, Origin, Severity, Subject, Timestamp, cause, text};
+use std::time::Duration;
+
+use crate::domain::{
+    Anomaly, AnomalyId, Cache, Cause, Origin, Severity, Subject, Timestamp, between, cause, text,
+};
 
 use super::workload::{Bindings, evidence, quote};
 use super::{Needs, Rule, Scene, Threshold, Unit, shown};
@@ -21,15 +26,35 @@ const FULL: Threshold = Threshold {
     source: "our own choice: buffers of clients come and go",
 };
 
+const POOR: Threshold = Threshold {
+    key: "cache-down.poor",
+    default: 0.5,
+    unit: Unit::Ratio,
+    says: "hit ratio below which a cache that evicts is worth a word",
+    source: "public runbooks of a low hit rate: 50 %; those of a good one: 80 to 95 %",
+};
+const EVICTS: Threshold = Threshold {
+    key: "cache-down.evicts",
+    default: 1.0,
+    unit: Unit::PerSecond,
+    says: "keys evicted, beside a poor hit ratio",
+    source: "GoogleCloudPlatform/monitoring-dashboard-samples, redis: high rate of evicted keys, 1 a second",
+};
+/// A cache that has hit no more for this long is as its owners want it.
+const AS_EVER: Duration = Duration::from_mins(30);
+/// Better than now, by so much, is another cache.
+const FELL: f64 = 0.15;
+
 pub(super) static RULE: Rule = Rule {
     name: "cache-down",
     title: "Cache gone or full",
     says: "A Redis that answered and refuses or drops connections now, and one at its maxmemory that may evict nothing \
-           and refuses writes. Silent about one that was never reached, and about one that evicts.",
+           and refuses writes; as a notice, one that evicts and hits less than half of the time. Silent about one that was \
+           never reached, and about one that evicts and hits.",
     needs: Needs::All(&[Origin::Redis]),
     awaits: &[],
-    thresholds: &[GONE, FULL],
-    examine: |scene| Vec::from_iter(gone(scene).or_else(|| full(scene))),
+    thresholds: &[GONE, FULL, POOR, EVICTS],
+    examine: |scene| Vec::from_iter(gone(scene).or_else(|| full(scene)).or_else(|| too_small(scene))),
 };
 
 /// A cache that answered and does not any more. One that was never reached may be none of this network's.
@@ -49,6 +74,34 @@ fn full(scene: &Scene<'_>) -> Option<Anomaly> {
     // Somebody who looks only once would never be told.
     let severity = if is_sure { Severity::Critical } else { Severity::Suspect };
     anomaly(severity, since, title, cause, memory(cache))
+}
+
+/// It evicts what is asked for again.
+fn too_small(scene: &Scene<'_>) -> Option<Anomaly> {
+    let cache = scene.snapshot.cache.as_ref()?;
+    if scene.snapshot.blindness(Origin::Redis, scene.now).is_some()
+        || cache.evicted_per_second < scene.threshold(&EVICTS)
+    {
+        return None;
+    }
+    let looks = scene.snapshot.hit_ratio.mean_over(Duration::from_mins(1));
+    let (_, ratio) = looks.last().filter(|(_, ratio)| *ratio < scene.threshold(&POOR))?;
+    let (first, _) = *looks.points().first()?;
+    let fell = looks.max().is_some_and(|best| best - ratio > FELL);
+    if !fell && between(first, scene.now) >= AS_EVER {
+        return None;
+    }
+    let better = looks.points().iter().rposition(|(_, ratio)| *ratio >= scene.threshold(&POOR));
+    let (since, _) = *looks.points().get(better.map_or(0, |index| index + 1))?;
+    let percent = ratio * 100.0;
+    let title = format!("the cache is too small: {percent:.0} % of lookups hit");
+    let says = format!(
+        "it evicts {:.0} keys a second at {}, and {percent:.0} % of lookups hit",
+        cache.evicted_per_second,
+        text::bytes(cache.max_memory)
+    );
+    let cause = Cause { name: cause::CACHE_EVICTING, says, weight: 0.7 };
+    anomaly(Severity::Suspect, since, title, cause, memory(cache))
 }
 
 fn anomaly(

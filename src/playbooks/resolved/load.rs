@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Held;
-use crate::domain::{Blind, Key, Origin, Series, WorkloadTraffic, between, text};
+use crate::domain::{Blind, Key, Origin, Series, WorkloadTraffic, between, cause, text};
 use crate::playbooks::view::View;
 
 /// Share of the usable connections below which the pool is well (audit, section 4).
@@ -72,6 +72,7 @@ pub(super) fn cache(view: &View<'_>) -> Held {
     }
     match snapshot.cache_refuses {
         Some(_) => Err("the cache refuses writes".into()),
+        None if view.facts.fires && view.has(cause::CACHE_EVICTING) => Err(view.facts.anomaly.title.clone()),
         None => Ok(None),
     }
 }

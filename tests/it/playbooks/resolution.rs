@@ -238,6 +238,18 @@ fn rollout_and_images_and_panels_have_their_own_conditions() {
 }
 
 #[test]
+fn what_still_fires_is_not_called_resolved_for_a_quiet_half_hour() {
+    let mut leak = World::new("mem-leak", "shop", "web", 3, 6).cause(cause::MEMORY_LEAK, "memory grows");
+    let resolved = leak.plan().resolved;
+    assert!(!resolved.reached && resolved.says.starts_with("not yet: "), "{}", resolved.says);
+    let (step, _) = leak.suggested();
+    assert!(!step.is_empty(), "there is something to do");
+    leak.fires = false;
+    let resolved = leak.plan().resolved;
+    assert!(resolved.holds_since.is_some(), "{}", resolved.says);
+}
+
+#[test]
 fn the_checklist_ticks_what_can_be_seen_and_leaves_the_rest_to_people() {
     let mut world = World::new("crash-loop", "shop", "web", 2, 6);
     let plan = world.plan();

@@ -452,6 +452,7 @@ fn cache_looks(row: &CacheRow) -> Vec<Observation> {
     });
     looks.collect()
 }
+            is_compared: true,
 
 /// `0.2 for 20m` or `0.2..0.9 for 20m` and so on, oldest first, up to now.
 fn samples(parts: &[String], every: u64) -> Vec<(Timestamp, f64)> {
