@@ -38,6 +38,15 @@ FROM pg_database d JOIN pg_stat_activity a ON a.datid=d.oid \
 WHERE d.datconnlimit>=0 AND COALESCE(a.backend_type,'client backend')='client backend' GROUP BY 2,3) limits \
 WHERE used*2>=most ORDER BY used-most DESC, name LIMIT 10";
 
+/// When the client sessions that live were opened, the oldest first. Whoever may not see others sees no moments.
+pub const OPENED: &str = "/* covet:opened */ \
+SELECT (extract(epoch FROM backend_start)*1000000)::int8 AS backend_start FROM pg_stat_activity \
+WHERE backend_type='client backend' AND backend_start IS NOT NULL ORDER BY 1 LIMIT 10000";
+
+/// Replicas that stream from here, and how far what they show is behind.
+pub const REPLICAS: &str = "/* covet:replicas */ SELECT application_name, client_addr, state, \
+extract(epoch FROM replay_lag)::float8 AS replay_lag_s FROM pg_stat_replication ORDER BY 1 LIMIT 20";
+
 /// Q3: open transactions, the oldest first.
 pub const TRANSACTIONS: &str = "/* covet:transactions */ \
 SELECT pid, datname, usename, application_name, client_addr, state, \
@@ -101,12 +110,16 @@ SELECT p.pid AS pid, t.relname AS table_name, p.phase AS phase, p.blocks_done AS
 p.blocks_total AS blocks_total, p.current_locker_pid AS waits_for \
 FROM pg_stat_progress_create_index p LEFT JOIN pg_class t ON t.oid=p.relid LIMIT 20";
 
-/// Q8: indexes that are not valid and that nobody is building.
+/// Q8: indexes that are not valid and that nobody is building, rebuilding or dropping; that of a partitioned table is not
+/// valid by design until each part has its own.
 pub const INVALID: &str = "/* covet:invalid-indexes */ \
-SELECT n.nspname AS schema_name, c.relname AS index_name, t.relname AS table_name \
+SELECT n.nspname AS schema_name, c.relname AS index_name, t.relname AS table_name, \
+pg_get_userbyid(t.relowner) AS owner, pg_has_role(current_user,t.relowner,'USAGE') AS owns \
 FROM pg_index i JOIN pg_class c ON c.oid=i.indexrelid JOIN pg_class t ON t.oid=i.indrelid \
-JOIN pg_namespace n ON n.oid=c.relnamespace WHERE NOT i.indisvalid AND NOT EXISTS \
-(SELECT 1 FROM pg_stat_progress_create_index p WHERE p.index_relid=i.indexrelid) ORDER BY 1,2 LIMIT 20";
+JOIN pg_namespace n ON n.oid=c.relnamespace WHERE NOT i.indisvalid AND c.relkind='i' AND NOT EXISTS \
+(SELECT 1 FROM pg_stat_progress_create_index p WHERE p.relid=i.indrelid) AND NOT EXISTS \
+(SELECT 1 FROM pg_stat_activity a WHERE a.state='active' AND a.pid<>pg_backend_pid() \
+AND a.query ~* '(drop\\s+index|reindex)') ORDER BY 1,2 LIMIT 20";
 
 /// The sessions that a pick means. $1 is a role or null, $2 the least age in seconds.
 pub fn picked(which: Which) -> String {

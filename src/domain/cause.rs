@@ -146,6 +146,7 @@ causes! {
     MISSING_INDEX = "missing-index": "The statement reads a whole table where an index would do.";
     EXPLAIN_DENIED = "explain-denied": "Our role may not read what the statement reads, so it may not explain it either.";
     INVALID_INDEX = "invalid-index": "An index was begun and never finished: it slows writes and helps no read.";
+    REPLICA_LAGS = "replica-lags": "A replica shows what the primary wrote some time ago.";
     LONG_QUERY = "long-query": "One execution of a statement has been running for long.";
     DATABASE_BUSY = "database-busy": "More sessions want a CPU of the database than it has.";
     DATABASE_AT_MOST = "database-at-most": "The database uses all the capacity (ACUs) that it may have.";

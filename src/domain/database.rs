@@ -27,10 +27,23 @@ pub struct Activity {
     pub invalid_indexes: Vec<Name>,
     /// Share of an index that is being built, 0 to 1.
     pub building: Option<f64>,
+    /// When the client sessions that live now were opened, the oldest first; looked at once for each connection.
+    pub opened: Vec<Timestamp>,
+    /// Replicas that stream from this server; ten at most.
+    pub replicas: Vec<Replica>,
     /// How many CPUs the server has, as the settings say.
     pub cpus: Option<f64>,
     /// What the role may not see or the server does not have, each with its repair.
     pub unseen: Vec<Name>,
+}
+
+/// A replica as its primary sees it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Replica {
+    /// As it calls itself; its address where it has no name.
+    pub name: Name,
+    /// How far what it shows is behind; None while nothing is written.
+    pub lag: Option<Duration>,
 }
 
 /// Sessions of one client in one state.

@@ -54,7 +54,7 @@ pub use change::{Change, ChangeKind};
 pub use cidr::Cidr;
 pub use config_object::{ConfigObject, Edit, Keeper, MANAGER, is_made_by_the_cluster};
 pub use controller::{Controller, ControllerRevision, Update};
-pub use database::{Activity, ConnectionLimit, Holder, Limited, LockRoot, TopQuery};
+pub use database::{Activity, ConnectionLimit, Holder, Limited, LockRoot, Replica, TopQuery};
 pub use disk::{
     CLAIM, ClaimDisk, EVICTION, Filesystem, IMAGE_EVICTION, INODE_EVICTION, LOW, NodeDisk, PodDisk,
 };

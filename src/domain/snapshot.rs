@@ -60,6 +60,11 @@ pub struct Snapshot {
     pub exhausted: Option<(Timestamp, Name)>,
     /// Used connections over the last hour.
     pub connections: Series,
+    /// How many of the sessions that lived at the first look were open already, back to the oldest of them: others may have
+    /// come and gone, so at least so many were used then.
+    pub opened: Series,
+    /// Since when a look has shown an index that was begun and never finished.
+    pub unfinished_since: Option<Timestamp>,
     /// Idle-in-transaction connections over the last hour.
     pub idle_in_transaction: Series,
     /// Sessions on a CPU, or wanting one, over the last hour.
@@ -261,7 +266,15 @@ impl Snapshot {
                 self.lock_waiters.push(at, f64::from(capacity.lock_waiters), HISTORY);
                 self.capacity = Some(capacity);
             }
-            Fact::Database(Database::Activity(activity)) => self.activity = Some((at, *activity)),
+            Fact::Database(Database::Activity(activity)) => {
+                if !activity.opened.is_empty() {
+                    let counted = activity.opened.iter().enumerate();
+                    self.opened = Series::new(counted.map(|(before, at)| (*at, (before + 1) as f64)));
+                }
+                let unfinished = !activity.invalid_indexes.is_empty();
+                self.unfinished_since = unfinished.then(|| self.unfinished_since.unwrap_or(at));
+                self.activity = Some((at, *activity));
+            }
             Fact::Database(Database::Exhausted { message }) => {
                 let since = self.exhausted.as_ref().map_or(at, |(since, _)| *since);
                 self.exhausted = Some((since, message));

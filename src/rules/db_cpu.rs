@@ -11,10 +11,10 @@ use crate::domain::{
     Severity, Snapshot, Subject, Timestamp, TopQuery, cause, text,
 };
 
-use super::db_pool::{activity, activity_bindings, owner};
-use super::db_rds;
+use super::db_owner::owner;
+use super::db_pool::{activity, activity_bindings};
 use super::workload::evidence;
-use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, db_notice, db_rds, shown};
 
 const WARNING: Threshold = Threshold {
     key: "db-cpu.warning",
@@ -77,7 +77,8 @@ pub(super) static RULE: Rule = Rule {
     name: "db-cpu",
     title: "Database overloaded or locked",
     says: "Sessions that wait for locks while the database has little else to do; and, where `[database] cpus` \
-           says how many it has, more sessions on a CPU than CPUs; and, at RDS, a busy CPU by CloudWatch. One or two short waits are silent.",
+           says how many it has, more sessions on a CPU than CPUs; and, at RDS, a busy CPU by CloudWatch. One or two short \
+           waits are silent. An index that was never finished and a replica that is behind are told as notices.",
     needs: Needs::Within(&[Origin::Postgres], cpus_unknown),
     awaits: &[],
     thresholds: &[
@@ -90,6 +91,7 @@ pub(super) static RULE: Rule = Rule {
         MANY_WAITERS,
         HOT,
         db_rds::AT_MOST,
+        db_notice::LAG,
     ],
     examine,
 };
@@ -109,6 +111,8 @@ fn cpus_unknown(snapshot: &Snapshot) -> Option<Blind> {
 
 /// A statement that runs for this long is what a person looks at first (the audit's D30b cancels from a minute on).
 const RUNAWAY: Duration = Duration::from_mins(1);
+/// Requests are answered sooner: a statement that runs for this long is none of theirs, and is what the CPU is spent on.
+const LONG: Duration = Duration::from_secs(10);
 /// A single waiter that waits for this long is worth a look too.
 const LONG_WAIT: SignedDuration = SignedDuration::from_mins(2);
 /// Sessions on a CPU are counted at an instant; the mean of a minute is what a chart shows.
@@ -118,10 +122,12 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let blind = scene.snapshot.blindness(Origin::Postgres, scene.now).is_some();
     let capacity = scene.snapshot.capacity.as_ref().filter(|_| !blind);
     let (load, locks) = (overloaded(scene), capacity.and_then(|_| locked(scene)));
-    match (load, locks) {
-        (None, None) => Vec::new(),
-        (load, locks) => Vec::from_iter(anomaly(scene, capacity, load.as_ref(), locks.as_ref())),
-    }
+    let told = match (load, locks) {
+        (None, None) => None,
+        (load, locks) => anomaly(scene, capacity, load.as_ref(), locks.as_ref()),
+    };
+    let notices = if blind { Vec::new() } else { db_notice::notices(scene, told.is_some()) };
+    told.into_iter().chain(notices).collect()
 }
 
 /// One of the signals.
@@ -224,6 +230,7 @@ fn anomaly(
     if let Some(top) = seen.and_then(|seen| seen.top.as_ref()) {
         facts.push(evidence(Origin::Postgres, None, top_says(top)));
     }
+    facts.extend(running(seen).filter(|_| load.is_some()).map(|says| evidence(Origin::Postgres, None, says)));
     for index in seen.into_iter().flat_map(|seen| &seen.invalid_indexes) {
         facts.push(evidence(Origin::Postgres, None, format!("index {index} is INVALID")));
     }
@@ -284,12 +291,9 @@ fn causes(
     if let Some(load) = load {
         let top = seen.and_then(|seen| seen.top.as_ref());
         // What has not ended is counted nowhere else.
-        let running = seen.and_then(|seen| seen.holders.iter().find(|holder| is_runaway(holder)));
+        let running = seen.and_then(|seen| seen.holders.iter().find(|holder| runs_for(holder, RUNAWAY)));
         if let Some(holder) = running {
-            let who = holder.who();
-            let longest = holder.longest.map(text::span).unwrap_or_default();
-            let sessions = text::count(holder.sessions as usize, "session");
-            add(cause::LONG_QUERY, format!("{sessions} of {who} run statements, for up to {longest}"), 0.85);
+            add(cause::LONG_QUERY, runs(holder), 0.85);
         }
         match top {
             _ if running.is_some() => {}
@@ -305,17 +309,30 @@ fn causes(
         }
         add(cause::DATABASE_BUSY, load.says.clone(), 0.5);
     }
-    if let Some(index) = seen.and_then(|seen| seen.invalid_indexes.first()) {
-        add(cause::INVALID_INDEX, format!("index {index} was begun and never finished"), 0.4);
+    // What runs now takes the CPU; a leftover beside it does not, and to drop it would mend nothing.
+    let explained = load.is_some() && running(seen).is_some();
+    if let Some(index) = seen.and_then(|seen| seen.invalid_indexes.first()).filter(|_| !explained) {
+        add(cause::INVALID_INDEX, db_notice::left_behind(index), 0.4);
     }
     causes
 }
 
-/// Runs a statement for longer than any request waits, and is no backup, which takes its time.
-fn is_runaway(holder: &Holder) -> bool {
+/// Who runs statements for longer than requests do.
+fn running(seen: Option<&Activity>) -> Option<String> {
+    seen?.holders.iter().find(|holder| runs_for(holder, LONG)).map(runs)
+}
+
+fn runs(holder: &Holder) -> String {
+    let longest = holder.longest.map(text::span).unwrap_or_default();
+    let sessions = text::count(holder.sessions as usize, "session");
+    format!("{sessions} of {} run statements, for up to {longest}", holder.who())
+}
+
+/// Runs a statement for so long, and is no backup, which takes its time.
+fn runs_for(holder: &Holder, least: Duration) -> bool {
     let is_backup = ["pg_dump", "pg_basebackup", "pgbackrest", "barman", "wal-g"];
     &*holder.state == "active"
-        && holder.longest.is_some_and(|longest| longest >= RUNAWAY)
+        && holder.longest.is_some_and(|longest| longest >= least)
         && !is_backup.iter().any(|name| holder.application.contains(name))
 }
 

@@ -2,9 +2,10 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{Anomaly, AnomalyId, Blind, Cause, Origin, Severity, Subject, cause};
+use crate::domain::{Anomaly, AnomalyId, Blind, Cause, Origin, Severity, Subject, Timestamp, cause};
 
-use super::db_pool::{RULE, owner};
+use super::db_owner::owner;
+use super::db_pool::RULE;
 use super::workload::{evidence, quote};
 use super::{Scene, Threshold, Unit, shown};
 
@@ -57,6 +58,13 @@ pub(super) fn gone(scene: &Scene<'_>) -> Option<Anomaly> {
         bindings,
         pages_at: None,
     })
+}
+
+/// Since when nobody gets in: it does not answer, or has no slot left.
+pub(super) fn since(scene: &Scene<'_>) -> Option<Timestamp> {
+    let full = scene.snapshot.exhausted.as_ref().map(|(since, _)| *since);
+    let blind = scene.lost(Origin::Postgres).or_else(|| closed(scene));
+    full.or(blind.map(|blind| blind.since))
 }
 
 /// Why it is not reached, if its host refused us for a while and never let us in.

@@ -1,18 +1,17 @@
 //! Database connections running out: how many are used, and what they are spent on. Whose pools they are in
-//! the cluster is told apart by `owner`; what they do to each other is `db_cpu`'s.
-
-use std::time::Duration;
+//! the cluster is `db_owner`'s to tell; what they do to each other is `db_cpu`'s.
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Activity, Anomaly, AnomalyId, Autoscaler, Capacity, Cause, Evidence, Holder, Key, Kind, LockRoot,
-    ObjectRef, Origin, Severity, Subject, Timestamp, cause, text,
+    Activity, Anomaly, AnomalyId, Capacity, Cause, Evidence, Holder, LockRoot, Origin, Severity, Subject,
+    Timestamp, cause, text,
 };
 
 use super::db_limits::{Limits, OWN_LIMIT};
+use super::db_owner::{owner, rolled_out, scaled_up};
 use super::workload::{Bindings, evidence, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, db_cpu, db_gone, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, db_cpu, db_gone, db_since, shown};
 
 const WARNING: Threshold = Threshold {
     key: "db-pool.warning",
@@ -63,9 +62,6 @@ const PAGES_AFTER: Threshold = Threshold {
     says: "`for` of the public alert at 80 %",
     source: "postgres_mixin: PostgresTooManyConnections, 10m",
 };
-
-/// A leak shows some time after its release (audit, section 5: a leak of memory within a day, this is quicker).
-const BLAME: SignedDuration = SignedDuration::from_mins(30);
 
 pub(super) static RULE: Rule = Rule {
     name: "db-pool",
@@ -119,7 +115,7 @@ fn anomaly(
 ) -> Option<Anomaly> {
     let usable = capacity.map_or(0.0, |capacity| f64::from(capacity.usable()));
     // `above_since` means strictly above; the threshold itself counts too.
-    let above = |share: f64| scene.snapshot.connections.above_since(share * usable - 0.5);
+    let above = |share: f64| db_since::used_since(scene, share * usable - 0.5);
     let over_warning = above(scene.threshold(&WARNING));
     let over_critical = above(scene.threshold(&CRITICAL));
     let refused = exhausted.map(|(since, _)| since);
@@ -289,72 +285,6 @@ fn holds(holder: &Holder) -> String {
         holder.database,
         longest.unwrap_or_default()
     )
-}
-
-/// The autoscaler that acted in the ten minutes before: more replicas, more pools.
-fn scaled_lately<'a>(scene: &Scene<'a>, onset: Timestamp) -> Option<&'a Autoscaler> {
-    let window = SignedDuration::from_mins(10);
-    // Onsets are estimates: the look that saw the first full server may be older than the last scaling.
-    let slack = SignedDuration::from_secs(60);
-    let lately = |at: Timestamp| {
-        let before = onset.duration_since(at);
-        before >= -slack && before <= window
-    };
-    scene
-        .snapshot
-        .autoscalers
-        .iter()
-        .filter(|scaler| scaler.current > scaler.min && scaler.last_scaled.is_some_and(lately))
-        .min_by_key(|scaler| &scaler.key)
-}
-
-fn scaled_up(scene: &Scene<'_>, onset: Timestamp) -> Option<Cause> {
-    let scaler = scaled_lately(scene, onset)?;
-    let says = format!("{} was scaled to {} shortly before", scaler.target, scaler.desired);
-    Some(Cause { name: cause::POOL_BUDGET, says, weight: 0.65 })
-}
-
-/// Whose pools they are, as far as that is plain: the workload that was scaled, else the only one with an
-/// autoscaler where the traffic is.
-pub(super) fn owner(scene: &Scene<'_>, onset: Timestamp) -> (Vec<ObjectRef>, Bindings) {
-    let namespace = &scene.snapshot.traffic.namespace;
-    let mut here = scene
-        .snapshot
-        .autoscalers
-        .iter()
-        .filter(|scaler| namespace.is_empty() || scaler.key.namespace == *namespace);
-    let only = match (here.next(), here.next()) {
-        (Some(scaler), None) => Some(scaler),
-        _ => None,
-    };
-    let Some(scaler) =
-        scaled_lately(scene, onset).or(only).filter(|scaler| &*scaler.target_kind == "Deployment")
-    else {
-        return (Vec::new(), Bindings::new());
-    };
-    let deployment = Key::new(scaler.key.namespace.clone(), scaler.target.clone());
-    let bindings = Bindings::from([
-        ("namespace", scaler.key.namespace.to_string()),
-        ("deployment", scaler.target.to_string()),
-        ("hpa", scaler.key.name.to_string()),
-        ("hpa_min", scaler.min.to_string()),
-    ]);
-    (vec![ObjectRef::new(Kind::Deployment, deployment)], bindings)
-}
-
-/// The owner's newest revision, if the leak began soon after it was rolled out.
-fn rolled_out(scene: &Scene<'_>, key: &Key, onset: Timestamp) -> Option<(Cause, Bindings)> {
-    let deployment = scene.snapshot.deployments.get(key)?;
-    let [newest, older, ..] = scene.revisions(deployment) else { return None };
-    let after = onset.duration_since(newest.created);
-    if after < SignedDuration::ZERO || after > BLAME {
-        return None;
-    }
-    let (bad, good) = (newest.revision?, older.revision?);
-    let passed = text::after(Duration::try_from(after).unwrap_or_default());
-    let says = format!("began {passed} revision {bad} was rolled out");
-    let bindings = Bindings::from([("bad_revision", bad.to_string()), ("good_revision", good.to_string())]);
-    Some((Cause { name: cause::BAD_REVISION, says, weight: 0.6 }, bindings))
 }
 
 /// What steps need to know of the sessions.

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Blind, BlindKind, Deployment, Key, Name, Origin, Series, Snapshot, Timestamp, WorkloadTraffic,
+    Blind, BlindKind, Deployment, Key, Name, Origin, Series, Severity, Snapshot, Timestamp, WorkloadTraffic,
 };
 
 use super::traffic::{Climb, MIN_RATE, Step, rise};
-use super::{Scene, Threshold, Unit, backing};
+use super::{Scene, Threshold, Unit, backing, db_gone};
 
 /// One workload has fewer requests than all together: a few that fail say less.
 pub(super) const ALONE_AFTER: Threshold = Threshold {
@@ -25,6 +25,8 @@ pub(super) const ALONE_AFTER: Threshold = Threshold {
 const FRESH: SignedDuration = SignedDuration::from_secs(90);
 /// Requests of a workload that are missed for so long are gone: two looks.
 const GONE: SignedDuration = SignedDuration::from_secs(30);
+/// Estimates and clocks differ.
+const SLACK: SignedDuration = SignedDuration::from_mins(1);
 /// Requests per second below which nobody misses a workload (audit, section 3).
 const MISSED: f64 = 0.5;
 
@@ -38,6 +40,8 @@ pub(super) struct Ill<'a> {
     pub deployment: Option<&'a Deployment>,
     /// Others of the namespace that are ill as well, the worst first.
     pub others: Vec<&'a WorkloadTraffic>,
+    /// It is judged as what has come since the database went: an older trouble of one workload passes beside it.
+    pub is_database: bool,
 }
 
 /// What is looked at in a workload's traffic.
@@ -54,6 +58,7 @@ pub(super) struct Measure<'s> {
 /// Everything that is ill, one row for each namespace: `whole` is what all traffic together says.
 pub(super) fn ill<'a>(scene: &Scene<'a>, whole: Option<Climb>, measure: &Measure<'_>) -> Vec<Ill<'a>> {
     let traffic = &scene.snapshot.traffic;
+    let climb_of_all = whole.as_ref().map(|climb| (climb.value, climb.severity));
     let mut by_namespace: BTreeMap<&Name, Vec<(Climb, &WorkloadTraffic)>> = BTreeMap::new();
     for workload in &traffic.workloads {
         if let Some(climb) = climbs(scene, workload, measure) {
@@ -82,6 +87,7 @@ pub(super) fn ill<'a>(scene: &Scene<'a>, whole: Option<Climb>, measure: &Measure
             workload: (!is_sum).then_some(worst),
             deployment: deployment(scene, &worst.key).filter(|_| others.is_empty() || !is_sum),
             others: if is_sum { std::iter::once(worst).chain(others).collect() } else { others },
+            is_database: false,
         });
     }
     if rows.is_empty() {
@@ -97,10 +103,51 @@ pub(super) fn ill<'a>(scene: &Scene<'a>, whole: Option<Climb>, measure: &Measure
                 workload,
                 deployment: workload.and_then(|workload| deployment(scene, &workload.key)),
                 others: Vec::new(),
+                is_database: false,
             }
         }));
     }
-    rows
+    rows.into_iter().map(|row| with_database(scene, row, climb_of_all, measure)).collect()
+}
+
+/// What rises in other workloads from the moment at which the database went is the database's, though one had been failing
+/// before for a reason of its own.
+fn with_database<'a>(
+    scene: &Scene<'a>,
+    row: Ill<'a>,
+    all: Option<(f64, Severity)>,
+    measure: &Measure<'_>,
+) -> Ill<'a> {
+    let Some(gone) = db_gone::since(scene).and_then(|since| since.checked_sub(SLACK).ok()) else {
+        return row;
+    };
+    if row.climb.onset >= gone {
+        return row;
+    }
+    let here =
+        scene.snapshot.traffic.workloads.iter().filter(|workload| workload.key.namespace == row.namespace);
+    let risen = here.filter_map(|workload| Some((rising(scene, workload, measure)?, workload)));
+    let mut risen: Vec<(Climb, &WorkloadTraffic)> = risen.filter(|(climb, _)| climb.onset >= gone).collect();
+    risen.sort_by(|(one, _), (other, _)| other.value.total_cmp(&one.value));
+    let Some(onset) = risen.iter().map(|(climb, _)| climb.onset).min() else { return row };
+    let all = all.filter(|_| row.namespace == scene.snapshot.traffic.namespace);
+    let (value, severity) = all.unwrap_or((risen[0].0.value, risen[0].0.severity));
+    let before = row.workload.into_iter().chain(row.others.iter().copied());
+    let is_new = |workload: &&WorkloadTraffic| risen.iter().all(|(_, other)| other.key != workload.key);
+    let before: Vec<&WorkloadTraffic> = before.filter(is_new).collect();
+    Ill {
+        climb: Climb { value, severity: severity.max(row.climb.severity), onset },
+        workload: if all.is_some() { None } else { Some(risen[0].1) },
+        deployment: None,
+        others: risen
+            .iter()
+            .skip(usize::from(all.is_none()))
+            .map(|(_, workload)| *workload)
+            .chain(before)
+            .collect(),
+        is_database: true,
+        ..row
+    }
 }
 
 /// Whose the errors of all are, as soon as they show: before that one alone would be judged, a stranger's young revision

@@ -7,6 +7,7 @@ use crate::domain::{
     BlindKind, Capacity, Cause, Deployment, Evidence, Kind, Name, ObjectRef, Origin, Timestamp, cause, text,
 };
 
+use super::db_since::{is_later, locked_since, used_since};
 use super::own_traffic::Ill;
 use super::suspicion::Suspicion;
 use super::workload::{Bindings, describe_deployment, describe_suspicion, evidence};
@@ -76,8 +77,10 @@ impl Behind {
 pub(super) fn behind(scene: &Scene<'_>, ill: &Ill<'_>) -> Behind {
     let mut behind = Behind::default();
     let (namespace, onset) = (&ill.namespace, ill.climb.onset);
-    changed(scene, ill, &mut behind);
-    database(scene, &mut behind);
+    if !ill.is_database {
+        changed(scene, ill, &mut behind);
+    }
+    database(scene, onset, &mut behind);
     cache(scene, onset, &mut behind);
     throttled(scene, namespace, ill.deployment, &mut behind);
     capacity(scene, namespace, ill.deployment, &mut behind);
@@ -162,7 +165,7 @@ fn serves(scene: &Scene<'_>, deployment: &Deployment, namespace: &Name) -> bool 
         && scene.snapshot.services.iter().any(|service| backing::is_behind(service, deployment))
 }
 
-fn database(scene: &Scene<'_>, behind: &mut Behind) {
+fn database(scene: &Scene<'_>, onset: Timestamp, behind: &mut Behind) {
     if let Some((since, words)) = &scene.snapshot.exhausted {
         let says = format!("the database refuses connections: {}", super::workload::quote(words));
         behind.blame(Origin::Postgres, Some(*since), cause::DATABASE_EXHAUSTED, says, 0.9);
@@ -178,13 +181,23 @@ fn database(scene: &Scene<'_>, behind: &mut Behind) {
     }
     let Some(capacity) = &scene.snapshot.capacity else { return };
     let Capacity { used, lock_waiters, .. } = *capacity;
+    let mut blame = |since: Option<Timestamp>, name, says: String, weight| {
+        if is_later(since, onset) {
+            let says =
+                format!("{says}, and that only since this began: it comes of it, or of something else");
+            behind.facts.push(evidence(Origin::Postgres, since, says));
+        } else {
+            behind.blame(Origin::Postgres, since, name, says, weight);
+        }
+    };
     if capacity.fill() >= scene.threshold(&DATABASE_FILL) {
+        let since = used_since(scene, scene.threshold(&DATABASE_FILL) * f64::from(capacity.usable()) - 0.5);
         let says = format!("{used} of {} database connections are in use", capacity.usable());
-        behind.blame(Origin::Postgres, None, cause::DATABASE_EXHAUSTED, says, 0.85);
+        blame(since, cause::DATABASE_EXHAUSTED, says, 0.85);
     }
     if lock_waiters > 2 || f64::from(lock_waiters) > 0.1 * f64::from(used.max(10)) {
         let says = format!("{lock_waiters} database sessions wait for locks");
-        behind.blame(Origin::Postgres, None, cause::LOCK_CHAIN, says, 0.8);
+        blame(locked_since(scene), cause::LOCK_CHAIN, says, 0.8);
     }
 }
 

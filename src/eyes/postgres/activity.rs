@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::config::{DatabaseRefusal, DatabaseRow, DatabaseSession, database_queries as queries};
 use crate::domain::{
-    Activity, Capacity, Holder, Locked, Name, Timestamp, TopQuery, between, lock_roots, lock_waiters,
-    longest_wait, text,
+    Activity, Capacity, Holder, Locked, Name, Replica, Timestamp, TopQuery, between, lock_roots,
+    lock_waiters, longest_wait, text,
 };
 
 /// Statements and indexes are looked at this often: the former are thousands of rows on a busy server.
@@ -25,6 +25,7 @@ pub(super) struct Watching {
     own: HashSet<i64>,
     top: Option<TopQuery>,
     invalid: Vec<Name>,
+    replicas: Vec<Replica>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -44,6 +45,7 @@ impl Watching {
             own: HashSet::new(),
             top: None,
             invalid: Vec::new(),
+            replicas: Vec::new(),
         }
     }
 
@@ -54,7 +56,11 @@ impl Watching {
         capacity: &Capacity,
         now: Timestamp,
     ) -> Result<Activity, DatabaseRefusal> {
+        let mut opened = Vec::new();
         if self.rights.is_none() {
+            // What came before we looked: from then on it is counted.
+            let rows = allowed(session.ask(queries::OPENED).await)?;
+            opened.extend(rows.iter().filter_map(|row| row.moment("backend_start")));
             let rows = allowed(session.ask(queries::RIGHTS).await)?;
             self.counts = rows.first().is_some_and(|row| row.text("counts_statements") == "t");
             self.rights = Some(lacking(&rows));
@@ -85,6 +91,8 @@ impl Watching {
             top: self.top.clone(),
             invalid_indexes: self.invalid.clone(),
             building,
+            opened,
+            replicas: self.replicas.clone(),
             cpus: self.cpus,
             unseen: self.rights.clone().unwrap_or_default(),
         })
@@ -97,6 +105,8 @@ impl Watching {
     ) -> Result<(), DatabaseRefusal> {
         let rows = allowed(session.ask(queries::INVALID).await)?;
         self.invalid = rows.iter().map(index).collect();
+        let rows = allowed(session.ask(queries::REPLICAS).await)?;
+        self.replicas = rows.iter().map(replica).take(MOST).collect();
         if !self.counts {
             return Ok(());
         }
@@ -190,6 +200,14 @@ fn index(row: &DatabaseRow) -> Name {
         "public" => queries::name(row, "index_name"),
         schema => format!("{}.{}", text::clean(schema), queries::name(row, "index_name")).into(),
     }
+}
+
+fn replica(row: &DatabaseRow) -> Replica {
+    let name = match row.text("application_name") {
+        "" => queries::name(row, "client_addr"),
+        _ => queries::name(row, "application_name"),
+    };
+    Replica { name, lag: row.seconds("replay_lag_s") }
 }
 
 fn progress(row: &DatabaseRow) -> f64 {

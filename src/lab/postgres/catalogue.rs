@@ -41,6 +41,8 @@ pub(super) fn table_indexes(asked: &Asked<'_>, table: Option<String>) -> Vec<Vec
             Cell::Int8(table.rows as i64),
             Cell::Int8(table.bytes as i64),
             Cell::Bool(true),
+            Cell::text(asked.role),
+            Cell::Bool(true),
         ]
     })
     .collect()

@@ -46,8 +46,13 @@ pub(super) const PROGRESS: Columns = &[
     ("blocks_total", Type::INT8),
     ("waits_for", Type::INT8),
 ];
-pub(super) const INVALID: Columns =
-    &[("schema_name", Type::NAME), ("index_name", Type::NAME), ("table_name", Type::NAME)];
+pub(super) const INVALID: Columns = &[
+    ("schema_name", Type::NAME),
+    ("index_name", Type::NAME),
+    ("table_name", Type::NAME),
+    ("owner", Type::NAME),
+    ("owns", Type::BOOL),
+];
 pub(super) const PICKED: Columns = &[
     ("pid", Type::INT4),
     ("backend_start", Type::INT8),
@@ -82,6 +87,8 @@ pub(super) const TABLE_INDEXES: Columns = &[
     ("row_count", Type::INT8),
     ("bytes", Type::INT8),
     ("plain", Type::BOOL),
+    ("owner", Type::NAME),
+    ("owns", Type::BOOL),
 ];
 pub(super) const TABLE_FACTS: Columns =
     &[("row_count", Type::INT8), ("bytes", Type::INT8), ("owns", Type::BOOL), ("missing", Type::TEXT)];

@@ -20,11 +20,14 @@ pub(super) enum View {
     Locks,
     /// No role and no database of the lab has a limit of its own.
     ConnectionLimits,
+    Opened,
     Rights,
     Statements,
     StatementText(i64),
     /// The product's own, which the lab does not count.
     OwnStatements,
+    /// Functions of statements; those of the lab call none.
+    Volatile,
     Tables,
     IndexProgress,
     InvalidIndexes,
@@ -56,9 +59,11 @@ impl View {
         Some(match tag {
             "locks" => Self::Locks,
             "connection-limits" => Self::ConnectionLimits,
+            "opened" => Self::Opened,
             "rights" => Self::Rights,
             "statements" => Self::Statements,
             "own-statements" => Self::OwnStatements,
+            "volatile" => Self::Volatile,
             "tables" => Self::Tables,
             "index-progress" => Self::IndexProgress,
             "invalid-indexes" => Self::InvalidIndexes,
@@ -98,10 +103,12 @@ impl View {
         let columns = match self {
             Self::Locks => LOCKS,
             Self::ConnectionLimits => LIMITS,
+            Self::Opened => &[("backend_start", Type::INT8)],
             Self::Rights => RIGHTS,
             Self::Statements => STATEMENTS,
             Self::StatementText(_) => STATEMENT_TEXT,
             Self::OwnStatements => &[("queryid", Type::INT8)],
+            Self::Volatile => &[("name", Type::TEXT)],
             Self::Tables => TABLES,
             Self::IndexProgress => PROGRESS,
             Self::InvalidIndexes => INVALID,
@@ -123,6 +130,12 @@ impl View {
         let database = asked.database;
         match self {
             Self::Locks => locks(asked),
+            Self::Opened => {
+                let clients = database.sessions.iter().filter(|session| is_client(session));
+                let mut opened: Vec<Timestamp> = clients.map(|session| session.backend_start).collect();
+                opened.sort();
+                opened.into_iter().map(|at| vec![micros(at)]).collect()
+            }
             Self::Rights => vec![vec![Cell::text(asked.role), Cell::Bool(true), Cell::Bool(true)]],
             Self::Statements => database
                 .statements
@@ -137,13 +150,19 @@ impl View {
                 let found = database.statements.iter().filter(|row| row.id == id);
                 found.map(|row| vec![Cell::Int8(row.id), Cell::text(&row.text)]).collect()
             }
-            Self::OwnStatements | Self::ConnectionLimits => Vec::new(),
+            Self::OwnStatements | Self::ConnectionLimits | Self::Volatile => Vec::new(),
             Self::Tables => tables(asked),
             Self::IndexProgress => progress(asked),
             Self::InvalidIndexes => {
                 let left = database.indexes.iter().filter(|index| !index.valid && index.building.is_none());
                 let row = |index: &Index| {
-                    vec![Cell::text("public"), Cell::text(&index.name), Cell::text(&index.table)]
+                    vec![
+                        Cell::text("public"),
+                        Cell::text(&index.name),
+                        Cell::text(&index.table),
+                        Cell::text(asked.role),
+                        Cell::Bool(true),
+                    ]
                 };
                 left.map(row).collect()
             }

@@ -99,6 +99,9 @@ pub(super) fn traffic_kept(view: &View<'_>) -> Held {
 
 pub(super) fn database_load(view: &View<'_>) -> Held {
     let snapshot = view.snapshot();
+    if view.facts.fires && view.has(cause::REPLICA_LAGS) {
+        return Err(view.facts.anomaly.title.clone());
+    }
     if snapshot.capacity.is_none() {
         return Err("the database is not to be seen".into());
     }

@@ -12,9 +12,6 @@ WHERE name IN ('max_connections','superuser_reserved_connections','reserved_conn
 'idle_in_transaction_session_timeout','idle_session_timeout','log_min_duration_statement',\
 'shared_preload_libraries','server_version') ORDER BY name";
 
-const REPLICAS: &str = "/* covet:replicas */ SELECT application_name, client_addr, state, \
-extract(epoch FROM replay_lag)::float8 AS replay_lag_s FROM pg_stat_replication ORDER BY 1 LIMIT 20";
-
 /// From this share of its own limit on a role or a database is worth a word (the rule's own threshold).
 const CLOSE: f64 = 0.9;
 /// A replica this far behind can still answer reads (audit, section 4).
@@ -134,7 +131,7 @@ pub(super) async fn settings(session: &DatabaseSession) -> Result<Answer, Databa
 }
 
 pub(super) async fn replicas(session: &DatabaseSession) -> Result<Answer, DatabaseRefusal> {
-    let rows = session.ask(REPLICAS).await?;
+    let rows = session.ask(queries::REPLICAS).await?;
     let mut answer = Answer::new();
     let mut worst: Option<f64> = None;
     for row in &rows {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use covet_tui::domain::{BlindKind, between};
+use covet_tui::rules::{Thresholds, judge};
 
 use super::*;
 use crate::postgres::server::{Started, bare, free_port, program};
@@ -56,6 +57,44 @@ async fn a_real_postgres_is_watched_read_only_until_it_is_full() {
     assert!(watcher.blind(Origin::Postgres).is_none(), "full is not blind");
     drop(taken);
     watcher.until("capacity again", |snapshot| snapshot.exhausted.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_postgres_tells_what_was_before_the_first_look_and_what_was_left_behind() {
+    let server = bare("").await;
+    let boss = server.connect("boss", "postgres").await;
+    boss.batch_execute("CREATE ROLE eye LOGIN PASSWORD 'hunter22'; GRANT pg_monitor TO eye").await.unwrap();
+    boss.batch_execute("CREATE TABLE items (id int); INSERT INTO items VALUES (1), (1)").await.unwrap();
+    let left = boss.batch_execute("CREATE UNIQUE INDEX CONCURRENTLY items_id_idx ON items (id)").await;
+    assert!(left.is_err(), "the rows are not unique");
+    let early = server.connect("boss", "postgres").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let late = server.connect("boss", "postgres").await;
+    let replica = server.standby("near").await;
+    let reader = replica.connect("boss", "postgres").await;
+    reader.batch_execute("SELECT pg_wal_replay_pause()").await.unwrap();
+    boss.batch_execute("INSERT INTO items VALUES (2)").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let url = format!("postgresql://eye:hunter22@127.0.0.1:{}/postgres?sslmode=prefer", server.port);
+    let mut watcher = Watcher::open(&only("DATABASE_URL", &url)).await;
+    watcher.until("activity", |snapshot| snapshot.activity.is_some()).await;
+    let (snapshot, now) = (&watcher.snapshot, Timestamp::now());
+    // The eye's own session is the youngest: what was used when the one before it came.
+    let opened = snapshot.opened.points();
+    let used = snapshot.capacity.unwrap().used as usize;
+    assert_eq!(opened.len(), used, "{opened:?}");
+    let age = |index: usize| between(opened[index].0, now).as_secs();
+    assert!(age(0) >= age(1) && age(1) >= age(2) + 3, "{opened:?}");
+    let activity = &snapshot.activity.as_ref().unwrap().1;
+    assert_eq!(&*activity.invalid_indexes[0], "items_id_idx");
+    assert_eq!(&*activity.replicas[0].name, "near");
+    assert!(activity.replicas[0].lag.is_some_and(|lag| lag >= Duration::from_secs(2)), "{activity:?}");
+    let thresholds = Thresholds::new([("db-cpu.replica-lag", 2.0)]).unwrap();
+    let told: Vec<String> =
+        judge(snapshot, &thresholds, now).anomalies().into_iter().map(|found| found.title).collect();
+    assert!(told.iter().any(|title| title.starts_with("replica near is ")), "{told:?}");
+    assert!(told.iter().any(|title| title.starts_with("index items_id_idx was begun")), "{told:?}");
+    drop((early, late));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,6 +138,40 @@ pub async fn bare(settings: &str) -> Server {
 }
 
 impl Server {
+    /// A replica that streams from this server under a name.
+    pub async fn standby(&self, name: &str) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), everybody).unwrap();
+        let data = folder.path().join("data").display().to_string();
+        let from =
+            format!("host=127.0.0.1 port={} user=boss password=hunter22 application_name={name}", self.port);
+        let copied = as_database_user(
+            &program("pg_basebackup"),
+            &["-D", &data, "-d", &from, "-R", "-X", "stream", "-c", "fast"],
+        )
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+        assert!(copied.success(), "pg_basebackup");
+        let port = free_port();
+        let (number, sockets) = (port.to_string(), folder.path().display().to_string());
+        let mut arguments = vec!["-D", &data, "-p", &number, "-k", &sockets];
+        // It reports each second, not each ten.
+        arguments.extend(["-c", "listen_addresses=127.0.0.1", "-c", "wal_receiver_status_interval=1s"]);
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let child =
+            as_database_user(&program("postgres"), &arguments).stdout(Stdio::null()).stderr(log).spawn();
+        let server = Server { port, _server: Started(child.unwrap()), folder };
+        for _ in 0..300 {
+            if server.try_connect("boss", "postgres", "").await.is_ok() {
+                return server;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the replica did not start:\n{}", server.log());
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }

@@ -507,6 +507,12 @@ pub struct ActivityRow {
     pub top: Option<(f64, String)>,
     #[serde(default)]
     pub invalid: Vec<String>,
+    /// `28 for 75s`: so many of the sessions that live were opened so long ago.
+    #[serde(default)]
+    pub opened: Vec<String>,
+    /// `standby 43s`: how far it is behind.
+    #[serde(default)]
+    pub replicas: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,8 +8,8 @@ use covet_tui::domain::{
     ConfigObject, ConnectionLimit, Database, Delta, DiskTrend, Edit, Ended, EndpointSlice, Event, Fact,
     Handshake, Holder, Ingress, Key, Kind, Labels, Layer, Lease, Limited, LockRoot, MemoryTrend,
     MetricReading, Name, Node, NodeCondition, ObjectRef, Observation, Origin, PersistentVolumeClaim,
-    Quantities, RdsLoad, RdsMetric, RdsSeries, Selector, Series, Served, Service, Snapshot, Status, Strain,
-    Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource, Walk, WorkloadTraffic,
+    Quantities, RdsLoad, RdsMetric, RdsSeries, Replica, Selector, Series, Served, Service, Snapshot, Status,
+    Strain, Taint, Throttled, Timestamp, TopQuery, Traffic, UsageSource, Walk, WorkloadTraffic,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -410,6 +410,14 @@ fn activity(row: &ActivityRow) -> Activity {
             blocked: blocked.parse().unwrap(),
         }
     };
+    let opened = |text: &String| {
+        let (count, since) = text.split_once(" for ").unwrap();
+        vec![ago(since); count.parse().unwrap()]
+    };
+    let replica = |text: &String| {
+        let (name, lag) = text.split_once(' ').unwrap();
+        Replica { name: name.into(), lag: Some(span(lag)) }
+    };
     let limit = |text: &String| {
         let words: Vec<&str> = text.split(' ').collect();
         ConnectionLimit {
@@ -433,6 +441,8 @@ fn activity(row: &ActivityRow) -> Activity {
             calls_per_second: 20.0,
             mean: 80.0,
         }),
+        opened: row.opened.iter().flat_map(opened).collect(),
+        replicas: row.replicas.iter().map(replica).collect(),
         invalid_indexes: row.invalid.iter().map(|name| name.as_str().into()).collect(),
         ..Activity::default()
     }
@@ -442,6 +452,7 @@ fn cache_looks(row: &CacheRow) -> Vec<Observation> {
     let looks = samples(&row.hits, 30).into_iter().map(|(at, ratio)| {
         let cache = Cache {
             hit_ratio: Some(ratio),
+            is_compared: true,
             evicted_per_second: row.evicted,
             used_memory: row.used << 20,
             max_memory: row.max << 20,
@@ -452,7 +463,6 @@ fn cache_looks(row: &CacheRow) -> Vec<Observation> {
     });
     looks.collect()
 }
-            is_compared: true,
 
 /// `0.2 for 20m` or `0.2..0.9 for 20m` and so on, oldest first, up to now.
 fn samples(parts: &[String], every: u64) -> Vec<(Timestamp, f64)> {
@@ -507,6 +517,10 @@ fn traffic(row: &TrafficRow) -> Traffic {
         p95: ended(&row.p95, gone),
         error_ratio: ended(&row.errors, gone),
         denied_usual: row.denied_usual,
+        denied_by: row
+            .denied_by
+            .as_ref()
+            .map(|(name, rate)| (Key::new(row.namespace.as_str(), name.as_str()), *rate)),
         denied: ended(&row.denied, gone),
         rate: Series::new([(gone.map_or(now(), ago), row.rate)]),
         p95_last_week: row.last_week,
@@ -518,10 +532,6 @@ fn traffic(row: &TrafficRow) -> Traffic {
         ..Traffic::default()
     }
 }
-        denied_by: row
-            .denied_by
-            .as_ref()
-            .map(|(name, rate)| (Key::new(row.namespace.as_str(), name.as_str()), *rate)),
 
 fn node(row: &NodeRow) -> Node {
     let since = ago(&row.since);
