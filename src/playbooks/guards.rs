@@ -11,7 +11,7 @@ use crate::domain::{Action, Job, Kind, Pod, between, cause, text};
 use super::Playbook;
 use super::view::View;
 pub(super) use database::database_is_full;
-use database::{database, explained, index, is_shut, replica, root};
+use database::{database, explained, index, is_shut, owned, replica, root};
 
 /// A guard by its name in a playbook.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -60,12 +60,14 @@ pub enum Guard {
     NoRunActive,
     /// A superuser's session is not ended by anybody else.
     RootMayBeEnded,
+    /// Indexes are their table's owner's to make and to drop.
+    TableOwned,
     /// Where one statement takes most of the time, its plan is read first (audit, section 4).
     Explained,
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 23] = [
+    pub const ALL: [(&'static str, Guard); 24] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -88,6 +90,7 @@ impl Guard {
         ("replica-fresh", Guard::ReplicaFresh),
         ("no-run-active", Guard::NoRunActive),
         ("root-may-be-ended", Guard::RootMayBeEnded),
+        ("table-owned", Guard::TableOwned),
         ("explained", Guard::Explained),
     ];
 
@@ -171,6 +174,7 @@ impl Guard {
             Guard::ReplicaFresh => replica(case.values),
             Guard::NoRunActive => run_active(case),
             Guard::RootMayBeEnded => root(case.values),
+            Guard::TableOwned => owned(case),
             Guard::Explained => explained(case),
             Guard::OlderPods | Guard::Paused | Guard::FewNodes | Guard::HealthyRevision | Guard::NodeRoom => {
                 Standing::Fine

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Case, Standing};
-use crate::domain::{cause, text};
+use crate::domain::{Action, Sql, cause, text};
 use crate::playbooks::view::View;
 
 /// Above this share of the usable connections more replicas do harm (audit, section 4).
@@ -41,6 +41,21 @@ pub(super) fn root(values: &BTreeMap<String, String>) -> Standing {
     match (known("lock_root_superuser"), known("lock_root")) {
         (Some(role), Some(pid)) => Standing::Blocked(format!("only a superuser may end pid {pid} of {role}")),
         _ => Standing::Fine,
+    }
+}
+
+pub(super) fn owned(case: &Case<'_>) -> Standing {
+    let Some(Action::Postgres(sql)) = case.action else { return Standing::Fine };
+    let owner = match sql {
+        Sql::CreateIndex { .. } => case.values.get("index_owner"),
+        Sql::DropIndex { .. } => case.values.get("invalid_index_owner"),
+        _ => None,
+    };
+    match owner.filter(|owner| !owner.is_empty()) {
+        Some(owner) => Standing::Blocked(format!(
+            "only {owner}, who owns the table, may: run it as {owner}, or GRANT {owner} to our role"
+        )),
+        None => Standing::Fine,
     }
 }
 

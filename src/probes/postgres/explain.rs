@@ -108,7 +108,8 @@ fn writes(statement: &str) -> bool {
 }
 
 async fn judge(session: &DatabaseSession, scan: &Scan, answer: &mut Answer) -> Result<(), DatabaseRefusal> {
-    let Scan { schema, table, columns, filter, .. } = scan;
+    let Scan { schema, table, filter, .. } = scan;
+    let columns = scan.columns(&volatile(session, &scan.functions()).await?);
     let read = format!("{table} is read whole for {}", queries::query(filter));
     // Their names come from the server; what is not a plain name is not put into a query.
     if identifier(schema).is_err() || identifier(table).is_err() || schema.contains('.') {
@@ -126,7 +127,9 @@ async fn judge(session: &DatabaseSession, scan: &Scan, answer: &mut Answer) -> R
     });
     let whole = if schema == "public" { table.clone() } else { format!("{schema}.{table}") };
     if columns.is_empty() {
-        answer.summary(format!("{read} ({size}); no plain column to index: an expression, or an OR"));
+        answer.summary(format!(
+            "{read} ({size}); no plain column to index: an expression, an OR, or another value for each row"
+        ));
     } else if let Some(row) = existing {
         let index = queries::name(row, "index_name");
         if row.text("valid") == "f" {
@@ -142,9 +145,26 @@ async fn judge(session: &DatabaseSession, scan: &Scan, answer: &mut Answer) -> R
         answer.bind("index_table", &whole);
         answer.bind("index_columns", &wanted);
         answer.bind("index_table_bytes", format!("{bytes:.0}"));
+        let owner = rows.first().filter(|row| row.text("owns") == "f").map(|row| queries::name(row, "owner"));
+        answer.bind("index_owner", owner.unwrap_or_default());
         answer.summary(says);
     }
     Ok(())
+}
+
+/// Those of these functions that may say another thing each time they are called.
+async fn volatile(session: &DatabaseSession, names: &[String]) -> Result<Vec<String>, DatabaseRefusal> {
+    let is_plain = |name: &&String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let quoted: Vec<String> = names.iter().filter(is_plain).map(|name| format!("'{name}'")).collect();
+    if quoted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "/* covet:volatile */ SELECT DISTINCT proname::text AS name FROM pg_proc \
+         WHERE provolatile='v' AND proname::text IN ({})",
+        quoted.join(",")
+    );
+    Ok(session.ask(&sql).await?.iter().map(|row| row.text("name").to_owned()).collect())
 }
 
 fn indexes(schema: &str, table: &str) -> String {
@@ -152,7 +172,8 @@ fn indexes(schema: &str, table: &str) -> String {
         "/* covet:table-indexes */ SELECT c.relname AS index_name, i.indisvalid AS valid, \
          (SELECT string_agg(a.attname, ',' ORDER BY k.place) FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place) \
          JOIN pg_attribute a ON a.attrelid=i.indrelid AND a.attnum=k.number) AS columns, \
-         t.reltuples::int8 AS row_count, pg_table_size(t.oid) AS bytes \
+         t.reltuples::int8 AS row_count, pg_table_size(t.oid) AS bytes, \
+         pg_get_userbyid(t.relowner) AS owner, pg_has_role(current_user,t.relowner,'USAGE') AS owns \
          FROM pg_class t JOIN pg_namespace n ON n.oid=t.relnamespace LEFT JOIN pg_index i ON i.indrelid=t.oid \
          LEFT JOIN pg_class c ON c.oid=i.indexrelid WHERE n.nspname='{schema}' AND t.relname='{table}'"
     )

@@ -24,6 +24,8 @@ pub(super) async fn state(session: &DatabaseSession) -> Result<Answer, DatabaseR
             format!("the index {} was never finished: drop it first, then build it again", name(first));
         answer.found(cause::INVALID_INDEX, &says);
         answer.bind("invalid_index", name(first));
+        let owner = Some(first).filter(|row| row.text("owns") == "f").map(|row| queries::name(row, "owner"));
+        answer.bind("invalid_index_owner", owner.unwrap_or_default());
         answer.summary(says);
     } else if let Some(first) = building.first() {
         answer.summary(progress(first));

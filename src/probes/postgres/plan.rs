@@ -11,10 +11,47 @@ use serde_json::Value;
 pub(super) struct Scan {
     pub schema: String,
     pub table: String,
-    /// In the order of an index: compared for equality first, then one that is compared by order.
-    pub columns: Vec<String>,
+    /// What columns are compared with something, in the order of an index: for equality first, then by order.
+    compared: Vec<Compared>,
     pub filter: String,
     pub cost: f64,
+}
+
+/// A column that is compared with something that no row of its table tells.
+#[derive(Clone, PartialEq, Debug)]
+struct Compared {
+    column: String,
+    equal: bool,
+    /// What is called to know with what.
+    functions: Vec<String>,
+}
+
+impl Scan {
+    /// Functions that are called for what columns are compared with, each once.
+    pub(super) fn functions(&self) -> Vec<String> {
+        let mut all: Vec<String> =
+            self.compared.iter().flat_map(|compared| compared.functions.iter().cloned()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// The columns of an index that would serve it: compared for equality, then one by order. What a volatile function says
+    /// is another thing for each row, and no index can be asked for it.
+    pub(super) fn columns(&self, volatile: &[String]) -> Vec<String> {
+        let serves = |compared: &&Compared| !compared.functions.iter().any(|name| volatile.contains(name));
+        let of = |equal: bool| {
+            let compared = self.compared.iter().filter(serves).filter(move |one| one.equal == equal);
+            compared.map(|one| one.column.clone())
+        };
+        let mut columns: Vec<String> = Vec::new();
+        columns.extend(of(true));
+        let one = of(false).find(|column| !columns.contains(column));
+        columns.extend(one);
+        let mut seen = std::collections::BTreeSet::new();
+        columns.retain(|column| seen.insert(column.clone()));
+        columns
+    }
 }
 
 /// The most expensive whole read with a condition, wherever it is in the plan.
@@ -57,39 +94,38 @@ fn scan(node: &Value) -> Option<Scan> {
     Some(Scan {
         schema: text("Schema").unwrap_or("public").to_owned(),
         table: text("Relation Name")?.to_owned(),
-        columns: columns(filter, alias),
+        compared: compared(filter, alias),
         filter: filter.to_owned(),
         cost: node["Total Cost"].as_f64().unwrap_or_default(),
     })
 }
 
 /// Columns of the table that the condition compares with something. A column inside a function is no help:
-/// its index would have to be of the expression.
-fn columns(filter: &str, alias: &str) -> Vec<String> {
+/// its index would have to be of the expression; nor is one that is compared with another of the same row.
+fn compared(filter: &str, alias: &str) -> Vec<Compared> {
     static COMPARED: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r#"(\(*)"?(\w+)"?\."?(\w+)"?\)?(?:::[a-z ]+(?:\(\d+\))?)?\)? (=|<=|>=|<|>) "#).ok()
     });
-    let Some(compared) = &*COMPARED else { return Vec::new() };
+    static CALLED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(\w+)\(").ok());
+    let (Some(pattern), Some(called)) = (&*COMPARED, &*CALLED) else { return Vec::new() };
     // With OR, no single index answers the whole.
     if filter.contains(" OR ") {
         return Vec::new();
     }
-    let (mut equal, mut ordered) = (Vec::new(), Vec::new());
-    for found in compared.captures_iter(filter) {
-        let before = found.get(0).map_or("", |whole| &filter[..whole.start()]);
+    let mut all = Vec::new();
+    for found in pattern.captures_iter(filter) {
+        let (from, to) = found.get(0).map_or((0, 0), |whole| (whole.start(), whole.end()));
+        let before = &filter[..from];
         let in_function = !found[1].is_empty() && before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
-        if in_function || &found[2] != alias {
+        let with = filter[to..].split(" AND ").next().unwrap_or_default();
+        let of_the_row = with.contains(&format!("{alias}."));
+        if in_function || &found[2] != alias || of_the_row {
             continue;
         }
-        let column = found[3].to_owned();
-        let list = if &found[4] == "=" { &mut equal } else { &mut ordered };
-        if !list.contains(&column) {
-            list.push(column);
-        }
+        let functions = called.captures_iter(with).map(|name| name[1].to_owned()).collect();
+        all.push(Compared { column: found[3].to_owned(), equal: &found[4] == "=", functions });
     }
-    let one = ordered.into_iter().find(|column| !equal.contains(column));
-    equal.extend(one);
-    equal
+    all
 }
 
 fn draw(node: &Value, depth: usize, lines: &mut Vec<String>) {
@@ -135,8 +171,13 @@ mod tests {
             ("(lower((users.email)::text) = $1)", vec![]),
             ("((users.email = $1) OR (users.name = $2))", vec![]),
             ("(orders.email = $1)", vec![]),
+            ("(users.id = ((random() * $1))::integer)", vec![]),
+            ("((users.id = ((random() * $1))::integer) AND (users.tenant = abs($2)))", vec!["tenant"]),
+            ("((users.made = users.seen) AND (users.tenant = $1))", vec!["tenant"]),
         ] {
-            assert_eq!(columns(filter, "users"), wanted, "{filter}");
+            let node = json!({"Node Type": "Seq Scan", "Relation Name": "users", "Filter": filter});
+            let scan = scan(&node).unwrap();
+            assert_eq!(scan.columns(&["random".to_owned()]), wanted, "{filter}");
         }
     }
 
@@ -147,7 +188,7 @@ mod tests {
             {"Node Type": "Gather", "Total Cost": 800.0, "Plan Rows": 1, "Plans": [
                 {"Node Type": "Parallel Seq Scan", "Relation Name": "users", "Schema": "public", "Alias": "u", "Total Cost": 790.0, "Plan Rows": 1, "Filter": "(u.email = $2)"}]}]}}]);
         let found = costliest_scan(&plan).unwrap();
-        assert_eq!((found.table.as_str(), found.columns), ("users", vec!["email".to_owned()]));
+        assert_eq!((found.table.as_str(), found.columns(&[])), ("users", vec!["email".to_owned()]));
         assert_eq!(lines(&plan).len(), 4);
         assert!(costliest_scan(&json!([{"Plan": {"Node Type": "Index Scan"}}])).is_none());
     }
