@@ -9,6 +9,7 @@ use covet_tui::probes::Probes;
 use covet_tui::report::Report;
 use covet_tui::rules::Thresholds;
 
+use super::real::redis;
 use super::*;
 use crate::postgres::server::bare;
 
@@ -82,6 +83,42 @@ async fn where_nothing_is_wrong_nothing_is_even_suspected() {
         let report = looked_for(&settings(&lab, kubeconfig, &[]), false, Duration::from_secs(5)).await;
         assert!(report.anomalies.is_empty(), "{}", report.table());
     }
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_throws_away_what_is_asked_for_is_told_at_the_first_look() {
+    let lab = lab::start(lab::Options { seed: 31, ..lab::Options::default() }).await.unwrap();
+    let (port, _server) = redis(&["--maxmemory", "6mb", "--maxmemory-policy", "allkeys-lru"]).await;
+    let url = format!("redis://127.0.0.1:{port}");
+    let mut user =
+        redis::Client::open(url.clone()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    // Of 2000 values there is room for some hundreds.
+    let keys = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(2_000));
+    let wanted = keys.clone();
+    let working = tokio::spawn(async move {
+        let value = "x".repeat(10_000);
+        loop {
+            let key = format!("k{}", fastrand::u32(..wanted.load(std::sync::atomic::Ordering::Relaxed)));
+            let found: Option<String> = redis::cmd("GET").arg(&key).query_async(&mut user).await.unwrap();
+            if found.is_none() {
+                redis::cmd("SET").arg(&key).arg(&value).query_async::<()>(&mut user).await.unwrap();
+            }
+        }
+    });
+    let settings = settings(&lab, lab.kubeconfig(), &[("REDIS_URL", &url)]);
+    let told = async || {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let report = looked_for(&settings, false, Duration::ZERO).await;
+        let of_cache = report.anomalies.into_iter().filter(|row| row.rule == "cache-down");
+        of_cache.map(|row| row.title).collect::<Vec<_>>()
+    };
+    let titles = told().await;
+    assert!(titles.len() == 1 && titles[0].starts_with("the cache is too small: "), "{titles:?}");
+    // As full as before, and nearly all that is asked for is there.
+    keys.store(200, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(told().await, Vec::<String>::new());
+    working.abort();
     lab.stop().await;
 }
 

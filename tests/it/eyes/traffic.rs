@@ -28,6 +28,9 @@ const COUNTERS: &[Counter] = &[
         1.6,
         0,
     ),
+    Counter("http_requests_total", r#"namespace="gate",app="door",status="401""#, 30.0, 0),
+    Counter("http_requests_total", r#"namespace="gate",app="hall",status="401""#, 0.5, 0),
+    Counter("http_requests_total", r#"namespace="gate",app="hall",status="200""#, 40.0, 0),
     Counter("container_memory_working_set_bytes", r#"namespace="bank",pod="till-0",container="app""#, 0.1, 0),
     Counter("shop_latency_ms_count", r#"namespace="shop",pod="web-7d4b9c6f58-x2k9z""#, 90.0, 0),
     Counter("shop_latency_ms_bucket", r#"namespace="shop",pod="web-7d4b9c6f58-x2k9z",le="50""#, 0.0, 0),
@@ -117,6 +120,12 @@ async fn the_watched_namespaces_own_metric_is_asked_and_its_silence_told() {
     })
     .await;
     assert!(blind.why.contains("for bank") && blind.repair.unwrap().contains("requests ="), "{}", blind.why);
+
+    let mut gate = watch(&url, "gate", &[]).await;
+    gate.until("refusals", |snapshot| snapshot.traffic.denied_by.is_some()).await;
+    let (refusing, rate) = gate.snapshot.traffic.denied_by.clone().unwrap();
+    assert_eq!((&*refusing.namespace, &*refusing.name), ("gate", "door"));
+    assert!((rate - 30.0).abs() < 0.5, "{rate}");
 
     let mut all = watch(&url, "*", &[]).await;
     all.until("traffic", |snapshot| !snapshot.traffic.rate.is_empty()).await;

@@ -324,3 +324,28 @@ fn one_hot_statement_is_explained_before_capacity_is_bought() {
     assert_eq!(hot().suggested().0, "plan");
     assert_eq!(hot().did("plan").suggested().0, "more-capacity", "the plan shows no way out");
 }
+
+#[test]
+fn an_index_is_for_the_owner_of_its_table_to_make_or_to_drop() {
+    let lacks = |owner: &str| {
+        World::new("db-cpu", "shop", "web", 3, 6)
+            .cause(cause::MISSING_INDEX, "no index on (email)")
+            .binding("index_table", "users")
+            .binding("index_columns", "email")
+            .binding("index_owner", owner)
+            .read()
+            .plan()
+    };
+    blocked(&lacks("app"), "add-index", "only app, who owns the table, may");
+    assert_eq!(lacks("").suggestion().map(|step| step.id.as_str()), Some("add-index"));
+    let left = |owner: &str| {
+        World::new("db-cpu", "shop", "web", 3, 6)
+            .cause(cause::INVALID_INDEX, "index users_email_idx was begun and never finished")
+            .binding("invalid_index", "users_email_idx")
+            .binding("invalid_index_owner", owner)
+            .read()
+            .plan()
+    };
+    blocked(&left("app"), "drop-unfinished", "only app, who owns the table, may");
+    assert_eq!(left("").suggestion().map(|step| step.id.as_str()), Some("drop-unfinished"));
+}

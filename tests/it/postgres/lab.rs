@@ -116,7 +116,7 @@ async fn psql_changes_sessions_indexes_roles_and_accounts() {
     let words = [url.as_str(), "-X", "-c", "CREATE INDEX CONCURRENTLY again ON users (username)"];
     let (ok, _, err) = in_background("psql", words.map(str::to_owned).to_vec()).await;
     assert!(!ok && err.contains("due to statement timeout"), "{err}");
-    assert_eq!(said(address, queries::INVALID).await, "public|again|users");
+    assert_eq!(said(address, queries::INVALID).await, "public|again|users|app|t");
     refused(address, "CREATE INDEX CONCURRENTLY again ON users (username)", "42P07").await;
     assert_eq!(
         said(address, "CREATE INDEX CONCURRENTLY IF NOT EXISTS again ON users (username)").await,

@@ -27,6 +27,10 @@ async fn a_hot_statement_is_found_explained_and_its_index_named() {
         (plan.bindings["index_table"].as_str(), plan.bindings["index_columns"].as_str()),
         ("users", "email")
     );
+    // Whose it is to build is known before anybody tries.
+    assert_eq!(plan.bindings["index_owner"], "app");
+    let plan = server.bench("app").read(Sql::ExplainQuery { query: Some(id) }).await;
+    assert_eq!(plan.bindings["index_owner"], "");
     let scans = bench.read(Sql::TableScans).await;
     assert!(scans.summary.starts_with("users was read whole"), "{}", scans.summary);
 
@@ -40,6 +44,33 @@ async fn a_hot_statement_is_found_explained_and_its_index_named() {
     );
     let gone = bench.read(Sql::ExplainQuery { query: Some(1) }).await;
     assert!(!gone.ok && gone.summary.contains("no statement 1"), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_another_value_for_each_row_asks_for_no_index() {
+    let server = server("").await;
+    let app = server.connect_as("app", "shop", "web").await;
+    app.batch_execute(
+        "CREATE FUNCTION anybody() RETURNS text LANGUAGE sql AS $$ SELECT 'u' || (random() * 9)::int $$; \
+         CREATE FUNCTION fixed(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN n; END $$",
+    )
+    .await
+    .unwrap();
+    let boss = server.connect("boss", "shop").await;
+    for (sql, columns) in [
+        ("SELECT id FROM users WHERE failed_attempts = (random()*1000)::int", None),
+        ("SELECT id FROM users WHERE username = anybody()", None),
+        ("SELECT id FROM users WHERE failed_attempts = fixed(7)", Some("failed_attempts")),
+    ] {
+        boss.batch_execute("SELECT pg_stat_statements_reset()").await.unwrap();
+        app.query(sql, &[]).await.unwrap();
+        let counted = "SELECT queryid FROM pg_stat_statements WHERE query LIKE 'SELECT id FROM users%'";
+        let id: i64 = boss.query_one(counted, &[]).await.unwrap().get(0);
+        let plan = server.bench("boss").read(Sql::ExplainQuery { query: Some(id) }).await;
+        let missing = plan.found.iter().any(|found| found.cause == cause::MISSING_INDEX);
+        assert_eq!(missing, columns.is_some(), "{sql}: {plan:?}");
+        assert_eq!(plan.bindings.get("index_columns").map(String::as_str), columns, "{sql}: {plan:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
