@@ -125,6 +125,14 @@ pub(super) fn serves(cause: &Anomaly, _: &Anomaly) -> bool {
     cause.bindings.get("serves").is_none_or(|serves| serves != "nobody")
 }
 
+/// Nobody knows since when the database has been gone, for it never answered us; and the other lacks it.
+pub(super) fn was_before_us(database: &Anomaly, effect: &Anomaly) -> bool {
+    const LACKS_IT: &[&str] = &[cause::DATABASE_UNREACHABLE];
+    database.bindings.contains_key("never_answered")
+        && has_cause(database, LACKS_IT)
+        && has_cause(effect, LACKS_IT)
+}
+
 pub(super) fn has_cause(anomaly: &Anomaly, names: &[&str]) -> bool {
     anomaly.causes.iter().any(|cause| names.contains(&cause.name))
 }

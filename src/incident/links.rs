@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::causation::{Causation, Join, SLACK};
 use super::causations::CAUSATIONS;
-use super::conditions::{has_cause, is_sightless};
+use super::conditions::{has_cause, is_sightless, was_before_us};
 use super::dependencies;
 use super::doors::DOORS;
 use crate::domain::{Anomaly, Kind, ObjectRef, Subject, cause};
@@ -48,7 +48,9 @@ fn holds(causation: &Causation, cause: &Anomaly, effect: &Anomaly) -> bool {
     if is_sightless(cause) || is_sightless(effect) && &*cause.rule != "prom-down" {
         return false;
     }
-    after >= -causation.slack && after <= causation.window && (causation.when)(cause, effect)
+    // What was so at the first look may have begun long before it.
+    let slack = if was_before_us(cause, effect) { causation.window } else { causation.slack };
+    after >= -slack && after <= causation.window && (causation.when)(cause, effect)
 }
 
 /// A burst of alerts is a symptom of whatever goes on in the same place (audit, section 5).

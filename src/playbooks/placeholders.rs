@@ -108,6 +108,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("ingress", "the Ingress in front"),
     ("balancer", "the address or name of its load balancer"),
     ("tls_index", "the place of the certificate among the Ingress's own, counted from 0"),
+    ("never_answered", "true, where the database has not answered since we look"),
     ("connect_to", "the address that the settings give for the host, with its port"),
     ("address_given", "by hand, where the settings name the host's address"),
     ("served_at", "the public host, with its port where that is not 443"),

@@ -40,6 +40,7 @@ pub(super) fn gone(scene: &Scene<'_>) -> Option<Anomaly> {
         let doubt =
             "it has not answered since we look: where others do reach it, DATABASE_URL names another place";
         facts.push(evidence(Origin::Postgres, None, doubt.to_owned()));
+        bindings.insert("never_answered", "true".into());
     }
     shown(Anomaly {
         id: AnomalyId(format!("{}/database/postgres", RULE.name).into()),
