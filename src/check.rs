@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
-    Access, Action, Age, Anomaly, AnomalyId, Cache, Change, Name, Observation, Origin, Reading, Severity, Sight, Snapshot,
-    System, Timestamp,
+    Access, Action, Age, Anomaly, AnomalyId, Cache, Change, Name, Observation, Origin, Reading, Severity,
+    Sight, Snapshot, System, Timestamp,
 };
 use crate::incident::{Incident, incidents, with_words};
 use crate::playbooks::{Done, Facts, Grounds, Library, Plan, Progress, find, plan};
