@@ -200,6 +200,9 @@ causes! {
     MONITORING_UNPLACED = "monitoring-unplaced": "Its pod waits for a node.";
     TARGETS_DOWN = "targets-down": "Most of what it should scrape does not answer.";
     INGEST_STOPPED = "ingest-stopped": "It runs and takes no samples.";
+    // Why nobody would be told of anything.
+    ALERTMANAGER_DOWN = "alertmanager-down": "Alertmanager does not answer: nobody is notified of anything.";
+    ALERTMANAGER_CONFIG = "alertmanager-config": "Alertmanager refuses its configuration: it goes on with the one before, and would not start with this one.";
     // Why there is too much alerting.
     ALERT_STORM = "alert-storm": "Many alerts at once share a node or namespace: one incident, not a rule's fault.";
     ALERT_FLAPPING = "alert-flapping": "A rule fires and resolves again and again.";

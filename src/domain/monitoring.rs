@@ -28,6 +28,21 @@ pub struct Monitoring {
     /// None when the cluster does not show its pods.
     pub pods: Option<Vec<MonitoringPod>>,
     pub volume: Option<Volume>,
+    /// What becomes of its alerts; None where it does not scrape itself.
+    pub delivery: Option<Delivery>,
+    /// Whether Alertmanager runs the configuration that was written last; None where Prometheus does not scrape it.
+    pub notifier_loaded: Option<bool>,
+}
+
+/// What becomes of the alerts that Prometheus sends, by its own counters, per second.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Delivery {
+    /// Sent in the last two minutes, whether or not anybody took them.
+    pub sent: f64,
+    /// Of these, what no Alertmanager took.
+    pub dropped: f64,
+    /// What no Alertmanager took in the eight minutes before.
+    pub dropped_before: f64,
 }
 
 /// A pod of Prometheus.

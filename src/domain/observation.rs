@@ -208,6 +208,8 @@ pub enum Fact {
     Alerts {
         alerts: Vec<Alert>,
         silences: Vec<Silence>,
+        /// Whether it runs the configuration that was written last; None where it does not say.
+        loaded: Option<bool>,
     },
     Database(Database),
     Cache(Cache),

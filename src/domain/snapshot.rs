@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub strain: Strain,
     pub alerts: Vec<Alert>,
     pub silences: Vec<Silence>,
+    /// Since when Alertmanager has refused its configuration, by its own word, look after look.
+    pub notifier_refuses: Option<Timestamp>,
     /// The last answer to the capacity query; stays when the server is exhausted.
     pub capacity: Option<Capacity>,
     /// Since when the database has been refusing connections for lack of slots (53300), and its words.
@@ -125,6 +127,8 @@ pub struct MonitoringSince {
     pub refused: Option<Timestamp>,
     pub stopped: Option<Timestamp>,
     pub targets: Option<Timestamp>,
+    /// Alertmanager refuses its configuration, as Prometheus has it.
+    pub notifier_refuses: Option<Timestamp>,
 }
 
 impl Snapshot {
@@ -250,7 +254,9 @@ impl Snapshot {
             }
             Fact::Traffic(traffic) => self.traffic = *traffic,
             Fact::Strain(strain) => self.strain = *strain,
-            Fact::Alerts { alerts, silences } => {
+            Fact::Alerts { alerts, silences, loaded } => {
+                let refuses = loaded == Some(false);
+                self.notifier_refuses = refuses.then(|| self.notifier_refuses.unwrap_or(at));
                 if alerts.iter().any(|alert| WATCHDOGS.contains(&&*alert.name)) {
                     self.watchdog = Some(at);
                 }
@@ -316,6 +322,7 @@ impl Snapshot {
         kept(&mut since.refused, seen.loaded == Some(false));
         kept(&mut since.stopped, seen.ingest.is_some_and(|rate| rate <= 0.0));
         kept(&mut since.targets, seen.targets.is_some_and(|(up, all)| up * 2 < all));
+        kept(&mut since.notifier_refuses, seen.notifier_loaded == Some(false));
         self.monitoring = Some(seen);
     }
 

@@ -66,8 +66,8 @@ async fn ask_alertmanager(
     now: Timestamp,
 ) -> Result<String, ConnectError> {
     let door = alertmanager::find(settings, client).await?;
-    match alertmanager::look(&door, &mut Names::default(), now).await? {
-        Fact::Alerts { alerts, silences } => {
+    match alertmanager::look(&door, &mut Names::default(), None, now).await? {
+        Fact::Alerts { alerts, silences, .. } => {
             Ok(format!("{}, {}", text::count(alerts.len(), "alert"), text::count(silences.len(), "silence")))
         }
         _ => Ok(String::new()),

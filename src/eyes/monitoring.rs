@@ -11,7 +11,9 @@ use super::kubernetes::names::{own, says};
 use super::prometheus::{Prometheus, find};
 use super::tell::{Backoff, Tell};
 use crate::config::{ConnectError, Settings, discovery};
-use crate::domain::{BlindKind, Fact, Key, Kind, Monitoring, MonitoringPod, Name, ObjectRef, Origin, Volume};
+use crate::domain::{
+    BlindKind, Delivery, Fact, Key, Kind, Monitoring, MonitoringPod, Name, ObjectRef, Origin, Volume,
+};
 
 /// Two failures in a row are 30 s (audit, section 3).
 const EVERY: Duration = Duration::from_secs(15);
@@ -102,12 +104,14 @@ async fn program(prometheus: &Prometheus) -> Result<Monitoring, ConnectError> {
     if seen.unready.is_some() {
         return Ok(seen);
     }
-    let (info, ingest, stale, up, all) = tokio::join!(
+    let (info, ingest, stale, up, all, delivery, notifier) = tokio::join!(
         prometheus.data("/api/v1/status/runtimeinfo"),
         prometheus.number("sum(rate(prometheus_tsdb_head_samples_appended_total[5m]))"),
         prometheus.number("time() - max(timestamp(up))"),
         prometheus.number("sum(up)"),
         prometheus.number("count(up)"),
+        delivery(prometheus),
+        prometheus.number("min(alertmanager_config_last_reload_successful)"),
     );
     seen.loaded = info.ok().and_then(|info| info.get("reloadConfigSuccess")?.as_bool());
     seen.ingest = ingest.ok().flatten();
@@ -116,7 +120,20 @@ async fn program(prometheus: &Prometheus) -> Result<Monitoring, ConnectError> {
     if let (Ok(Some(up)), Ok(Some(all))) = (up, all) {
         seen.targets = Some((up as u32, all as u32));
     }
+    seen.delivery = delivery;
+    seen.notifier_loaded = notifier.ok().flatten().map(|value| value > 0.0);
     Ok(seen)
+}
+
+/// What becomes of its alerts, where it scrapes itself.
+async fn delivery(prometheus: &Prometheus) -> Option<Delivery> {
+    let rate = async |counter: &str, range: &str| {
+        let expression = format!("sum(rate(prometheus_notifications_{counter}_total{range}))");
+        prometheus.number(&expression).await.ok().flatten()
+    };
+    let (sent, dropped, dropped_before) =
+        tokio::join!(rate("sent", "[2m]"), rate("dropped", "[2m]"), rate("dropped", "[8m] offset 2m"));
+    Some(Delivery { sent: sent?, dropped: dropped?, dropped_before: dropped_before.unwrap_or_default() })
 }
 
 /// None: yes. Else why not, as long as it is the server that says so, or that does not answer.

@@ -33,6 +33,7 @@ pub const RULES: &[&str] = &[
     "cert-expiry",
     "ingress-down",
     "prom-down",
+    "alertmanager-down",
     "alert-fatigue",
     "auth-attack",
 ];

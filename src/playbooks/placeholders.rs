@@ -159,6 +159,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("volume_used", "how full the volume is, in percent"),
     ("retention", "for how long samples are kept"),
     ("retention_size", "a size that fits the volume, 80 % of it"),
+    ("alertmanager_pod", "the pod of Alertmanager, one that is not Ready before others"),
     ("noisy_alerts", "the alerts that make the noise, the worst first"),
     ("noisy_alert", "the worst of them that nothing has been done about yet"),
     ("noisy_severity", "that alert's severity"),

@@ -67,12 +67,14 @@ pub enum Condition {
     EndpointsReady,
     /// Prometheus serves, runs what is written, takes samples, reaches its targets, and its Watchdog arrives.
     MonitoringWorks,
+    /// Alertmanager answers, and runs the configuration that was written last.
+    AlertmanagerWorks,
     /// Fewer than 30 notifications an hour, and nothing flaps.
     AlertsCalm,
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 28] = [
+    pub const ALL: [(&'static str, Condition); 29] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -100,6 +102,7 @@ impl Condition {
         ("hosts-reached", Condition::HostsReached),
         ("endpoints-ready", Condition::EndpointsReady),
         ("monitoring-works", Condition::MonitoringWorks),
+        ("alertmanager-works", Condition::AlertmanagerWorks),
         ("alerts-calm", Condition::AlertsCalm),
     ];
 
@@ -268,6 +271,7 @@ impl Condition {
             Condition::HostsReached => hosts::hosts_reached(view),
             Condition::EndpointsReady => hosts::endpoints_ready(view),
             Condition::MonitoringWorks => monitoring::monitoring_works(view),
+            Condition::AlertmanagerWorks => monitoring::alertmanager_works(view),
             Condition::AlertsCalm => monitoring::alerts_calm(view),
         }
     }

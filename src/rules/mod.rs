@@ -2,6 +2,7 @@
 //! A rule knows what public fields prove. It must not know playbooks, incidents or the screen.
 
 mod alert_fatigue;
+mod alertmanager_down;
 mod astray;
 mod auth_attack;
 mod backing;
@@ -161,6 +162,7 @@ pub static RULES: &[&Rule] = &[
     &ingress_down::RULE,
     &cert_expiry::RULE,
     &prom_down::RULE,
+    &alertmanager_down::RULE,
     &alert_fatigue::RULE,
     &auth_attack::RULE,
 ];

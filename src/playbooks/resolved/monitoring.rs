@@ -39,6 +39,17 @@ pub(super) fn monitoring_works(view: &View<'_>) -> Held {
     Ok(None)
 }
 
+pub(super) fn alertmanager_works(view: &View<'_>) -> Held {
+    let snapshot = view.snapshot();
+    if let Some(blind) = snapshot.blindness(Origin::Alertmanager, view.facts.now) {
+        return Err(blind.why);
+    }
+    if snapshot.notifier_refuses.or(snapshot.monitoring_since.notifier_refuses).is_some() {
+        return Err("its last reload was refused".into());
+    }
+    Ok(None)
+}
+
 pub(super) fn alerts_calm(view: &View<'_>) -> Held {
     let snapshot = view.snapshot();
     if let Some(blind) = snapshot.blindness(Origin::AlertHistory, view.facts.now) {

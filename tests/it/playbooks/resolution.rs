@@ -267,7 +267,9 @@ fn the_checklist_ticks_what_can_be_seen_and_leaves_the_rest_to_people() {
         starts: ago(60),
         state: AlertState::Active,
     };
-    world.facts.push((Origin::Alertmanager, Fact::Alerts { alerts: vec![alert], silences: vec![] }));
+    world
+        .facts
+        .push((Origin::Alertmanager, Fact::Alerts { alerts: vec![alert], silences: vec![], loaded: None }));
     assert_eq!(item(&world.plan(), "alert"), Some(true));
     let mut image = World::new("image-pull", "shop", "web", 2, 6);
     assert_eq!(item(&image.plan(), "pinned"), Some(true));

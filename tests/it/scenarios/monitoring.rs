@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use covet_tui::domain::{
-    Alert, AlertState, Fact, Key, Kind, Labels, Monitoring, MonitoringPod, Name, Noise, ObjectRef,
+    Alert, AlertState, Delivery, Fact, Key, Kind, Labels, Monitoring, MonitoringPod, Name, Noise, ObjectRef,
     Observation, Origin, Volume,
 };
 use serde::Deserialize;
@@ -94,6 +94,10 @@ pub struct MonitoringRow {
     pub pods: Option<Vec<ServerRow>>,
     /// Share of its volume in use.
     pub volume: Option<f64>,
+    /// Alerts sent, dropped, and dropped minutes before, each per second.
+    pub delivery: Option<(f64, f64, f64)>,
+    /// Alertmanager refuses its configuration, as Prometheus has it.
+    pub notifier_refuses: bool,
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -143,6 +147,12 @@ impl MonitoringRow {
             workload: Some(ObjectRef::new(kind, Key::new("monitoring", "prometheus-server"))),
             replicas: self.replicas.or(Some(1)),
             pods,
+            delivery: self.delivery.map(|(sent, dropped, dropped_before)| Delivery {
+                sent,
+                dropped,
+                dropped_before,
+            }),
+            notifier_loaded: Some(!self.notifier_refuses),
             volume: self.volume.map(|fill| Volume {
                 claim: Key::new("monitoring", "prometheus-server"),
                 usage: Some(((fill * f64::from(1 << 30)) as u64 * 8, 8 << 30)),
@@ -163,7 +173,7 @@ impl MonitoringRow {
                 age: "9d".into(),
                 silenced: false,
             };
-            let fact = Fact::Alerts { alerts: vec![alert(&row)], silences: Vec::new() };
+            let fact = Fact::Alerts { alerts: vec![alert(&row)], silences: Vec::new(), loaded: None };
             looks.push(Observation { at: ago(age), origin: Origin::Alertmanager, seen: Ok(fact) });
         }
         if let Some(age) = &self.age {

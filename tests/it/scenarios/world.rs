@@ -194,7 +194,7 @@ impl World {
             Fact::Traffic(Box::new(self.traffic.as_ref().map(traffic).unwrap_or_default())),
         );
         let alerts = self.alerts.iter().map(monitoring::alert).collect();
-        see(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new() });
+        see(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new(), loaded: None });
         see(Origin::Containers, Fact::Strain(Box::new(self.strain())));
         if let Some(row) = &self.rds {
             see(Origin::CloudWatch, Fact::RdsLoad(Box::new(rds(row))));
@@ -236,7 +236,7 @@ impl World {
         all.extend(self.database_looks());
         all.extend(self.cache.iter().flat_map(cache_looks));
         for (origin, kind) in &self.blind {
-            if kind == "never-reached" || kind.starts_with("closed for ") {
+            if kind.starts_with("never-") || kind.starts_with("closed for ") {
                 all.retain(|observation| observation.origin != *origin);
             }
             all.push(Observation { at: now(), origin: *origin, seen: Err(blind(*origin, kind)) });
@@ -745,13 +745,16 @@ fn blind(origin: Origin, kind: &str) -> Blind {
         let why = format!("{} cannot be reached: Connection refused", origin.as_str());
         return Blind { kind: BlindKind::Unreachable, why, repair: None, since: ago(since) };
     }
-    let kind = match kind {
-        "not-configured" => BlindKind::NotConfigured,
-        "refused" => BlindKind::Refused,
-        "unreachable" | "never-reached" => BlindKind::Unreachable,
+    let silent = format!("{}: cannot be reached: Connection refused", origin.as_str());
+    let (kind, why) = match kind {
+        "not-configured" => (BlindKind::NotConfigured, None),
+        "refused" => (BlindKind::Refused, None),
+        "unreachable" | "never-reached" => (BlindKind::Unreachable, None),
+        "never-answered" => (BlindKind::Unreachable, Some(silent)),
         other => panic!("{other} is not a kind of blindness"),
     };
-    Blind { kind, why: format!("{} cannot be seen", origin.as_str()), repair: None, since: ago("3m") }
+    let why = why.unwrap_or_else(|| format!("{} cannot be seen", origin.as_str()));
+    Blind { kind, why, repair: None, since: ago("3m") }
 }
 
 pub fn metric(ratio: f64) -> MetricReading {

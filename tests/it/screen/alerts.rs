@@ -22,7 +22,7 @@ fn alert(name: &str, severity: &str, pod: usize, state: AlertState) -> Alert {
 
 fn watching(alerts: Vec<Alert>) -> App {
     let mut app = world::healthy(world::options());
-    let seen = world::seen(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new() });
+    let seen = world::seen(Origin::Alertmanager, Fact::Alerts { alerts, silences: Vec::new(), loaded: None });
     app.update(Event::Observed(vec![seen]), world::ago(-2));
     app
 }

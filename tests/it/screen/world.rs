@@ -591,7 +591,10 @@ pub fn observations(bad: bool) -> Vec<Observation> {
     all.push(seen(Origin::AlertHistory, Fact::Noise(Box::default())));
     all.push(seen(Origin::Monitoring, Fact::Monitoring(Box::default())));
     all.push(seen(Origin::Triggers, Fact::Asked(Vec::new())));
-    all.push(seen(Origin::Alertmanager, Fact::Alerts { alerts: Vec::new(), silences: Vec::new() }));
+    all.push(seen(
+        Origin::Alertmanager,
+        Fact::Alerts { alerts: Vec::new(), silences: Vec::new(), loaded: None },
+    ));
     all
 }
 
