@@ -156,6 +156,7 @@ causes! {
     CACHE_COLD = "cache-cold": "The cache answers too few of the lookups.";
     CACHE_FULL = "cache-full": "The cache is full and may evict nothing: it refuses writes.";
     CACHE_DOWN = "cache-down": "The cache does not answer.";
+    TRAFFIC_GONE = "traffic-gone": "Requests stopped arriving while the pods are ready: something in front of them fails.";
     CPU_THROTTLED = "cpu-throttled": "Containers are stopped by their CPU limit.";
     // Why a certificate is a problem.
     NOT_RENEWED = "not-renewed": "It should have been renewed by now and was not.";

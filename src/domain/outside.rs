@@ -22,6 +22,11 @@ pub struct Traffic {
     pub error_ratio: Series,
     /// Requests per second.
     pub rate: Series,
+    /// The least of them around this time yesterday and a week ago; None where neither is remembered, or while there was
+    /// no need to ask.
+    pub rate_earlier: Option<f64>,
+    /// How many series count them.
+    pub series: Series,
     /// Requests per second that are refused: 401, 403, 429.
     pub denied: Series,
     /// What is usual of them: in the hour before this time yesterday, else the lower quarter of the last day. None
@@ -56,17 +61,17 @@ pub struct WorkloadTraffic {
     pub p95: Series,
     /// In seconds, at the same time a week ago.
     pub p95_last_week: Option<f64>,
-    /// Requests per second when they were last seen, and when that was.
-    pub rate: Option<(Timestamp, f64)>,
-    /// The most of them since it has been watched.
-    pub most: f64,
+    /// Requests per second, up to when they were last seen.
+    pub rate: Series,
+    /// The least of them around this time yesterday and a week ago, as for all together.
+    pub rate_earlier: Option<f64>,
 }
 
 impl WorkloadTraffic {
     /// Of which nothing is known yet.
     pub fn new(key: Key) -> Self {
-        let (error_ratio, p95) = (Series::default(), Series::default());
-        Self { key, error_ratio, p95, p95_last_week: None, rate: None, most: 0.0 }
+        let (error_ratio, p95, rate) = (Series::default(), Series::default(), Series::default());
+        Self { key, error_ratio, p95, p95_last_week: None, rate, rate_earlier: None }
     }
 }
 

@@ -14,8 +14,6 @@ use crate::domain::{Alert, AlertState, BlindKind, Fact, Name, Origin, Silence, T
 
 /// Between two looks: alerts are evaluated each 15 to 60 s.
 const EVERY: Duration = Duration::from_secs(15);
-/// Its configuration is asked for at each so-many-eth look: its metrics are long.
-const LOADED_EVERY: u64 = 4;
 const REPAIR: &str = "set ALERTMANAGER_URL or [alertmanager] url";
 
 #[derive(Deserialize)]
@@ -114,13 +112,9 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
 async fn follow(door: &Door, tell: &Tell, backoff: &mut Backoff) -> Option<ConnectError> {
     let mut names = Names::default();
     let mut ticks = tell.beat(EVERY);
-    let mut runs_what_is_written = None;
-    for count in 0_u64.. {
+    loop {
         ticks.tick().await;
-        if count % LOADED_EVERY == 0 {
-            runs_what_is_written = is_loaded(door).await;
-        }
-        match look(door, &mut names, runs_what_is_written, tell.now()).await {
+        match look(door, &mut names, tell.now()).await {
             Ok(fact) => {
                 backoff.reset();
                 if tell.fact(Origin::Alertmanager, fact).await.is_err() {
@@ -130,27 +124,14 @@ async fn follow(door: &Door, tell: &Tell, backoff: &mut Backoff) -> Option<Conne
             Err(error) => return Some(error),
         }
     }
-    None
 }
 
-/// Whether its last reload took, by its own metrics; None where they do not say.
-pub(super) async fn is_loaded(door: &Door) -> Option<bool> {
-    let metrics = door.get("/metrics", &[]).await.ok()?;
-    let value =
-        metrics.lines().find_map(|line| line.strip_prefix("alertmanager_config_last_reload_successful "));
-    value?.trim().parse::<f64>().ok().map(|value| value > 0.0)
-}
-
-/// One look; `loaded` is what was last known of its configuration.
-pub(super) async fn look(
-    door: &Door,
-    names: &mut Names,
-    loaded: Option<bool>,
-    now: Timestamp,
-) -> Result<Fact, ConnectError> {
-    let (alerts, silences) = tokio::try_join!(
+/// One look.
+pub(super) async fn look(door: &Door, names: &mut Names, now: Timestamp) -> Result<Fact, ConnectError> {
+    let (alerts, silences, loaded) = tokio::try_join!(
         ask::<Vec<AlertWire>>(door, "/api/v2/alerts"),
-        ask::<Vec<SilenceWire>>(door, "/api/v2/silences")
+        ask::<Vec<SilenceWire>>(door, "/api/v2/silences"),
+        async { Ok(is_loaded(door).await) }
     )?;
     Ok(Fact::Alerts {
         alerts: alerts.into_iter().map(|wire| alert(wire, names, now)).collect(),
@@ -161,6 +142,14 @@ pub(super) async fn look(
             .collect(),
         loaded,
     })
+}
+
+/// Whether its last reload took, by its own metrics; None where they do not say.
+async fn is_loaded(door: &Door) -> Option<bool> {
+    let metrics = door.get("/metrics", &[]).await.ok()?;
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix("alertmanager_config_last_reload_successful "))?;
+    value.trim().parse::<f64>().ok().map(|value| value > 0.0)
 }
 
 async fn ask<T: DeserializeOwned>(door: &Door, path: &str) -> Result<T, ConnectError> {

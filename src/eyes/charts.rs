@@ -13,10 +13,16 @@ use crate::domain::{Blind, BlindKind, Key, Series, Timestamp, Traffic};
 
 /// How far the charts reach back.
 const HOUR: Duration = Duration::from_hours(1);
+/// How far requests are asked for at first, and how long they are kept: what has stopped is still missed hours later.
+const REQUESTS_ASKED: Duration = Duration::from_hours(3);
+const REQUESTS_KEPT: Duration = Duration::from_hours(6);
 /// Points asked for again, because the youngest samples arrive late.
 const OVERLAP: i64 = 2;
 /// Series that miss this many looks in a row are gone: one may be a scrape that failed.
 const MISSED: i64 = 2;
+
+/// Share of the most in an hour below which it is worth a look whether that is usual.
+const STOPPED: f64 = 0.1;
 
 /// The last hour, grown look by look.
 #[derive(Default)]
@@ -26,6 +32,8 @@ pub(super) struct Charts {
     present: [Series; 2],
     /// Up to here everything is drawn, in seconds.
     drawn: Option<i64>,
+    /// How many lines of requests have stopped.
+    stopped: usize,
 }
 
 impl Charts {
@@ -43,31 +51,24 @@ impl Charts {
         let to = now.as_second() / step * step;
         let oldest = to - HOUR.as_secs() as i64;
         let from = self.drawn.map_or(oldest, |drawn| (drawn - OVERLAP * step).max(oldest));
-        let ask = |expression: Option<&String>| {
-            let expression = expression.cloned();
-            async move {
-                match expression {
-                    Some(expression) => prometheus.range(&expression, from, to).await,
-                    None => Ok(Vec::new()),
-                }
-            }
+        let long_ago = |kept: Duration| to - kept.as_secs() as i64;
+        let range = async |expression: Option<&String>, from: i64| match expression {
+            Some(expression) => prometheus.range(expression, from, to).await,
+            None => Ok(Vec::new()),
         };
+        let ask = |expression| range(expression, from);
+        let rate_from = if self.drawn.is_some() { from } else { long_ago(REQUESTS_ASKED) };
         let quantile = |index: usize| queries.quantiles.as_ref().map(|three| &three[index]);
-        let now_of = |expression: Option<&String>| {
-            let expression = expression.cloned();
-            async move {
-                match expression {
-                    Some(expression) => prometheus.instant(&expression).await,
-                    None => Ok(Vec::new()),
-                }
-            }
+        let now_of = async |expression: Option<&String>| match expression {
+            Some(expression) => prometheus.instant(expression).await,
+            None => Ok(Vec::new()),
         };
         let apart = &queries.by_workload;
         let by_workload = async {
             let (error_ratio, p95, rate) = tokio::try_join!(
                 ask(apart.error_ratio.as_ref()),
                 ask(apart.p95.as_ref()),
-                now_of(apart.rate.as_ref())
+                ask(apart.rate.as_ref())
             )?;
             Ok(Answers { error_ratio, p95, rate })
         };
@@ -84,7 +85,7 @@ impl Charts {
             ask(quantile(1)),
             ask(quantile(2)),
             ask(queries.error_ratio.as_ref()),
-            ask(queries.rate.as_ref()),
+            range(queries.rate.as_ref(), rate_from),
             ask(queries.denied.as_ref()),
             ask(Some(&queries.memory)),
             ask(queries.present.as_ref()),
@@ -109,17 +110,19 @@ impl Charts {
             (&mut traffic.p95, p95, queries.unit),
             (&mut traffic.p99, p99, queries.unit),
             (&mut traffic.error_ratio, error_ratio, 1.0),
-            (&mut traffic.rate, rate, 1.0),
             (&mut traffic.denied, denied, 1.0),
             (&mut traffic.memory, memory, 1.0),
         ] {
             *series = joined(series, lines.first(), unit, from, oldest);
         }
+        let kept_from = long_ago(REQUESTS_KEPT);
+        traffic.rate = joined(&traffic.rate, rate.first(), 1.0, rate_from, kept_from);
         let [of_requests, of_latency] = &mut self.present;
         for (series, of) in [(&mut *of_requests, REQUESTS_ROW), (&mut *of_latency, LATENCY_ROW)] {
             let line = present.iter().find(|line| line.metric().get(OF).is_some_and(|value| value == of));
             *series = joined(series, line, 1.0, from, oldest);
         }
+        traffic.series.clone_from(of_requests);
         let gone = |series: &Series, metric: &str| vanished(series, metric, &queries.place(), to, now);
         traffic.errors_unseen = lacking(queries.errors_lack.as_ref(), traffic.errors_unseen.take(), now)
             .or_else(|| gone(of_requests, queries.requests.as_deref()?));
@@ -134,9 +137,34 @@ impl Charts {
         traffic.errors_by_pod = errors.into_iter().map(|(pod, rate)| (pod, rate / total)).collect();
         traffic.errors_by_pod.sort_by(|one, other| other.1.total_cmp(&one.1));
         let meant = (queries.unit, &queries.namespace);
-        workloads::grow(&mut traffic.workloads, &by_workload, meant, (from, oldest));
+        workloads::grow(&mut traffic.workloads, &by_workload, meant, (from, oldest, kept_from));
         self.drawn = Some(to);
-        Ok(traffic.clone())
+        self.earlier(prometheus, queries, slowly).await;
+        Ok(self.traffic.clone())
+    }
+
+    /// Where requests have stopped, whether it is quiet at this time on other days. Not every Prometheus reaches back so far.
+    async fn earlier(&mut self, prometheus: &Prometheus, queries: &Queries, again: bool) {
+        let traffic = &mut self.traffic;
+        let all = traffic.workloads.iter().map(|workload| &workload.rate).chain([&traffic.rate]);
+        let stopped = all.filter(|rate| has_stopped(rate)).count();
+        let is_new = std::mem::replace(&mut self.stopped, stopped) != stopped;
+        if stopped == 0 || !(is_new || again) {
+            return;
+        }
+        let ask = async |expression: Option<&String>| match expression {
+            Some(expression) => prometheus.instant(expression).await.ok(),
+            None => None,
+        };
+        let (whole, apart) =
+            tokio::join!(ask(queries.rate_earlier.as_ref()), ask(queries.by_workload.rate_earlier.as_ref()));
+        if let Some(whole) = whole {
+            let value = whole.first().map(|series| series.sample().value());
+            traffic.rate_earlier = value.filter(|value| value.is_finite());
+        }
+        if let Some(apart) = apart {
+            workloads::remember_rates(&mut traffic.workloads, &apart, &queries.namespace);
+        }
     }
 
     async fn slow(&mut self, prometheus: &Prometheus, queries: &Queries) -> Result<(), ConnectError> {
@@ -166,6 +194,12 @@ impl Charts {
         }
         Ok(())
     }
+}
+
+/// Requests came within the last hour, and next to none come now.
+fn has_stopped(rate: &Series) -> bool {
+    let most = rate.max().unwrap_or_default();
+    most > 0.0 && rate.last().is_some_and(|(_, now)| now <= most * STOPPED)
 }
 
 /// What nobody named and nothing is known of, since it was first missed.

@@ -66,7 +66,7 @@ async fn ask_alertmanager(
     now: Timestamp,
 ) -> Result<String, ConnectError> {
     let door = alertmanager::find(settings, client).await?;
-    match alertmanager::look(&door, &mut Names::default(), None, now).await? {
+    match alertmanager::look(&door, &mut Names::default(), now).await? {
         Fact::Alerts { alerts, silences, .. } => {
             Ok(format!("{}, {}", text::count(alerts.len(), "alert"), text::count(silences.len(), "silence")))
         }

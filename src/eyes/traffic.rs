@@ -41,6 +41,7 @@ pub(super) struct Queries {
     pub quantiles: Option<[String; 3]>,
     pub error_ratio: Option<String>,
     pub rate: Option<String>,
+    pub rate_earlier: Option<String>,
     pub denied: Option<String>,
     pub denied_usual: Option<String>,
     /// By the label of the namespace.
@@ -181,6 +182,7 @@ impl Queries {
                 format!("topk(10, sum by (namespace, exported_namespace, pod) (rate({failing})))")
             }),
             memory: format!("max(sum by (namespace, pod) (container_memory_working_set_bytes{{{pods}}}))"),
+            rate_earlier: rate.as_ref().map(|rate| around_this_time(rate, "")),
             rate,
             unit,
             status_label: status.map(str::to_owned),
@@ -201,6 +203,19 @@ impl Queries {
         let namespace = label("exported_namespace").or_else(|| label("namespace"));
         Some(Key::new(namespace.unwrap_or_else(|| self.namespace.clone()), label("pod")?))
     }
+}
+
+/// The least that a rate was in the ten minutes before and after this time yesterday and a week ago, whichever of the two is
+/// remembered. `by` keeps its labels.
+pub(super) fn around_this_time(rate: &str, by: &str) -> String {
+    const MINUTES_OF_A_DAY: u32 = 24 * 60;
+    let days = [1, 7].map(|days| {
+        let ended = days * MINUTES_OF_A_DAY - 10;
+        format!(
+            "label_replace(min_over_time({rate}[20m:1m] offset {ended}m), \"days\", \"{days}\", \"\", \"\")"
+        )
+    });
+    format!("min {by}({})", days.join(" or "))
 }
 
 /// What errors lack to be told: a counter of requests, or the code of their answers.

@@ -8,9 +8,8 @@ use prometheus_http_query::response::{InstantVector, RangeVector};
 use super::charts::joined;
 use super::kubernetes::names::own;
 use super::metrics::Metric;
-use super::prometheus::moment;
-use super::traffic::WINDOW;
-use crate::domain::{Key, Name, Timestamp, WorkloadTraffic};
+use super::traffic::{WINDOW, around_this_time};
+use crate::domain::{Key, Name, Series, WorkloadTraffic};
 
 /// So many workloads with the most errors, or the slowest, are looked at closely.
 const WORST: usize = 20;
@@ -31,6 +30,7 @@ pub(super) struct ByWorkload {
     pub error_ratio: Option<String>,
     /// Requests per second of the busiest and of those with errors.
     pub rate: Option<String>,
+    pub rate_earlier: Option<String>,
     pub p95: Option<String>,
     pub p95_last_week: Option<String>,
     /// Who refuses most.
@@ -56,6 +56,9 @@ impl ByWorkload {
             let worst = format!("topk({WORST}, {errors})");
             questions.error_ratio = Some(format!("{worst} / {rates}"));
             questions.rate = Some(format!("{live} and {worst} or topk({BUSIEST}, {live})"));
+            let whose = metric.place.into_iter().chain([label(metric)]).collect::<Vec<_>>().join(", ");
+            questions.rate_earlier =
+                Some(format!("topk({BUSIEST}, {})", around_this_time(&rates, &format!("by ({whose}) "))));
         }
         questions.denied = requests
             .zip(denied)
@@ -99,11 +102,16 @@ fn by(metric: &Metric, vector: &str, buckets: bool) -> Option<String> {
     ))
 }
 
+/// What stands for a workload in an answer.
+fn label(metric: &Metric) -> &'static str {
+    metric.workload.filter(|label| *label != "pod").unwrap_or(WORKLOAD)
+}
+
 /// What Prometheus answered.
 pub(super) struct Answers {
     pub error_ratio: Vec<RangeVector>,
     pub p95: Vec<RangeVector>,
-    pub rate: Vec<InstantVector>,
+    pub rate: Vec<RangeVector>,
 }
 
 /// Whose series it is: its namespace, else the one that is watched, and what stands for the workload.
@@ -121,22 +129,14 @@ pub(super) fn grow(
     workloads: &mut Vec<WorkloadTraffic>,
     answers: &Answers,
     (unit, watched): (f64, &Name),
-    (from, oldest): (i64, i64),
+    (from, oldest, kept): (i64, i64, i64),
 ) {
     let mut all: BTreeMap<Key, WorkloadTraffic> =
         workloads.drain(..).map(|workload| (workload.key.clone(), workload)).collect();
     let lines = |answer: &[RangeVector]| -> BTreeMap<Key, RangeVector> {
         answer.iter().filter_map(|line| Some((whose(line.metric(), watched)?, line.clone()))).collect()
     };
-    let (errors, slow) = (lines(&answers.error_ratio), lines(&answers.p95));
-    let rates: BTreeMap<Key, (Timestamp, f64)> = answers
-        .rate
-        .iter()
-        .filter_map(|row| {
-            let sample = row.sample();
-            Some((whose(row.metric(), watched)?, (moment(sample.timestamp())?, sample.value())))
-        })
-        .collect();
+    let (errors, slow, rates) = (lines(&answers.error_ratio), lines(&answers.p95), lines(&answers.rate));
     for key in errors.keys().chain(slow.keys()).chain(rates.keys()) {
         all.entry(key.clone()).or_insert_with(|| WorkloadTraffic::new(key.clone()));
     }
@@ -144,21 +144,26 @@ pub(super) fn grow(
     for (key, workload) in &mut all {
         workload.error_ratio = joined(&workload.error_ratio, errors.get(key), 1.0, from, oldest);
         workload.p95 = joined(&workload.p95, slow.get(key), unit, from, oldest);
-        match rates.get(key) {
-            Some((at, rate)) => {
-                workload.rate = Some((*at, *rate));
-                workload.most = workload.most.max(*rate);
-            }
+        workload.rate = match rates.get(key) {
             // It may only be less busy than others.
-            None if is_full => workload.rate = None,
-            None => {}
-        }
+            None if is_full => Series::default(),
+            line => joined(&workload.rate, line, 1.0, from, kept),
+        };
     }
     let lately = |workload: &WorkloadTraffic| {
         let lines = !workload.error_ratio.is_empty() || !workload.p95.is_empty();
-        lines || workload.rate.is_some_and(|(at, _)| at.as_second() >= oldest)
+        lines || workload.rate.last().is_some_and(|(at, _)| at.as_second() >= oldest)
     };
     workloads.extend(all.into_values().filter(lately));
+}
+
+/// How busy they were around this time on earlier days.
+pub(super) fn remember_rates(workloads: &mut [WorkloadTraffic], earlier: &[InstantVector], watched: &Name) {
+    let of = |row: &InstantVector| Some((whose(row.metric(), watched)?, row.sample().value()));
+    let earlier: BTreeMap<Key, f64> = earlier.iter().filter_map(of).collect();
+    for workload in workloads {
+        workload.rate_earlier = earlier.get(&workload.key).copied().filter(|rate| rate.is_finite());
+    }
 }
 
 /// What was usual a week ago, also of those that come into sight with this look.

@@ -60,6 +60,8 @@ pub(super) static DOORS: &[Causation] = &[
         row(("db-pool", "ingress-down"), Join::Anything, 10, 0.85, "pods are not ready without the database"),
         |_, effect| has_cause(effect, &[cause::NO_ENDPOINTS]),
     ),
+    row(("ingress-down", "traffic-gone"), Join::Namespace, 15, 0.9, "nobody gets in by that door"),
+    row(("cert-expiry", "traffic-gone"), Join::Namespace, 15, 0.8, "clients refuse the certificate"),
     when(
         row(("ingress-down", "high-5xx"), Join::Namespace, 15, 0.7, "the door answers for pods that do not"),
         |cause, _| has_cause(cause, NOBODY_ANSWERS),

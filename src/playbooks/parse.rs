@@ -30,6 +30,7 @@ pub const RULES: &[&str] = &[
     "cache-down",
     "high-latency",
     "high-5xx",
+    "traffic-gone",
     "cert-expiry",
     "ingress-down",
     "prom-down",

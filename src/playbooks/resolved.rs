@@ -57,6 +57,8 @@ pub enum Condition {
     ErrorsBelow1Percent,
     /// Requests still come: at least 70 % of what came before the anomaly began.
     TrafficKept,
+    /// Requests that had stopped come again.
+    RequestsCome,
     /// No container of the workload grows so that it reaches its limit within a day.
     MemorySteady,
     /// Every served certificate of the host is trusted and valid for more than 21 days.
@@ -74,7 +76,7 @@ pub enum Condition {
 }
 
 impl Condition {
-    pub const ALL: [(&'static str, Condition); 29] = [
+    pub const ALL: [(&'static str, Condition); 30] = [
         ("pods-ready", Condition::PodsReady),
         ("no-new-restart", Condition::NoNewRestart),
         ("rollout-complete", Condition::RolloutComplete),
@@ -97,6 +99,7 @@ impl Condition {
         ("refusals-normal", Condition::RefusalsNormal),
         ("errors-below-1-percent", Condition::ErrorsBelow1Percent),
         ("traffic-kept", Condition::TrafficKept),
+        ("requests-come", Condition::RequestsCome),
         ("memory-steady", Condition::MemorySteady),
         ("certificate-valid", Condition::CertificateValid),
         ("hosts-reached", Condition::HostsReached),
@@ -262,6 +265,8 @@ impl Condition {
             Condition::RefusalsNormal => load::refusals(view),
             Condition::ErrorsBelow1Percent => load::errors(view),
             Condition::TrafficKept => load::traffic_kept(view),
+            Condition::RequestsCome if view.facts.fires => Err(view.facts.anomaly.title.clone()),
+            Condition::RequestsCome => load::requests_seen(view),
             Condition::MemorySteady => match load::memory_steady(view) {
                 // Half an hour may be a pause: what has grown for hours is judged by the rule.
                 Ok(_) if view.facts.fires => Err(view.facts.anomaly.title.clone()),

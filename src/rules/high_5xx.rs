@@ -115,7 +115,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
         series: |workload| &workload.error_ratio,
         steps: &|_| steps.to_vec(),
         is_enough: &|workload, ratio| {
-            workload.rate.is_some_and(|(_, rate)| rate * ratio >= scene.threshold(&FEWEST))
+            workload.rate.last().is_some_and(|(_, rate)| rate * ratio >= scene.threshold(&FEWEST))
         },
         adds_up: true,
     };
@@ -139,7 +139,7 @@ fn anomaly(scene: &Scene<'_>, ill: &Ill<'_>) -> Option<Anomaly> {
             percent(scene.threshold(&WARNING))
         ),
     )];
-    let rate = ill.workload.map_or_else(|| traffic.rate.last(), |workload| workload.rate);
+    let rate = ill.workload.map_or_else(|| traffic.rate.last(), |workload| workload.rate.last());
     facts.extend(rate.map(|(at, rate)| {
         evidence(Origin::Prometheus, Some(at), format!("{rate:.1} requests per second{of}"))
     }));

@@ -141,7 +141,7 @@ fn anomaly(scene: &Scene<'_>, ill: &Ill<'_>) -> Option<Anomaly> {
             }),
         );
     }
-    let rate = ill.workload.map_or_else(|| traffic.rate.last(), |workload| workload.rate);
+    let rate = ill.workload.map_or_else(|| traffic.rate.last(), |workload| workload.rate.last());
     facts.extend(rate.map(|(at, rate)| {
         evidence(Origin::Prometheus, Some(at), format!("{rate:.1} requests per second{of}"))
     }));

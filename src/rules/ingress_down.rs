@@ -288,7 +288,12 @@ fn named(subject: &Subject) -> String {
     }
 }
 
-fn bindings(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach], empty: Option<&Name>) -> Bindings {
+pub(super) fn bindings(
+    scene: &Scene<'_>,
+    ingress: &Ingress,
+    reaches: &[&Reach],
+    empty: Option<&Name>,
+) -> Bindings {
     let mut bindings = Bindings::new();
     bindings.insert("namespace", ingress.key.namespace.to_string());
     bindings.insert("ingress", ingress.key.name.to_string());

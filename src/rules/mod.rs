@@ -68,6 +68,7 @@ mod team;
 mod thresholds;
 mod traffic;
 mod traffic_cause;
+mod traffic_gone;
 mod unserved;
 mod workload;
 
@@ -154,6 +155,7 @@ pub static RULES: &[&Rule] = &[
     &disk_full::RULE,
     &high_5xx::RULE,
     &high_latency::RULE,
+    &traffic_gone::RULE,
     &hpa_max::RULE,
     &mem_leak::RULE,
     &db_pool::RULE,

@@ -69,7 +69,7 @@ pub(super) fn ill<'a>(scene: &Scene<'a>, whole: Option<Climb>, measure: &Measure
     let mut rows = Vec::new();
     for (namespace, mut found) in by_namespace {
         let weight = |(climb, workload): &(Climb, &WorkloadTraffic)| {
-            climb.value * workload.rate.map_or(1.0, |(_, rate)| rate)
+            climb.value * workload.rate.last().map_or(1.0, |(_, rate)| rate)
         };
         found.sort_by(|one, other| {
             other.0.severity.cmp(&one.0.severity).then(weight(other).total_cmp(&weight(one)))
@@ -160,7 +160,7 @@ fn culprit<'a>(scene: &Scene<'a>, measure: &Measure<'_>) -> Option<(Climb, &'a W
     };
     let failing = |workload: &WorkloadTraffic| {
         let (_, ratio) = (measure.series)(workload).last()?;
-        Some(ratio * workload.rate?.1)
+        Some(ratio * workload.rate.last()?.1)
     };
     let all: f64 = traffic.workloads.iter().filter(here).filter_map(failing).sum();
     if serving(traffic.workloads.iter().filter(here), None) < 2 {
@@ -175,7 +175,7 @@ fn culprit<'a>(scene: &Scene<'a>, measure: &Measure<'_>) -> Option<(Climb, &'a W
 /// How many workloads, of one namespace or of all, have requests at all.
 fn serving<'a>(workloads: impl Iterator<Item = &'a WorkloadTraffic>, within: Option<&Name>) -> usize {
     let here = workloads.filter(|workload| within.is_none_or(|name| workload.key.namespace == *name));
-    here.filter(|workload| workload.rate.is_none_or(|(_, rate)| rate > 0.0)).count()
+    here.filter(|workload| workload.rate.last().is_none_or(|(_, rate)| rate > 0.0)).count()
 }
 
 fn climbs(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) -> Option<Climb> {
@@ -185,7 +185,7 @@ fn climbs(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) 
 fn rising(scene: &Scene<'_>, workload: &WorkloadTraffic, measure: &Measure<'_>) -> Option<Climb> {
     let series = (measure.series)(workload);
     let (at, value) = series.last()?;
-    let is_idle = workload.rate.is_some_and(|(_, rate)| rate < scene.threshold(&MIN_RATE));
+    let is_idle = workload.rate.last().is_some_and(|(_, rate)| rate < scene.threshold(&MIN_RATE));
     if measure.unseen.is_some()
         || is_idle
         || scene.now.duration_since(at) > FRESH
@@ -212,11 +212,11 @@ pub(super) fn deployment<'a>(scene: &Scene<'a>, key: &Key) -> Option<&'a Deploym
 /// A workload that had requests, whose series are gone, and that should run: the sum of the others hides it.
 pub(super) fn gone(snapshot: &Snapshot) -> Option<Blind> {
     let workloads = &snapshot.traffic.workloads;
-    let latest = workloads.iter().filter_map(|workload| workload.rate).map(|(at, _)| at).max()?;
+    let latest = workloads.iter().filter_map(|workload| workload.rate.last()).map(|(at, _)| at).max()?;
     let mut missing = workloads.iter().filter_map(|workload| {
-        let (at, _) = workload.rate?;
+        let (at, _) = workload.rate.last()?;
         let deployment = snapshot.deployments.get(&workload.key)?;
-        let is_missed = workload.most >= MISSED && latest.duration_since(at) >= GONE;
+        let is_missed = workload.rate.max()? >= MISSED && latest.duration_since(at) >= GONE;
         (is_missed && deployment.replicas > 0).then_some((at, workload, deployment))
     });
     let (at, workload, deployment) = missing.next()?;

@@ -14,6 +14,7 @@ mod check;
 mod doctor;
 mod gate;
 mod kubernetes;
+mod monitored;
 mod outside;
 mod plugin;
 pub mod real;

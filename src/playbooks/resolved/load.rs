@@ -83,6 +83,11 @@ pub(super) fn refusals(view: &View<'_>) -> Held {
     below(&traffic.denied, REFUSALS, "refused requests", |value| format!("{value:.1}/s"))
 }
 
+/// What is not seen is not known to come.
+pub(super) fn requests_seen(view: &View<'_>) -> Held {
+    seen(view, view.snapshot().traffic.errors_unseen.as_ref()).map(|()| None)
+}
+
 pub(super) fn traffic_kept(view: &View<'_>) -> Held {
     let traffic = &view.snapshot().traffic;
     seen(view, traffic.errors_unseen.as_ref())?;

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::{nothing, threshold};
 use crate::app::App;
-use crate::domain::{Blind, BlindKind, Series, between, text};
+use crate::domain::{Blind, BlindKind, Series, Traffic, between, text};
 use crate::rules::Unit;
 use crate::ui::style::Look;
 use crate::ui::{chart, fit, sign};
@@ -20,9 +20,10 @@ pub fn draw(app: &App, look: &Look, area: Rect, buffer: &mut Buffer) {
     let cells = usize::from(area.width);
     let traffic = &app.snapshot.traffic;
     let limit = threshold(app, "high-latency", Unit::Seconds);
-    let line = match (silence(app), traffic.p95.last()) {
+    let line = match (silence(app), lately(traffic, &traffic.p95)) {
         (Some(words), _) => Line::from(fit::span(words, look.note.add_modifier(Modifier::BOLD))),
-        (None, Some((_, p95))) => numbers(app, look, p95, limit, cells),
+        (None, Some(p95)) => numbers(app, look, p95, limit, cells),
+        (None, None) if !traffic.p95.is_empty() => nobody(traffic, look, cells),
         (None, None) => return fit::put(&nothing("no traffic measured", look), area, 0, buffer),
     };
     fit::put(&line, area, 0, buffer);
@@ -64,10 +65,28 @@ fn silence(app: &App) -> Option<String> {
     Some(format!("{what} since {clock} ({age}): {}", blind.why))
 }
 
+/// The last value, unless requests were counted for so long after it that it is not of now: without requests nothing takes
+/// any time, and nothing fails.
+fn lately(traffic: &Traffic, series: &Series) -> Option<f64> {
+    const OLD: Duration = Duration::from_secs(45);
+    let (at, value) = series.last()?;
+    let counted = traffic.rate.last().map_or(at, |(at, _)| at);
+    (between(at, counted) <= OLD).then_some(value)
+}
+
+/// Nobody asks, since when, and how many did.
+fn nobody<'a>(traffic: &Traffic, look: &Look, cells: usize) -> Line<'a> {
+    let since = traffic.p95.last().map(|(at, _)| at.strftime("%H:%M").to_string()).unwrap_or_default();
+    let left = vec![Span::styled(format!("no requests since {since}"), look.warn)];
+    let rate = traffic.rate.last().map_or(0.0, |(_, rate)| rate);
+    let right = vec![Span::styled(format!("{rate:.0}"), look.text), Span::styled("/s", look.dim)];
+    fit::two_ends(left, right, cells)
+}
+
 fn numbers<'a>(app: &App, look: &Look, p95: f64, limit: Option<f64>, cells: usize) -> Line<'a> {
     let traffic = &app.snapshot.traffic;
     let style = state(p95, limit, look).1;
-    let last = |series: &Series| series.last().map(|(_, value)| value);
+    let last = |series: &Series| lately(traffic, series);
     let mut left = vec![Span::styled(seconds(p95), style.patch(look.strong))];
     let mut right = Vec::new();
     if let Some(errors) = last(&traffic.error_ratio) {
@@ -81,7 +100,7 @@ fn numbers<'a>(app: &App, look: &Look, p95: f64, limit: Option<f64>, cells: usiz
         right.push(Span::styled(format!("{:.1}%", errors * 100.0), style));
         right.push(Span::styled(" 5xx", look.dim));
     }
-    if let Some(rate) = last(&traffic.rate) {
+    if let Some((_, rate)) = traffic.rate.last() {
         right.push(Span::styled(format!("  {rate:.0}"), look.text));
         right.push(Span::styled("/s", look.dim));
     }
@@ -137,7 +156,7 @@ pub fn gauge<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
     if let Some(words) = silence(app) {
         return vec![Span::styled(format!("{} ", sign::BLIND), look.note), fit::span(words, look.note)];
     }
-    let Some((_, p95)) = traffic.p95.last() else { return vec![Span::styled("no traffic", look.dim)] };
+    let Some(p95) = lately(traffic, &traffic.p95) else { return vec![Span::styled("no traffic", look.dim)] };
     let limit = threshold(app, "high-latency", Unit::Seconds);
     let (sign, style) = state(p95, limit, look);
     let top = traffic.p95.max().unwrap_or(p95).max(limit.unwrap_or(0.0));
@@ -147,7 +166,7 @@ pub fn gauge<'a>(app: &App, look: &Look) -> Vec<Span<'a>> {
         Span::raw(" "),
         Span::styled(chart::sparkline(&traffic.p95, WINDOW, app.now, top, 12), look.line),
     ];
-    if let Some((_, errors)) = traffic.error_ratio.last() {
+    if let Some(errors) = lately(traffic, &traffic.error_ratio) {
         let style = if errors >= 0.05 { look.bad } else { look.dim };
         spans.push(Span::styled(format!(" {:.1}% 5xx", errors * 100.0), style));
     }

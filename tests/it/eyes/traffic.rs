@@ -87,7 +87,7 @@ async fn the_watched_namespaces_own_metric_is_asked_and_its_silence_told() {
     assert!((ratio - 1.6 / 91.6).abs() < 0.003, "the sum hides who fails: {ratio}");
     let cart = own(&shop.snapshot, "cart").expect("told apart by the Service behind the ingress");
     assert!((cart.error_ratio.last().unwrap().1 - 1.0).abs() < 0.01, "{cart:?}");
-    assert!((cart.rate.unwrap().1 - 1.6).abs() < 0.3, "{cart:?}");
+    assert!((cart.rate.last().unwrap().1 - 1.6).abs() < 0.3, "{cart:?}");
     let (_, p95) = traffic.p95.last().expect("asked in its own namespace's label");
     assert!((p95 - 0.0975).abs() < 0.001, "milliseconds by its name: {p95}");
     let web = own(&shop.snapshot, "web").unwrap();

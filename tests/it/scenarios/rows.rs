@@ -367,7 +367,16 @@ pub struct ConfigRow {
 pub struct TrafficRow {
     #[serde(default = "shop")]
     pub namespace: String,
+    #[serde(default)]
     pub rate: f64,
+    /// Requests per second over time, instead of `rate`.
+    #[serde(default)]
+    pub rates: Vec<String>,
+    /// The least of them around this time on earlier days.
+    pub earlier: Option<f64>,
+    /// How many series there are, over time.
+    #[serde(default)]
+    pub series: Vec<String>,
     /// `0.2 for 20m`, oldest first; sampled every 30 s up to now. `nan` is a gap.
     #[serde(default)]
     pub p95: Vec<String>,
@@ -399,6 +408,9 @@ pub struct WorkloadTrafficRow {
     #[serde(default = "shop")]
     pub namespace: String,
     pub rate: Option<f64>,
+    #[serde(default)]
+    pub rates: Vec<String>,
+    pub earlier: Option<f64>,
     #[serde(default)]
     pub errors: Vec<String>,
     #[serde(default)]

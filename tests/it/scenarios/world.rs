@@ -493,6 +493,14 @@ fn ended(parts: &[String], gone: Option<&str>) -> Series {
     Series::new(samples(parts, 30).into_iter().map(|(at, value)| (at - late, value)))
 }
 
+/// Requests per second over time, or the one number of them.
+fn rates(line: &[String], one: Option<f64>, gone: Option<&str>) -> Series {
+    if line.is_empty() {
+        return Series::new(one.map(|rate| (gone.map_or(now(), ago), rate)));
+    }
+    ended(line, gone)
+}
+
 fn traffic(row: &TrafficRow) -> Traffic {
     let gone = row.gone.as_deref();
     let unseen = gone.map(|gone| Blind {
@@ -505,8 +513,8 @@ fn traffic(row: &TrafficRow) -> Traffic {
         error_ratio: ended(&row.errors, row.gone.as_deref()),
         p95: ended(&row.p95, row.gone.as_deref()),
         p95_last_week: row.last_week,
-        rate: row.rate.map(|rate| (row.gone.as_deref().map_or(now(), ago), rate)),
-        most: row.rate.unwrap_or_default(),
+        rate: rates(&row.rates, row.rate, row.gone.as_deref()),
+        rate_earlier: row.earlier,
         ..WorkloadTraffic::new(Key::new(row.namespace.as_str(), row.name.as_str()))
     };
     Traffic {
@@ -522,7 +530,9 @@ fn traffic(row: &TrafficRow) -> Traffic {
             .as_ref()
             .map(|(name, rate)| (Key::new(row.namespace.as_str(), name.as_str()), *rate)),
         denied: ended(&row.denied, gone),
-        rate: Series::new([(gone.map_or(now(), ago), row.rate)]),
+        rate: rates(&row.rates, Some(row.rate), gone),
+        rate_earlier: row.earlier,
+        series: ended(&row.series, gone),
         p95_last_week: row.last_week,
         errors_by_pod: row
             .errors_by_pod
