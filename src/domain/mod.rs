@@ -61,7 +61,7 @@ pub use disk::{
 pub use key::{Key, Kind, Labels, Name, ObjectRef, Selector};
 pub use lock_tree::{Locked, lock_roots, lock_tree, lock_waiters, longest_wait};
 pub use mask::{is_telling, mask, masked};
-pub use monitoring::{Delivery, Monitoring, MonitoringPod, Noise, Volume};
+pub use monitoring::{Delivery, Flapping, Monitoring, MonitoringPod, Noise, Target, Volume};
 pub use network::{Backing, Certificate, DENYLIST, EndpointSlice, Ingress, PersistentVolumeClaim, Service};
 pub use node::{Lease, Node, NodeCondition, Taint, aws_region};
 pub use noted::CREATING;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Key, Name, ObjectRef, Timestamp};
+use super::{Key, Name, ObjectRef, Timestamp, between};
 
 /// One look at Prometheus as a program and a workload.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -28,10 +28,29 @@ pub struct Monitoring {
     /// None when the cluster does not show its pods.
     pub pods: Option<Vec<MonitoringPod>>,
     pub volume: Option<Volume>,
+    /// How long it took to say that it is alive.
+    pub took: Option<Duration>,
+    /// Targets that do not answer, of what is looked at and of those whose namespace nobody says.
+    pub down: Vec<Target>,
+    /// The file that its configuration is read from, asked for when that is refused.
+    pub config_file: Option<Name>,
     /// What becomes of its alerts; None where it does not scrape itself.
     pub delivery: Option<Delivery>,
     /// Whether Alertmanager runs the configuration that was written last; None where Prometheus does not scrape it.
     pub notifier_loaded: Option<bool>,
+}
+
+/// What Prometheus scrapes, and cannot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    pub job: Name,
+    pub instance: Name,
+    pub namespace: Option<Name>,
+    pub pod: Option<Name>,
+    /// When it was last seen to answer, within six hours.
+    pub last_up: Option<Timestamp>,
+    /// In the words of Prometheus.
+    pub error: Option<Name>,
 }
 
 /// What becomes of the alerts that Prometheus sends, by its own counters, per second.
@@ -76,13 +95,36 @@ pub struct Volume {
 /// What alerts did lately.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Noise {
-    /// By alert: how often it became active again in the last six hours, the most first.
-    pub flaps: Vec<(Name, f64)>,
+    /// Alerts that became active again and again in the last six hours, the most often first.
+    pub flaps: Vec<Flapping>,
     /// By alert: its share of all firing in the last week, 0 to 1, the largest first.
     pub shares: Vec<(Name, f64)>,
     /// Notifications sent; None where Prometheus does not scrape Alertmanager.
+    pub sent_15m: Option<f64>,
     pub sent_1h: Option<f64>,
     pub sent_12h: Option<f64>,
+}
+
+/// An alert that comes and goes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Flapping {
+    pub alert: Name,
+    /// How often it became active again in the last six hours.
+    pub times: f64,
+    /// When these episodes began, those before a pause of more than an hour apart; and when the last one did.
+    pub since: Timestamp,
+    pub last: Timestamp,
+    /// The middle of the times between two of them.
+    pub every: Duration,
+}
+
+impl Flapping {
+    /// Whether the next episode is still to be expected: none for `quiet`, nor for twice the usual pause, means that it has
+    /// ended; an hour always does.
+    pub fn goes_on(&self, quiet: Duration, now: Timestamp) -> bool {
+        const LONGEST: Duration = Duration::from_hours(1);
+        between(self.last, now) < quiet.max(self.every * 2).min(LONGEST.max(quiet))
+    }
 }
 
 impl Monitoring {

@@ -23,7 +23,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{Anomaly, AnomalyId, Change, Kind, Name, Severity, Snapshot, Subject, Timestamp};
-use crate::rules::worst_first;
+use crate::rules::{is_noise, worst_first};
 
 pub use changes::changes;
 pub use dependencies::with_words;
@@ -132,9 +132,9 @@ pub fn incidents(anomalies: &[Anomaly], snapshot: &Snapshot, now: Timestamp) -> 
         members.count() + workloads_on_nodes(root)
     };
     incidents.sort_by(|(one, one_root), (other, other_root)| {
-        other
-            .severity
-            .cmp(&one.severity)
+        is_noise(one_root)
+            .cmp(&is_noise(other_root))
+            .then_with(|| other.severity.cmp(&one.severity))
             .then_with(|| breadth(other, other_root).cmp(&breadth(one, one_root)))
             .then_with(|| worst_first(one_root, other_root))
     });

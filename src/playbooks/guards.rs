@@ -1,6 +1,7 @@
 //! What speaks against a step before anybody tries it, as far as the Snapshot shows. A playbook names the
 //! guards; live checks (permissions, quotas, dry runs) belong to the preview, not here.
 
+mod alerting;
 mod database;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use crate::domain::{Action, Job, Kind, Pod, between, cause, text};
 
 use super::Playbook;
 use super::view::View;
+use alerting::{critical, kept};
 pub(super) use database::database_is_full;
 use database::{database, explained, index, is_shut, owned, replica, root};
 
@@ -50,6 +52,10 @@ pub enum Guard {
     NodeRoom,
     /// What is critical is not made quieter by advice (audit, section 4: critical SLO thresholds).
     NoCriticalRule,
+    /// The rule has to be kept where it can be changed, as far as that was looked up.
+    RuleIsKept,
+    /// So has Alertmanager's configuration.
+    ConfigIsKept,
     /// Building an index on a large table while every CPU is busy makes it worse.
     IndexAffordable,
     /// New pods have to find a connection, or their rollout gets stuck.
@@ -67,7 +73,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [(&'static str, Guard); 24] = [
+    pub const ALL: [(&'static str, Guard); 26] = [
         ("hpa-owns-replicas", Guard::HpaOwnsReplicas),
         ("gitops-owner", Guard::GitopsOwner),
         ("pdb-headroom", Guard::PdbHeadroom),
@@ -85,6 +91,8 @@ impl Guard {
         ("revision-serves", Guard::RevisionServes),
         ("node-room", Guard::NodeRoom),
         ("no-critical-rule", Guard::NoCriticalRule),
+        ("rule-is-kept", Guard::RuleIsKept),
+        ("config-is-kept", Guard::ConfigIsKept),
         ("index-affordable", Guard::IndexAffordable),
         ("database-lets-in", Guard::DatabaseLetsIn),
         ("replica-fresh", Guard::ReplicaFresh),
@@ -163,6 +171,8 @@ impl Guard {
             }
             Guard::RevisionServes => revision_serves(view),
             Guard::NoCriticalRule => critical(case),
+            Guard::RuleIsKept => kept(case, "rule_unkept"),
+            Guard::ConfigIsKept => kept(case, "config_unkept"),
             Guard::NodeRoom if !case.values.contains_key("memory_suggestion") => {
                 Standing::NotAdvised("no node is known to have room for more memory".into())
             }
@@ -349,18 +359,6 @@ fn cordoned_by_us(case: &Case<'_>) -> Standing {
         Some(node) if !node.unschedulable => Standing::NotAdvised("the node is not cordoned".into()),
         Some(_) if case.view.cordoned_by_us(case.playbook) => Standing::Fine,
         _ => Standing::NotAdvised("it was not this cockpit that cordoned the node: ask who did".into()),
-    }
-}
-
-/// By the rule's own severity where it was read, else by that of the alert.
-fn critical(case: &Case<'_>) -> Standing {
-    let severity = case.values.get("rule_severity").or_else(|| case.values.get("noisy_severity"));
-    let alert = case.values.get("noisy_alert").map_or("it", String::as_str);
-    match severity.map(String::as_str) {
-        Some("critical" | "page" | "emergency") => Standing::NotAdvised(format!(
-            "{alert} is critical: find what makes it fire, don't make it quieter"
-        )),
-        _ => Standing::Fine,
     }
 }
 

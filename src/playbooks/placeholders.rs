@@ -167,6 +167,8 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("rule_expr", "the rule's expression"),
     ("rule_for", "the rule's `for`"),
     ("rule_group", "the rule's group"),
+    ("rule_unkept", "why the rule cannot be changed where it is written, where it cannot"),
+    ("config_unkept", "the same of Alertmanager's configuration"),
     ("rule_severity", "the rule's severity"),
     ("rule_source", "the object the rule was written in"),
     ("group_by", "labels that would hold the alerts of one cause together"),

@@ -2,12 +2,13 @@
 //! alerts nobody mends. Never critical. A burst that shares a node or a namespace is an incident, not fatigue.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Alert, AlertState, Anomaly, AnomalyId, Cause, Evidence, Key, Kind, ObjectRef, Origin, Severity, Subject,
-    Timestamp, WATCHDOGS, cause,
+    Alert, AlertState, Anomaly, AnomalyId, Cause, Evidence, Flapping, Key, Kind, ObjectRef, Origin, Severity,
+    Subject, Timestamp, WATCHDOGS, cause,
 };
 
 use super::workload::{Bindings, evidence};
@@ -41,6 +42,13 @@ const FLAPS: Threshold = Threshold {
     says: "times that an alert became active again in six hours",
     source: "our own choice",
 };
+const QUIET: Threshold = Threshold {
+    key: "alert-fatigue.quiet",
+    default: 900.0,
+    unit: Unit::Seconds,
+    says: "how long no episode begins before the noise has ended; twice its usual pause, if that is longer",
+    source: "our own choice",
+};
 const STANDING: Threshold = Threshold {
     key: "alert-fatigue.standing",
     default: 5.0,
@@ -65,11 +73,11 @@ pub(super) static RULE: Rule = Rule {
     name: "alert-fatigue",
     title: "Too much alerting",
     says: "Notifications per hour and shift, alerts that flap or drown the others, alerts active for a day. Never \
-           critical. A burst within a quarter of an hour on one node or in one namespace is an incident: it is \
+           critical, and over as soon as it has been quiet for a while. A burst within a quarter of an hour on one node or in one namespace is an incident: it is \
            named as such, and no rule is to be changed for it.",
     needs: Needs::All(&[Origin::Alertmanager, Origin::AlertHistory]),
     awaits: &[],
-    thresholds: &[PER_HOUR, PER_SHIFT, DOMINANT, FLAPS, STANDING, STORM],
+    thresholds: &[PER_HOUR, PER_SHIFT, DOMINANT, FLAPS, QUIET, STANDING, STORM],
     examine,
 };
 
@@ -134,7 +142,13 @@ struct Signs {
 impl Signs {
     fn volume(&mut self, scene: &Scene<'_>) {
         let noise = &scene.snapshot.noise;
-        let sent = [(noise.sent_1h, &PER_HOUR, "an hour", 1), (noise.sent_12h, &PER_SHIFT, "12 h", 12)];
+        // What was sent for the last time a while ago has ended.
+        let goes_on = noise.sent_15m.is_none_or(|sent| sent >= 1.0);
+        let shift_goes_on = noise.sent_1h.is_none_or(|sent| sent > scene.threshold(&PER_SHIFT) / 24.0);
+        let sent = [
+            (noise.sent_1h.filter(|_| goes_on), &PER_HOUR, "an hour", 1),
+            (noise.sent_12h.filter(|_| shift_goes_on), &PER_SHIFT, "12 h", 12),
+        ];
         for (sent, limit, span, hours) in sent {
             let Some(sent) = sent.filter(|sent| *sent > scene.threshold(limit)) else { continue };
             let says = format!("{sent:.0} notifications in {span}");
@@ -147,21 +161,20 @@ impl Signs {
     }
 
     fn flapping(&mut self, scene: &Scene<'_>) {
-        let limit = scene.threshold(&FLAPS);
-        let flapping: Vec<&(crate::domain::Name, f64)> =
-            scene.snapshot.noise.flaps.iter().filter(|(_, flaps)| *flaps >= limit).collect();
-        let Some((worst, flaps)) = flapping.first() else { return };
-        let says = format!("{worst} became active again {flaps:.0} times in 6 h");
-        for (alert, flaps) in flapping.iter().take(5) {
-            let says = format!("{alert} became active again {flaps:.0} times in 6 h");
-            self.facts.push(evidence(Origin::AlertHistory, None, says));
+        let flapping: Vec<&Flapping> = flapping(scene).collect();
+        let Some(worst) = flapping.first() else { return };
+        let says =
+            |row: &Flapping| format!("{} became active again {:.0} times in 6 h", row.alert, row.times);
+        for row in flapping.iter().take(5) {
+            self.facts.push(evidence(Origin::AlertHistory, Some(row.since), says(row)));
         }
-        let others = flapping.iter().skip(1).map(|(alert, flaps)| format!(", {alert} {flaps:.0}"));
-        let all = others.fold(says.clone(), |all, other| all + &other);
-        self.says.push(says);
+        let others = flapping.iter().skip(1).map(|row| format!(", {} {:.0}", row.alert, row.times));
+        let all = others.fold(says(worst), |all, other| all + &other);
+        self.says.push(says(worst));
         self.causes.push(Cause { name: cause::ALERT_FLAPPING, says: all, weight: 0.9 });
-        self.noisy = flapping.iter().map(|(alert, _)| alert.to_string()).collect();
-        self.since = self.since.or(Some(scene.now - SignedDuration::from_hours(6)));
+        self.noisy = flapping.iter().map(|row| row.alert.to_string()).collect();
+        // It makes the notifications: a window that they are counted in begins whenever somebody looks.
+        self.since = flapping.iter().map(|row| row.since).min();
     }
 
     /// Says why it is noisy; a quiet system has a loudest alert, too.
@@ -240,10 +253,7 @@ impl Signs {
 
     /// What is critical and lasts is what the noise hides: named, whatever is done about the rest.
     fn drowned(&mut self, scene: &Scene<'_>) {
-        let limit = scene.threshold(&FLAPS);
-        let flaps = |name: &str| {
-            scene.snapshot.noise.flaps.iter().any(|(other, flaps)| **other == *name && *flaps >= limit)
-        };
+        let flaps = |name: &str| flapping(scene).any(|row| *row.alert == *name);
         let real: Vec<&Alert> =
             active(scene).filter(|alert| severity(alert) == "critical" && !flaps(&alert.name)).collect();
         for alert in &real {
@@ -256,6 +266,13 @@ impl Signs {
             self.says.push(format!("critical among them: {}", names.join(", ")));
         }
     }
+}
+
+/// Those that flap and have not come to rest.
+fn flapping<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = &'a Flapping> {
+    let limit = scene.threshold(&FLAPS);
+    let quiet = Duration::try_from(scene.thresholds.span(&QUIET)).unwrap_or_default();
+    scene.snapshot.noise.flaps.iter().filter(move |row| row.times >= limit && row.goes_on(quiet, scene.now))
 }
 
 fn severity(alert: &Alert) -> &str {
@@ -284,10 +301,7 @@ struct Storm {
 /// Several alerts that began together in one place, lately.
 fn storm(scene: &Scene<'_>) -> Option<Storm> {
     let mut places: BTreeMap<(Kind, &str), Vec<&Alert>> = BTreeMap::new();
-    let flaps = |alert: &Alert| {
-        let limit = scene.threshold(&FLAPS);
-        scene.snapshot.noise.flaps.iter().any(|(name, flaps)| *name == alert.name && *flaps >= limit)
-    };
+    let flaps = |alert: &Alert| flapping(scene).any(|row| row.alert == alert.name);
     // What comes and goes has always begun lately.
     let lately = |alert: &&Alert| scene.now.duration_since(alert.starts) <= BURST && !flaps(alert);
     for alert in active(scene).filter(lately) {

@@ -228,11 +228,16 @@ fn pages_at(scene: &Scene<'_>, since: Timestamp, after: &Threshold) -> Option<Ti
     (scene.now.duration_since(pages) <= JUST).then_some(pages)
 }
 
-/// Severity, then score, then age, then name.
+/// Whether it is about how much is told, not about what happens: nothing that happens stands below it.
+pub fn is_noise(anomaly: &Anomaly) -> bool {
+    *anomaly.rule == *alert_fatigue::RULE.name
+}
+
+/// What happens before what only makes noise; severity, then score, then age, then name.
 pub fn worst_first(one: &Anomaly, other: &Anomaly) -> std::cmp::Ordering {
-    other
-        .severity
-        .cmp(&one.severity)
+    is_noise(one)
+        .cmp(&is_noise(other))
+        .then_with(|| other.severity.cmp(&one.severity))
         .then_with(|| other.score.total_cmp(&one.score))
         .then_with(|| one.onset.cmp(&other.onset))
         .then_with(|| one.id.cmp(&other.id))

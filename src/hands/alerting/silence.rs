@@ -59,15 +59,11 @@ pub(super) async fn draft(
     let alerts = api.alerts().await.map_err(refusal)?;
     let (quiet, rest): (Vec<&AlertNow>, Vec<&AlertNow>) =
         alerts.iter().partition(|alert| all_match(&matchers, &alert.labels));
-    let mut diff = Vec::new();
-    for alert in &quiet {
-        let already = if alert.active { "" } else { "  (suppressed already)" };
-        diff.push((DiffTone::Added, format!("silences {}{already}", shown(&alert.labels))));
-    }
-    diff.push((DiffTone::Same, format!("{} go on", text::count(rest.len(), "other alert"))));
+    let all: Vec<String> = quiet.iter().map(|alert| shown(&alert.labels)).collect();
     let mut hazards = dangers(&matchers, &quiet, alerts.len());
     hazards.extend(hazards::protected(hands));
     let words: Vec<String> = matchers.iter().map(ToString::to_string).collect();
+    let diff = difference(wish, &words, &quiet, rest.len(), at);
     let action = Action::Alerting(action.clone());
     Ok(Draft {
         at,
@@ -77,10 +73,10 @@ pub(super) async fn draft(
             text::span(wish.lasts),
             words.join(", ")
         ),
-        targets: quiet.iter().map(|alert| shown(&alert.labels)).collect(),
+        targets: examples(&all),
         diff,
         pins: Vec::new(),
-        before: json!(quiet.iter().map(|alert| shown(&alert.labels)).collect::<Vec<_>>()),
+        before: json!(all),
         undo: Some(Undo {
             action: Action::Alerting(Alerting::ExpireSilence { id: "‹the new one›".into() }),
             says: "expire it".into(),
@@ -93,6 +89,39 @@ pub(super) async fn draft(
     })
 }
 
+/// So many alerts are shown with their labels; of more than that their number says it.
+const SHOWN: usize = 5;
+
+fn examples(all: &[String]) -> Vec<String> {
+    let mut shown: Vec<String> = all.iter().take(SHOWN).cloned().collect();
+    if all.len() > SHOWN {
+        shown.push(format!("and {} more", all.len() - SHOWN));
+    }
+    shown
+}
+
+/// What is made, in a few lines, however many alerts it quietens.
+fn difference(
+    wish: &Wish<'_>,
+    words: &[String],
+    quiet: &[&AlertNow],
+    rest: usize,
+    at: Timestamp,
+) -> Vec<(DiffTone, String)> {
+    let ends = at + SignedDuration::try_from(wish.lasts).unwrap_or(SignedDuration::from_hours(1));
+    let already = quiet.iter().filter(|alert| !alert.active).count();
+    let already = if already > 0 { format!(", {already} of them suppressed already") } else { String::new() };
+    vec![
+        (
+            DiffTone::Added,
+            format!("silences {}: {}{already}", words.join(", "), text::count(quiet.len(), "alert")),
+        ),
+        (DiffTone::Added, format!("until {} UTC ({})", ends.strftime("%H:%M"), text::span(wish.lasts))),
+        (DiffTone::Added, format!("comment: {}", text::redact(wish.comment.trim()))),
+        (DiffTone::Same, format!("{} go on", text::count(rest, "other alert"))),
+    ]
+}
+
 fn dangers(matchers: &[Matcher], quiet: &[&AlertNow], all: usize) -> Vec<Hazard> {
     let mut hazards = Vec::new();
     let critical: Vec<String> =
@@ -101,7 +130,7 @@ fn dangers(matchers: &[Matcher], quiet: &[&AlertNow], all: usize) -> Vec<Hazard>
         let says = format!(
             "{} would be quiet: {}",
             text::count(critical.len(), "critical alert"),
-            critical.join(", ")
+            examples(&critical).join(", ")
         );
         hazards.push(Hazard::warn(Guard::Target, says));
     }
@@ -199,10 +228,11 @@ async fn newly_critical(
     matchers: &[Matcher],
     warrant: &Warrant,
 ) -> Result<Option<String>, Trouble> {
-    let seen = &warrant.preview().targets;
+    let seen: Vec<&str> =
+        warrant.preview().before.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let alerts = api.alerts().await?;
     let new = alerts.iter().filter(|alert| is_critical(&alert.labels) && all_match(matchers, &alert.labels));
-    Ok(new.map(|alert| shown(&alert.labels)).find(|alert| !seen.contains(alert)))
+    Ok(new.map(|alert| shown(&alert.labels)).find(|alert| !seen.contains(&alert.as_str())))
 }
 
 /// The silence that was posted and not answered for, by its words and its end.

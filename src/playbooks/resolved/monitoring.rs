@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::Held;
-use crate::domain::{Origin, Timestamp, between};
+use crate::domain::{Flapping, Origin, Timestamp, between};
 use crate::playbooks::view::View;
 
 /// Share of the targets that has to be up again (audit, section 4).
 const TARGETS: f64 = 0.95;
 /// Notifications in an hour that are too many (audit, section 3).
 const NOTIFICATIONS: f64 = 30.0;
+/// How long no episode begins before it has come to rest.
+const QUIET: Duration = Duration::from_mins(15);
 /// Times in six hours from which an alert flaps (audit, section 3).
 const FLAPS: f64 = 5.0;
 
@@ -59,8 +61,9 @@ pub(super) fn alerts_calm(view: &View<'_>) -> Held {
     if let Some(sent) = noise.sent_1h.filter(|sent| *sent > NOTIFICATIONS) {
         return Err(format!("{sent:.0} notifications in the last hour"));
     }
-    if let Some((alert, flaps)) = noise.flaps.iter().find(|(_, flaps)| *flaps >= FLAPS) {
-        return Err(format!("{alert} became active again {flaps:.0} times in 6 h"));
+    let flaps = |row: &&Flapping| row.times >= FLAPS && row.goes_on(QUIET, view.facts.now);
+    if let Some(Flapping { alert, times, .. }) = noise.flaps.iter().find(flaps) {
+        return Err(format!("{alert} became active again {times:.0} times in 6 h"));
     }
     Ok(None)
 }

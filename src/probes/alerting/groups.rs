@@ -146,13 +146,16 @@ pub(super) async fn config(api: &Api, cluster: &Cluster) -> Result<Answer, Troub
                         answer.line(Tone::Bad, format!("{place}: {why}"));
                     }
                     answer.found(
-                        cause::MONITORING_CONFIG,
+                        cause::ALERTMANAGER_CONFIG,
                         format!("{place} would be refused: {}", wrong.join("; ")),
                     );
                 }
             }
         }
-        Err(trouble) => answer.line(Tone::Dim, trouble.to_string()),
+        Err(trouble) => {
+            answer.bind("config_unkept", trouble.to_string());
+            answer.line(Tone::Dim, trouble.to_string());
+        }
     }
     answer.summary(says);
     if let Some(routing) = routing {

@@ -253,7 +253,10 @@ pub(super) async fn list(api: &Api, cluster: &Cluster, alert: Option<&Name>) -> 
                     format!("written in {} of {}", found.object, found.object.key.namespace),
                 );
             }
-            Err(trouble) => answer.line(Tone::Dim, trouble.to_string()),
+            Err(trouble) => {
+                answer.bind("rule_unkept", trouble.to_string());
+                answer.line(Tone::Dim, trouble.to_string());
+            }
         }
     }
     Ok(answer)

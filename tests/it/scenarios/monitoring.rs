@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use covet_tui::domain::{
-    Alert, AlertState, Delivery, Fact, Key, Kind, Labels, Monitoring, MonitoringPod, Name, Noise, ObjectRef,
-    Observation, Origin, Volume,
+    Alert, AlertState, Delivery, Fact, Flapping, Key, Kind, Labels, Monitoring, MonitoringPod, Name, Noise,
+    ObjectRef, Observation, Origin, Target, Volume,
 };
 use serde::Deserialize;
 
@@ -54,7 +54,13 @@ pub fn alert(row: &AlertRow) -> Alert {
 #[serde(deny_unknown_fields, default)]
 pub struct NoiseRow {
     pub flaps: Vec<(String, f64)>,
+    /// How long ago they began to come and go, six hours if nothing is said; when the last one came, a minute ago; and how
+    /// far they are apart, five minutes.
+    pub since: Option<String>,
+    pub last: Option<String>,
+    pub every: Option<String>,
     pub shares: Vec<(String, f64)>,
+    pub sent_15m: Option<f64>,
     pub sent_1h: Option<f64>,
     pub sent_12h: Option<f64>,
 }
@@ -64,8 +70,17 @@ impl NoiseRow {
         let rows = |rows: &[(String, f64)]| {
             rows.iter().map(|(name, value)| (name.as_str().into(), *value)).collect()
         };
+        let or = |given: &Option<String>, default: &str| given.clone().unwrap_or_else(|| default.to_owned());
+        let flaps = self.flaps.iter().map(|(alert, times)| Flapping {
+            alert: alert.as_str().into(),
+            times: *times,
+            since: ago(&or(&self.since, "6h")),
+            last: ago(&or(&self.last, "1m")),
+            every: span(&or(&self.every, "5m")),
+        });
         Noise {
-            flaps: rows(&self.flaps),
+            flaps: flaps.collect(),
+            sent_15m: self.sent_15m,
             shares: rows(&self.shares),
             sent_1h: self.sent_1h,
             sent_12h: self.sent_12h,
@@ -96,6 +111,9 @@ pub struct MonitoringRow {
     pub volume: Option<f64>,
     /// Alerts sent, dropped, and dropped minutes before, each per second.
     pub delivery: Option<(f64, f64, f64)>,
+    /// How long it takes to say that it is alive.
+    pub took: Option<String>,
+    pub down: Vec<TargetRow>,
     /// Alertmanager refuses its configuration, as Prometheus has it.
     pub notifier_refuses: bool,
 }
@@ -113,6 +131,29 @@ pub struct ServerRow {
     pub ended: Option<String>,
     pub restarts: u32,
     pub node: Option<String>,
+}
+
+/// A target that does not answer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetRow {
+    pub instance: String,
+    pub namespace: Option<String>,
+    pub pod: Option<String>,
+    /// How long ago it answered; never, if nothing is said.
+    pub last_up: Option<String>,
+    pub error: Option<String>,
+}
+
+fn target(row: &TargetRow) -> Target {
+    Target {
+        job: "pods".into(),
+        instance: row.instance.as_str().into(),
+        namespace: row.namespace.as_deref().map(Name::from),
+        pod: row.pod.as_deref().map(Name::from),
+        last_up: row.last_up.as_deref().map(ago),
+        error: row.error.as_deref().map(Name::from),
+    }
 }
 
 impl MonitoringRow {
@@ -152,6 +193,9 @@ impl MonitoringRow {
                 dropped,
                 dropped_before,
             }),
+            took: self.took.as_deref().map(span),
+            down: self.down.iter().map(target).collect(),
+            config_file: None,
             notifier_loaded: Some(!self.notifier_refuses),
             volume: self.volume.map(|fill| Volume {
                 claim: Key::new("monitoring", "prometheus-server"),
