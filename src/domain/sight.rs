@@ -76,7 +76,7 @@ impl Snapshot {
             }),
             Age::Waiting | Age::Live(_) => Some(Blind {
                 kind: BlindKind::Unreachable,
-                why: format!("{} not listed yet", origin.as_str()),
+                why: self.slow(origin).unwrap_or_else(|| format!("{} not listed yet", origin.as_str())),
                 repair: None,
                 since: now,
             }),
@@ -90,6 +90,14 @@ impl Snapshot {
             Age::Live(_) => !self.is_complete(origin),
             Age::Stale(_) | Age::Blind(..) => false,
         }
+    }
+
+    /// What is asked of a Prometheus that takes its time is not here yet.
+    fn slow(&self, origin: Origin) -> Option<String> {
+        let asked = [Origin::Prometheus, Origin::Containers, Origin::AlertHistory].contains(&origin);
+        self.monitoring_since.slow.filter(|_| asked)?;
+        let took = self.monitoring.as_ref()?.took?;
+        Some(format!("Prometheus needs {} for each answer: it has not told all yet", text::span(took)))
     }
 
     /// A Prometheus that answers but takes no samples knows nothing of now.

@@ -127,6 +127,8 @@ pub struct MonitoringSince {
     pub refused: Option<Timestamp>,
     pub stopped: Option<Timestamp>,
     pub targets: Option<Timestamp>,
+    /// It takes more than a second to say that it is alive.
+    pub slow: Option<Timestamp>,
     /// Alertmanager refuses its configuration, as Prometheus has it.
     pub notifier_refuses: Option<Timestamp>,
 }
@@ -322,6 +324,7 @@ impl Snapshot {
         kept(&mut since.refused, seen.loaded == Some(false));
         kept(&mut since.stopped, seen.ingest.is_some_and(|rate| rate <= 0.0));
         kept(&mut since.targets, seen.targets.is_some_and(|(up, all)| up * 2 < all));
+        kept(&mut since.slow, seen.took.is_some_and(|took| took > Duration::from_secs(1)));
         kept(&mut since.notifier_refuses, seen.notifier_loaded == Some(false));
         self.monitoring = Some(seen);
     }

@@ -22,6 +22,7 @@ mod reach;
 mod redis;
 mod roll;
 mod strain;
+mod targets;
 mod tell;
 mod tls;
 mod traffic;

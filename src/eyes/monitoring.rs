@@ -1,7 +1,7 @@
 //! Prometheus as a program and a workload: its own endpoints, and what the cluster shows of its pods and volume.
 //! That it does not answer is an observation here; only what stands between us and it is blindness.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::time::timeout;
@@ -9,16 +9,19 @@ use tokio::time::timeout;
 use super::api_server::{Sessions, session_for};
 use super::kubernetes::names::{own, says};
 use super::prometheus::{Prometheus, find};
+use super::targets;
 use super::tell::{Backoff, Tell};
 use crate::config::{ConnectError, Settings, discovery};
 use crate::domain::{
-    BlindKind, Delivery, Fact, Key, Kind, Monitoring, MonitoringPod, Name, ObjectRef, Origin, Volume,
+    BlindKind, Delivery, Fact, Key, Kind, Monitoring, MonitoringPod, Name, ObjectRef, Origin, Target, Volume,
 };
 
 /// Two failures in a row are 30 s (audit, section 3).
 const EVERY: Duration = Duration::from_secs(15);
 /// The volume is asked for at each so-many-eth look: a kubelet's summary is large.
 const VOLUME_EVERY: u64 = 4;
+/// One answer of the server: shorter than what a look without a screen waits for everything.
+const ANSWER: Duration = Duration::from_secs(8);
 /// One call to the cluster.
 const PATIENCE: Duration = Duration::from_secs(5);
 const REPAIR: &str = "set PROMETHEUS_URL or [prometheus] url";
@@ -38,7 +41,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
             },
         };
         let error = match find(&settings, client.as_ref()).await {
-            Ok(prometheus) => match follow(&prometheus, &sessions, &tell, &mut backoff).await {
+            Ok(prometheus) => match follow(&settings, &prometheus, &sessions, &tell, &mut backoff).await {
                 Some(error) => error,
                 None => return,
             },
@@ -54,6 +57,7 @@ pub(super) async fn watch(settings: Settings, mut sessions: Sessions, tell: Tell
 
 /// Until the way to it fails (what with), or nobody listens (None).
 async fn follow(
+    settings: &Settings,
     prometheus: &Prometheus,
     sessions: &Sessions,
     tell: &Tell,
@@ -62,10 +66,12 @@ async fn follow(
     let mut ticks = tell.beat(EVERY);
     let mut place: Option<Key> = None;
     let mut volume: Option<Volume> = None;
+    let mut down: Vec<Target> = Vec::new();
     for look in 0_u64.. {
         ticks.tick().await;
         let client = sessions.borrow().as_ref().map(|session| session.client.clone());
-        let mut seen = match program(prometheus).await {
+        let scope = settings.namespace.one().map(ToString::to_string);
+        let mut seen = match program(prometheus, scope.as_deref(), &down).await {
             Ok(seen) => seen,
             Err(error) => return Some(error),
         };
@@ -81,6 +87,7 @@ async fn follow(
                 seen.volume.clone_from(&volume);
             }
         }
+        down.clone_from(&seen.down);
         backoff.reset();
         if tell.fact(Origin::Monitoring, Fact::Monitoring(Box::new(seen))).await.is_err() {
             return None;
@@ -89,39 +96,63 @@ async fn follow(
     None
 }
 
-/// What its own endpoints say.
-async fn program(prometheus: &Prometheus) -> Result<Monitoring, ConnectError> {
-    let mut seen = Monitoring { silent: said(prometheus, "/-/healthy").await?, ..Monitoring::default() };
+/// What its own endpoints say; all of it is asked at once, so that a slow one is heard in time. `before` are the targets
+/// that were down at the last look.
+async fn program(
+    prometheus: &Prometheus,
+    scope: Option<&str>,
+    before: &[Target],
+) -> Result<Monitoring, ConnectError> {
+    let began = Instant::now();
+    let alive = async { (said(prometheus, "/-/healthy").await, began.elapsed()) };
+    let number = async |expression: &str| timeout(ANSWER, prometheus.number(expression)).await.ok();
+    let data = async |path: &str| timeout(ANSWER, prometheus.data(path)).await.ok()?.ok();
+    let ((alive, took), ready, replay, info, ingest, stale, up, all, delivery, notifier) = tokio::join!(
+        alive,
+        said(prometheus, "/-/ready"),
+        data("/api/v1/status/walreplay"),
+        data("/api/v1/status/runtimeinfo"),
+        number("sum(rate(prometheus_tsdb_head_samples_appended_total[5m]))"),
+        number("time() - max(timestamp(up))"),
+        number("sum(up)"),
+        number("count(up)"),
+        delivery(prometheus),
+        number("min(alertmanager_config_last_reload_successful)"),
+    );
+    let mut seen = Monitoring { silent: alive?, ..Monitoring::default() };
     if seen.silent.is_some() {
         return Ok(seen);
     }
-    seen.unready = said(prometheus, "/-/ready").await?;
-    if let Ok(replay) = prometheus.data("/api/v1/status/walreplay").await {
-        let number = |name: &str| replay.get(name).and_then(Value::as_u64).unwrap_or_default();
-        let (current, last) = (number("current"), number("max"));
-        seen.replaying = (seen.unready.is_some() && last > 0 && current < last).then_some((current, last));
-    }
+    seen.took = Some(took);
+    seen.unready = ready?;
+    let segment = |name: &str| replay.as_ref()?.get(name)?.as_u64();
+    let (current, last) = (segment("current").unwrap_or_default(), segment("max").unwrap_or_default());
+    seen.replaying = (seen.unready.is_some() && last > 0 && current < last).then_some((current, last));
     if seen.unready.is_some() {
         return Ok(seen);
     }
-    let (info, ingest, stale, up, all, delivery, notifier) = tokio::join!(
-        prometheus.data("/api/v1/status/runtimeinfo"),
-        prometheus.number("sum(rate(prometheus_tsdb_head_samples_appended_total[5m]))"),
-        prometheus.number("time() - max(timestamp(up))"),
-        prometheus.number("sum(up)"),
-        prometheus.number("count(up)"),
-        delivery(prometheus),
-        prometheus.number("min(alertmanager_config_last_reload_successful)"),
-    );
-    seen.loaded = info.ok().and_then(|info| info.get("reloadConfigSuccess")?.as_bool());
-    seen.ingest = ingest.ok().flatten();
-    let age = stale.ok().flatten().filter(|age| age.is_finite() && *age >= 0.0);
-    seen.stale = age.map(Duration::from_secs_f64);
-    if let (Ok(Some(up)), Ok(Some(all))) = (up, all) {
-        seen.targets = Some((up as u32, all as u32));
+    // Alive and ready is what many programs say of themselves.
+    if let Some(Err(error)) = &all
+        && error.kind == BlindKind::Broken
+        && error.why.contains("answers 404")
+    {
+        return Err(error.clone());
     }
+    let value = |answer: Option<Result<Option<f64>, ConnectError>>| answer?.ok()?;
+    seen.loaded = info.and_then(|info| info.get("reloadConfigSuccess")?.as_bool());
+    seen.ingest = value(ingest);
+    let age = value(stale).filter(|age| age.is_finite() && *age >= 0.0);
+    seen.stale = age.map(Duration::from_secs_f64);
+    seen.targets = value(up).zip(value(all)).map(|(up, all)| (up as u32, all as u32));
     seen.delivery = delivery;
-    seen.notifier_loaded = notifier.ok().flatten().map(|value| value > 0.0);
+    seen.notifier_loaded = value(notifier).map(|value| value > 0.0);
+    if seen.targets.is_some_and(|(up, all)| up < all) {
+        seen.down = targets::down(prometheus, scope, before).await;
+    }
+    if seen.loaded == Some(false) {
+        let flags = data("/api/v1/status/flags").await;
+        seen.config_file = flags.and_then(|flags| Some(says(flags.get("config.file")?.as_str()?)));
+    }
     Ok(seen)
 }
 
@@ -129,7 +160,7 @@ async fn program(prometheus: &Prometheus) -> Result<Monitoring, ConnectError> {
 async fn delivery(prometheus: &Prometheus) -> Option<Delivery> {
     let rate = async |counter: &str, range: &str| {
         let expression = format!("sum(rate(prometheus_notifications_{counter}_total{range}))");
-        prometheus.number(&expression).await.ok().flatten()
+        timeout(ANSWER, prometheus.number(&expression)).await.ok()?.ok().flatten()
     };
     let (sent, dropped, dropped_before) =
         tokio::join!(rate("sent", "[2m]"), rate("dropped", "[2m]"), rate("dropped", "[8m] offset 2m"));
@@ -138,7 +169,15 @@ async fn delivery(prometheus: &Prometheus) -> Option<Delivery> {
 
 /// None: yes. Else why not, as long as it is the server that says so, or that does not answer.
 async fn said(prometheus: &Prometheus, path: &str) -> Result<Option<Name>, ConnectError> {
-    match prometheus.text(path).await {
+    let Ok(answer) = timeout(ANSWER, prometheus.text(path)).await else {
+        let why = format!("no answer within {} s", ANSWER.as_secs());
+        // Through the API server it may be that way that hangs.
+        return match prometheus.is_proxied() {
+            true => Err(ConnectError::new(BlindKind::Unreachable, format!("Prometheus: {why}"), "")),
+            false => Ok(Some(says(&why))),
+        };
+    };
+    match answer {
         Ok(_) => Ok(None),
         Err(error) if error.kind == BlindKind::Unreachable => {
             // Through the API server, only its own word about the service counts: 503.

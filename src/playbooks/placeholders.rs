@@ -152,6 +152,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("prometheus_ready", "whether Prometheus is ready, yes or no"),
     ("prometheus_replicas", "how many replicas it should have"),
     ("prometheus_document", "the object that holds its configuration"),
+    ("config_file", "the file that Prometheus reads its configuration from"),
     ("prometheus_memory", "half as much memory again as its limit"),
     ("earlier_config", "the configuration one could go back to"),
     ("volume_size", "half as much again as the volume has"),

@@ -4,12 +4,13 @@
 use jiff::SignedDuration;
 
 use crate::domain::{
-    Anomaly, AnomalyId, Cause, Evidence, Key, Kind, Monitoring, MonitoringPod, ObjectRef, Origin, Severity,
-    Subject, Timestamp, cause, text,
+    Anomaly, AnomalyId, Evidence, Key, Kind, Monitoring, MonitoringPod, ObjectRef, Origin, Severity, Subject,
+    Timestamp, text,
 };
 
+use super::prom_causes::{because, causes};
 use super::workload::{Bindings, evidence, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, prom_targets, shown};
 
 const CRITICAL_AFTER: Threshold = Threshold {
     key: "prom-down.critical-after",
@@ -46,14 +47,28 @@ const TARGETS: Threshold = Threshold {
     says: "share of targets down",
     source: "our own choice",
 };
-const TARGETS_AFTER: Threshold = Threshold {
+pub(super) const TARGETS_AFTER: Threshold = Threshold {
     key: "prom-down.targets-after",
     default: 300.0,
     unit: Unit::Seconds,
     says: "how long most targets are down before it is a warning",
     source: "our own choice",
 };
-const VOLUME: Threshold = Threshold {
+const SLOW: Threshold = Threshold {
+    key: "prom-down.slow",
+    default: 2.0,
+    unit: Unit::Seconds,
+    says: "how long it takes to say that it is alive from which it is slow",
+    source: "our own choice: what is asked takes as long again",
+};
+const SLOW_AFTER: Threshold = Threshold {
+    key: "prom-down.slow-after",
+    default: 300.0,
+    unit: Unit::Seconds,
+    says: "how long it is slow before it is a warning",
+    source: "our own choice",
+};
+pub(super) const VOLUME: Threshold = Threshold {
     key: "prom-down.volume",
     default: 0.97,
     unit: Unit::Ratio,
@@ -71,8 +86,8 @@ const WATCHDOG: Threshold = Threshold {
 pub(super) static RULE: Rule = Rule {
     name: "prom-down",
     title: "Prometheus not working",
-    says: "Its own health and readiness, its pods and its volume, refused configurations, samples taken, and the \
-           Watchdog at Alertmanager. Silent while a planned rollout replaces its pod or it replays its log. A server \
+    says: "Its own health and readiness, its pods and its volume, refused configurations, samples taken, targets that \
+           answered and do not any more, answers that take seconds, and the Watchdog at Alertmanager. Silent while a planned rollout replaces its pod or it replays its log. A server \
            that does not answer us while its pods are Ready, or while the API server does not answer either, is our \
            way to it, not its fault.",
     needs: Needs::All(&[Origin::Monitoring]),
@@ -84,6 +99,8 @@ pub(super) static RULE: Rule = Rule {
         STALE,
         TARGETS,
         TARGETS_AFTER,
+        SLOW,
+        SLOW_AFTER,
         VOLUME,
         WATCHDOG,
     ],
@@ -141,7 +158,7 @@ struct Sign {
     since: Timestamp,
     from: Origin,
     /// After "Prometheus": `is down`.
-    title: &'static str,
+    title: String,
     says: String,
 }
 
@@ -149,8 +166,8 @@ struct Sign {
 fn signs(scene: &Scene<'_>, seen: &Monitoring) -> Vec<Sign> {
     let since = scene.snapshot.monitoring_since;
     let mut signs = Vec::new();
-    let mut sign = |severity, since, from, title, says: String| {
-        signs.push(Sign { severity, since, from, title, says });
+    let mut sign = |severity, since, from, title: &str, says: String| {
+        signs.push(Sign { severity, since, from, title: title.to_owned(), says });
     };
     let now = scene.now;
     if let Some(down) = since.down.filter(|_| !is_replaced(scene, seen)) {
@@ -212,6 +229,17 @@ fn signs(scene: &Scene<'_>, seen: &Monitoring) -> Vec<Sign> {
             format!("{} of {all} targets down", all - up),
         );
     }
+    if let Some(unreached) = prom_targets::unreached(scene, seen) {
+        sign(unreached.severity, unreached.since, Origin::Monitoring, &unreached.title, unreached.says);
+    }
+    if let (Some(at), Some(took)) = (since.slow, seen.took)
+        && took.as_secs_f64() >= scene.threshold(&SLOW)
+    {
+        let severity = if scene.has_lasted(at, &SLOW_AFTER) { Severity::Warning } else { Severity::Suspect };
+        let title = format!("is slow: it needs {} for each answer", text::span(took));
+        let says = "what is asked of it comes late, or not in time".to_owned();
+        sign(severity, at, Origin::Monitoring, &title, says);
+    }
     if let Some(last) = missing_watchdog(scene) {
         let says = format!("the Watchdog was last at Alertmanager {} ago", ago(scene, last));
         sign(Severity::Warning, last, Origin::Alertmanager, "is not heard by Alertmanager", says);
@@ -257,77 +285,6 @@ fn is_replaced(scene: &Scene<'_>, seen: &Monitoring) -> bool {
     !pods.is_empty() && pods.iter().all(|pod| pod.deleting || young(pod)) && seen.replaying.is_none()
 }
 
-fn causes(scene: &Scene<'_>, seen: &Monitoring) -> (Vec<Cause>, Vec<Evidence>) {
-    let mut causes = Vec::new();
-    let mut facts = Vec::new();
-    let mut add = |name: &'static str, says: String, weight: f64| {
-        facts.push(evidence(Origin::Monitoring, None, says.clone()));
-        causes.push(Cause { name, says, weight });
-    };
-    if let Some((current, last)) = seen.replaying {
-        add(cause::WAL_REPLAY, format!("replaying segment {current} of {last} of its write-ahead log"), 0.95);
-    }
-    if seen.replicas == Some(0) {
-        add(cause::MONITORING_STOPPED, "it is scaled to 0".into(), 0.9);
-    }
-    let full = scene.threshold(&VOLUME);
-    if let Some(volume) = &seen.volume
-        && let Some(fill) = volume.fill().filter(|fill| *fill > full)
-    {
-        add(cause::STORAGE_FULL, format!("its volume {} is {:.0} % full", volume.claim, fill * 100.0), 0.9);
-    }
-    if scene.snapshot.monitoring_since.refused.is_some() {
-        add(cause::MONITORING_CONFIG, "its configuration or a rules file is refused".into(), 0.9);
-    }
-    for pod in seen.pods.iter().flatten().filter(|pod| !pod.ready && !pod.deleting) {
-        of_pod(pod, &mut add);
-    }
-    if let Some((up, all)) = seen.targets.filter(|(up, all)| up * 2 < *all) {
-        add(cause::TARGETS_DOWN, format!("{} of {all} targets do not answer", all - up), 0.6);
-    }
-    if scene.snapshot.monitoring_since.stopped.is_some() {
-        add(cause::INGEST_STOPPED, "it runs and takes no samples".into(), 0.5);
-    }
-    causes.sort_by(|one: &Cause, other: &Cause| other.weight.total_cmp(&one.weight));
-    causes.dedup_by(|one, other| one.name == other.name);
-    (causes, facts)
-}
-
-fn of_pod(pod: &MonitoringPod, add: &mut impl FnMut(&'static str, String, f64)) {
-    let name = &pod.key.name;
-    let message = pod.message.as_deref().unwrap_or_default();
-    let has = |part: &str| message.to_ascii_lowercase().contains(part);
-    if pod.ended.as_deref() == Some("OOMKilled") {
-        add(
-            cause::MONITORING_OOM,
-            format!("{name} was killed at its memory limit, {} restarts", pod.restarts),
-            0.9,
-        );
-    } else if has("no space left") {
-        add(cause::STORAGE_FULL, format!("{name}: {}", quote(message)), 0.9);
-    } else if has("error loading config") {
-        add(cause::MONITORING_CONFIG, format!("{name}: {}", quote(message)), 0.9);
-    } else if has("multi-attach") || has("failedattachvolume") || has("failedmount") {
-        add(cause::VOLUME_STUCK, format!("{name}: {}", quote(message)), 0.9);
-    } else if pod.waits.as_deref() == Some("Unschedulable") {
-        add(cause::MONITORING_UNPLACED, format!("{name} waits for a node: {}", quote(message)), 0.85);
-    }
-}
-
-fn because(cause: &str) -> &'static str {
-    match cause {
-        cause::STORAGE_FULL => "its volume is full",
-        cause::MONITORING_CONFIG => "bad configuration",
-        cause::MONITORING_OOM => "OOMKilled",
-        cause::WAL_REPLAY => "it will be ready by itself",
-        cause::MONITORING_STOPPED => "scaled to 0",
-        cause::VOLUME_STUCK => "its volume cannot be attached",
-        cause::MONITORING_UNPLACED => "its pod waits for a node",
-        cause::TARGETS_DOWN => "targets do not answer",
-        _ => "no samples",
-    }
-}
-
 fn object(seen: &Monitoring) -> Option<ObjectRef> {
     let pod = seen.pods.iter().flatten().next();
     seen.workload.clone().or_else(|| pod.map(|pod| ObjectRef::new(Kind::Pod, pod.key.clone())))
@@ -351,6 +308,7 @@ fn bindings(seen: &Monitoring) -> Bindings {
     bindings.insert("prometheus_selector", "app.kubernetes.io/name=prometheus".to_owned());
     let ready = if seen.serves() { "yes" } else { "no" };
     bindings.insert("prometheus_ready", ready.to_owned());
+    bindings.insert("config_file", seen.config_file.as_deref().unwrap_or("prometheus.yml").to_owned());
     if let Some(workload) = &seen.workload {
         bindings.insert("prometheus_kind", workload.kind.to_string());
         bindings.insert("prometheus_workload", workload.key.name.to_string());

@@ -112,3 +112,98 @@ async fn a_real_prometheus_tells_whose_requests_ended_and_that_other_days_had_th
     let age = Timestamp::now().duration_since(gone.onset).as_secs();
     assert!((240..400).contains(&age), "{age}");
 }
+
+/// Answers each request after this long with what it would answer.
+async fn slow(after: Duration) -> String {
+    let answer = move || async move {
+        tokio::time::sleep(after).await;
+        axum::Json(serde_json::json!({"status": "success", "data": {"resultType": "vector", "result": []}}))
+    };
+    let router = axum::Router::new().fallback(answer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+/// Before a look without a screen stops waiting.
+const IN_TIME: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_that_hangs_or_takes_its_time_is_told_before_a_look_ends() {
+    let seen = |snapshot: &Snapshot| snapshot.monitoring.is_some();
+    let began = std::time::Instant::now();
+    let url = slow(Duration::from_secs(3)).await;
+    let mut watcher = Watcher::open(&only(&[("PROMETHEUS_URL", &url)])).await;
+    watcher.until("its health", seen).await;
+    assert!(began.elapsed() < IN_TIME, "{:?}", began.elapsed());
+    let title = told(&watcher.snapshot, "prom-down", 0).unwrap().title;
+    assert!(title.starts_with("Prometheus is slow: it needs 3"), "{title}");
+    let traffic = watcher.snapshot.blindness(Origin::Prometheus, Timestamp::now()).unwrap();
+    assert!(traffic.why.contains("Prometheus needs 3"), "{}", traffic.why);
+
+    let began = std::time::Instant::now();
+    let url = slow(Duration::from_secs(3600)).await;
+    let mut watcher = Watcher::open(&only(&[("PROMETHEUS_URL", &url)])).await;
+    watcher.until("its silence", seen).await;
+    assert!(began.elapsed() < IN_TIME, "{:?}", began.elapsed());
+    let silent = told(&watcher.snapshot, "prom-down", 0).unwrap();
+    assert!(silent.evidence[0].says.contains("no answer within"), "{silent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_in_the_place_of_prometheus_is_no_prometheus_that_is_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alertmanager.yml");
+    std::fs::write(&file, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n").unwrap();
+    let port = free_port();
+    let _server = alertmanager(folder.path(), "alertmanager.yml", port).await;
+    let url = format!("http://127.0.0.1:{port}");
+    let mut watcher = Watcher::open(&only(&[("PROMETHEUS_URL", &url)])).await;
+    watcher.until("that it is another", |snapshot| blind(snapshot, Origin::Monitoring).is_some()).await;
+    let told = watcher.blind(Origin::Monitoring).unwrap();
+    assert!(
+        told.why.contains("answers 404") && told.repair.unwrap().contains("right server"),
+        "{}",
+        told.why
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_prometheus_names_the_target_that_went_and_why() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let exporter = axum::Router::new().fallback(|| async { "up_and_running 1\n" });
+    let exporter = tokio::spawn(async move { axum::serve(listener, exporter).await.unwrap() });
+    let more = format!(
+        "- job_name: pods\n  static_configs: [{{targets: ['{target}'], labels: {{namespace: goods}}}}]\n"
+    );
+    let (port, _server) = super::real::prometheus_scraping(folder.path(), &more);
+    let url = format!("http://127.0.0.1:{port}");
+    let is_up = format!("{url}/api/v1/query?query=up%7Bjob%3D%22pods%22%7D==1");
+    while !reqwest::get(&is_up).await.is_ok_and(|answer| answer.status().is_success())
+        || !reqwest::get(&is_up).await.unwrap().text().await.unwrap().contains("pods")
+    {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // A subquery looks once a minute: it has to have been up at the turn of one.
+    let turn = 62 - Timestamp::now().as_second() % 60;
+    tokio::time::sleep(Duration::from_secs(turn.unsigned_abs())).await;
+    exporter.abort();
+    let mut watcher = Watcher::open(&only(&[("PROMETHEUS_URL", &url), ("COVET_NAMESPACE", "goods")])).await;
+    let seen = |snapshot: &Snapshot| snapshot.monitoring.as_ref().is_some_and(|seen| !seen.down.is_empty());
+    watcher.until("the target", seen).await;
+    let monitoring = watcher.snapshot.monitoring.as_ref().unwrap();
+    let down = &monitoring.down[0];
+    assert_eq!((&*down.job, &*down.instance), ("pods", target.to_string().as_str()));
+    assert!(down.error.as_ref().is_some_and(|error| error.contains("connection refused")), "{down:?}");
+    assert!(down.last_up.is_some_and(|at| Timestamp::now().duration_since(at).as_secs() < 120), "{down:?}");
+    assert!(
+        told(&watcher.snapshot, "prom-down", 0).is_none_or(|row| !row.title.contains("target of")),
+        "too early"
+    );
+    let later = told(&watcher.snapshot, "prom-down", 330).unwrap();
+    assert!(later.evidence.iter().any(|row| row.says.contains("is down since")), "{later:?}");
+}
