@@ -268,17 +268,17 @@ async fn advise(
     if let Some(probes) = probes {
         let due = || {
             let steps = advice.steps.iter().filter(|step| step.auto);
-            steps.filter_map(|step| Some((&step.id, step.action.as_ref()?)))
+            steps.filter_map(|step| Some((&step.id, step.action.as_ref()?, &step.covers)))
         };
-        let reads = due().filter(|(_, action)| asked.read.iter().all(|(known, _)| known != *action));
+        let reads = due().filter(|(_, action, _)| asked.read.iter().all(|(known, _)| known != *action));
         let until = asked.until;
-        let reads = reads.map(async |(_, action)| {
+        let reads = reads.map(async |(_, action, _)| {
             let reading = timeout_at(until, probes.read(action, (look.clock)())).await.ok()?;
             Some((action.clone(), reading))
         });
         let fresh = futures::future::join_all(reads).await;
         asked.read.extend(fresh.into_iter().flatten());
-        for (id, action) in due() {
+        for (id, action, covers) in due() {
             let Some((_, reading)) = asked.read.iter().find(|(known, _)| known == action) else { continue };
             let reading = reading.clone();
             let found = playbook.steps.iter().find(|step| step.id == *id).map(|step| find(step, &reading));
@@ -291,7 +291,7 @@ async fn advise(
                 grounds: Some(Grounds::of(anomaly)),
                 change: None,
                 undone: false,
-                covers: std::collections::BTreeSet::new(),
+                covers: covers.clone(),
             };
             progress.steps.insert(id.clone(), done);
         }

@@ -102,6 +102,31 @@ async fn a_silence_quietens_exactly_what_was_shown_and_amtool_sees_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silence_of_many_is_shown_in_a_few_lines_and_a_new_critical_one_among_them_stops_it() {
+    let Desk { mut bench, url, _server, _mount } = desk(false).await;
+    let probes: Vec<String> = (0..40).map(|number| format!("probe-{number}")).collect();
+    let labels: Vec<[(&str, &str); 3]> = probes
+        .iter()
+        .map(|probe| [("alertname", "Flaky"), ("severity", "warning"), ("probe", probe.as_str())])
+        .collect();
+    let alerts: Vec<&[(&str, &str)]> = labels.iter().map(<[_; 3]>::as_slice).collect();
+    send(&url, &alerts).await;
+    let wish = silence(&[r#"alertname="Flaky""#], 2);
+    let preview = bench.preview(wish.clone()).await.unwrap();
+    assert!(preview.title.starts_with("silence 40 alerts for 2h"), "{}", preview.title);
+    assert!(preview.targets.len() == 6 && preview.targets[5] == "and 35 more", "{:?}", preview.targets);
+    let lines: Vec<&str> = preview.diff.iter().map(|(_, line)| line.as_str()).collect();
+    assert!(lines.len() <= 5, "{lines:?}");
+    assert_eq!(lines[0], r#"silences alertname="Flaky": 40 alerts"#);
+    assert!(lines[1].starts_with("until ") && lines[1].ends_with(" UTC (2h)"), "{lines:?}");
+    assert_eq!(lines[2], "comment: the rule is being tuned");
+    send(&url, &[&[("alertname", "Flaky"), ("severity", "critical"), ("probe", "new")]]).await;
+    let outcome = bench.confirm(preview).await;
+    assert!(!matches!(outcome.result, Ending::Performed(_)), "{outcome:?}");
+    assert!(format!("{outcome:?}").contains("it is critical; nothing was silenced"), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silence_is_never_permanent_nor_of_everything_and_warns_of_critical_alerts() {
     let Desk { bench, url: _, _server, _mount } = desk(false).await;
     for (matchers, hours, says) in [

@@ -10,6 +10,7 @@ mod finding;
 mod linter;
 mod network;
 mod nodes;
+mod noise;
 mod outdated;
 mod refusals;
 mod resolution;
