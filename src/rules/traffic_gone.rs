@@ -94,7 +94,10 @@ fn fall(scene: &Scene<'_>, rate: &Series, earlier: Option<f64>) -> Option<Fall> 
     let (at, now) = rate.last().filter(|(at, _)| scene.now.duration_since(*at) <= FRESH)?;
     let points = rate.points();
     // The hours of silence themselves do not make silence usual.
-    let few = rate.max()? * SHARE.default;
+    let few = rate.max()? * scene.threshold(&SHARE);
+    if now > few {
+        return None;
+    }
     let middle = median(points.iter().map(|(_, value)| *value).filter(|value| *value > few))?;
     let nothing = middle * scene.threshold(&SHARE);
     let first = points.iter().rposition(|(_, value)| *value > nothing)? + 1;

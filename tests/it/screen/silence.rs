@@ -1,7 +1,7 @@
 //! Series that vanished: the panel says since when, and shows no number as if it were of now.
 
 use covet_tui::app::{App, Event};
-use covet_tui::domain::{Blind, BlindKind, Fact, Origin};
+use covet_tui::domain::{Blind, BlindKind, Fact, Origin, Series};
 
 use super::{SIZES, drawn, text, world};
 
@@ -38,4 +38,26 @@ fn a_silence_is_told_with_its_beginning_and_without_the_last_numbers() {
     assert!(screen.contains("no series of requests since 03:08"), "{screen}");
     let screen = text(&drawn(&silent(Some(271), Some(271)), (120, 40)));
     assert!(!screen.contains("all calm"), "{screen}");
+}
+
+#[test]
+fn where_nobody_asks_any_more_no_latency_of_before_stands_beside_it() {
+    let mut app = world::healthy(world::options());
+    let mut traffic = app.snapshot.traffic.clone();
+    let until = |series: &Series| {
+        Series::new(series.points().iter().copied().filter(|(at, _)| *at <= world::ago(130)))
+    };
+    for series in [&mut traffic.p50, &mut traffic.p95, &mut traffic.p99, &mut traffic.error_ratio] {
+        *series = until(series);
+        assert!(!series.is_empty());
+    }
+    traffic.rate = Series::new([(world::ago(145), 60.0), (world::ago(0), 0.0)]);
+    let seen = world::seen(Origin::Prometheus, Fact::Traffic(Box::new(traffic)));
+    app.update(Event::Observed(vec![seen]), world::ago(-2));
+    for size in SIZES {
+        let screen = text(&drawn(&app, size));
+        assert!(!screen.contains("% 5xx") && !screen.contains("198 ms"), "{screen}");
+    }
+    let screen = text(&drawn(&app, (120, 40)));
+    assert!(screen.contains("no requests since 03:10") && screen.contains(" 0/s"), "{screen}");
 }
