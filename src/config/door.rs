@@ -72,6 +72,10 @@ impl Door {
                         repair: Some("it, or a proxy before it, has nothing that answers: look there".into()),
                         ..refused(503, &body)
                     }),
+                    401 if !base.username().is_empty() || base.password().is_some() => Err(ConnectError {
+                        repair: Some("the user or the password in its URL is wrong: correct them".into()),
+                        ..refused(401, &body)
+                    }),
                     code => Err(refused(code, &body)),
                 }
             }
@@ -113,7 +117,7 @@ pub fn http_client(url: Option<&Url>) -> reqwest::Result<reqwest::Client> {
 }
 
 fn refused(code: u16, body: &str) -> ConnectError {
-    let said: String = body.chars().take(200).collect();
+    let said = plain(body);
     let (kind, repair) = match code {
         401 => (BlindKind::Refused, "put user:password@ into the URL, or use one that needs none"),
         403 => (BlindKind::Refused, "ask for access, or use another URL"),
@@ -121,7 +125,19 @@ fn refused(code: u16, body: &str) -> ConnectError {
         503 => (BlindKind::Unreachable, "it has no ready pods: check its workload"),
         _ => (BlindKind::Broken, ""),
     };
-    ConnectError::new(kind, format!("it answers {code}: {}", said.trim()), repair)
+    ConnectError::new(kind, format!("it answers {code}: {said}").trim_end_matches(": "), repair)
+}
+
+/// The beginning of what was said, in one line; of a page its title.
+fn plain(body: &str) -> String {
+    let is_page = body.trim_start().starts_with('<');
+    let said = if is_page {
+        let title = body.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+        title.unwrap_or_default()
+    } else {
+        body
+    };
+    said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }
 
 fn unreachable(error: &(dyn std::error::Error + 'static)) -> ConnectError {
@@ -136,4 +152,20 @@ fn unreachable(error: &(dyn std::error::Error + 'static)) -> ConnectError {
         format!("cannot be reached: {said}"),
         "check its URL and that it runs",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_page_its_title_is_said_and_of_words_their_first_line() {
+        assert_eq!(
+            plain("<html>\n<head><title>401 Authorization Required</title></head>\n<body>"),
+            "401 Authorization Required"
+        );
+        assert_eq!(plain("<html><body>no"), "");
+        assert_eq!(plain("bad\n  gateway\n"), "bad gateway");
+        assert_eq!(refused(502, "<p>").why, "it answers 502");
+    }
 }

@@ -172,10 +172,10 @@ async fn said(prometheus: &Prometheus, path: &str) -> Result<Option<Name>, Conne
     let Ok(answer) = timeout(ANSWER, prometheus.text(path)).await else {
         let why = format!("no answer within {} s", ANSWER.as_secs());
         // Through the API server it may be that way that hangs.
-        return match prometheus.is_proxied() {
-            true => Err(ConnectError::new(BlindKind::Unreachable, format!("Prometheus: {why}"), "")),
-            false => Ok(Some(says(&why))),
-        };
+        if prometheus.is_proxied() {
+            return Err(ConnectError::new(BlindKind::Unreachable, format!("Prometheus: {why}"), ""));
+        }
+        return Ok(Some(says(&why)));
     };
     match answer {
         Ok(_) => Ok(None),

@@ -92,6 +92,11 @@ impl Prometheus {
         self.ask(path, &[]).await
     }
 
+    /// What it scrapes, as it tells it.
+    pub(super) async fn targets(&self) -> Result<serde_json::Value, ConnectError> {
+        self.ask("/api/v1/targets", &[("state", "active".to_owned())]).await
+    }
+
     /// The body of a successful answer.
     pub(super) async fn text(&self, path: &str) -> Result<String, ConnectError> {
         self.door.get(path, &[]).await.map_err(named)

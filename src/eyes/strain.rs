@@ -47,6 +47,14 @@ pub(super) async fn look(
         prometheus.instant(&any)
     )?;
     if any.is_empty() {
+        let lately = format!("count(last_over_time(container_memory_working_set_bytes{{{scope}}}[1h]))");
+        if !prometheus.instant(&lately).await?.is_empty() {
+            return Err(ConnectError::new(
+                BlindKind::Broken,
+                "container_memory_working_set_bytes has no series any more; it had some within the hour",
+                "look for its targets in Prometheus: up == 0",
+            ));
+        }
         return Err(ConnectError::new(
             BlindKind::NotConfigured,
             "Prometheus has no container_memory_working_set_bytes here",

@@ -29,8 +29,7 @@ pub(super) async fn down(prometheus: &Prometheus, scope: Option<&str>, before: &
         return found.iter().filter_map(known).collect();
     }
     let since = format!("max_over_time(timestamp({those} == 1)[6h:1m]) and {those} == 0");
-    let (seen_up, errors) =
-        tokio::join!(prometheus.instant(&since), prometheus.data("/api/v1/targets?state=active"));
+    let (seen_up, errors) = tokio::join!(prometheus.instant(&since), prometheus.targets());
     let (seen_up, errors) = (seen_up.unwrap_or_default(), errors.unwrap_or_default());
     for target in &mut found {
         let is_its =

@@ -204,6 +204,8 @@ async fn a_real_prometheus_names_the_target_that_went_and_why() {
         told(&watcher.snapshot, "prom-down", 0).is_none_or(|row| !row.title.contains("target of")),
         "too early"
     );
-    let later = told(&watcher.snapshot, "prom-down", 330).unwrap();
-    assert!(later.evidence.iter().any(|row| row.says.contains("is down since")), "{later:?}");
+    let at_once = Thresholds::new([("prom-down.targets-after", 0.0)]).unwrap();
+    let found = judge(&watcher.snapshot, &at_once, Timestamp::now()).anomalies();
+    let says = |row: &Anomaly| row.evidence.iter().any(|row| row.says.contains("is down since"));
+    assert!(found.iter().any(|row| says(row) && row.title.contains("a target of goods")), "{found:?}");
 }
