@@ -111,8 +111,11 @@ impl Session {
         Outside::of(&self.settings)
     }
 
-    /// What was done from here before, in this context.
+    /// What was done from here before, in this context. Each drill is a world of its own.
     fn earlier(&self) -> Earlier {
+        if self.drill.is_some() {
+            return Earlier::default();
+        }
         let records = Journal::read(&self.journal_folder()).unwrap_or_default();
         let context = self.settings.context.value.as_deref().unwrap_or_default();
         Earlier::of(&records, context, (self.clock)())

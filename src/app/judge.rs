@@ -1,9 +1,11 @@
 //! Judgement inside the loop: rules, incidents and the plan of what is looked at, at most a few times a second.
 
+use std::time::Duration;
+
 use super::dossier::Dossier;
 use super::event::Effect;
-use super::{App, PAUSE, WINDOW};
-use crate::domain::{Anomaly, AnomalyId, Blind, Change, between};
+use super::{App, Focus, PAUSE, WINDOW};
+use crate::domain::{Anomaly, AnomalyId, Blind, Change, Severity, between};
 use crate::incident::{self, Incident, Memory};
 use crate::playbooks::{self, Facts};
 use crate::rules::{self, Watched};
@@ -12,6 +14,9 @@ use crate::rules::{self, Watched};
 const AT_ONCE: usize = 4;
 /// Dossiers of anomalies long gone are forgotten beyond this many.
 const DOSSIERS: usize = 64;
+
+/// A choice whose trouble is over is given up after this time without a key.
+const LEFT_ALONE: Duration = Duration::from_secs(20);
 
 /// What the rules made of what is seen.
 #[derive(Debug, Default)]
@@ -87,6 +92,10 @@ impl App {
             // A filter that matches nothing hides the list; what is looked at stays.
             rows = self.every_row();
         }
+        if self.is_left_behind() {
+            self.selection.by_person = false;
+            self.focus = Focus::Anomalies;
+        }
         let exists = self.selection.anomaly.as_ref().is_some_and(|id| rows.iter().any(|row| row.id == *id));
         if !(self.selection.by_person && exists) {
             // What has just been resolved is looked at until something else is wrong.
@@ -94,6 +103,14 @@ impl App {
             self.selection.by_person = false;
             self.selection.anomaly = worst;
         }
+    }
+
+    /// What a person chose is over, something else is wrong, and nobody has touched anything for a while.
+    fn is_left_behind(&self) -> bool {
+        let is_over = self.selection.anomaly.as_ref().is_some_and(|id| self.verdict.anomaly(id).is_none());
+        let burns = self.verdict.anomalies.iter().any(|anomaly| anomaly.severity > Severity::Suspect);
+        let is_busy = self.act.is_some() || !self.layers.is_empty();
+        is_over && burns && !is_busy && between(self.handled, self.now) >= LEFT_ALONE
     }
 
     /// Plans for the anomaly that is looked at, and starts the reads that run by themselves.

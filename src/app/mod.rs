@@ -211,6 +211,8 @@ pub struct App {
     unjudged: bool,
     judged: Option<Timestamp>,
     clicked: Option<pointer::Clicked>,
+    /// When a person last did anything.
+    handled: Timestamp,
     /// Anomalies a person has dealt with the checklist of, by item.
     pub ticked: BTreeSet<(AnomalyId, String)>,
     /// How the drill is played, if it is one.
@@ -258,6 +260,7 @@ impl App {
             unjudged: false,
             judged: None,
             clicked: None,
+            handled: now,
             ticked: BTreeSet::new(),
             score,
         }

@@ -18,6 +18,9 @@ impl App {
         if self.toast.as_ref().is_some_and(|toast| between(toast.at, self.now) > TOAST) {
             self.toast = None;
         }
+        if matches!(event, Event::Key(_) | Event::Pointed { .. } | Event::Paste(_)) {
+            self.handled = self.now;
+        }
         match event {
             Event::Observed(observations) => {
                 for observation in observations {

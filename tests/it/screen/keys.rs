@@ -43,6 +43,32 @@ fn the_cursor_stays_on_its_pod_when_the_list_reorders() {
 }
 
 #[test]
+fn what_is_over_is_given_up_when_something_else_burns_and_nobody_is_at_it() {
+    let mut app = world::healthy(world::options());
+    let node = |ready: bool| {
+        let mut node = world::node("ip-10-0-9-9");
+        let row = node.conditions.iter_mut().find(|row| &*row.condition.kind == "Ready").unwrap();
+        row.condition.status = if ready { Status::True } else { Status::False };
+        row.condition.since = Some(world::ago(if ready { -10 } else { 300 }));
+        vec![world::seen(Origin::Nodes, Fact::Nodes(Delta::Seen(vec![node])))]
+    };
+    let chosen = |app: &App| app.selection.anomaly.as_ref().map(ToString::to_string).unwrap_or_default();
+    app.update(Event::Observed(node(false)), world::ago(-1));
+    assert!(chosen(&app).starts_with("node-notready"), "{}", chosen(&app));
+    app.update(Event::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)), world::ago(-2));
+    assert!(app.selection.by_person);
+    app.update(Event::Observed(node(true)), world::ago(-11));
+    app.update(Event::Tick, world::ago(-60));
+    let crashing = world::pods(true);
+    let crash = vec![world::seen(Origin::Pods, Fact::Pods(Delta::Seen(crashing)))];
+    app.update(Event::Key(KeyEvent::new(KeyCode::Char('j'), KeyModifiers::NONE)), world::ago(-61));
+    app.update(Event::Observed(crash.clone()), world::ago(-62));
+    assert!(chosen(&app).starts_with("node-notready"), "a person was at it just now: {}", chosen(&app));
+    app.update(Event::Observed(crash), world::ago(-82));
+    assert!(chosen(&app).starts_with("crash-loop") && !app.selection.by_person, "{}", chosen(&app));
+}
+
+#[test]
 fn the_worst_is_looked_at_until_a_person_chooses() {
     let mut app = world::crashing(world::options());
     assert!(!app.selection.by_person);
