@@ -111,7 +111,10 @@ impl Snapshot {
             deed.kind == ChangeKind::Ours && deed.object.kind == Kind::Node && deed.object.key == *node
         };
         let words = |deed: &Change| deed.says.to_lowercase();
-        let last = self.deeds.iter().filter(about).filter(|deed| words(deed).contains("cordon"));
+        // A drain begins with it.
+        let closes_or_opens =
+            |deed: &&Change| ["cordon", "drained"].iter().any(|word| words(deed).contains(word));
+        let last = self.deeds.iter().filter(about).filter(closes_or_opens);
         last.max_by_key(|deed| deed.at).is_some_and(|deed| !words(deed).contains("uncordon"))
     }
 

@@ -10,7 +10,7 @@ use crate::domain::{
     Which, between, cause, text,
 };
 
-use super::guards::{database_is_full, many_nodes};
+use super::guards::{database_is_full, is_shut, many_nodes};
 use super::playbook::Playbook;
 use super::sessions::TooYoung;
 use super::values::repository;
@@ -101,8 +101,8 @@ fn bounds(view: &View<'_>, max: u32) -> Option<String> {
     if max > scaler.max {
         return database_is_full(view);
     }
-    let refused = view.snapshot().exhausted.is_some();
-    (max <= scaler.desired && !refused).then(|| {
+    // Where no slot is left, clients are turned away anyway.
+    (max <= scaler.desired && !is_shut(view)).then(|| {
         let but = if max < scaler.desired { "fewer would be slower" } else { "as many free no connection" };
         format!("the load asks for {} of {}: {but}", scaler.desired, scaler.target)
     })
