@@ -94,18 +94,15 @@ fn database(view: &View<'_>, sql: &Sql) -> Option<String> {
     }
 }
 
-/// More replicas take what the database has left; fewer than the load asks for are slower than it is now, and as many
-/// give nothing back.
+/// More replicas take what the database has left; fewer than the load asks for are slower than it is now.
 fn bounds(view: &View<'_>, max: u32) -> Option<String> {
     let scaler = view.autoscaler?;
     if max > scaler.max {
         return database_is_full(view);
     }
     // Where no slot is left, clients are turned away anyway.
-    (max <= scaler.desired && !is_shut(view)).then(|| {
-        let but = if max < scaler.desired { "fewer would be slower" } else { "as many free no connection" };
-        format!("the load asks for {} of {}: {but}", scaler.desired, scaler.target)
-    })
+    (max < scaler.desired && !is_shut(view))
+        .then(|| format!("the load asks for {} of {}: fewer would be slower", scaler.desired, scaler.target))
 }
 
 fn scale(view: &View<'_>, object: &ObjectRef, replicas: u32) -> Option<String> {
