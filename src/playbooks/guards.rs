@@ -12,8 +12,8 @@ use crate::domain::{Action, Job, Kind, Pod, between, cause, text};
 use super::Playbook;
 use super::view::View;
 use alerting::{critical, kept};
-use database::{database, explained, index, owned, replica, root};
-pub(super) use database::{database_is_full, is_shut};
+pub(super) use database::database_is_full;
+use database::{database, explained, index, is_shut, owned, replica, root};
 
 /// A guard by its name in a playbook.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -10,7 +10,7 @@ use crate::domain::{
     Which, between, cause, text,
 };
 
-use super::guards::{database_is_full, is_shut, many_nodes};
+use super::guards::{database_is_full, many_nodes};
 use super::playbook::Playbook;
 use super::sessions::TooYoung;
 use super::values::repository;
@@ -100,8 +100,8 @@ fn bounds(view: &View<'_>, max: u32) -> Option<String> {
     if max > scaler.max {
         return database_is_full(view);
     }
-    // Where no slot is left, clients are turned away anyway.
-    (max < scaler.desired && !is_shut(view))
+    let refused = view.snapshot().exhausted.is_some();
+    (max < scaler.desired && !refused)
         .then(|| format!("the load asks for {} of {}: fewer would be slower", scaler.desired, scaler.target))
 }
 

@@ -15,7 +15,7 @@ const LARGE_TABLE: f64 = 10.0 * 1024.0 * 1024.0 * 1024.0;
 const LAG: f64 = 1.0;
 
 /// No slot is left, whether or not somebody was turned away in our sight.
-pub(in crate::playbooks) fn is_shut(view: &View<'_>) -> bool {
+pub(super) fn is_shut(view: &View<'_>) -> bool {
     let snapshot = view.snapshot();
     snapshot.exhausted.is_some()
         || snapshot.capacity.is_some_and(|capacity| capacity.used >= capacity.usable())
