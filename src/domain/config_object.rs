@@ -28,6 +28,9 @@ pub fn is_made_by_the_cluster(config_map: &str) -> bool {
     matches!(config_map, "kube-root-ca.crt" | "openshift-service-ca.crt" | "istio-ca-root-cert")
 }
 
+/// Field managers that write while they do their work, and change nobody's mind.
+pub const STEWARDS: &[&str] = &["kube-controller-manager", "kube-scheduler", "cloud-controller-manager"];
+
 /// The field manager of what this cockpit writes to Kubernetes.
 pub const MANAGER: &str = "covet-tui";
 

@@ -52,7 +52,7 @@ pub use callee::{WrongPort, wrong_port};
 pub use cause::{CAUSES, CauseName};
 pub use change::{Change, ChangeKind};
 pub use cidr::Cidr;
-pub use config_object::{ConfigObject, Edit, Keeper, MANAGER, is_made_by_the_cluster};
+pub use config_object::{ConfigObject, Edit, Keeper, MANAGER, STEWARDS, is_made_by_the_cluster};
 pub use controller::{Controller, ControllerRevision, Update};
 pub use database::{Activity, ConnectionLimit, Holder, Limited, LockRoot, Replica, TopQuery};
 pub use disk::{

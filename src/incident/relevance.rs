@@ -101,7 +101,7 @@ impl<'a> Sphere<'a> {
         let outside = matches!(anomaly.subject, Subject::Database(_) | Subject::Cache(_));
         let (namespace, everything) = match &anomaly.subject {
             Subject::Traffic(namespace) => (Some(namespace), namespace.is_empty()),
-            Subject::Cluster if has_rule(anomaly, MONITORS) => (None, false),
+            Subject::Cluster if MONITORS.contains(&&*anomaly.rule) => (None, false),
             Subject::Database(_) | Subject::Cache(_) | Subject::Cluster => (None, !of_all),
             _ => (None, false),
         };
@@ -157,10 +157,6 @@ impl<'a> Sphere<'a> {
 
 /// Rules about what watches: of what is watched nothing is their reason.
 const MONITORS: &[&str] = &["prom-down", "alertmanager-down"];
-
-fn has_rule(anomaly: &Anomaly, rules: &[&str]) -> bool {
-    rules.contains(&&*anomaly.rule)
-}
 
 /// What the pods of a node do to it. Of anything else that ails a node they are not the cause.
 const FILLED_BY_PODS: &[&str] = &[

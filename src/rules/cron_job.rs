@@ -97,8 +97,8 @@ fn traceless<'a>(scene: &Scene<'a>, cron: &CronJob, runs: &[&'a Job]) -> Option<
     let replaces = cron.concurrency == Concurrency::Replace;
     let lateness = if replaces { SOON } else { LATE };
     let patience = pause.mul_f64(scene.threshold(&PAUSES)) + lateness;
-    let speaks = |job: &&&Job| job.is_complete() || job.active > 0 && !replaces;
-    if between(since, ran) < patience || runs.iter().any(|job| speaks(&job)) {
+    let goes_on = runs.iter().any(|job| job.is_complete() || job.active > 0 && !replaces);
+    if between(since, ran) < patience || goes_on {
         return None;
     }
     let span = text::span(between(since, scene.now));

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::names::{Names, maybe_says, own};
-use crate::domain::{Condition, Edit, Keeper, Key, Name, Owner, Quantities, Status, Timestamp, quantity};
+use crate::domain::{
+    Condition, Edit, Keeper, Key, Name, Owner, Quantities, STEWARDS, Status, Timestamp, quantity,
+};
 
 #[derive(Deserialize, Debug, Default)]
 #[serde(rename_all = "camelCase")]
@@ -33,9 +35,6 @@ pub(in crate::eyes) struct Managed {
     /// `status`, `scale`; None for a write to the object itself.
     pub subresource: Option<String>,
 }
-
-/// Managers that write annotations and finalizers while they do their work, and change nobody's mind.
-const STEWARDS: &[&str] = &["kube-controller-manager", "kube-scheduler", "cloud-controller-manager"];
 
 /// The annotations that mean something here; `last-applied-configuration` and its like are skipped.
 #[derive(Deserialize, Debug, Default)]
