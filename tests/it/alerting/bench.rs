@@ -223,6 +223,7 @@ pub fn decoded(object: &Value) -> Vec<(String, String)> {
 }
 
 pub async fn answers(url: &str) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     for _ in 0..150 {
         if let Ok(answer) = reqwest::get(url).await
             && answer.status().is_success()

@@ -26,7 +26,6 @@ fn told(snapshot: &Snapshot, rule: &str, later: i64) -> Option<Anomaly> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_alertmanager_that_refuses_its_configuration_and_then_goes_is_told() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("alertmanager.yml");
     std::fs::write(&file, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n").unwrap();
