@@ -112,7 +112,7 @@ pub async fn run(mut cockpit: Cockpit, screen: &mut Screen, mut signals: Signals
         };
         let mut effects = Vec::new();
         if let Some(event) = event {
-            dirty = true;
+            dirty |= !event.is_routine();
             effects = cockpit.app.update(event, (cockpit.clock)());
         }
         for effect in effects {

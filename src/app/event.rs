@@ -108,6 +108,13 @@ pub enum Event {
     Notice(String),
 }
 
+impl Event {
+    /// Nothing is judged or painted for it before the next second.
+    pub fn is_routine(&self) -> bool {
+        matches!(self, Event::Observed(seen) if seen.iter().all(Observation::is_routine))
+    }
+}
+
 /// Something to be done outside.
 #[derive(Debug)]
 pub enum Effect {

@@ -53,9 +53,7 @@ impl App {
     /// Nodes, the worst first, then by name.
     pub fn nodes(&self) -> Vec<&Node> {
         let mut nodes: Vec<&Node> = self.snapshot.nodes.iter().collect();
-        nodes.sort_by(|one, other| {
-            node_rank(one).cmp(&node_rank(other)).then_with(|| one.key.cmp(&other.key))
-        });
+        nodes.sort_by_cached_key(|node| (node_rank(node), &node.key));
         nodes
     }
 

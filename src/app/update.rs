@@ -24,9 +24,9 @@ impl App {
         match event {
             Event::Observed(observations) => {
                 for observation in observations {
+                    self.unjudged |= !observation.is_routine();
                     self.fold(observation);
                 }
-                self.unjudged = true;
                 self.judge_if_due(false)
             }
             Event::Tick => self.tick(),

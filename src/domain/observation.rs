@@ -20,6 +20,18 @@ pub struct Observation {
     pub seen: Result<Fact, Blind>,
 }
 
+impl Observation {
+    /// It says that all goes on as before, or measures what changes slowly: nobody judges or paints anew for it before
+    /// the next second.
+    pub fn is_routine(&self) -> bool {
+        match &self.seen {
+            Ok(Fact::Answered(_) | Fact::Unchanged | Fact::PodUsage(..) | Fact::NodeUsage(..)) => true,
+            Ok(Fact::Leases(delta)) => matches!(delta, Delta::Seen(_)),
+            _ => false,
+        }
+    }
+}
+
 /// Where an observation comes from: one for each thing that can fail alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -172,6 +184,8 @@ impl Origin {
 pub enum Fact {
     /// The API server answered, and how quickly.
     Answered(Duration),
+    /// A watch that was renewed: its kind is still seen, and nothing of it is new.
+    Unchanged,
     Pods(Delta<Pod>),
     Nodes(Delta<Node>),
     Deployments(Delta<Deployment>),

@@ -174,6 +174,7 @@ impl Snapshot {
     fn learn(&mut self, at: Timestamp, fact: Fact) {
         match fact {
             Fact::Answered(took) => self.answered_in = Some(took),
+            Fact::Unchanged => {}
             Fact::Pods(delta) => self.pods.fold(delta),
             Fact::Nodes(delta) => {
                 self.note_falls(at, &delta);

@@ -54,6 +54,8 @@ fn ms(duration: Duration) -> f64 {
 struct Lab {
     child: Child,
     kubeconfig: PathBuf,
+    /// What the lab says to set, so that every panel has its source.
+    settings: Vec<(String, String)>,
 }
 
 impl Lab {
@@ -67,9 +69,15 @@ impl Lab {
             .spawn()
             .expect("the lab starts");
         let out = BufReader::new(child.stdout.take().expect("its output"));
-        // The last of the lines it prints once everything listens.
-        out.lines().map_while(Result::ok).find(|line| line.starts_with("export ALERTMANAGER_URL"));
-        Self { child, kubeconfig }
+        let lines = out.lines().map_while(Result::ok);
+        // It prints them once everything listens, and then how to end it.
+        let exports = lines.map_while(|line| Some(line.strip_prefix("export ")?.to_owned()));
+        let settings = exports.filter_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            Some((name.to_owned(), value.trim_matches('\'').to_owned()))
+        });
+        let settings = settings.collect();
+        Self { child, kubeconfig, settings }
     }
 
     fn value(&self, key: &str) -> String {
@@ -131,6 +139,9 @@ impl Cockpit {
         let mut command = CommandBuilder::new(BINARY);
         command.args(["-A", "--kubeconfig"]);
         command.arg(&lab.kubeconfig);
+        for (name, value) in lab.settings.iter().filter(|(name, _)| name != "KUBECONFIG") {
+            command.env(name, value);
+        }
         command.env("XDG_STATE_HOME", folder);
         command.env("XDG_CONFIG_HOME", folder);
         command.env("TERM", "xterm-256color");

@@ -221,8 +221,8 @@ impl<W: DeserializeOwned + Send + 'static, T: Keyed + Send + 'static> Watch<W, T
         let stream = timeout(PATIENCE, session.client.request_stream(request))
             .await
             .map_err(|_| Trouble::TimedOut(PATIENCE))??;
-        let first = if stand.listing { Delta::Relisting } else { Delta::Seen(Vec::new()) };
-        tell.fact(self.origin, (self.fact)(first)).await?;
+        let first = if stand.listing { (self.fact)(Delta::Relisting) } else { Fact::Unchanged };
+        tell.fact(self.origin, first).await?;
         let mut lines = stream.lines();
         let patience = Duration::from_secs(seconds + 10);
         let ends = Instant::now() + patience;

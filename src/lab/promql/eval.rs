@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use promql_parser::parser::{Expr, MatrixSelector, SubqueryExpr, VectorSelector};
 
+use super::labelling::Patterns;
 use super::selector::{Fetch, Span, millis};
 use super::{Line, Point, QueryError, SUBQUERY_STEP_MS, Value, aggregate, binary, functions, same_labelset};
 use crate::lab::tsdb::{Labels, Sample, Tsdb};
@@ -13,6 +14,7 @@ use crate::lab::tsdb::{Labels, Sample, Tsdb};
 pub(super) struct Evaluator {
     fetch: Fetch,
     span: Span,
+    pub(super) patterns: Patterns,
 }
 
 /// One series' part of a range vector.
@@ -35,7 +37,7 @@ impl Evaluator {
         let span = Span { from: start, to: end, start, end };
         let mut fetch = Fetch::default();
         fetch.read(tsdb, expr, span);
-        Self { fetch, span }
+        Self { fetch, span, patterns: Patterns::default() }
     }
 
     pub(super) fn eval(&self, expr: &Expr, at: i64) -> Result<Value, QueryError> {

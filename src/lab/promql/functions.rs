@@ -75,7 +75,8 @@ pub(super) fn call(evaluator: &Evaluator, call: &Call, at: i64) -> Result<Value,
         }
         "label_replace" => {
             let texts = arguments.texts(1)?;
-            labelling::replace(arguments.vector(0)?, &texts).and_then(distinct).map(Value::Vector)
+            let points = labelling::replace(arguments.vector(0)?, &texts, &evaluator.patterns)?;
+            distinct(points).map(Value::Vector)
         }
         "label_join" => {
             let texts = arguments.texts(1)?;

@@ -1,5 +1,9 @@
 //! Functions that change labels: `label_replace`, `label_join`, and the labels `absent` makes up.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use promql_parser::label::{MatchOp, Matchers};
 use promql_parser::parser::{Expr, MatrixSelector};
 use regex::Regex;
@@ -7,14 +11,33 @@ use regex::Regex;
 use super::{Point, QueryError};
 use crate::lab::tsdb::{Labels, NAME};
 
+/// Regular expressions of a query, understood once: a subquery asks for the same at each of its steps.
+#[derive(Default)]
+pub(super) struct Patterns(RefCell<HashMap<String, Rc<Regex>>>);
+
+impl Patterns {
+    fn get(&self, pattern: &str) -> Result<Rc<Regex>, QueryError> {
+        if let Some(regex) = self.0.borrow().get(pattern) {
+            return Ok(Rc::clone(regex));
+        }
+        let regex = Rc::new(Regex::new(&format!("^(?:{pattern})$")).map_err(|_| {
+            QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}"))
+        })?);
+        self.0.borrow_mut().insert(pattern.to_owned(), Rc::clone(&regex));
+        Ok(regex)
+    }
+}
+
 /// `label_replace(v, dst, replacement, src, regex)`; `texts` are the four strings.
-pub(super) fn replace(points: Vec<Point>, texts: &[String]) -> Result<Vec<Point>, QueryError> {
+pub(super) fn replace(
+    points: Vec<Point>,
+    texts: &[String],
+    patterns: &Patterns,
+) -> Result<Vec<Point>, QueryError> {
     let [to, replacement, from, pattern] = texts else {
         return Err(QueryError::BadData("label_replace needs five arguments".to_owned()));
     };
-    let regex = Regex::new(&format!("^(?:{pattern})$")).map_err(|_| {
-        QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}"))
-    })?;
+    let regex = patterns.get(pattern)?;
     check_name(to, "label_replace")?;
     Ok(points
         .into_iter()
