@@ -129,6 +129,14 @@ impl Terminated {
     pub fn lived(&self) -> Option<Duration> {
         Some(between(self.started?, self.finished?))
     }
+
+    /// How it ended, after the verb: `OOMKilled (137)`, `with exit 1` where the runtime names no reason.
+    pub fn how(&self) -> String {
+        match &*self.reason {
+            "" => format!("with exit {}", self.exit_code),
+            reason => format!("{reason} ({})", self.exit_code),
+        }
+    }
 }
 
 impl Container {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::domain::{Kind, Subject, Timestamp, between, cause, text};
 
+use super::plan::last_change;
+use super::shortfall;
 use super::view::View;
 use super::{PlannedStep, Playbook, Resolution, StepState};
 
@@ -151,6 +153,8 @@ pub(super) fn resolution(
     if changed.is_none() && view.facts.fires && view.has(cause::STUCK_TERMINATING) {
         missing.push(view.facts.anomaly.title.clone());
     }
+    let for_ = hold_time(view, playbook);
+    missing.extend(ended_anew(view, playbook, for_));
     let mut unseen = Vec::new();
     let mut unpassed = Vec::new();
     for id in &resolved.steps {
@@ -161,7 +165,6 @@ pub(super) fn resolution(
             _ => unpassed.push(format!("“{}” has not passed", step.title)),
         }
     }
-    let for_ = hold_time(view, playbook);
     let now = view.facts.now;
     let holds_since = missing.is_empty().then(|| since.unwrap_or(view.facts.anomaly.onset));
     let left = holds_since.map(|since| for_.saturating_sub(between(since, now)));
@@ -183,6 +186,15 @@ fn is_gone(view: &View<'_>) -> bool {
     let subject = &view.facts.anomaly.subject;
     let is_node = matches!(subject, Subject::Object(object) if object.kind == Kind::Node);
     !view.facts.fires && !is_node && view.snapshot().is_over(subject)
+}
+
+/// Between two crashes everything is well for a moment: a run of what the last change made that ended lately.
+fn ended_anew(view: &View<'_>, playbook: &Playbook, lately: Duration) -> Option<String> {
+    let (change, _) = last_change(view, playbook)?;
+    let watched = playbook.resolved.conditions.contains(&Condition::NoNewRestart);
+    let (row, end) = shortfall::ended_anew(view, view.done(&change.id).filter(|_| watched)?)?;
+    let ago = between(end.finished?, view.facts.now);
+    (ago < lately).then(|| format!("{} ended {} again, {} ago", row.name, end.how(), text::span(ago)))
 }
 
 /// The playbook's time, or twice the last crash period where restarts are what is watched.

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::{Action, Container, ContainerState, Pod, between, cause};
+use crate::domain::{Action, Container, ContainerState, Pod, Terminated, between, cause};
 
 use super::sessions::reopened;
 use super::view::{Reason, View};
@@ -43,15 +43,25 @@ fn standing<'v>(view: &'v View<'_>, step: &Step, done: &Done) -> Option<&'v Reas
 /// Whether pods of the newest revision fail that the change made, or in a run that began after it. Where the cause is
 /// named, of that cause, as far as a pod's status tells.
 pub(super) fn fails_anew(view: &View<'_>, of: Option<&str>, done: &Done) -> bool {
-    let Some(made) = &done.change else { return false };
+    made_by(view, done).into_iter().any(|row| fails(row) && is_of(row, of))
+}
+
+/// The container, and its run, that ended last of those that the change made: one run is no proof, and no health.
+pub(super) fn ended_anew<'v>(view: &View<'v>, done: &Done) -> Option<(&'v Container, &'v Terminated)> {
+    let ended = made_by(view, done).into_iter().filter(|row| !row.init);
+    ended.filter_map(|row| Some((row, row.termination()?))).max_by_key(|(_, end)| end.finished)
+}
+
+/// Containers of pods of the newest revision that the change made, or whose last run began after it.
+fn made_by<'v>(view: &View<'v>, done: &Done) -> Vec<&'v Container> {
+    let Some(made) = &done.change else { return Vec::new() };
     // Moments of creation are whole seconds.
     let by_it = |pod: &Pod| pod.created.duration_since(made.began) > -SignedDuration::from_secs(1);
     let began = |row: &Container| row.termination().and_then(|end| end.started);
     let since = |row: &Container| began(row).is_some_and(|began| began >= done.at);
     let newest = view.staying().filter(|pod| view.is_newest(pod));
-    newest.into_iter().any(|pod| {
-        pod.containers.iter().any(|row| fails(row) && is_of(row, of) && (by_it(pod) || since(row)))
-    })
+    let rows = newest.flat_map(|pod| pod.containers.iter().filter(move |row| by_it(pod) || since(row)));
+    rows.collect()
 }
 
 /// Whether a container dies again and again, or waits for what does not come by itself.

@@ -276,10 +276,7 @@ fn examples(group: &Group<'_>) -> Vec<Evidence> {
         .take(EXAMPLES)
         .map(|(pod, container)| {
             let end = container.termination();
-            let ended = end.map(|end| match &*end.reason {
-                "" => format!("ended with exit {}", end.exit_code),
-                reason => format!("ended {reason} ({})", end.exit_code),
-            });
+            let ended = end.map(|end| format!("ended {}", end.how()));
             let how = match (container.waiting(), ended) {
                 (Some(reason), Some(ended)) => format!("{reason}, last {ended}"),
                 (Some(reason), None) => reason.to_string(),

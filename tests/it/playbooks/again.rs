@@ -50,6 +50,34 @@ fn what_is_killed_again_at_its_new_limit_gets_more_once_the_change_has_settled()
 }
 
 #[test]
+fn between_two_crashes_of_what_a_change_made_nothing_is_said_to_hold() {
+    for (app, ended) in [("reports", 30), ("etcdx", 200)] {
+        let mut world = raised(out_of_memory(app), ended + 60, 1, true);
+        for set in &mut world.sets {
+            (set.ready, set.available) = (4, 4);
+        }
+        (world.deployment.ready, world.deployment.available, world.fires) = (4, 4, false);
+        let run_ended = |world: &mut World, seconds: i64| {
+            for pod in &mut world.pods {
+                pod.conditions[0].status = Status::True;
+                let row = &mut pod.containers[0];
+                (row.ready, row.restarts) = (true, 1);
+                row.state = ContainerState::Running { since: Some(ago(seconds - 10)) };
+                row.last.as_mut().unwrap().finished = Some(ago(seconds));
+            }
+        };
+        run_ended(&mut world, ended);
+        let resolved = world.plan().resolved;
+        let says = format!("{app}-main ended OOMKilled (137) again, ");
+        assert!(resolved.says.contains(&says) && resolved.holds_since.is_none(), "{}", resolved.says);
+        // It counts for as long as health would have to hold.
+        run_ended(&mut world, 3_000);
+        let resolved = world.plan().resolved;
+        assert!(resolved.holds_since.is_some(), "{}", resolved.says);
+    }
+}
+
+#[test]
 fn pods_that_were_there_before_prove_nothing() {
     let mut world = raised(out_of_memory("reports"), 40, 1, false);
     world.progress.steps.remove("rollout-done");
