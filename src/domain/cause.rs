@@ -86,6 +86,8 @@ causes! {
     QUOTA_DEMANDS = "quota-demands": "A ResourceQuota counts what the pod does not say: it has to name its requests or limits.";
     WEBHOOK = "webhook": "An admission webhook refuses the pod or does not answer.";
     POD_REFUSED = "pod-refused": "The API server refuses the pod for another reason.";
+    ONE_NODE = "one-node": "All that fail are on one node, and the same works elsewhere.";
+    TURNED_AWAY = "turned-away": "The kubelet of its node turns the pod away before anything of it runs.";
     LEFT_BEHIND = "left-behind": "A StatefulSet waits for a pod of a revision that it is done with: it has to be deleted by hand.";
     READINESS = "readiness": "The containers run but do not become ready.";
     FELL_SILENT = "fell-silent": "All its pods were ready, and none of them is any more.";
@@ -113,6 +115,7 @@ causes! {
     NODE_STOPPED = "node-stopped": "The cloud says that the machine is shut down.";
     NODE_NETWORK = "node-network": "The node's network plugin is not ready.";
     NODE_PRESSURE = "node-pressure": "The node runs out of disk, memory or process ids.";
+    CLOCK_OFF = "clock-off": "The node's clock is wrong: tokens and certificates seem not valid yet, or not any more.";
     NODE_FLAPPING = "node-flapping": "The node goes and comes back.";
     RUNTIME = "runtime": "The node's container runtime is down or hangs (PLEG).";
     NODE_PROBLEM = "node-problem": "node-problem-detector reports trouble of its kernel, file system, runtime or kubelet.";

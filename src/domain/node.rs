@@ -64,6 +64,13 @@ pub struct Lease {
     pub renewed: Option<Timestamp>,
 }
 
+impl Taint {
+    /// It keeps away, or drives away, who does not tolerate it; `PreferNoSchedule` only asks.
+    pub fn closes(&self) -> bool {
+        &*self.effect != "PreferNoSchedule"
+    }
+}
+
 impl Node {
     pub fn condition(&self, kind: &str) -> Option<&Condition> {
         self.conditions.iter().map(|node| &node.condition).find(|condition| &*condition.kind == kind)

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     Certificate, Change, ChangeKind, ConfigObject, Delta, Deployment, Edit, EndpointSlice, Key, Keyed, Kind,
-    Name, Node, ObjectRef, Snapshot, Table, Taint, Timestamp, is_made_by_the_cluster,
+    Lease, Name, Node, ObjectRef, Snapshot, Table, Taint, Timestamp, is_made_by_the_cluster,
 };
 
 /// Whoever creates an object may write to it once more at once.
@@ -37,6 +37,21 @@ impl Snapshot {
                 falls.push(at);
                 falls.drain(..falls.len().saturating_sub(KEPT));
             }
+        }
+    }
+
+    /// Remembers when leases were seen to be renewed.
+    pub(super) fn note_beats(&mut self, at: Timestamp, delta: &Delta<Lease>) {
+        match delta {
+            Delta::Seen(leases) => {
+                let moved = leases.iter().filter(|lease| {
+                    let known = self.leases.get(&lease.key);
+                    known.is_some_and(|known| known.renewed != lease.renewed)
+                });
+                self.beats.extend(moved.map(|lease| (lease.key.clone(), at)));
+            }
+            Delta::Gone(keys) => self.beats.retain(|key, _| !keys.contains(key)),
+            Delta::Relisting | Delta::Listed => {}
         }
     }
 

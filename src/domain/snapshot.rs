@@ -91,6 +91,8 @@ pub struct Snapshot {
     /// When nodes that were ready were seen not to be, the last few times of each: events of nodes are in a namespace that
     /// may not be looked at.
     pub falls: BTreeMap<Key, Vec<Timestamp>>,
+    /// When a node's lease was last seen to be renewed, by our own clock.
+    pub beats: BTreeMap<Key, Timestamp>,
     /// Deployments whose controller has not seen their specification: the last generation that it saw, and since when we
     /// see that; None where it was so at first sight.
     pub overtaken: BTreeMap<Key, (i64, Option<Timestamp>)>,
@@ -234,7 +236,10 @@ impl Snapshot {
             Fact::NetworkPolicies(delta) => self.network_policies.fold(delta),
             Fact::ResourceQuotas(delta) => self.quotas.fold(delta),
             Fact::LimitRanges(delta) => self.limit_ranges.fold(delta),
-            Fact::Leases(delta) => self.leases.fold(delta),
+            Fact::Leases(delta) => {
+                self.note_beats(at, &delta);
+                self.leases.fold(delta);
+            }
             Fact::Certificates(delta) => {
                 self.note_renewals(at, &delta);
                 self.certificates.fold(delta);

@@ -64,6 +64,8 @@ pub struct ReplicaSet {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Template {
     pub containers: Box<[TemplateContainer]>,
+    /// `spec.initContainers`, native sidecars among them.
+    pub init_containers: Box<[TemplateContainer]>,
     pub references: Box<[ConfigReference]>,
     pub pull_secrets: Box<[Name]>,
     pub service_account: Option<Name>,
@@ -74,6 +76,11 @@ pub struct Template {
 }
 
 impl Template {
+    /// One of its containers, whether it is an init container or not.
+    pub fn container(&self, name: &str) -> Option<&TemplateContainer> {
+        self.containers.iter().chain(&self.init_containers).find(|row| &*row.name == name)
+    }
+
     /// The two differ by the moment of a restart alone: what fails then is what a start reads.
     pub fn is_restart_of(&self, older: &Template) -> bool {
         let same = Template { restarted_at: None, ..self.clone() }

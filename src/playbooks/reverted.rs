@@ -28,8 +28,8 @@ pub(super) fn taken_back(view: &View<'_>, done: &Done) -> Option<String> {
 fn stands(view: &View<'_>, deployment: &Deployment, action: &Action) -> Option<bool> {
     match action {
         Action::SetImage { images, .. } => Some(images.iter().all(|change| {
-            let mut containers = deployment.template.containers.iter();
-            containers.any(|row| row.name == change.container && *row.image == *change.image)
+            let row = deployment.template.container(&change.container);
+            row.is_some_and(|row| *row.image == *change.image)
         })),
         Action::RolloutUndo { to_revision, .. } => {
             let newest = view.revisions.first()?;

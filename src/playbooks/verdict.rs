@@ -50,7 +50,7 @@ pub(super) fn against(view: &View<'_>, playbook: &Playbook, action: &Action) -> 
         }
         Action::Drain { options, .. } => drain(view, options.force),
         Action::PatchStatus { object, body } => renewal(view, object, body),
-        Action::Cordon { .. } => well(view).or_else(|| {
+        Action::Cordon { .. } => well(view).filter(|_| !starts_nothing(view)).or_else(|| {
             view.node.filter(|node| node.unschedulable).map(|_| "it takes no new pods already".into())
         }),
         Action::DeleteNode { .. } => {
@@ -243,8 +243,8 @@ fn template<'a>(view: &View<'a>) -> Option<&'a Template> {
 /// The pods that fail ask for it already.
 fn same_image(view: &View<'_>, images: &[ImageChange]) -> Option<String> {
     let written = |change: &ImageChange| {
-        let mut rows = template(view).into_iter().flat_map(|template| template.containers.iter());
-        rows.any(|row| row.name == change.container && *row.image == *change.image)
+        let row = template(view).and_then(|template| template.container(&change.container));
+        row.is_some_and(|row| *row.image == *change.image)
     };
     if images.iter().all(written) {
         return Some("that is what its template says already: its pods come by themselves".into());
@@ -260,11 +260,11 @@ fn same_image(view: &View<'_>, images: &[ImageChange]) -> Option<String> {
 /// Another repository is another program, unless the digest is the same (audit D124) or it ran here before.
 fn other_program(view: &View<'_>, container: &str, image: &str) -> Option<String> {
     let sets = view.revisions.iter().map(|set| &set.template);
-    let mut ran = sets.chain(view.templates_of_controller()).flat_map(|template| template.containers.iter());
-    if ran.any(|row| &*row.image == image) {
+    let mut ran = sets.chain(view.templates_of_controller());
+    if ran.any(|template| template.container(container).is_some_and(|row| &*row.image == image)) {
         return None;
     }
-    let now = template(view)?.containers.iter().find(|row| &*row.name == container)?;
+    let now = template(view)?.container(container)?;
     let digest = |image: &str| image.split_once('@').map(|(_, digest)| digest.to_owned());
     let elsewhere = repository(&now.image) != repository(image);
     let same = digest(image).is_some() && digest(image) == digest(&now.image);
@@ -363,6 +363,11 @@ fn is_given_up(view: &View<'_>) -> bool {
 
 /// Nothing that is silent for so long comes back by itself.
 const GIVEN_UP: Duration = Duration::from_mins(10);
+
+/// What runs on it goes on, and nothing that is sent to it starts.
+fn starts_nothing(view: &View<'_>) -> bool {
+    view.has(cause::RUNTIME) || view.has(cause::NODE_NETWORK)
+}
 
 fn well(view: &View<'_>) -> Option<String> {
     let flaps = view.has(cause::NODE_FLAPPING);

@@ -56,15 +56,16 @@ impl<'a> View<'a> {
             .cloned()
             .or_else(|| facts.anomaly.bindings.get("node").map(|node| Key::cluster(node.as_str())));
         let node = node_key.and_then(|key| snapshot.nodes.get(&key));
+        let revisions = deployment.map(|deployment| snapshot.revisions_of(deployment)).unwrap_or_default();
         Self {
             facts: *facts,
+            causes: causes(facts, node, &revisions),
             deployment,
             controller,
-            revisions: deployment.map(|deployment| snapshot.revisions_of(deployment)).unwrap_or_default(),
+            revisions,
             pods,
             node,
             autoscaler: autoscaler(facts, deployment),
-            causes: causes(facts, node),
         }
     }
 
@@ -294,7 +295,7 @@ fn autoscaler<'a>(facts: &Facts<'a>, deployment: Option<&Deployment>) -> Option<
         .or_else(|| facts.snapshot.autoscaler_of(Kind::Deployment.as_str(), &deployment?.key))
 }
 
-fn causes(facts: &Facts<'_>, node: Option<&Node>) -> Vec<Reason> {
+fn causes(facts: &Facts<'_>, node: Option<&Node>, revisions: &[&ReplicaSet]) -> Vec<Reason> {
     let mut known: Vec<_> = facts.anomaly.causes.iter().filter(|cause| cause.weight >= LIKELY).collect();
     known.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let found = || facts.progress.steps.values().flat_map(|done| &done.found);
@@ -308,7 +309,10 @@ fn causes(facts: &Facts<'_>, node: Option<&Node>) -> Vec<Reason> {
     reasons.extend(
         known.into_iter().map(|cause| Reason { name: cause.name.to_owned(), says: cause.says.clone() }),
     );
-    for found in found() {
+    // A reading compared revisions as they were then: the older has to serve still.
+    let compares = |name: &str| name == cause::BAD_REVISION && !revisions.is_empty();
+    let is_over = |name: &str| compares(name) && !revisions.iter().skip(1).any(|older| older.ready > 0);
+    for found in found().filter(|found| !is_over(&found.cause)) {
         if !reasons.iter().any(|reason| reason.name == found.cause) {
             reasons.push(Reason { name: found.cause.clone(), says: found.says.clone() });
         }

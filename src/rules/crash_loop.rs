@@ -17,7 +17,7 @@ use super::crash_title::{how, part, title};
 use super::room::{Suggestion, suggest_memory};
 use super::suspicion::{inherited_since, went_on_since};
 use super::workload::{Bindings, Group, Standing, describe_suspicion, evidence, groups, quote};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, evicted, pages_at, shown};
+use super::{Needs, Rule, Scene, Threshold, Unit, configuration, evicted, one_node, pages_at, shown};
 
 const RESTARTS: Threshold = Threshold {
     key: "crash-loop.restarts",
@@ -142,6 +142,7 @@ fn anomaly<'a>(scene: &Scene<'a>, group: &Group<'a>) -> Option<Anomaly> {
         causes.push(Cause { name: cause::BAD_REVISION, says, weight: suspicion.weight });
     }
     causes.extend(injected);
+    causes.extend(one_node::blame(scene, &group.revisions(scene), &group.pods()));
     if let Some(cause) = group.left_behind(scene) {
         facts.push(evidence(Origin::StatefulSets, None, cause.says.clone()));
         causes.push(cause);
@@ -263,10 +264,17 @@ fn score(scene: &Scene<'_>, group: &Group<'_>, why: &Why, only_newest: bool) -> 
         let ended = row.termination().and_then(|end| end.finished);
         ended.is_some_and(|ended| scene.now.duration_since(ended) < SignedDuration::from_mins(5))
     });
-    let retries = is_job && !cannot_start(group);
+    let retries = is_job && !cannot_start(group) && !is_too_large(group);
     let raises = [(several, 0.2), (only_newest, 0.2), (fresh, 0.1), (retries, -0.3)];
     let sum: f64 = raises.iter().filter(|(holds, _)| *holds).map(|(_, by)| by).sum();
     (base + sum).clamp(0.0, 1.0)
+}
+
+/// A run was killed at its memory limit so often that the next will be.
+fn is_too_large(group: &Group<'_>) -> bool {
+    const OFTEN: u32 = 3;
+    let killed = |row: &Container| row.termination().is_some_and(|end| &*end.reason == "OOMKilled");
+    group.sick.iter().any(|(_, row)| row.restarts >= OFTEN && killed(row))
 }
 
 fn examples(group: &Group<'_>) -> Vec<Evidence> {

@@ -55,8 +55,8 @@ fn is_corrected(scene: &Scene<'_>, pod: &Pod, container: &Container) -> bool {
     let (_, Some(deployment)) = scene.workload_of(pod) else { return false };
     let newest = scene.revisions(deployment).first();
     let is_older = newest.zip(pod.owner.as_ref()).is_some_and(|(newest, owner)| newest.uid != owner.uid);
-    let mut named = deployment.template.containers.iter().filter(|row| row.name == container.name);
-    is_older && named.any(|row| row.image != container.image)
+    let named = deployment.template.container(&container.name);
+    is_older && named.is_some_and(|row| row.image != container.image)
 }
 
 /// Whether a container waits for an image that does not come.

@@ -7,7 +7,8 @@ use crate::domain::{
 };
 
 use super::Scene;
-use super::node_notready::{FLAPS, JOINING, LEASE, LEAVES, lease_of, lease_renewed};
+use super::node_notready::{FLAPS, JOINING, LEAVES, lease_of, lease_renewed};
+use super::node_pulse::Pulse;
 use super::node_sandbox::{Stillborn, starts_nothing};
 use super::workload::{evidence, quote};
 
@@ -58,11 +59,11 @@ impl Ailment {
     }
 }
 
-/// What ails a node, if anything does. `freshest` is the latest renewal of any node's lease.
+/// What ails a node, if anything does.
 pub(super) fn ailment(
     scene: &Scene<'_>,
     node: &Node,
-    freshest: Option<Timestamp>,
+    pulse: Pulse,
     stillborn: &Stillborn<'_>,
 ) -> Option<Ailment> {
     // One whose object is being deleted (Karpenter drains behind a finalizer) is on its way out, for a while.
@@ -71,9 +72,11 @@ pub(super) fn ailment(
         return None;
     }
     match node.condition("Ready") {
-        Some(ready) if ready.status == Status::True => overdue(scene, node, freshest)
+        Some(ready) if ready.status == Status::True => pulse
+            .overdue(scene, node)
             .or_else(|| lacking(scene, node))
             .or_else(|| flapping(scene, node))
+            .or_else(|| pulse.clock_off(scene, node))
             .or_else(|| starts_nothing(scene, node, stillborn)),
         Some(ready) if !is_unheard(node) => {
             let down = not_ready(scene, node, ready);
@@ -207,25 +210,6 @@ fn label(name: &str) -> &'static str {
         cause::NODE_PRESSURE => "out of resources",
         _ => "for a reason of its own",
     }
-}
-
-/// Ready by its condition, but its lease is much older than the freshest one. Compared with the others'
-/// rather than with the clock, so that our own late news makes nobody suspect.
-fn overdue(scene: &Scene<'_>, node: &Node, freshest: Option<Timestamp>) -> Option<Ailment> {
-    let renewed = lease_renewed(scene, node)?;
-    let overdue = freshest?.duration_since(renewed);
-    if overdue <= scene.thresholds.span(&LEASE) {
-        return None;
-    }
-    let says = format!("lease not renewed for {}", text::span(between(renewed, scene.now)));
-    Some(Ailment {
-        since: renewed,
-        grade: Grade::Suspected,
-        is_silent: true,
-        label: "lease overdue".to_owned(),
-        causes: vec![Cause { name: cause::KUBELET_SILENT, says: says.clone(), weight: 0.6 }],
-        evidence: vec![evidence(Origin::Leases, Some(renewed), format!("{}: {says}", node.key.name))],
-    })
 }
 
 fn flapping(scene: &Scene<'_>, node: &Node) -> Option<Ailment> {

@@ -12,6 +12,7 @@ use crate::domain::{
 
 use super::node_ailment::{Ailment, Grade, ailment, is_expected};
 use super::node_load::{Load, load, pods_here};
+use super::node_pulse::Pulse;
 use super::node_sandbox::stillborn;
 use super::workload::{Bindings, evidence};
 use super::{Needs, Rule, Scene, Threshold, Unit, node_unseen, pages_at, shown};
@@ -22,6 +23,13 @@ pub(super) const LEASE: Threshold = Threshold {
     unit: Unit::Seconds,
     says: "how much older than the others' a node's lease is before it is suspected",
     source: "Kubernetes: --node-monitor-grace-period, 50s since 1.32",
+};
+pub(super) const CLOCK_OFF: Threshold = Threshold {
+    key: "node-notready.clock-off",
+    default: 60.0,
+    unit: Unit::Seconds,
+    says: "by how much a node's clock differs from the others' before it is suspected",
+    source: "our own choice; tokens and new certificates are refused by less",
 };
 pub(super) const WARNING_AFTER: Threshold = Threshold {
     key: "node-notready.warning-after",
@@ -81,13 +89,14 @@ pub(super) static RULE: Rule = Rule {
     name: "node-notready",
     title: "Nodes not ready",
     says: "Nodes whose Ready condition is not True, that are short of memory or process ids or have no network, whose \
-           lease is overdue, that come and go, or that start the pods of no workload. Silent about nodes that join, that were cordoned and drained first, \
+           lease is overdue, whose clock is wrong, that come and go, or that start the pods of no workload. Silent about nodes that join, that were cordoned and drained first, \
            and that an autoscaler takes away. At 30 % of the nodes it is one anomaly of the control plane, and no \
            node should be drained.",
     needs: Needs::All(&[Origin::Nodes]),
     awaits: &[],
     thresholds: &[
         LEASE,
+        CLOCK_OFF,
         WARNING_AFTER,
         CRITICAL_SHARE,
         CONTROL_PLANE_SHARE,
@@ -100,13 +109,13 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
-    let freshest = scene.snapshot.leases.iter().filter_map(|lease| lease.renewed).max();
+    let pulse = Pulse::of(scene);
     let stillborn = stillborn(scene);
     let mut ill: Vec<(&Node, Ailment)> = scene
         .snapshot
         .nodes
         .iter()
-        .filter_map(|node| Some((node, ailment(scene, node, freshest, &stillborn)?)))
+        .filter_map(|node| Some((node, ailment(scene, node, pulse, &stillborn)?)))
         .collect();
     if ill.is_empty() {
         return node_unseen::examine(scene);

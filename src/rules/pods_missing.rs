@@ -133,9 +133,20 @@ fn unready_since(pod: &Pod) -> Timestamp {
     pod.condition("Ready").and_then(|row| row.since).unwrap_or(pod.created).max(pod.created)
 }
 
-/// Whether it lost what it had: a pod that is new has never been ready.
+/// Whether it lost what it had: its containers ran before. The kubelet says of a pod that is new that it is not ready
+/// when it first sees it, however long that waited for its node.
 pub(super) fn was_ready(pod: &Pod) -> bool {
-    unready_since(pod).duration_since(pod.created) > SignedDuration::from_secs(30)
+    let since = unready_since(pod);
+    let ran = |row: &Container| {
+        let running = match row.state {
+            ContainerState::Running { since } => since,
+            _ => None,
+        };
+        let started = running.into_iter().chain(row.termination().and_then(|end| end.started)).min();
+        row.restarts > 0 || started.is_some_and(|started| started < since)
+    };
+    since.duration_since(pod.created) > SignedDuration::from_secs(30)
+        && pod.containers.iter().any(|row| !row.init && ran(row))
 }
 
 /// That all pods of a workload behind a Service were ready, and none of them is any more: what they have in common went,
@@ -152,7 +163,7 @@ pub(super) fn fell_silent(scene: &Scene<'_>, wanted: usize, unready: &[&Pod]) ->
 }
 
 /// Pods that the API server does not even accept.
-fn turned_away(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
+fn not_accepted(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<(Obstacle, Timestamp)> {
     missing.controller.filter(|one| one.existing < one.desired)?;
     let event = controller::refusal(scene, missing.object.kind, &missing.object.key)?;
     Some((refused(&event.message, Origin::Events, Some(event.last)), event.first.min(scene.now)))
@@ -261,8 +272,8 @@ fn left_on_a_lost_node(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Obsta
 }
 
 fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
-    let turned_away = turned_away(scene, missing).or_else(|| occupied(scene, missing));
-    let refused_trouble = turned_away.as_ref().map(|(_, onset)| Trouble {
+    let not_accepted = not_accepted(scene, missing).or_else(|| occupied(scene, missing));
+    let refused_trouble = not_accepted.as_ref().map(|(_, onset)| Trouble {
         onset: *onset,
         severity: if missing.ready == 0 && scene.has_lasted(*onset, &NO_PROGRESS) {
             Severity::Critical
@@ -276,7 +287,7 @@ fn anomaly(scene: &Scene<'_>, missing: &Missing<'_>) -> Option<Anomaly> {
         refused_trouble.or_else(|| standing_still(scene, missing)).or_else(|| not_ready(scene, missing))?;
     let heard = missing.unready.iter().take(HEARD).map(|pod| obstacle(scene, pod));
     let mut obstacles: Vec<Obstacle> =
-        turned_away.map(|(obstacle, _)| obstacle).into_iter().chain(heard).collect();
+        not_accepted.map(|(obstacle, _)| obstacle).into_iter().chain(heard).collect();
     obstacles.sort_by(|one, other| other.cause.weight.total_cmp(&one.cause.weight));
     let worst = obstacles.first();
     let mut bindings = bindings(scene, missing, worst);

@@ -114,7 +114,7 @@ impl<'a> Revision<'a> {
     }
 
     /// Its pods that live and stay.
-    fn living(&self, scene: &Scene<'a>) -> Vec<&'a Pod> {
+    pub fn living(&self, scene: &Scene<'a>) -> Vec<&'a Pod> {
         match self.kept {
             Kept::Set(_) => {
                 let pods = scene.snapshot.pods.iter();

@@ -16,7 +16,7 @@ use super::revision::Revision;
 use super::rollout_stuck::NONE_LEFT;
 use super::suspicion::Suspicion;
 use super::workload::{Bindings, evidence, quote};
-use super::{Scene, scheduling};
+use super::{Scene, scheduling, turned_away};
 
 /// Evidence about single pods is cut after this many.
 const EXAMPLES: usize = 4;
@@ -182,6 +182,9 @@ fn pod_security(words: &str) -> Option<String> {
 
 /// What stands in the way of one pod.
 pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
+    if let Some(obstacle) = turned_away::obstacle(pod) {
+        return obstacle;
+    }
     let failing = pod.containers.iter().find(|container| is_failing(container));
     let looping = || pod.containers.iter().find(|container| is_looping(scene, pod, container));
     if let Some(container) = failing {
@@ -217,6 +220,12 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
         return about(pod, Some(container), cause, "an init container does not end", &says);
     }
     match pod.containers.iter().find(|container| !container.init && !container.ready) {
+        Some(container) if has_just_begun(scene, container) => {
+            let says = format!("{} has just begun and is not ready yet", container.name);
+            // Too little to steer the advice: nobody needs more time yet.
+            let cause = Cause { name: cause::STARTING_SLOWLY, says: says.clone(), weight: 0.2 };
+            about(pod, Some(container), cause, "pods are starting", &says)
+        }
         Some(container) if matches!(container.state, ContainerState::Running { .. }) => {
             let unhealthy = scene
                 .events(Kind::Pod, &pod.key)
@@ -236,6 +245,12 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Obstacle {
         }
         container => creating(scene, pod, container),
     }
+}
+
+/// Its first run is so young that it may only need its time.
+fn has_just_begun(scene: &Scene<'_>, container: &Container) -> bool {
+    let ContainerState::Running { since: Some(since) } = container.state else { return false };
+    container.restarts == 0 && !scene.has_lasted(since, &NONE_LEFT)
 }
 
 /// A pod that was placed and whose containers do not exist yet.

@@ -26,8 +26,15 @@ use super::rollout_grade::{is_blocked, is_outage, is_short, score, severity};
 use super::rollout_ignored::{ignored_since, unobserved};
 use super::scheduling::unschedulable;
 use super::suspicion::suspect;
+use super::turned_away::{goes_on, is_turned_away};
 use super::workload::{describe_suspicion, evidence};
-use super::{Needs, Rule, Scene, Threshold, Unit, configuration, overdue, pages_at, paused, shown};
+use super::{
+    Needs, Rule, Scene, Threshold, Unit, configuration, nowhere, one_node, overdue, pages_at, paused, shown,
+    turned_away,
+};
+
+/// So many of the pods that nodes turned away stand for all of them.
+const SHOWN: usize = 2;
 
 pub(super) const NO_PROGRESS: Threshold = Threshold {
     key: "rollout-stuck.no-progress",
@@ -94,6 +101,7 @@ fn examine(scene: &Scene<'_>) -> Vec<Anomaly> {
     let mut anomalies = of_deployments(scene);
     anomalies.extend(paused::examine(scene));
     anomalies.extend(pods_missing::examine(scene));
+    anomalies.extend(nowhere::examine(scene));
     anomalies.extend(overdue::examine(scene, &anomalies));
     anomalies
 }
@@ -124,12 +132,17 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
     }
     let mut members: HashMap<&str, Vec<&Pod>> =
         rolling.iter().filter_map(|(_, newest)| Some((&*(*newest)?.uid, Vec::new()))).collect();
-    for pod in scene.snapshot.pods.iter().filter(|pod| pod.deleting.is_none() && !pod.is_finished()) {
-        if let Some(pods) = pod.owner.as_ref().and_then(|owner| members.get_mut(&*owner.uid)) {
+    let mut away: HashMap<&str, Vec<&Pod>> = HashMap::new();
+    for pod in scene.snapshot.pods.iter().filter(|pod| pod.deleting.is_none()) {
+        let Some(owner) = pod.owner.as_ref() else { continue };
+        let Some(pods) = members.get_mut(&*owner.uid) else { continue };
+        if is_turned_away(pod) {
+            away.entry(&owner.uid).or_default().push(pod);
+        } else if !pod.is_finished() {
             pods.push(pod);
         }
     }
-    for pods in members.values_mut() {
+    for pods in members.values_mut().chain(away.values_mut()) {
         pods.sort_by(|one, other| one.key.cmp(&other.key));
     }
     let none = Vec::new();
@@ -137,7 +150,8 @@ fn of_deployments(scene: &Scene<'_>) -> Vec<Anomaly> {
         .into_iter()
         .filter_map(|(deployment, newest)| {
             let pods = newest.and_then(|set| members.get(&*set.uid)).unwrap_or(&none);
-            anomaly(scene, &deployment, newest, pods)
+            let away = newest.and_then(|set| away.get(&*set.uid)).unwrap_or(&none);
+            anomaly(scene, &deployment, newest, (pods, away))
         })
         .collect()
 }
@@ -204,11 +218,13 @@ fn anomaly(
     scene: &Scene<'_>,
     deployment: &Deployment,
     newest: Option<&ReplicaSet>,
-    pods: &[&Pod],
+    (pods, away): (&[&Pod], &[&Pod]),
 ) -> Option<Anomaly> {
-    let unready: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_ready()).collect();
+    let turned_away = goes_on(scene, away).filter(|_| is_unfinished(deployment));
+    let mut unready: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_ready()).collect();
+    unready.extend(away.iter().copied().take(if turned_away.is_some() { SHOWN } else { 0 }));
     let deadline = is_past_deadline(deployment);
-    let refused = refused_since(deployment);
+    let refused = refused_since(deployment).or(turned_away);
     // What was complete did not have to get on before it was told to grow.
     let grows = refused.filter(|_| !is_rolling(deployment));
     let progressed = last_progress(scene, deployment, pods).map(|at| grows.map_or(at, |since| since.max(at)));
@@ -252,8 +268,13 @@ fn anomaly(
     let stopped = [homeless, refused].into_iter().flatten().fold(progressed, Timestamp::min);
     let began = ignored.or(lacking).or(grows).unwrap_or(stopped);
     obstacles.extend(ignored.map(|since| unobserved(scene, since)));
-    let suspicion = suspect(scene, &revision::of_deployment(scene, deployment), &unready, began);
-    let suspicion = suspicion.filter(|suspicion| blames_revision(suspicion, obstacles.first()));
+    let revisions = revision::of_deployment(scene, deployment);
+    let suspicion = suspect(scene, &revisions, &unready, began);
+    // What was rolled out and served needs only the time of its start.
+    let starts = obstacles.first().is_some_and(|obstacle| obstacle.cause.name == cause::STARTING_SLOWLY);
+    let suspicion = suspicion.filter(|suspicion| {
+        blames_revision(suspicion, obstacles.first()) && !(starts && deployment.was_completed())
+    });
     let mut causes: Vec<Cause> = Vec::new();
     for obstacle in &obstacles {
         if !causes.iter().any(|known| known.name == obstacle.cause.name) {
@@ -269,6 +290,7 @@ fn anomaly(
             format!("progress deadline of {limit} s exceeded"),
         ));
     }
+    facts.extend(turned_away.map(|since| turned_away::counted(scene, away, since)));
     facts.extend(obstacles.iter().map(|obstacle| obstacle.evidence.clone()));
     let mut bindings = bindings(scene, deployment, newest, &unready, obstacles.first());
     if let Some(suspicion) = &suspicion {
@@ -279,6 +301,7 @@ fn anomaly(
     }
     let fell = gone.and_then(|_| fell_silent(scene, deployment.replicas as usize, &unready));
     causes.extend(fell.clone());
+    causes.extend(one_node::blame(scene, &revisions, &unready));
     configuration::blame_of(scene, deployment, began, &mut causes, &mut facts, &mut bindings);
     causes.sort_by(|one, other| other.weight.total_cmp(&one.weight));
     let label = obstacles.first().map_or("no progress", |obstacle| &obstacle.label).to_owned();

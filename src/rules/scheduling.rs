@@ -1,6 +1,6 @@
 //! Why a pod finds no node: what the scheduler's words come down to, and which node it was meant for.
 
-use crate::domain::{Cause, Key, Kind, Name, Node, Pod, Status, Template, cause, text};
+use crate::domain::{Cause, Key, Kind, Name, Node, Pod, Status, Taint, Template, cause, text};
 
 use super::Scene;
 use super::preempted::preempted;
@@ -27,7 +27,11 @@ pub(super) fn obstacle(scene: &Scene<'_>, pod: &Pod) -> Option<Obstacle> {
             Some(meant) if meant.exists => {
                 (cause::NO_NODE_MATCHES, "the nodes they are meant for do not let them in", Some(meant.says))
             }
-            meant => (name, label, meant.map(|meant| meant.says).or_else(|| about_growing(scene, pod))),
+            Some(meant) => (name, label, Some(meant.says)),
+            None => match shut(scene) {
+                Some(says) => (cause::NO_NODE_MATCHES, "every node is tainted", Some(says)),
+                None => (name, label, about_growing(scene, pod)),
+            },
         },
         _ => (name, label, cordoned(scene, message).or_else(|| about_growing(scene, pod))),
     };
@@ -159,6 +163,29 @@ fn meant(scene: &Scene<'_>, pod: &Pod) -> Option<Meant> {
     Some(Meant { says, exists: true, is_away })
 }
 
+/// The taints that every node has, where somebody put them on all: the nodes are well, and let nobody in.
+fn shut(scene: &Scene<'_>) -> Option<String> {
+    let nodes: Vec<&Node> = scene.snapshot.nodes.iter().collect();
+    let first = nodes.first().filter(|_| nodes.len() > 1)?;
+    let by_hand = |taint: &&Taint| !taint.key.starts_with("node.kubernetes.io/") && taint.closes();
+    let has = |node: &&Node, taint: &Taint| {
+        let same =
+            |own: &Taint| (&own.key, &own.value, &own.effect) == (&taint.key, &taint.value, &taint.effect);
+        node.taints.iter().any(same)
+    };
+    let everywhere =
+        first.taints.iter().filter(by_hand).filter(|taint| nodes.iter().all(|node| has(node, taint)));
+    let taints: Vec<String> = everywhere.map(shown).collect();
+    let taints = Some(taints.join(", ")).filter(|taints| !taints.is_empty())?;
+    Some(format!("all {} nodes have taint {taints}", nodes.len()))
+}
+
+/// `maintenance=true:NoExecute`.
+fn shown(taint: &Taint) -> String {
+    let value = taint.value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
+    format!("{}{value}:{}", taint.key, taint.effect)
+}
+
 /// Why a node takes no pod, as far as it shows on it.
 fn state(node: &Node) -> String {
     if !node.is_ready() {
@@ -167,13 +194,7 @@ fn state(node: &Node) -> String {
     if node.unschedulable {
         return "is cordoned".to_owned();
     }
-    let taints = node.taints.iter().filter(|taint| &*taint.effect != "PreferNoSchedule");
-    let taints: Vec<String> = taints
-        .map(|taint| {
-            let value = taint.value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
-            format!("{}{value}:{}", taint.key, taint.effect)
-        })
-        .collect();
+    let taints: Vec<String> = node.taints.iter().filter(|taint| taint.closes()).map(shown).collect();
     if taints.is_empty() { "is ready".to_owned() } else { format!("has taint {}", taints.join(", ")) }
 }
 

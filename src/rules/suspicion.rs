@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 
 use crate::domain::{Container, Deployment, Event, Key, Kind, Pod, Timestamp, between, text};
 
-use super::Scene;
 use super::revision::{Kept, Revision, of_deployment, rolled_out_at};
+use super::{Scene, one_node};
 
 /// A revision that was in service this long has proven itself (Kubernetes' own progress deadline).
 const PROVEN: SignedDuration = SignedDuration::from_mins(10);
@@ -43,6 +43,9 @@ pub(super) fn suspect<'a>(
     let (culprit, older) = suspects.split_first()?;
     let before = older.first()?;
     if sick.is_empty() || !sick.iter().all(|pod| bad.is_of(pod)) {
+        return None;
+    }
+    if one_node::blame(scene, revisions, sick).is_some() {
         return None;
     }
     let inherited = || inherited_since(scene, revisions).or_else(|| inherited_since(scene, suspects));

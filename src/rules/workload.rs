@@ -145,9 +145,7 @@ impl<'a> Group<'a> {
     /// That a container stands in none of its revisions, and what that means.
     pub fn injected(&self, scene: &Scene<'a>, container: &Container) -> Option<Cause> {
         let revisions = self.revisions(scene);
-        let own = |revision: &Revision<'_>| {
-            revision.template.containers.iter().any(|row| row.name == container.name)
-        };
+        let own = |revision: &Revision<'_>| revision.template.container(&container.name).is_some();
         if container.init || revisions.is_empty() || revisions.iter().any(own) {
             return None;
         }
@@ -336,10 +334,11 @@ pub(super) fn describe_suspicion(suspicion: &Suspicion<'_>, bindings: &mut Bindi
         bindings.insert("good_revision", revision.to_string());
         bindings.insert("good_revision_why", why.clone());
     }
-    let container = bindings.get("container").cloned();
-    let containers = &good.template.containers;
-    let named = containers.iter().find(|row| Some(&*row.name) == container.as_deref());
-    if let Some(row) = named.or(containers.first()) {
+    let row = match bindings.get("container") {
+        Some(container) => good.template.container(container),
+        None => good.template.containers.first(),
+    };
+    if let Some(row) = row {
         bindings.insert("good_image", row.image.to_string());
     }
 }

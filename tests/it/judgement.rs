@@ -1,6 +1,8 @@
 //! What must hold for every snapshot: no panic, the same answer to the same facts in whatever order they came,
 //! and a memory that neither blinks nor forgets.
 
+mod clocks;
+
 use std::time::Duration;
 
 use covet_tui::domain::{

@@ -123,6 +123,7 @@ pub(in crate::eyes) fn template(raw: Option<TemplateWire>, owner: &Key, names: &
     let found = references.found.into_boxed_slice();
     Template {
         containers: spec.containers.iter().flatten().map(|raw| container(raw, names)).collect(),
+        init_containers: spec.init_containers.iter().flatten().map(|raw| container(raw, names)).collect(),
         references: found,
         pull_secrets: spec
             .image_pull_secrets

@@ -8,6 +8,7 @@ pub(super) mod denylist;
 mod elsewhere;
 mod foresight;
 mod keeper;
+mod pause;
 mod quota;
 mod restart;
 mod run;
@@ -38,7 +39,7 @@ pub(super) struct Scene<'a> {
 
 /// Everything the guards have to say.
 pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (scaler, lacks, budget, quota, connections, foresight, evidence, denied, well) = tokio::join!(
+    let (scaler, lacks, budget, quota, connections, foresight, evidence, denied, well, pause) = tokio::join!(
         workload::autoscaler(&hands.cluster, scene),
         workload::lacks(&hands.cluster, scene),
         budget::hazards(&hands.cluster, scene),
@@ -48,6 +49,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
         workload::evidence(&hands.cluster, scene),
         denylist::hazards(hands, scene),
         restart::of_what_is_well(&hands.cluster, scene),
+        pause::hazard(&hands.cluster, scene),
     );
     let mut hazards = Vec::new();
     hazards.extend(scaler);
@@ -63,6 +65,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     hazards.extend(evidence);
     hazards.extend(denied);
     hazards.extend(well);
+    hazards.extend(pause);
     hazards.extend(run::suspends(scene));
     hazards.extend(restart::fine_log_level(scene));
     hazards.extend(certificate::hazard(scene, (hands.clock)()));

@@ -20,6 +20,9 @@ pub(super) fn pods_ready(view: &View<'_>) -> Held {
     if view.deployment.is_some_and(|deployment| deployment.replicas == 0) {
         return Err("scaled to 0: nothing serves".into());
     }
+    if view.facts.fires && view.controller.is_some_and(|controller| controller.desired == 0) {
+        return Err("it runs on no node".into());
+    }
     if ready < wanted || !view.failing().is_empty() {
         let all = wanted.max(ready + view.failing().len());
         return Err(format!("{ready} of {all} pods ready"));

@@ -261,6 +261,12 @@ async fn a_rollout_is_paused_resumed_and_restarted() {
     assert!(refusal.says.contains("paused"), "{refusal}");
     let refusal = bench.preview(Action::RolloutPause { deployment: key(APP) }).await.unwrap_err();
     assert!(refusal.says.contains("already"), "{refusal}");
+    let resume = bench.previewed(Action::RolloutResume { deployment: key(APP) }).await;
+    assert!(
+        resume.hazards.iter().any(|hazard| hazard.says.contains("nothing waits")),
+        "{:?}",
+        resume.hazards
+    );
     performed(&bench.undo(&pause).await);
     assert_ne!(bench.app().await["spec"]["paused"], json!(true));
     let outcome = bench.act(restart).await;

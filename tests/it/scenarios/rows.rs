@@ -211,6 +211,9 @@ pub struct RevisionRow {
     /// Names of the containers that it is written with.
     #[serde(default = "RevisionRow::containers")]
     pub containers: Vec<String>,
+    /// And of its init containers, native sidecars among them.
+    #[serde(default)]
+    pub init_containers: Vec<String>,
 }
 
 impl RevisionRow {
@@ -233,7 +236,7 @@ pub struct PodRow {
     #[serde(default = "one")]
     pub count: u32,
     /// `running`, `unready`, `crash`, `ended`, `waiting`, `unschedulable`, `unseen` (by any scheduler), `gated`, `creating`,
-    /// `completed`, `failed`,
+    /// `completed`, `failed`, `turned-away` (by the kubelet, before anything ran),
     /// `init-crash`, `init-running`, `sidecar-crash` (`init` is a sidecar), `native-sidecar-crash` (`init` is an init
     /// container that goes on running), `half-done` (its sidecar, `init`, runs on), `two-troubles` (the image does not come, and the sidecar crashes).
     #[serde(default = "PodRow::running")]
@@ -271,6 +274,8 @@ pub struct PodRow {
     pub ready: Option<bool>,
     /// Since when it has not been ready.
     pub unready: Option<String>,
+    /// How long ago its container started, when that was long after the pod came.
+    pub started: Option<String>,
     /// A static pod, whose manifest is a file on its node.
     #[serde(default)]
     pub mirror: bool,

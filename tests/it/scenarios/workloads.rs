@@ -126,6 +126,7 @@ pub fn job(row: &JobRow) -> Job {
         row.failed.as_deref().map(|at| condition("Failed", Status::True, &row.reason, &row.message, ago(at)));
     let complete = row.complete.then(|| condition("Complete", Status::True, "", "", ago(&row.age)));
     let revision = RevisionRow {
+        init_containers: Vec::new(),
         n: 1,
         was: Vec::new(),
         age: row.age.clone(),
@@ -195,21 +196,19 @@ fn template(refs: &[String], namespace: &str, revision: &RevisionRow) -> Templat
         };
         ConfigReference { object: object(text, namespace), key, optional: false }
     };
+    let container = |name: &String| TemplateContainer {
+        name: name.as_str().into(),
+        image: revision.image.as_str().into(),
+        requests: quantities,
+        limits: quantities,
+        ports: Box::default(),
+        liveness: None,
+        readiness: None,
+        startup: None,
+    };
     Template {
-        containers: revision
-            .containers
-            .iter()
-            .map(|name| TemplateContainer {
-                name: name.as_str().into(),
-                image: revision.image.as_str().into(),
-                requests: quantities,
-                limits: quantities,
-                ports: Box::default(),
-                liveness: None,
-                readiness: None,
-                startup: None,
-            })
-            .collect(),
+        containers: revision.containers.iter().map(container).collect(),
+        init_containers: revision.init_containers.iter().map(container).collect(),
         references: refs.iter().map(reference).collect(),
         pull_secrets: Box::default(),
         service_account: None,
@@ -411,14 +410,14 @@ fn pod(row: &PodRow, revision: Option<(&DeploymentRow, &RevisionRow)>, owner_nam
         node: (!homeless).then(|| row.node.as_deref().unwrap_or("n1").into()),
         phase: match row.is.as_str() {
             "completed" => Phase::Succeeded,
-            "failed" => Phase::Failed,
+            "failed" | "turned-away" => Phase::Failed,
             "unschedulable" | "unseen" | "gated" | "creating" | "waiting" | "init-crash" | "init-running" => {
                 Phase::Pending
             }
             _ => Phase::Running,
         },
         reason: row.status_reason.as_deref().map(Name::from).or_else(|| evicted.then(|| "Evicted".into())),
-        message: evicted.then(|| row.message.as_str().into()),
+        message: (evicted || row.is == "turned-away").then(|| row.message.as_str().into()),
         conditions: scheduled
             .into_iter()
             .chain([match &row.gate {
@@ -476,7 +475,7 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
         reason: reason.into(),
         message: (!row.message.is_empty()).then(|| row.message.as_str().into()),
     };
-    let running = ContainerState::Running { since: Some(ago(&row.age)) };
+    let running = ContainerState::Running { since: Some(ago(row.started.as_ref().unwrap_or(&row.age))) };
     let last = || (row.restarts > 0).then(|| end(&row.reason, row.exit));
     let app = blank(&row.container);
     let app = match row.is.as_str() {
@@ -493,6 +492,8 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
         "waiting" => Container { state: waiting(&row.reason), ..app },
         "creating" => Container { state: waiting("ContainerCreating"), ..app },
         "unschedulable" | "unseen" | "gated" => app,
+        // Nothing of it is known but its spec.
+        "turned-away" => return Box::new([app]),
         "init-crash" => {
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
             let init =
@@ -519,7 +520,7 @@ fn containers(row: &PodRow, image: Name, memory: Option<u64>) -> Box<[Container]
         "native-sidecar-crash" => {
             let state = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: None };
             let last = Some(end(&row.reason, row.exit));
-            let sidecar = Container { init: true, state, last, ..blank(&row.init) };
+            let sidecar = Container { state, last, ..blank(&row.init) };
             let app = Container { restarts: 0, ready: true, state: running, ..app };
             return Box::new([sidecar, app]);
         }
