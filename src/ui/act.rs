@@ -168,21 +168,38 @@ fn confirm_lines<'a>(
         lines.push(Line::styled("this cannot be confirmed; Esc leaves", look.bad));
         return lines;
     }
-    lines.push(match &preview.confirmation {
-        Confirmation::Key => Line::from(vec![
+    match &preview.confirmation {
+        Confirmation::Key => lines.push(Line::from(vec![
             Span::styled(key_for(Command::Confirm, Scope::Confirm), look.accent.patch(look.strong)),
             Span::styled(" does it   ", look.text),
             Span::styled("n", look.accent.patch(look.strong)),
             Span::styled(" or Esc leaves", look.text),
-        ]),
-        Confirmation::Type(name) => Line::from(vec![
-            Span::styled("type ", look.text),
-            fit::span(name, look.strong),
-            Span::styled(" and Enter: ", look.text),
-            fit::span(typed, look.accent.patch(look.strong)),
-            Span::styled("▏", look.accent),
-        ]),
-    });
+        ])),
+        Confirmation::Type(name) => lines.extend(typing(look, name, typed, cells)),
+    }
+    lines
+}
+
+/// The name to be typed, and what has been typed of it. A long name has lines of its own: nobody types blind.
+fn typing<'a>(look: &Look, name: &str, typed: &str, cells: usize) -> Vec<Line<'a>> {
+    let asked = vec![
+        Span::styled("type ", look.text),
+        fit::span(name, look.strong),
+        Span::styled(" and Enter: ", look.text),
+    ];
+    let width: usize = asked.iter().map(Span::width).sum();
+    let fits = width + name.chars().count() < cells;
+    let most = if fits { cells.saturating_sub(width + 1) } else { cells.saturating_sub(1) };
+    let tail: String = typed.chars().skip(typed.chars().count().saturating_sub(most)).collect();
+    let given = [fit::span(&tail, look.accent.patch(look.strong)), Span::styled("▏", look.accent)];
+    if fits {
+        return vec![Line::from(asked.into_iter().chain(given).collect::<Vec<_>>())];
+    }
+    let mut lines: Vec<Line<'a>> = fit::wrap(&format!("type {name} and Enter:"), cells)
+        .into_iter()
+        .map(|line| Line::styled(line, look.text))
+        .collect();
+    lines.push(Line::from(given.to_vec()));
     lines
 }
 

@@ -1,8 +1,9 @@
 //! Too much of everything: hundreds of anomalies, names as long as Kubernetes allows, and text that is wider
 //! than it looks.
 
-use covet_tui::app::{App, Event, Layer};
+use covet_tui::app::{App, Effect, Event, Layer};
 use covet_tui::domain::*;
+use covet_tui::guard::{Armed, Confirmation, Draft};
 use covet_tui::incident::{Incident, IncidentId, Title};
 use crossterm::event::KeyCode;
 use unicode_width::UnicodeWidthStr as _;
@@ -91,6 +92,27 @@ fn wide_world() -> App {
 #[test]
 fn long_and_wide_names() {
     pictures::check_at("wide", wide_world(), &SIZES);
+}
+
+/// Nobody types a name blind, however long it is and however narrow the screen.
+#[test]
+fn a_long_name_is_read_and_typed_in_sight() {
+    let name = long(7);
+    for size in [(80, 24), (120, 40), (200, 50)] {
+        let mut app = world::crashing(world::options());
+        app.size = size;
+        let effects = keys(&mut app, "n");
+        let Some(Effect::Preview { request, .. }) = effects.into_iter().next() else { panic!("no preview") };
+        let draft = Draft { confirmation: Confirmation::Type(name.as_str().into()), ..world::draft() };
+        let preview = Ok(Armed::arm().seal(draft));
+        app.update(Event::Previewed { request, preview }, world::now());
+        keys(&mut app, &name[..name.len() - 1]);
+        let screen = text(&drawn(&app, size));
+        let shown: String =
+            screen.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+        assert!(shown.contains(&name), "{screen}");
+        assert!(screen.contains(&format!("{}▏", &name[..name.len() - 1])), "{screen}");
+    }
 }
 
 /// A character of two cells never loses half of itself to a frame or to the edge of the screen.

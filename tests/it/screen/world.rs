@@ -277,11 +277,15 @@ fn plan() -> Plan {
 
 /// As the server would answer a dry run of the rollback.
 pub fn preview(armed: &Armed) -> Preview {
+    armed.seal(draft())
+}
+
+pub fn draft() -> Draft {
     let action = Action::RolloutUndo {
         object: ObjectRef::new(Kind::Deployment, Key::new("covetpy", "covetpy-app")),
         to_revision: 6,
     };
-    armed.seal(Draft {
+    Draft {
         at: now(),
         title: "roll deployment/covetpy-app back from revision 7 to revision 6".into(),
         targets: vec!["deployment/covetpy-app in covetpy".into(), "2 pods of revision 7 are replaced".into()],
@@ -314,7 +318,7 @@ pub fn preview(armed: &Armed) -> Preview {
         command: action.as_command(),
         confirmation: Confirmation::Type("covetpy-app".into()),
         action,
-    })
+    }
 }
 
 pub fn changes() -> Vec<Change> {
