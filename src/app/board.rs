@@ -21,7 +21,7 @@ pub enum Health {
     /// Being deleted.
     Terminating,
     Ready,
-    /// Ended as it should.
+    /// Ended as it should; or ended otherwise, and its ReplicaSet has made another in its place.
     Finished,
 }
 
@@ -46,6 +46,8 @@ impl Health {
         }
         match pod.phase {
             Phase::Succeeded => return Health::Finished,
+            // What was evicted or turned away stays to be read until somebody deletes it.
+            Phase::Failed if pod.is_owned_by("ReplicaSet") => return Health::Finished,
             Phase::Failed => return Health::Failing,
             Phase::Unknown => return Health::Unknown,
             Phase::Pending | Phase::Running => {}

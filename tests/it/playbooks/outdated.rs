@@ -73,3 +73,20 @@ fn what_was_read_before_a_change_took_effect_is_read_again_after_it() {
     assert!(!is_done(&read(60), "logs"), "while it took effect");
     assert!(is_done(&read(20), "logs"), "after it");
 }
+
+#[test]
+fn a_comparison_of_revisions_holds_while_the_older_serves() {
+    let says = "only revision 7 is troubled (2 of 2 pods); revision 6 is healthy (4 ready)";
+    let mut world = World::new("crash-loop", "shop", "front", 4, 6)
+        .bad_revision(7, "CrashLoopBackOff", Some(("Error", 1)))
+        .binding("good_revision", "6")
+        .read()
+        .found("describe", cause::BAD_REVISION, says);
+    assert_eq!(world.suggested().0, "roll-back");
+    for set in &mut world.sets {
+        (set.ready, set.available) = (0, 0);
+    }
+    world.pods.retain(|pod| !pod.is_ready());
+    let (step, why) = world.suggested();
+    assert_ne!(step, "roll-back", "{why}");
+}
