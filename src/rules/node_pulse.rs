@@ -1,6 +1,8 @@
 //! When nodes were last heard of. A lease says so by the clock of its node, which may be wrong: where it was seen to be
 //! renewed, our own clock dates it, and what the two differ by tells of the node's.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 use crate::domain::{Cause, Evidence, Key, Node, Origin, Timestamp, between, cause, text};
@@ -63,7 +65,8 @@ impl Pulse {
             return None;
         }
         let side = if off.is_positive() { "ahead" } else { "behind" };
-        let off = text::span(off.unsigned_abs());
+        // We hear of it a little later each time.
+        let off = text::span(Duration::from_secs((off.unsigned_abs().as_secs() + 5) / 10 * 10));
         let says = format!("its lease is renewed, and stamped with a time {off} {side} of the other nodes'");
         Some(suspected(node, beat, false, &format!("its clock is {off} {side}"), cause::CLOCK_OFF, says))
     }
