@@ -186,6 +186,7 @@ causes! {
     NO_ROUTE = "no-route": "The controller has no rule for the host.";
     BAD_GATEWAY = "bad-gateway": "The load balancer gets no answer from the pods (502, 504).";
     NO_ENDPOINTS = "no-endpoints": "The Service has no ready endpoint.";
+    ENDPOINTS_BY_HAND = "endpoints-by-hand": "The Service selects no pods: its endpoints are written by hand, and there is none.";
     SCALED_TO_ZERO = "scaled-to-zero": "All that the Service leads to is scaled to 0.";
     WORKLOAD_ABSENT = "workload-absent": "Nothing exists any more that the Service selects.";
     BACKEND_PORT = "backend-port": "The Ingress sends to a port that its Service does not have.";

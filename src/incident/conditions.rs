@@ -44,13 +44,17 @@ pub(super) fn lost_with_a_node(node: &Anomaly, rollout: &Anomaly) -> bool {
     (rollout.causes.is_empty() || has_cause(rollout, FINDS_NO_OTHER)) && !lacked_room_before(node, rollout)
 }
 
-/// A DaemonSet's pod is down on the node that cannot set up the network of the other's.
+/// A DaemonSet's pod is down on the node that cannot set up the network of the other's, or on one of the nodes that fell.
 pub(super) fn network_of_its_node(plugin: &Anomaly, effect: &Anomaly) -> bool {
     let node = |anomaly: &Anomaly| anomaly.bindings.get("node").cloned();
+    let shares_node = || node(plugin).is_some() && node(plugin) == node(effect);
+    let is_on_them = || match &plugin.subject {
+        Subject::Object(own) => effect.subject == Subject::Cluster && effect.touches.contains(own),
+        _ => false,
+    };
     has_cause(effect, &[cause::NODE_NETWORK])
         && plugin.bindings.get("workload_kind").is_some_and(|kind| kind == "DaemonSet")
-        && node(plugin).is_some()
-        && node(plugin) == node(effect)
+        && (shares_node() || is_on_them())
 }
 
 /// Clients come to the door and turn away.
@@ -84,6 +88,7 @@ pub(super) fn lacks_pods(_: &Anomaly, ingress: &Anomaly) -> bool {
 /// The door is open, and nobody is behind it.
 pub(super) const NOBODY_ANSWERS: &[&str] = &[
     cause::NO_ENDPOINTS,
+    cause::ENDPOINTS_BY_HAND,
     cause::SCALED_TO_ZERO,
     cause::WORKLOAD_ABSENT,
     cause::SERVICE_ABSENT,

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 use super::backing::AtRest;
-use super::unserved::{Unserved, at_rest, gone, is_coming_up, without_endpoints};
+use super::unserved::{Unserved, at_rest, by_hand, gone, is_coming_up, without_endpoints};
 use super::workload::{Bindings, evidence, quote};
 use super::{Needs, Rule, Scene, Threshold, Unit, astray, backing, ingress_written, shown};
 
@@ -130,6 +130,7 @@ fn of_ingress(scene: &Scene<'_>, ingress: &Ingress, reaches: &[&Reach]) -> Optio
             let gone = || is_empty.then(|| gone(scene, ingress, service)).flatten();
             rests
                 .or_else(gone)
+                .or_else(|| by_hand(scene, ingress, service))
                 .unwrap_or_else(|| (cause::NO_ENDPOINTS, format!("Service {service} has no ready endpoint")))
         };
         // It explains what the door answers, and is seen where it happens.

@@ -58,6 +58,17 @@ pub(super) fn is_coming_up(scene: &Scene<'_>, ingress: &Ingress, service: &Name)
     scene.snapshot.services.get(&key).is_some_and(|service| backing::is_coming_up(scene, service))
 }
 
+/// That nobody but people, or a controller of theirs, keeps the endpoints of the Service.
+pub(super) fn by_hand(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<(&'static str, String)> {
+    let key = Key::new(ingress.key.namespace.clone(), service.clone());
+    let found = scene.snapshot.services.get(&key)?;
+    let selects = found.selector.has_expressions || !found.selector.labels.0.is_empty();
+    let says = || {
+        format!("Service {service} has no selector, its endpoints are written by hand, and none of them is there")
+    };
+    (!selects).then(|| (cause::ENDPOINTS_BY_HAND, says()))
+}
+
 /// That nothing is there for the Service to lead to, nor anything that it may be meant for.
 pub(super) fn gone(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<(&'static str, String)> {
     let key = Key::new(ingress.key.namespace.clone(), service.clone());

@@ -100,7 +100,10 @@ pub(super) async fn look(asking: &Asking<'_>, key: &Key) -> Result<Looked, Troub
         }
     }
     ports(&mut looked, &service, &selected);
-    if ready == 0 && looked.troubles.is_empty() {
+    if ready == 0 && selector.is_empty() {
+        let says = "it selects no pods, and none of the endpoints that are written by hand is ready";
+        looked.trouble(cause::ENDPOINTS_BY_HAND, says.into());
+    } else if ready == 0 && looked.troubles.is_empty() {
         let says = match (selected.len(), well) {
             (0, _) => "no pod is behind it".to_owned(),
             (all, 0) => format!("none of its {} is Ready", text::count(all, "pod")),
