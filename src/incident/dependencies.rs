@@ -22,12 +22,8 @@ const SILENCES: &[&str] = &["crash-loop", "image-pull", "rollout-stuck", "node-n
 
 /// Or that nobody is there to answer: a Service whose workload was scaled to 0, or that selects nobody.
 fn is_silence(anomaly: &Anomaly) -> bool {
-    const NOBODY: &[&str] = &[
-        cause::SCALED_TO_ZERO,
-        cause::SERVICE_SELECTOR,
-        cause::NO_ENDPOINTS,
-        cause::ENDPOINTS_BY_HAND,
-    ];
+    const NOBODY: &[&str] =
+        &[cause::SCALED_TO_ZERO, cause::SERVICE_SELECTOR, cause::NO_ENDPOINTS, cause::ENDPOINTS_BY_HAND];
     SILENCES.contains(&&*anomaly.rule) || &*anomaly.rule == "ingress-down" && has_cause(anomaly, NOBODY)
 }
 

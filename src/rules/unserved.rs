@@ -59,12 +59,18 @@ pub(super) fn is_coming_up(scene: &Scene<'_>, ingress: &Ingress, service: &Name)
 }
 
 /// That nobody but people, or a controller of theirs, keeps the endpoints of the Service.
-pub(super) fn by_hand(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<(&'static str, String)> {
+pub(super) fn by_hand(
+    scene: &Scene<'_>,
+    ingress: &Ingress,
+    service: &Name,
+) -> Option<(&'static str, String)> {
     let key = Key::new(ingress.key.namespace.clone(), service.clone());
     let found = scene.snapshot.services.get(&key)?;
     let selects = found.selector.has_expressions || !found.selector.labels.0.is_empty();
     let says = || {
-        format!("Service {service} has no selector, its endpoints are written by hand, and none of them is there")
+        format!(
+            "Service {service} has no selector, its endpoints are written by hand, and none of them is there"
+        )
     };
     (!selects).then(|| (cause::ENDPOINTS_BY_HAND, says()))
 }

@@ -9,6 +9,7 @@ mod elsewhere;
 mod foresight;
 mod keeper;
 mod pause;
+mod pulls;
 mod quota;
 mod restart;
 mod run;
@@ -39,7 +40,7 @@ pub(super) struct Scene<'a> {
 
 /// Everything the guards have to say.
 pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
-    let (scaler, lacks, budget, quota, connections, foresight, evidence, denied, well, pause) = tokio::join!(
+    let (scaler, lacks, budget, quota, connections, foresight, evidence, denied, well, pause, pulls) = tokio::join!(
         workload::autoscaler(&hands.cluster, scene),
         workload::lacks(&hands.cluster, scene),
         budget::hazards(&hands.cluster, scene),
@@ -50,6 +51,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
         denylist::hazards(hands, scene),
         restart::of_what_is_well(&hands.cluster, scene),
         pause::hazard(&hands.cluster, scene),
+        pulls::hazard(&hands.cluster, scene, (hands.clock)()),
     );
     let mut hazards = Vec::new();
     hazards.extend(scaler);
@@ -66,6 +68,7 @@ pub(super) async fn of(hands: &Hands, scene: &Scene<'_>) -> Vec<Hazard> {
     hazards.extend(denied);
     hazards.extend(well);
     hazards.extend(pause);
+    hazards.extend(pulls);
     hazards.extend(run::suspends(scene));
     hazards.extend(restart::fine_log_level(scene));
     hazards.extend(certificate::hazard(scene, (hands.clock)()));

@@ -161,6 +161,37 @@ async fn images_and_resources_of_sets_roll_out_and_back() {
     assert_eq!(told.level, Level::Warn, "none of its pods would change");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_could_not_be_pulled_is_named_before_it_comes_back() {
+    let bench = Bench::new(Some("image-pull.tag")).await;
+    let failed = || async {
+        let events = bench.cluster.list(Kind::Event, SPACE, "", "reason=Failed").await.unwrap();
+        events.iter().any(|event| event["message"].as_str().unwrap().contains("Failed to pull image"))
+    };
+    bench.until("an image does not come", failed).await;
+    let app = bench.app().await;
+    let (bad, container) =
+        (image(&app).to_owned(), app["spec"]["template"]["spec"]["containers"][0]["name"].clone());
+    let to = |image: &str| Action::SetImage {
+        object: object(Kind::Deployment, APP),
+        images: vec![ImageChange { container: container.as_str().unwrap().into(), image: image.to_owned() }],
+    };
+    let told = |preview: &covet_tui::guard::Preview| {
+        preview
+            .hazards
+            .iter()
+            .any(|hazard| hazard.says.contains("could not be pulled") && hazard.says.contains(&bad))
+    };
+    let good = format!("{}:v1.2.2", bad.rsplit_once(':').unwrap().0);
+    let mended = bench.previewed(to(&good)).await;
+    assert!(!told(&mended), "{:?}", mended.hazards);
+    let mut bench = bench;
+    let entry = bench.confirm(mended);
+    assert!(matches!(bench.perform(entry).await.result, Ending::Performed(_)));
+    let back = bench.previewed(to(&bad)).await;
+    assert!(told(&back), "{:?}", back.hazards);
+}
+
 fn token(name: &str) -> Option<String> {
     (name == "TEST_REGISTRY_TOKEN").then(|| "ghp_0123456789abcdefghijSECRET".to_owned())
 }
