@@ -74,6 +74,7 @@ pub const BINDINGS: &[(&str, &str)] = &[
     ("changed_object", "the ConfigMap or Secret that was written shortly before"),
     ("preemptor", "the workload of a higher priority that took its pods' place"),
     ("because", "the cause in a word or two"),
+    ("autoscaler_repair", "what would let an autoscaler that cannot scale do so"),
     ("how", "crash-looping, or cannot start"),
     ("config_map", "the ConfigMap to look at"),
     ("config_maps", "all ConfigMaps of the template"),

@@ -22,7 +22,12 @@ pub(super) fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly>
     let message = condition.message.as_deref().map(|said| format!(": {}", quote(said))).unwrap_or_default();
     let says = format!("{reason}{message}");
     let object = ObjectRef::new(Kind::HorizontalPodAutoscaler, scaler.key.clone());
-    let current = scaler.current;
+    let mut bindings = bindings(scaler);
+    bindings.insert("autoscaler_repair", repair(reason, &message).into());
+    let stays = match reason {
+        "FailedGetScale" if message.contains("not found") => "which does not exist".to_owned(),
+        _ => format!("which stays at {}", scaler.current),
+    };
     shown(Anomaly {
         id: AnomalyId(format!("{}/hpa/{}", RULE.name, scaler.key).into()),
         rule: RULE.name.into(),
@@ -30,11 +35,31 @@ pub(super) fn anomaly(scene: &Scene<'_>, scaler: &Autoscaler) -> Option<Anomaly>
         severity: Severity::Suspect,
         score: 0.55,
         onset: since,
-        title: format!("cannot scale {}, which stays at {current}: {says}", scaler.target),
+        title: format!("cannot scale {}, {stays}: {says}", scaler.target),
         evidence: vec![evidence(Origin::Autoscalers, Some(since), says.clone())],
         causes: vec![Cause { name: cause::AUTOSCALER_SIGHTLESS, says, weight: 0.9 }],
         touches: vec![object, target],
-        bindings: bindings(scaler),
+        bindings,
         pages_at: None,
     })
+}
+
+/// What the words of its controller ask for (kubernetes: `pkg/controller/podautoscaler/horizontal.go`).
+fn repair(reason: &str, message: &str) -> &'static str {
+    match reason {
+        "FailedGetScale" if message.contains("not found") => {
+            "what it is to scale does not exist: correct its scaleTargetRef, or delete it"
+        }
+        "FailedGetScale" => {
+            "it cannot read what it is to scale: look at its rights and at the API of its target"
+        }
+        "AmbiguousSelector" => "several of them scale the same pods: delete all but one",
+        "FailedGetResourceMetric" if message.contains("missing request") => {
+            "a container of its target has no request for what is measured: set one"
+        }
+        "FailedGetResourceMetric" => "see that metrics-server runs (apiservice v1beta1.metrics.k8s.io)",
+        _ => {
+            "see that what measures for it runs (metrics-server, or the adapter of its metric), and that every container of its target has a request"
+        }
+    }
 }

@@ -349,6 +349,8 @@ pub struct AutoscalerRow {
     pub limited: Option<String>,
     /// Condition ScalingActive, when it says anything.
     pub active: Option<bool>,
+    /// `FailedGetScale: the words`: why it cannot scale, when that is not for want of metrics.
+    pub unable: Option<String>,
     pub scaled: Option<String>,
     pub edited: Option<String>,
     pub by: Option<String>,

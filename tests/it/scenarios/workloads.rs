@@ -550,6 +550,11 @@ pub fn autoscaler(row: &AutoscalerRow) -> Autoscaler {
         };
         condition("ScalingActive", status, reason, "", ago("1h"))
     });
+    let unable = row.unable.as_deref().map(|words| {
+        let (reason, message) = words.split_once(": ").unwrap();
+        let kind = if reason == "FailedGetScale" { "AbleToScale" } else { "ScalingActive" };
+        condition(kind, Status::False, reason, message, ago("1h"))
+    });
     Autoscaler {
         key: Key::new(row.namespace.as_str(), row.name.as_str()),
         uid: uid("HorizontalPodAutoscaler", &row.namespace, &row.name),
@@ -564,6 +569,6 @@ pub fn autoscaler(row: &AutoscalerRow) -> Autoscaler {
         desired: row.desired.unwrap_or(row.current),
         last_scaled: row.scaled.as_deref().map(ago),
         metrics: row.ratio.map(metric).into_iter().collect(),
-        conditions: limited.into_iter().chain(active).collect(),
+        conditions: limited.into_iter().chain(active).chain(unable).collect(),
     }
 }
