@@ -170,7 +170,9 @@ impl Table<'_> {
             change.is_some_and(|change| change.verify.contains(&step.id) || resolved.contains(&step.id))
         };
         let verifies = |step: &Step| step.phase == StepPhase::Verify;
-        let index = self.first_open(of_change).or_else(|| self.first_open(verifies))?;
+        let open = self.first_open(&of_change).filter(|index| self.is_available(*index));
+        let again = || self.first_failed(&of_change).or_else(|| self.first_open(&of_change));
+        let index = open.or_else(again).or_else(|| self.first_open(verifies))?;
         Some(suggest(index, self.resolved.says.clone()))
     }
 
@@ -178,6 +180,13 @@ impl Table<'_> {
     fn first_open(&self, wanted: impl Fn(&Step) -> bool) -> Option<usize> {
         let those = || self.with_index().filter(|(_, step)| wanted(step)).map(|(index, _)| index);
         those().find(|index| self.is_available(*index)).or_else(|| those().find(|index| self.can_run(*index)))
+    }
+
+    /// The first of these that was read and did not pass: once may be chance.
+    fn first_failed(&self, wanted: impl Fn(&Step) -> bool) -> Option<usize> {
+        let failed = |index: usize| matches!(self.steps[index].state, StepState::Done { ok: false, .. });
+        let mut those = self.with_index().filter(|(_, step)| wanted(step)).map(|(index, _)| index);
+        those.find(|index| failed(*index) && self.can_run(*index))
     }
 
     /// It is not there any more: what it was caused by then is no reason to change anything now.

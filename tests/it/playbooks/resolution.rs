@@ -76,6 +76,13 @@ fn from_outside_it_has_to_be_ready_too_where_that_can_be_asked() {
         Some(Action::Network(NetworkProbe::HttpProbe { url: url.into(), times: 5, connect_to: None }))
     );
     assert!(world.did_at("ready-outside", 10, true).plan().resolved.reached);
+    // What did not pass once is asked again, not what has passed.
+    for held in [300, 700] {
+        let world = rolled_back(held).did_at("rollout-done", 30, true).setting("probe_url", url);
+        let plan = world.did_at("ready-outside", 10, false).plan();
+        assert!(!plan.resolved.reached);
+        assert_eq!(plan.suggestion().map(|step| step.id.as_str()), Some("ready-outside"), "{}", plan.why);
+    }
 }
 
 #[test]
