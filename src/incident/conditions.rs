@@ -1,6 +1,6 @@
 //! What else must hold for one trouble to explain another: what both are about, and what each proves of itself.
 
-use crate::domain::{Anomaly, Kind, Severity, cause};
+use crate::domain::{Anomaly, Kind, Severity, Subject, cause};
 
 /// What stands in the way of a rollout may come of what befell a node; of its image, its specification or its program
 /// it does not.
