@@ -170,8 +170,8 @@ impl Table<'_> {
             change.is_some_and(|change| change.verify.contains(&step.id) || resolved.contains(&step.id))
         };
         let verifies = |step: &Step| step.phase == StepPhase::Verify;
-        let open = self.first_open(&of_change).filter(|index| self.is_available(*index));
-        let again = || self.first_failed(&of_change).or_else(|| self.first_open(&of_change));
+        let open = self.first_open(of_change).filter(|index| self.is_available(*index));
+        let again = || self.first_failed(of_change).or_else(|| self.first_open(of_change));
         let index = open.or_else(again).or_else(|| self.first_open(verifies))?;
         Some(suggest(index, self.resolved.says.clone()))
     }
