@@ -266,6 +266,11 @@ pub struct Selector {
 }
 
 impl Selector {
+    /// A Service without one has its endpoints written by somebody else.
+    pub fn is_empty(&self) -> bool {
+        self.labels.0.is_empty() && !self.has_expressions
+    }
+
     /// Whether these labels are selected. An empty selector selects nothing.
     pub fn matches(&self, labels: &Labels) -> bool {
         !self.has_expressions

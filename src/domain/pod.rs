@@ -156,6 +156,11 @@ impl Container {
         }
     }
 
+    /// Whether its last run was killed at its memory limit.
+    pub fn was_out_of_memory(&self) -> bool {
+        self.termination().is_some_and(|end| &*end.reason == "OOMKilled")
+    }
+
     /// The latest termination: of the present state, else the last one.
     pub fn termination(&self) -> Option<&Terminated> {
         match &self.state {

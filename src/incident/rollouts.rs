@@ -186,9 +186,9 @@ fn undo(snapshot: &Snapshot, window: Window, newest: &ReplicaSet, family: &[&Rep
 /// What is different in a template, in words.
 fn difference(old: &Template, new: &Template) -> String {
     let mut words = Vec::new();
-    for container in &new.containers {
+    for container in new.containers.iter().chain(&new.init_containers) {
         let name = &container.name;
-        let Some(before) = old.containers.iter().find(|row| row.name == *name) else {
+        let Some(before) = old.container(name) else {
             words.push(format!("new container {name}"));
             continue;
         };
@@ -202,7 +202,8 @@ fn difference(old: &Template, new: &Template) -> String {
             words.push(format!("{name}: probes"));
         }
     }
-    let gone = old.containers.iter().filter(|row| !new.containers.iter().any(|other| other.name == row.name));
+    let known = old.containers.iter().chain(&old.init_containers);
+    let gone = known.filter(|row| new.container(&row.name).is_none());
     words.extend(gone.map(|row| format!("without container {}", row.name)));
     if old.references != new.references {
         words.push("references to configuration".to_owned());

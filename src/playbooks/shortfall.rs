@@ -75,18 +75,14 @@ fn fails(row: &Container) -> bool {
 
 fn is_of(row: &Container, of: Option<&str>) -> bool {
     match of {
-        Some(cause::OOM_KILLED | cause::MEMORY_LEAK) => ended_for_memory(row),
+        Some(cause::OOM_KILLED | cause::MEMORY_LEAK) => row.was_out_of_memory(),
         _ => true,
     }
 }
 
 /// Whether the last run of one of its containers ended at its memory limit.
 pub(super) fn is_killed_for_memory(pod: &Pod) -> bool {
-    pod.containers.iter().any(ended_for_memory)
-}
-
-fn ended_for_memory(row: &Container) -> bool {
-    row.termination().is_some_and(|end| &*end.reason == "OOMKilled")
+    pod.containers.iter().any(Container::was_out_of_memory)
 }
 
 /// Whether the autoscaler has come to the bounds that were set for it, and is judged to want more.

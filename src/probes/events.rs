@@ -86,7 +86,7 @@ pub(super) fn row(at: Option<Timestamp>, event: &Value, now: Timestamp) -> Vec<S
 }
 
 /// The latest of eventTime, series.lastObservedTime and lastTimestamp (audit D113).
-pub(super) fn latest(event: &Value) -> Option<Timestamp> {
+pub fn latest(event: &Value) -> Option<Timestamp> {
     [
         "/series/lastObservedTime",
         "/lastTimestamp",

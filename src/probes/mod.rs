@@ -8,7 +8,7 @@ pub mod aws;
 pub mod cluster;
 mod describe;
 mod detail;
-mod events;
+pub mod events;
 mod follow;
 mod logins;
 mod logs;

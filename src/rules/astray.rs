@@ -36,7 +36,7 @@ pub(super) fn examine(scene: &Scene<'_>, told: &[Anomaly]) -> Vec<Anomaly> {
     let mut untold: Vec<&Service> = snapshot
         .services
         .iter()
-        .filter(|service| !service.selector.labels.0.is_empty() && !is_told(&service.key))
+        .filter(|service| !service.selector.is_empty() && !is_told(&service.key))
         .collect();
     untold.sort_by(|one, other| one.key.cmp(&other.key));
     let reached = ports_reached(snapshot);

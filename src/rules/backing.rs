@@ -154,7 +154,7 @@ pub(super) fn is_nobody(scene: &Scene<'_>, service: &Service) -> bool {
         && snapshot.daemon_sets.is_listed()
         && snapshot.pods.is_listed();
     all_seen
-        && !service.selector.labels.0.is_empty()
+        && !service.selector.is_empty()
         && deployments(scene, service).is_empty()
         && !is_led_elsewhere(scene, service)
 }

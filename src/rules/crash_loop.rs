@@ -273,8 +273,7 @@ fn score(scene: &Scene<'_>, group: &Group<'_>, why: &Why, only_newest: bool) -> 
 /// A run was killed at its memory limit so often that the next will be.
 fn is_too_large(group: &Group<'_>) -> bool {
     const OFTEN: u32 = 3;
-    let killed = |row: &Container| row.termination().is_some_and(|end| &*end.reason == "OOMKilled");
-    group.sick.iter().any(|(_, row)| row.restarts >= OFTEN && killed(row))
+    group.sick.iter().any(|(_, row)| row.restarts >= OFTEN && row.was_out_of_memory())
 }
 
 fn examples(group: &Group<'_>) -> Vec<Evidence> {

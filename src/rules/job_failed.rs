@@ -10,7 +10,7 @@ use crate::domain::{
 
 use super::crash_cause::{Why, why};
 use super::rollout_cause::refused;
-use super::workload::{Bindings, evidence, quote, referenced};
+use super::workload::{Bindings, called, evidence, quote, referenced};
 use super::{
     Needs, Rule, Scene, Threshold, Unit, configuration, controller, cron_job, job_waits, run_again, shown,
 };
@@ -192,11 +192,8 @@ fn last_words<'a>(scene: &Scene<'a>, job: &Job) -> Option<(&'a Pod, Why)> {
 }
 
 fn anomaly(scene: &Scene<'_>, object: ObjectRef, trouble: Trouble<'_>) -> Option<Anomaly> {
-    let mut bindings = Bindings::from([
-        ("namespace", object.key.namespace.to_string()),
-        ("workload", object.to_string()),
-        ("workload_kind", object.kind.as_str().to_owned()),
-        ("workload_name", object.key.name.to_string()),
+    let mut bindings = called(&object);
+    bindings.extend([
         // Nothing asks a Job for an answer.
         ("serves", "nobody".to_owned()),
     ]);

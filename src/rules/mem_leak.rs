@@ -14,7 +14,7 @@ use super::memory_trend::{Growth, correlation, growth, leaks};
 use super::revision::Revision;
 use super::room::{Suggestion, suggest_memory};
 use super::suspicion::Suspicion;
-use super::workload::{Bindings, describe_deployment, evidence};
+use super::workload::{Bindings, called, describe_deployment, evidence};
 use super::{Needs, Rule, Scene, Threshold, Unit, shown};
 
 const WARNING_WITHIN: Threshold = Threshold {
@@ -244,11 +244,8 @@ fn bindings(
     deployment: Option<&Deployment>,
 ) -> Bindings {
     let pod = worst.pod;
-    let mut bindings = Bindings::from([
-        ("namespace", pod.key.namespace.to_string()),
-        ("workload", object.to_string()),
-        ("workload_kind", object.kind.as_str().to_owned()),
-        ("workload_name", object.key.name.to_string()),
+    let mut bindings = called(object);
+    bindings.extend([
         ("pod", pod.key.name.to_string()),
         ("worst_pod", pod.key.name.to_string()),
         ("container", worst.trend.container.to_string()),

@@ -9,7 +9,7 @@ use crate::domain::{
 use super::revision::{Revision, of_controller};
 use super::rollout_stuck::{NONE_LEFT, PAGES_AFTER, RULE};
 use super::suspicion::Suspicion;
-use super::workload::{Bindings, describe_suspicion, evidence};
+use super::workload::{called, describe_suspicion, evidence};
 use super::{Scene, pages_at, shown};
 
 /// Whoever wants it so has seen it by then (audit, section 4: changes of the last hour are suspected).
@@ -36,13 +36,8 @@ fn anomaly(scene: &Scene<'_>, controller: &Controller) -> Option<Anomaly> {
     let missed = format!("no node has {key}={value}");
     let says = format!("{bad} fits none of the nodes; {} fits {}", older[0], text::count(ran, "node"));
     let object = controller.object();
-    let mut bindings = Bindings::from([
-        ("namespace", object.key.namespace.to_string()),
-        ("workload", object.to_string()),
-        ("workload_kind", object.kind.as_str().to_owned()),
-        ("workload_name", object.key.name.to_string()),
-        ("because", missed.clone()),
-    ]);
+    let mut bindings = called(&object);
+    bindings.extend([("because", missed.clone())]);
     let good = older.first().map(|older| (*older, format!("it fits {}", text::count(ran, "node"))));
     describe_suspicion(&Suspicion { bad: *bad, good, says: says.clone(), weight: 0.8 }, &mut bindings);
     shown(Anomaly {

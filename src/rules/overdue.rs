@@ -8,7 +8,7 @@ use crate::domain::{Anomaly, AnomalyId, Kind, ObjectRef, Pod, Severity, Subject,
 use super::pods_missing::is_lost;
 use super::rollout_cause::stays;
 use super::rollout_stuck::RULE;
-use super::workload::{Bindings, describe_deployment};
+use super::workload::{called, describe_deployment};
 use super::{Scene, Threshold, Unit, shown};
 
 pub(super) const OVERDUE: Threshold = Threshold {
@@ -46,13 +46,8 @@ fn anomaly(scene: &Scene<'_>, object: ObjectRef, mut pods: Vec<&Pod>) -> Option<
     pods.sort_by_key(|pod| (pod.deleting, &pod.key));
     let first = *pods.first()?;
     let stays = stays(scene, first)?;
-    let mut bindings = Bindings::from([
-        ("namespace", object.key.namespace.to_string()),
-        ("workload", object.to_string()),
-        ("workload_kind", object.kind.as_str().to_owned()),
-        ("workload_name", object.key.name.to_string()),
-        ("pod", first.key.name.to_string()),
-    ]);
+    let mut bindings = called(&object);
+    bindings.extend([("pod", first.key.name.to_string())]);
     bindings.extend(first.node.as_ref().map(|node| ("node", node.to_string())));
     if let Some(deployment) = scene.workload_of(first).1 {
         bindings.insert("deployment", deployment.key.name.to_string());

@@ -8,7 +8,7 @@ use crate::domain::{
 };
 
 use super::rollout_stuck::RULE;
-use super::workload::{Bindings, describe_deployment, evidence};
+use super::workload::{called, describe_deployment, evidence};
 use super::{Scene, revision, shown};
 
 /// As long as a rollout may stand still before Kubernetes says so (`progressDeadlineSeconds`).
@@ -39,14 +39,8 @@ fn anomaly(scene: &Scene<'_>, deployment: &Deployment) -> Option<Anomaly> {
         text::span(rests.unsigned_abs())
     );
     let object = ObjectRef::new(Kind::Deployment, deployment.key.clone());
-    let mut bindings = Bindings::from([
-        ("namespace", deployment.key.namespace.to_string()),
-        ("workload", object.to_string()),
-        ("workload_kind", object.kind.as_str().to_owned()),
-        ("workload_name", object.key.name.to_string()),
-        ("deployment", object.key.name.to_string()),
-        ("because", "it is paused".to_owned()),
-    ]);
+    let mut bindings = called(&object);
+    bindings.extend([("deployment", object.key.name.to_string()), ("because", "it is paused".to_owned())]);
     describe_deployment(scene, deployment, &mut bindings);
     shown(Anomaly {
         id: AnomalyId(format!("{}/deployment/{}", RULE.name, deployment.key).into()),

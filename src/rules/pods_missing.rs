@@ -16,7 +16,7 @@ use super::rollout_cause::{Obstacle, about, blames_revision, lingering, obstacle
 use super::rollout_stuck::{MISSING, NO_PROGRESS, NONE_LEFT, PAGES_AFTER, RULE, is_told};
 use super::scheduling::{gated, unschedulable};
 use super::suspicion::{Suspicion, suspect};
-use super::workload::{Bindings, Families, describe_suspicion, evidence, operated_by, service};
+use super::workload::{Bindings, Families, called, describe_suspicion, evidence, operated_by, service};
 use super::{Scene, configuration, controller, pages_at, shown};
 
 /// Without progress for this long a rollout is stuck, as a Deployment is by default (`progressDeadlineSeconds`).
@@ -352,12 +352,7 @@ fn suspicion<'a>(
 
 fn bindings(scene: &Scene<'_>, missing: &Missing<'_>, worst: Option<&Obstacle>) -> Bindings {
     let object = &missing.object;
-    let mut bindings = Bindings::from([
-        ("namespace", object.key.namespace.to_string()),
-        ("workload", object.to_string()),
-        ("workload_kind", object.kind.as_str().to_owned()),
-        ("workload_name", object.key.name.to_string()),
-    ]);
+    let mut bindings = called(object);
     bindings.extend(missing.controller.map(|one| ("selector", one.selector.to_string())));
     let named = worst.and_then(|obstacle| obstacle.pod.as_ref());
     let pod =

@@ -97,8 +97,7 @@ fn blameless(revisions: &[Revision<'_>], sick: &[&Pod]) -> usize {
 
 /// Whether each of these pods had a container killed at its memory limit.
 fn is_out_of_memory(sick: &[&Pod]) -> bool {
-    let killed = |row: &Container| row.termination().is_some_and(|end| &*end.reason == "OOMKilled");
-    !sick.is_empty() && sick.iter().all(|pod| pod.containers.iter().any(killed))
+    !sick.is_empty() && sick.iter().all(|pod| pod.containers.iter().any(Container::was_out_of_memory))
 }
 
 /// Since when the revision before the newest, which is gone, crashed as well, long after its own rollout: whatever

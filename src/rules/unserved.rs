@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Ingress, Key, Name, Timestamp, cause};
+use crate::domain::{Ingress, Key, Name, Service, Timestamp, cause};
 
 use super::backing::AtRest;
 use super::{Scene, astray, backing};
@@ -47,15 +47,17 @@ pub(super) fn without_endpoints(scene: &Scene<'_>, ingress: &Ingress) -> Vec<Uns
         .collect()
 }
 
+fn found<'a>(scene: &Scene<'a>, ingress: &Ingress, service: &Name) -> Option<&'a Service> {
+    scene.snapshot.services.get(&Key::new(ingress.key.namespace.clone(), service.clone()))
+}
+
 /// What the Service leads to, where that is scaled to 0.
 pub(super) fn at_rest(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<AtRest> {
-    let key = Key::new(ingress.key.namespace.clone(), service.clone());
-    backing::at_rest(scene, scene.snapshot.services.get(&key)?)
+    backing::at_rest(scene, found(scene, ingress, service)?)
 }
 
 pub(super) fn is_coming_up(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> bool {
-    let key = Key::new(ingress.key.namespace.clone(), service.clone());
-    scene.snapshot.services.get(&key).is_some_and(|service| backing::is_coming_up(scene, service))
+    found(scene, ingress, service).is_some_and(|service| backing::is_coming_up(scene, service))
 }
 
 /// That nobody but people, or a controller of theirs, keeps the endpoints of the Service.
@@ -64,21 +66,14 @@ pub(super) fn by_hand(
     ingress: &Ingress,
     service: &Name,
 ) -> Option<(&'static str, String)> {
-    let key = Key::new(ingress.key.namespace.clone(), service.clone());
-    let found = scene.snapshot.services.get(&key)?;
-    let selects = found.selector.has_expressions || !found.selector.labels.0.is_empty();
-    let says = || {
-        format!(
-            "Service {service} has no selector, its endpoints are written by hand, and none of them is there"
-        )
-    };
-    (!selects).then(|| (cause::ENDPOINTS_BY_HAND, says()))
+    let says =
+        format!("Service {service} has no selector, its endpoints are written by hand, and none is there");
+    found(scene, ingress, service)?.selector.is_empty().then_some((cause::ENDPOINTS_BY_HAND, says))
 }
 
 /// That nothing is there for the Service to lead to, nor anything that it may be meant for.
 pub(super) fn gone(scene: &Scene<'_>, ingress: &Ingress, service: &Name) -> Option<(&'static str, String)> {
-    let key = Key::new(ingress.key.namespace.clone(), service.clone());
-    let found = scene.snapshot.services.get(&key)?;
+    let found = found(scene, ingress, service)?;
     let gone = backing::is_nobody(scene, found) && astray::meant(scene, found).is_none();
     gone.then(|| (cause::WORKLOAD_ABSENT, format!("nothing exists that Service {service} selects")))
 }

@@ -241,11 +241,8 @@ impl<'a> Group<'a> {
     /// Bindings that any playbook about a workload may use; `worst` is the container to look at.
     pub fn bindings(&self, scene: &Scene<'a>, worst: (&Pod, &Container)) -> Bindings {
         let (pod, container) = worst;
-        let mut bindings = Bindings::from([
-            ("namespace", pod.key.namespace.to_string()),
-            ("workload", self.object.to_string()),
-            ("workload_kind", self.object.kind.as_str().to_owned()),
-            ("workload_name", self.object.key.name.to_string()),
+        let mut bindings = called(&self.object);
+        bindings.extend([
             ("pod", pod.key.name.to_string()),
             ("container", container.name.to_string()),
             ("image", container.image.to_string()),
@@ -319,6 +316,16 @@ pub(super) fn referenced(references: &[ConfigReference], kind: Kind) -> Vec<&str
         }
     }
     names
+}
+
+/// What a workload is called, in every playbook about one.
+pub(super) fn called(object: &ObjectRef) -> Bindings {
+    Bindings::from([
+        ("namespace", object.key.namespace.to_string()),
+        ("workload", object.to_string()),
+        ("workload_kind", object.kind.as_str().to_owned()),
+        ("workload_name", object.key.name.to_string()),
+    ])
 }
 
 /// Bindings about revisions, when the newest one is under suspicion.

@@ -1,6 +1,7 @@
 //! The whole screen in-process: events in, cells out, at the sizes people have.
 
 mod alerts;
+mod calm;
 mod editing;
 mod extremes;
 mod keys;

@@ -6,7 +6,8 @@ use super::{Scene, blind};
 use crate::domain::{Kind, Timestamp, between, text};
 use crate::guard::{Guard, Hazard};
 use crate::probes::cluster::Cluster;
-use crate::probes::object::{items, string, time};
+use crate::probes::events::latest;
+use crate::probes::object::{items, string};
 
 /// Events live for an hour by default (kube-apiserver: `--event-ttl`).
 pub(super) async fn hazard(cluster: &Cluster, scene: &Scene<'_>, now: Timestamp) -> Option<Hazard> {
@@ -36,10 +37,5 @@ fn brought<'a>(scene: &Scene<'a>) -> Vec<&'a str> {
 fn last_failure(events: &[Value], image: &str) -> Option<Timestamp> {
     let words = format!("Failed to pull image \"{image}\"");
     let about = events.iter().filter(|event| string(event, "/message").starts_with(&words));
-    about
-        .filter_map(|event| {
-            let times = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime"];
-            times.into_iter().find_map(|path| time(event, path))
-        })
-        .max()
+    about.filter_map(latest).max()
 }

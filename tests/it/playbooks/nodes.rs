@@ -314,3 +314,20 @@ fn drains_name_the_budgets_that_will_make_them_wait_and_what_runs_elsewhere_is_b
     assert_eq!(call.does, AwsDoes::InstanceHealth { instance: "i-node-1".into() });
     assert_eq!(call.region.as_deref(), Some("eu-west-1"), "where the node is");
 }
+
+#[test]
+fn a_node_that_is_ready_and_starts_nothing_gets_no_more_pods() {
+    for (name, says) in
+        [(cause::RUNTIME, "its container runtime fails"), (cause::NODE_NETWORK, "no network for them")]
+    {
+        let world = World::new("node-notready", "shop", "web", 3, 1).with_nodes(5);
+        let mut world = about_node(world, "node-1").cause(name, says).read().began(300);
+        world.systems.remove(&System::Ssh);
+        assert_eq!(world.suggested().0, "cordon", "{says}");
+        // What runs on it goes on.
+        let plan = world.plan();
+        assert!(matches!(plan.step("drain").unwrap().state, StepState::NotAdvised { .. }));
+        world.nodes[0].unschedulable = true;
+        assert_ne!(world.suggested().0, "cordon");
+    }
+}
