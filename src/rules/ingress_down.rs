@@ -232,9 +232,12 @@ fn anomaly(
     reaches: &[&Reach],
     (bindings, touches): (Bindings, Vec<ObjectRef>),
 ) -> Option<Anomaly> {
-    let worst = troubles.iter().map(|one| one.severity).max()?;
-    let onset =
-        troubles.iter().filter(|one| one.severity == worst).map(|one| one.since).min()?.min(scene.now);
+    // What was so while hosts were served did not begin it.
+    let is_old = |one: &Trouble| one.cause.name == cause::CERTIFICATE_ABSENT;
+    let all_old = troubles.iter().all(is_old);
+    let acute = || troubles.iter().filter(|one| all_old || !is_old(one));
+    let worst = acute().map(|one| one.severity).max()?;
+    let onset = acute().filter(|one| one.severity == worst).map(|one| one.since).min()?.min(scene.now);
     // Outside and inside agree.
     let agree = [Origin::Reach, Origin::EndpointSlices]
         .iter()
